@@ -1,0 +1,107 @@
+package sandbox
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheStateShowsEverythingButCredentials(t *testing.T) {
+	s := newStage(t, Config{})
+	s.clock.advance(time.Second)
+	s.update(AgentSID, "HoldUrl=http://example.com/h&WaitUrl=&AnnounceUrl=http://example.com/a&BeepOnExit=true")
+	s.update("fault:503", "Muted=true")
+	got := s.get("/sandbox/state")
+	if strings.Contains(got.body, AuthToken) || strings.Contains(got.body, APIKeySecret) {
+		t.Error("the state has credentials in it")
+	}
+	state := got.json(t)
+	account := state["accounts"].([]any)[0].(map[string]any)
+	conferences := account["conferences"].([]any)
+	conference := conferences[0].(map[string]any)
+	participants := conference["participants"].([]any)
+	diff(t, []any{3, 6}, []any{len(conferences), len(participants)})
+	diff(t, map[string]any{
+		"call_sid":                         AgentSID,
+		"label":                            "agent",
+		"status":                           "connected",
+		"muted":                            false,
+		"hold":                             false,
+		"hold_url":                         "http://example.com/h",
+		"hold_method":                      "GET",
+		"wait_url":                         "",
+		"wait_method":                      "POST",
+		"announcements":                    []any{map[string]any{"url": "http://example.com/a", "method": "POST", "time": "2011-02-18T21:07:20Z"}},
+		"beep_on_exit":                     true,
+		"start_conference_on_enter":        true,
+		"end_conference_on_exit":           true,
+		"effective_end_conference_on_exit": true,
+		"coaching":                         false,
+		"call_sid_to_coach":                "",
+		"queue_time":                       "",
+		"date_created":                     "2011-02-18T21:07:19Z",
+		"date_updated":                     "2011-02-18T21:07:20Z",
+		"faults_served":                    0.0,
+	}, participants[0].(map[string]any))
+	diff(t, any(nil), participants[1].(map[string]any)["wait_url"])
+	diff(t, 1.0, participants[5].(map[string]any)["faults_served"].(float64))
+
+	delete(conference, "participants")
+	diff(t, map[string]any{"sid": ConferenceSID, "friendly_name": "Support", "status": "in-progress"}, conference)
+	delete(account, "conferences")
+	diff(t, map[string]any{
+		"accounts":       []any{map[string]any{"sid": AccountSID, "friendly_name": "Sandbox", "status": "active"}},
+		"journal_length": 1.0,
+		"faults_served":  map[string]any{"503": 1.0},
+	}, state)
+}
+
+func TestTheSandboxesOwnPages(t *testing.T) {
+	tests := map[string]struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		"the first page":                {"GET", "/", http.StatusOK, ""},
+		"the state":                     {"GET", "/sandbox/state", http.StatusOK, ""},
+		"the state's head":              {"HEAD", "/sandbox/state", http.StatusOK, ""},
+		"a reset":                       {"POST", "/sandbox/reset", http.StatusNoContent, ""},
+		"a state that is posted":        {"POST", "/sandbox/state", http.StatusMethodNotAllowed, "GET, HEAD"},
+		"a reset that is got":           {"GET", "/sandbox/reset", http.StatusMethodNotAllowed, "POST"},
+		"a first page that is posted":   {"POST", "/", http.StatusMethodNotAllowed, "GET, HEAD"},
+		"anything else":                 {"GET", "/other", http.StatusNotFound, ""},
+		"the API's root, without slash": {"GET", "/2010-04-01", http.StatusNotFound, ""},
+	}
+	s := newStage(t, Config{ErrorRate: 1})
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := s.request(test.method, test.path, "")
+			r.Header.Del("Authorization")
+			got := s.do(r)
+			diff(t, []any{test.status, test.allow}, []any{got.status, got.header.Get("Allow")})
+		})
+	}
+}
+
+func TestTheFirstPageNamesThePathsAndNoSecret(t *testing.T) {
+	s := newStage(t, Config{})
+	got := s.get("/")
+	for _, want := range []string{"Participants", "/sandbox/state", "/sandbox/reset", AccountSID, ConferenceSID, HeldSID} {
+		if !strings.Contains(got.body, want) {
+			t.Errorf("the page does not mention %q", want)
+		}
+	}
+	if strings.Contains(got.body, AuthToken) {
+		t.Error("the page has the token in it")
+	}
+	diff(t, "text/plain; charset=utf-8", got.header.Get("Content-Type"))
+}
+
+func TestResetOverHTTPStartsOver(t *testing.T) {
+	s := newStage(t, Config{})
+	before := s.State()
+	s.update(AgentSID, "Muted=true")
+	diff(t, 204, s.do(s.request(http.MethodPost, "/sandbox/reset", "")).status)
+	diff(t, before, s.State())
+}

@@ -1,0 +1,66 @@
+package sandbox
+
+import (
+	"encoding/xml"
+	"fmt"
+	"net/http"
+)
+
+// An apiError is a refusal in Twilio's form.
+type apiError struct {
+	XMLName  xml.Name `json:"-" xml:"RestException"`
+	Code     int      `json:"code" xml:"Code"`
+	Message  string   `json:"message" xml:"Message"`
+	MoreInfo string   `json:"more_info" xml:"MoreInfo"`
+	Status   int      `json:"status" xml:"Status"`
+}
+
+// The refusals that never vary. Twilio does not say which codes it uses here for
+// bad requests, conflicts, large bodies, URLs and methods: 20001, 20409, 20413,
+// 21205 and 21209 are choices.
+var (
+	errAuthenticate     = newError(http.StatusUnauthorized, 20003, "Authenticate")
+	errMethodNotAllowed = newError(http.StatusMethodNotAllowed, 20004, "Method not allowed")
+	errBodyTooLarge     = newError(http.StatusRequestEntityTooLarge, 20413, "The request body is too large")
+	errTooManyRequests  = newError(http.StatusTooManyRequests, 20429, "Too Many Requests")
+	errConflict         = newError(http.StatusConflict, 20409, "Conflict")
+	errInternal         = newError(http.StatusInternalServerError, 20500, "An internal server error has occurred")
+	errUnavailable      = newError(http.StatusServiceUnavailable, 20503, "Service Unavailable")
+	errCoachOnHold      = newError(http.StatusBadRequest, 16027, "Participant to be whispered is on hold")
+	errCoachAbsent      = newError(http.StatusBadRequest, 16028, "Participant to be whispered is not present in the conference")
+	errCoachWhom        = badRequest("CallSidToCoach is required when Coaching is true")
+	errConferenceStatus = newError(http.StatusBadRequest, 16099, "Unexpected conference status")
+)
+
+func newError(status, code int, message string) *apiError {
+	return &apiError{
+		Code:     code,
+		Message:  message,
+		MoreInfo: fmt.Sprintf("https://www.twilio.com/docs/errors/%d", code),
+		Status:   status,
+	}
+}
+
+func badRequest(message string) *apiError {
+	return newError(http.StatusBadRequest, 20001, message)
+}
+
+func invalidURL(field string) *apiError {
+	return newError(http.StatusBadRequest, 21205, field+" is not a valid URL")
+}
+
+func invalidMethod(field string) *apiError {
+	return newError(http.StatusBadRequest, 21209, field+" is not a valid method: GET or POST")
+}
+
+func notFound(t target) *apiError {
+	return newError(http.StatusNotFound, 20404, "The requested resource "+t.path+" was not found")
+}
+
+func methodNotAllowed(allow string) answer {
+	a := errMethodNotAllowed.answer()
+	a.allow = allow
+	return a
+}
+
+func (e *apiError) answer() answer { return answer{status: e.Status, body: e} }

@@ -1,0 +1,125 @@
+package sandbox
+
+import (
+	"fmt"
+	"testing"
+)
+
+// pageOf decodes a page, with the Call SIDs in the place of the participants.
+func pageOf(t *testing.T, got reply) map[string]any {
+	t.Helper()
+	page := got.json(t)
+	sids := []any{}
+	for _, p := range page["participants"].([]any) {
+		sids = append(sids, p.(map[string]any)["call_sid"])
+	}
+	page["participants"] = sids
+	return page
+}
+
+func TestAListIsOnePage(t *testing.T) {
+	s := newStage(t, Config{})
+	path := participantsPath(ConferenceSID) + ".json"
+	diff(t, map[string]any{
+		"participants":      []any{AgentSID, CustomerSID, SupervisorSID, FrontDeskSID, HeldSID},
+		"page":              0.0,
+		"page_size":         50.0,
+		"first_page_uri":    path + "?PageSize=50&Page=0",
+		"next_page_uri":     nil,
+		"previous_page_uri": nil,
+		"uri":               path + "?PageSize=50&Page=0",
+		"start":             0.0,
+		"end":               4.0,
+	}, pageOf(t, s.get(path)))
+	diff(t, s.get(participantPath(AgentSID)).json(t), s.get(path).json(t)["participants"].([]any)[0].(map[string]any))
+}
+
+func TestAListHasPages(t *testing.T) {
+	s := newStage(t, Config{})
+	path := participantsPath(ConferenceSID) + ".json"
+	diff(t, map[string]any{
+		"participants":      []any{SupervisorSID, FrontDeskSID},
+		"page":              1.0,
+		"page_size":         2.0,
+		"first_page_uri":    path + "?PageSize=2&Page=0",
+		"next_page_uri":     path + "?PageSize=2&Page=2",
+		"previous_page_uri": path + "?PageSize=2&Page=0",
+		"uri":               path + "?PageSize=2&Page=1",
+		"start":             2.0,
+		"end":               3.0,
+	}, pageOf(t, s.get(path+"?PageSize=2&Page=1")))
+}
+
+func TestFollowingTheNextPageFindsEverybodyOnce(t *testing.T) {
+	s := newStage(t, Config{})
+	for i := range 20 {
+		if _, err := s.AddParticipant(ConferenceSID, Participant{Label: fmt.Sprint("guest ", i), Muted: i%2 == 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[any]int{}
+	next := participantsPath(ConferenceSID) + ".json?Muted=true&PageSize=3"
+	pages := 0
+	for ; next != ""; pages++ {
+		page := pageOf(t, s.get(next))
+		for _, sid := range page["participants"].([]any) {
+			seen[sid]++
+		}
+		next, _ = page["next_page_uri"].(string)
+	}
+	diff(t, []int{4, 10}, []int{pages, len(seen)})
+	for sid, times := range seen {
+		diff(t, 1, times)
+		if !s.participant(sid.(string)).Muted {
+			t.Errorf("%v is listed and not muted", sid)
+		}
+	}
+}
+
+func TestListsAreFiltered(t *testing.T) {
+	s := newStage(t, Config{})
+	s.update(AgentSID, "Muted=true")
+	s.update(SupervisorSID, "Muted=true&CallSidToCoach="+AgentSID)
+	tests := map[string]struct {
+		query string
+		want  []any
+	}{
+		"muted":               {"Muted=true", []any{AgentSID, SupervisorSID}},
+		"not muted":           {"Muted=false", []any{CustomerSID, FrontDeskSID, HeldSID}},
+		"an odd value":        {"Hold=maybe", []any{AgentSID, CustomerSID, SupervisorSID, FrontDeskSID}},
+		"on hold":             {"Hold=true", []any{HeldSID}},
+		"coaching":            {"Coaching=true", []any{SupervisorSID}},
+		"two filters":         {"Muted=true&Coaching=false", []any{AgentSID}},
+		"nobody":              {"Hold=true&Muted=true", []any{}},
+		"a page past the end": {"Page=7", []any{}},
+		"an unknown filter":   {"Label=agent&Hold=true", []any{HeldSID}},
+		"the largest page":    {"Hold=true&PageSize=1000", []any{HeldSID}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := pageOf(t, s.get(participantsPath(ConferenceSID)+".json?"+test.query))
+			diff(t, test.want, got["participants"].([]any))
+		})
+	}
+}
+
+func TestFiltersStayInTheLinks(t *testing.T) {
+	s := newStage(t, Config{})
+	page := pageOf(t, s.get(participantsPath(ConferenceSID)+".json?PageSize=1&Muted=False&Hold=false"))
+	diff(t, any(participantsPath(ConferenceSID)+".json?Hold=false&Muted=false&PageSize=1&Page=1"), page["next_page_uri"])
+}
+
+func TestOddPagingIsRefused(t *testing.T) {
+	s := newStage(t, Config{})
+	for _, query := range []string{"PageSize=0", "PageSize=1001", "PageSize=all", "PageSize=", "Page=-1", "Page=x", "Page=99999999999999999999", "Hold=%zz"} {
+		t.Run(query, func(t *testing.T) {
+			diff(t, "400/20001", s.get(participantsPath(ConferenceSID)+".json?"+query).outcome())
+		})
+	}
+}
+
+func TestNobodyIsLeftInACompletedConference(t *testing.T) {
+	s := newStage(t, Config{})
+	page := pageOf(t, s.get(participantsPath(CompletedConferenceSID)+".json"))
+	diff(t, []any{[]any{}, 0.0, 0.0}, []any{page["participants"], page["start"], page["end"]})
+}
