@@ -1,0 +1,192 @@
+package twilio
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// DefaultBaseURL is the API host of Twilio's default region, US1.
+const DefaultBaseURL = "https://api.twilio.com"
+
+// Account says where requests for one Twilio account go, and as whom.
+type Account struct {
+	// SID is the account's SID: AC and 32 hexadecimal digits.
+	SID string
+	// Username is the account's SID, its parent account's SID, or the SID of
+	// an API key: SK and 32 hexadecimal digits.
+	Username string
+	// Password is the auth token or the API key's secret.
+	Password Secret
+	// BaseURL is scheme://host[:port] with no trailing slash, such as
+	// [DefaultBaseURL]. [BaseURL] makes one from a region and an edge.
+	BaseURL string
+}
+
+// Validate returns an error that names everything that is wrong with the
+// account, joined, or nil. It shows neither the password nor the base URL.
+func (a Account) Validate() error {
+	return errors.Join(
+		validateAccountSID(a.SID),
+		validateUsername(a.Username),
+		validatePassword(a.Password),
+		validateBaseURL(a.BaseURL),
+	)
+}
+
+func validateAccountSID(sid string) error {
+	if !isSID("AC", sid) {
+		return errors.New("twilio: the account SID must be AC and 32 hexadecimal digits")
+	}
+	return nil
+}
+
+func validateUsername(name string) error {
+	if !isSID("AC", name) && !isSID("SK", name) {
+		return errors.New("twilio: the username must be an account SID (AC...) or an API key SID (SK...)")
+	}
+	return nil
+}
+
+func validatePassword(s Secret) error {
+	if s.IsZero() {
+		return errors.New("twilio: the auth token or API key secret is empty")
+	}
+	for _, b := range []byte(s.reveal()) {
+		if b <= ' ' || b >= 0x7f {
+			return errors.New("twilio: the auth token or API key secret has white space or other characters that no token has")
+		}
+	}
+	return nil
+}
+
+func validateBaseURL(base string) error {
+	_, err := parseBaseURL(base)
+	return err
+}
+
+// parseBaseURL returns the scheme and host of base, which must hold nothing
+// else. Its errors do not repeat base, which may hold a password by mistake.
+func parseBaseURL(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, errors.New("twilio: the base URL cannot be parsed")
+	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("twilio: the base URL must begin with https:// or http://")
+	}
+	if u.User != nil {
+		return nil, errors.New("twilio: the base URL must not hold a user name or password")
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("twilio: the base URL has no host")
+	}
+	if base != u.Scheme+"://"+u.Host {
+		return nil, errors.New("twilio: the base URL must be scheme://host[:port] and nothing after it, not even a slash")
+	}
+	return u, nil
+}
+
+// isSID reports whether s is prefix and 32 hexadecimal digits.
+func isSID(prefix, s string) bool {
+	digits, ok := strings.CutPrefix(s, prefix)
+	if !ok || len(digits) != 32 {
+		return false
+	}
+	for _, c := range []byte(digits) {
+		if !isHex(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// BaseURL returns the API's base URL for a region and its edge, both named as
+// Twilio names them, such as "ie1" and "dublin". Neither, or US1 alone, is
+// [DefaultBaseURL]. An edge alone is an edge of US1, as in Twilio's SDKs. Any
+// other region alone is refused: the hosts named by region without edge were
+// announced to stop on 2026-04-28.
+//
+// Each name must be one DNS label, so that the result is always a host under
+// twilio.com.
+func BaseURL(region, edge string) (string, error) {
+	region, edge = strings.ToLower(region), strings.ToLower(edge)
+	if region != "" && !isDNSLabel(region) {
+		return "", errors.New("twilio: the region is not a name such as us1, ie1 or au1")
+	}
+	if edge != "" && !isDNSLabel(edge) {
+		return "", errors.New("twilio: the edge is not a name such as ashburn, dublin or sydney")
+	}
+	if region == "" {
+		region = "us1"
+	}
+	if edge != "" {
+		return "https://api." + edge + "." + region + ".twilio.com", nil
+	}
+	if region != "us1" {
+		return "", fmt.Errorf("twilio: region %s needs an edge too, such as dublin for ie1 or sydney for au1: "+
+			"hosts named by region alone (api.%s.twilio.com) were announced to stop on 2026-04-28", region, region)
+	}
+	return DefaultBaseURL, nil
+}
+
+// isDNSLabel reports whether s is a lower-case label as of RFC 1123: letters,
+// digits and inner hyphens, at most 63 of them.
+func isDNSLabel(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// Accounts is an immutable set of accounts, one of which may be the default.
+// It is safe for concurrent use.
+type Accounts struct {
+	bySID      map[string]Account
+	defaultSID string
+}
+
+// NewAccounts returns the set of the given accounts. defaultSID names the
+// default account; "" means that there is none. The error names everything
+// that is wrong, joined: accounts that are invalid or given twice, and a
+// default that is not among them.
+func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
+	set := &Accounts{bySID: make(map[string]Account, len(accounts)), defaultSID: defaultSID}
+	var errs []error
+	for i, a := range accounts {
+		if err := a.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("account %d: %w", i+1, err))
+		}
+		if _, twice := set.bySID[a.SID]; twice {
+			errs = append(errs, fmt.Errorf("account %d: twilio: the account SID is given twice", i+1))
+		}
+		set.bySID[a.SID] = a
+	}
+	if _, ok := set.bySID[defaultSID]; defaultSID != "" && !ok {
+		errs = append(errs, errors.New("twilio: the default account is not among the accounts"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// Lookup returns the account with that SID; "" means the default account. It
+// reports false if there is none.
+func (s *Accounts) Lookup(sid string) (Account, bool) {
+	if sid == "" {
+		sid = s.defaultSID
+	}
+	a, ok := s.bySID[sid]
+	return a, ok
+}

@@ -1,0 +1,151 @@
+package twilio
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseFault(t *testing.T) {
+	tests := []struct {
+		name, body string
+		want       fault
+	}{
+		{"Twilio's JSON", `{"code":20404,"message":"m","more_info":"i","status":404}`, fault{"20404", "m", "i"}},
+		{"a code as a string", ` {"code":"20404"}`, fault{Code: "20404"}},
+		{"no code", `{"message":"m"}`, fault{Message: "m"}},
+		{"null members", `{"code":null,"message":null,"more_info":null}`, fault{}},
+		{"members of other types", `{"code":{"a":1},"message":"m","more_info":["i"]}`, fault{Message: "m"}},
+		{"Twilio's XML", "<?xml version='1.0'?>\n<TwilioResponse><RestException><Code>20404</Code><Message>a &amp; b</Message>" +
+			"<MoreInfo>i</MoreInfo><Status>404</Status></RestException></TwilioResponse>", fault{"20404", "a & b", "i"}},
+		{"XML without a code", "<TwilioResponse><RestException><Message>m</Message></RestException></TwilioResponse>", fault{Message: "m"}},
+		{"other XML", "<Error><Code>AccessDenied</Code></Error>", fault{}},
+		{"cut XML", "<TwilioResponse><RestException><Code>20404</Code>", fault{}},
+		{"HTML", "<!DOCTYPE html><html><body>502</body></html>", fault{}},
+		{"nothing", "", fault{}},
+		{"plain text", "upstream connect error", fault{}},
+		{"cut JSON", `{"code":20404,"message":"m`, fault{}},
+		{"an array", `[{"code":20404}]`, fault{}},
+		{"a string", `"20404"`, fault{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := parseFault([]byte(tt.body)); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseCode(t *testing.T) {
+	for s, want := range map[string]int{"20404": 20404, " 20404 ": 20404, "": 0, "x": 0, "-1": 0, "1.5": 0, "99999999999": 0} {
+		if got := parseCode(s); got != want {
+			t.Errorf("%q is %d, want %d", s, got, want)
+		}
+	}
+}
+
+// authorized returns a request made with the password "hunter2".
+func authorized() *http.Request {
+	r := &http.Request{Header: http.Header{}}
+	r.SetBasicAuth("AC1", "hunter2")
+	return r
+}
+
+func TestCleanMessage(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"plain text", "The requested resource was not found", "The requested resource was not found"},
+		{"control characters", "a\x00b\x1b[31mc\x7f", "ab[31mc"},
+		{"the ends of lines", " a\r\nb\tc\n", "a  b c"},
+		{"an override of the reading direction", "a\u202eb\u200bc", "abc"},
+		{"invalid UTF-8", "a\xff\xfeb", "a\uFFFDb"},
+		{"500 characters", strings.Repeat("é", 500), strings.Repeat("é", 500)},
+		{"501 characters", strings.Repeat("é", 501), strings.Repeat("é", 500) + "…"},
+		{"a URL", "HoldUrl https://example.com/a is bad", "HoldUrl https://example.com/a is bad"},
+		{"a URL and an address", "see https://example.com/a or mail help@example.com", "see https://example.com/a or mail help@example.com"},
+		{"a user in a URL", "https://bob@example.com/a", "https://[redacted]@example.com/a"},
+		{"a password in a URL", "bad: 'https://bob:pass@example.com/a'", "bad: 'https://[redacted]@example.com/a'"},
+		{"a password with an at sign", "https://bob:p@ss@example.com", "https://[redacted]@example.com"},
+		{"a password with delimiters", "https://bob:p/a?s#s@example.com", "https://[redacted]@example.com"},
+		{"a password cut by a control character", "https://bob:pa\x00ss@example.com", "https://[redacted]@example.com"},
+		{"two URLs", "https://a:b@x.example https://c:d@y.example", "https://[redacted]@x.example https://[redacted]@y.example"},
+		{"a password in a URL without a scheme", "//bob:pass@example.com", "//[redacted]@example.com"},
+		{"our own password", "no such token: hunter2", "no such token: [redacted]"},
+		{"our own header", "got Basic QUMxOmh1bnRlcjI=", "got Basic [redacted]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cleanMessage(tt.text, authorized()); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCleanLink(t *testing.T) {
+	tests := []struct{ name, link, want string }{
+		{"Twilio's", "https://www.twilio.com/docs/errors/20404", "https://www.twilio.com/docs/errors/20404"},
+		{"Twilio's of old", "http://www.twilio.com/docs/errors/21201", "http://www.twilio.com/docs/errors/21201"},
+		{"none", "", ""},
+		{"a script", "javascript:alert(1)", ""},
+		{"a path", "/docs/errors/20404", ""},
+		{"a password", "https://a:b@example.com/", ""},
+		{"our own password", "https://example.com/?t=hunter2", ""},
+		{"a line's end", "https://example.com/\nx", ""},
+		{"a great length", "https://example.com/" + strings.Repeat("a", 1000), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cleanLink(tt.link, authorized()); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	for id, want := range map[string]string{
+		"RQ00000000000000000000000000000001": "RQ00000000000000000000000000000001",
+		"":                                   "",
+		"a b":                                "",
+		"a\"b":                               "",
+		strings.Repeat("a", 65):              "",
+	} {
+		if got := requestID(http.Header{"Twilio-Request-Id": {id}}); got != want {
+			t.Errorf("%q becomes %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, value, date string
+		want              time.Duration
+		ok                bool
+	}{
+		{"absent", "", "", 0, false},
+		{"seconds", "7", "", 7 * time.Second, true},
+		{"no seconds", "0", "", 0, true},
+		{"negative seconds", "-7", "", 0, false},
+		{"a fraction", "1.5", "", 0, false},
+		{"a word", "soon", "", 0, false},
+		{"more than a day", "999999999999", "", 24 * time.Hour, true},
+		{"a date, by the answer's clock", "Sun, 01 Mar 2026 15:00:09 GMT", "Sun, 01 Mar 2026 15:00:00 GMT", 9 * time.Second, true},
+		{"a date, by our clock", "Sun, 01 Mar 2026 12:00:09 GMT", "", 9 * time.Second, true},
+		{"a date, by our clock as the answer's is unreadable", "Sun, 01 Mar 2026 12:00:09 GMT", "today", 9 * time.Second, true},
+		{"a date in the past", "Sun, 01 Mar 2026 11:00:00 GMT", "", 0, true},
+		{"a date in the obsolete form of RFC 850", "Sunday, 01-Mar-26 12:00:09 GMT", "", 9 * time.Second, true},
+		{"a date far away", "Sun, 01 Mar 2099 12:00:00 GMT", "", 24 * time.Hour, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			header := http.Header{"Retry-After": {tt.value}, "Date": {tt.date}}
+			got, ok := retryAfter(header, now)
+			if got != tt.want || ok != tt.ok {
+				t.Errorf("got %v, %v; want %v, %v", got, ok, tt.want, tt.ok)
+			}
+		})
+	}
+}

@@ -1,0 +1,145 @@
+package twilio
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	errSealed    = errors.New("connection given up")
+	errHandshake = errors.New("TLS handshake failed")
+)
+
+// wire is a connection that counts the writes on it, so that it can be told
+// whether a request went out. On https it wraps the TLS connection, so that
+// handshakes and alerts do not count.
+type wire struct {
+	net.Conn
+	writes atomic.Int64 // calls of Write so far, or sealed
+}
+
+const sealed = -1
+
+// Write writes p, unless the wire was sealed.
+func (w *wire) Write(p []byte) (int, error) {
+	for {
+		n := w.writes.Load()
+		if n == sealed {
+			return 0, errSealed
+		}
+		if w.writes.CompareAndSwap(n, n+1) {
+			return w.Conn.Write(p)
+		}
+	}
+}
+
+// seal makes all further writes fail and reports true, provided that there
+// were exactly writes of them so far. Otherwise it does nothing.
+func (w *wire) seal(writes int64) bool { return w.writes.CompareAndSwap(writes, sealed) }
+
+// exchange watches one RoundTrip to establish whether a byte of the request
+// may have been written.
+//
+// net/http writes on a goroutine of its own, and may return from RoundTrip
+// with an error at any point of that. So the question is settled rather than
+// observed: if the connection saw no write since RoundTrip took it, it is
+// sealed, and no byte can follow. If it saw one, the request counts as sent.
+// A connection that is not a wire (HTTP/2, or TLS through a proxy) counts as
+// written to as soon as RoundTrip has it.
+//
+// net/http repeats a request by itself when a reused connection turns out to
+// be dead. For a POST without an Idempotency-Key header, which this package
+// never sets, it does so only if it wrote nothing; see
+// persistConn.shouldRetryRequest. Each repetition begins with GetConn, which
+// settles the connection before it.
+type exchange struct {
+	conn   *wire
+	writes int64 // of conn, when RoundTrip got it
+	reused bool
+	wrote  bool
+}
+
+// trace returns the hooks, both of which net/http calls on the goroutine that
+// called RoundTrip.
+func (x *exchange) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{GetConn: x.getConn, GotConn: x.gotConn}
+}
+
+func (x *exchange) getConn(string) {
+	x.settle()
+	x.reused = false
+}
+
+func (x *exchange) gotConn(info httptrace.GotConnInfo) {
+	x.reused = info.Reused
+	conn, ok := info.Conn.(*wire)
+	if !ok {
+		x.wrote = true
+		return
+	}
+	x.conn, x.writes = conn, conn.writes.Load()
+}
+
+// settle gives the connection up, if there is one.
+func (x *exchange) settle() {
+	if x.conn != nil && !x.conn.seal(x.writes) {
+		x.wrote = true
+	}
+	x.conn = nil
+}
+
+// sent reports whether a byte of the request may have been written. It is to
+// be asked once RoundTrip has failed; from then on no further byte is.
+func (x *exchange) sent() bool {
+	x.settle()
+	return x.wrote
+}
+
+// dialer makes wires.
+type dialer struct {
+	net              net.Dialer
+	tls              *tls.Config
+	handshakeTimeout time.Duration // 0: none
+}
+
+func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := d.net.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &wire{Conn: conn}, nil
+}
+
+func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := d.net.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	cfg := d.tls.Clone()
+	cfg.ServerName = host
+	secured := tls.Client(conn, cfg)
+	if err := d.handshake(ctx, secured); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%w: %w", errHandshake, err)
+	}
+	return &wire{Conn: secured}, nil
+}
+
+func (d *dialer) handshake(ctx context.Context, conn *tls.Conn) error {
+	if d.handshakeTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.handshakeTimeout)
+		defer cancel()
+	}
+	return conn.HandshakeContext(ctx)
+}
