@@ -1,0 +1,294 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"conferenced/service/twilio"
+)
+
+// errSuperseded ends the waits of an update whose place a newer one takes.
+var errSuperseded error = &RefusedError{Reason: Superseded}
+
+// job is one update on its way. It runs by itself, so that it can end in order
+// even when whoever asked for it is gone.
+type job struct {
+	d      *Deliverer
+	update *Update
+	lane   *lane
+	ticket *Ticket
+	report func(error) // What the breaker is told of the attempt on the way.
+
+	// done is closed after answer and err are set.
+	done   chan struct{}
+	answer *twilio.Answer
+	err    error
+
+	mu      sync.Mutex
+	applied Applied // By the attempts that have ended.
+	flying  bool    // An attempt is on the way.
+}
+
+// start puts the update in line, runs it, and waits for its end or the
+// context's. The end is told to settle before the place in line is given up.
+func (d *Deliverer) start(
+	ctx context.Context, update *Update, settle func(*twilio.Answer, error),
+) (*twilio.Answer, error) {
+	j := &job{d: d, update: update, lane: d.lane(&update.Account), done: make(chan struct{})}
+	if err := j.join(); err != nil {
+		err = &Error{Applied: No, Err: err}
+		d.counts.refused.Add(1)
+		settle(nil, err)
+		return nil, err
+	}
+	d.counts.updates.Add(1)
+	d.running.Go(func() {
+		defer close(j.done)
+		defer j.ticket.Leave()
+		// Deferred, so that a panic leaves no request id under way for ever.
+		defer func() { settle(j.answer, j.err) }()
+		defer j.recover()
+		j.run(ctx)
+	})
+	select {
+	case <-j.done:
+		return j.answer, j.err
+	case <-ctx.Done():
+		return j.abandon(ctx)
+	}
+}
+
+// recover keeps a panic from ending the process.
+func (j *job) recover() {
+	if recover() != nil {
+		j.answer, j.err = nil, &Error{Applied: Maybe, Err: errPanicked}
+		j.d.logger.Error("panic", "stack", string(debug.Stack()))
+	}
+}
+
+// errPanicked is the end of an update whose delivery panicked.
+var errPanicked = errors.New("the delivery panicked")
+
+// free is the ticket of a service that keeps no order.
+var free = func() *Ticket {
+	turn := make(chan struct{})
+	close(turn)
+	return &Ticket{Turn: turn, Leave: func() {}}
+}()
+
+func (j *job) join() (err error) {
+	if j.d.cfg.Unordered {
+		j.ticket = free
+		return nil
+	}
+	j.ticket, err = j.d.store.Join(j.update.participant(), j.update.properties(), !j.update.Repeatable())
+	return err
+}
+
+// abandon is the answer to somebody whose context has ended: the update's own,
+// if it has just come.
+func (j *job) abandon(ctx context.Context) (*twilio.Answer, error) {
+	select {
+	case <-j.done:
+		return j.answer, j.err
+	default:
+	}
+	j.d.counts.abandoned.Add(1)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	applied := j.applied
+	if j.flying {
+		applied = max(applied, Maybe)
+	}
+	return nil, &Error{Applied: applied, Err: ctx.Err()}
+}
+
+// run takes the update through its line and its attempts.
+func (j *job) run(ctx context.Context) {
+	err := j.turn(ctx)
+	if err == nil {
+		j.answer, err = j.attempts(ctx)
+	}
+	if err == nil {
+		j.learn()
+		return
+	}
+	j.count(err)
+	j.err = &Error{Applied: j.applied, Err: err}
+}
+
+func (j *job) count(err error) {
+	var refused *RefusedError
+	switch {
+	case !errors.As(err, &refused):
+	case refused.Reason == Superseded:
+		j.d.counts.superseded.Add(1)
+	default:
+		j.d.counts.refused.Add(1)
+	}
+}
+
+// turn waits until the update is the one in its line that may be sent.
+func (j *job) turn(ctx context.Context) error {
+	select {
+	case <-j.ticket.Turn:
+		return j.checkPlace()
+	case <-j.ticket.Superseded:
+		return errSuperseded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// checkPlace returns errSuperseded if a newer update took the place of this one.
+func (j *job) checkPlace() error {
+	select {
+	case <-j.ticket.Superseded:
+		return errSuperseded
+	default:
+		return nil
+	}
+}
+
+// attempts sends the update until it is answered, or sending it again cannot
+// help or could do harm.
+func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
+	var last error
+	for n := 1; ; n++ {
+		if err := j.clear(ctx); err != nil {
+			return nil, foremost(last, err)
+		}
+		if n > 1 {
+			j.d.counts.retries.Add(1)
+		}
+		answer, err := j.attempt(ctx)
+		if err == nil {
+			return answer, nil
+		}
+		last = err
+		if n >= j.d.cfg.Retrying.Attempts || !mayRetry(err, j.update) {
+			return nil, last
+		}
+		wait := j.d.cfg.Retrying.wait(n, err)
+		if passes(ctx, wait) {
+			return nil, last
+		}
+		if err := sleep(ctx, j.ticket.Superseded, wait); err != nil {
+			return nil, foremost(last, err)
+		}
+	}
+}
+
+// foremost is what to say of an update that was not sent again because of err:
+// how the last attempt ended, which says more, unless the caller is gone or a
+// newer update took its place.
+func foremost(last, err error) error {
+	if last == nil || isContext(err) || errors.Is(err, errSuperseded) {
+		return err
+	}
+	return last
+}
+
+// clear waits until the account's limit and breaker allow an attempt. After nil,
+// attempt must be called.
+func (j *job) clear(ctx context.Context) error {
+	if err := j.lane.acquire(ctx, j.ticket.Superseded, j.update.Caller); err != nil {
+		return err
+	}
+	report, err := j.lane.allow()
+	if err != nil {
+		j.lane.free()
+		return err
+	}
+	if err := j.takeOff(ctx); err != nil {
+		j.lane.free()
+		report(err)
+		return err
+	}
+	j.report = report
+	return nil
+}
+
+// takeOff says that an attempt is on the way from now on, unless nobody waits
+// for it any more or a newer update took its place.
+func (j *job) takeOff(ctx context.Context) error {
+	if err := j.checkPlace(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.flying = true
+	return nil
+}
+
+// attempt sends the update once.
+func (j *job) attempt(ctx context.Context) (answer *twilio.Answer, err error) {
+	began := time.Now()
+	err = errPanicked
+	defer func() {
+		j.land(err)
+		j.report(err)
+		j.lane.release(began, answered(err), isRateLimited(err))
+	}()
+	j.d.counts.attempts.Add(1)
+	return j.send(ctx)
+}
+
+// land says that the attempt has ended, and what it did.
+func (j *job) land(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.flying = false
+	if err != nil {
+		j.applied = max(j.applied, appliedBy(err))
+	}
+}
+
+// send makes the attempt. When the context ends it goes on for the grace.
+func (j *job) send(ctx context.Context) (*twilio.Answer, error) {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(j.d.cfg.Grace, cancel)
+		context.AfterFunc(sending, func() { timer.Stop() })
+	})
+	defer stop()
+	answer, err := j.d.sender.UpdateParticipant(sending, j.update.Account, j.update.Path, j.update.Change)
+	if sending.Err() != nil && j.d.cfg.Grace > 0 {
+		err = unanswered(err)
+	}
+	return answer, err
+}
+
+// unanswered is the error of an attempt that was cut off after the grace: that
+// Twilio did not answer for so long says more than that nobody waits any more.
+func unanswered(err error) error {
+	var transport *twilio.TransportError
+	if !errors.As(err, &transport) || !isContext(err) {
+		return err
+	}
+	return &twilio.TransportError{Sent: transport.Sent, Reused: transport.Reused, Err: errLost}
+}
+
+// answered says whether an attempt that ended with the error was answered.
+func answered(err error) bool {
+	var transport *twilio.TransportError
+	return err == nil || !errors.As(err, &transport)
+}
+
+// learn remembers which Call SID the answer's label stands for.
+func (j *job) learn() {
+	label, callSID := j.answer.Participant.Label, j.answer.Participant.CallSID
+	if j.d.cfg.Unordered || label == nil || *label == "" || callSID == nil {
+		return
+	}
+	participant := j.update.participant()
+	participant.Name = *label
+	j.d.store.Know(participant, *callSID)
+}

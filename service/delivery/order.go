@@ -1,0 +1,217 @@
+package delivery
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// lines are the updates that wait for each participant, in order of arrival.
+//
+// A participant has two names, its Call SID and its label. Once both are known
+// for one, they share a line; lines that were two until then become one.
+type lines struct {
+	length int
+	labels *aging[Participant, string]
+
+	mu      sync.Mutex
+	arrived uint64
+	byName  map[Participant]*line
+	waiting int
+}
+
+// line is what waits for one participant, first come first. Its head may be
+// sent. More than one place is active only for as long as two lines that became
+// one each had somebody on the way.
+type line struct {
+	names  []Participant
+	places []*place
+	active int
+}
+
+// place is one update in a line.
+type place struct {
+	arrival    uint64
+	line       *line
+	sets       Properties
+	event      bool
+	active     bool
+	turn       chan struct{}
+	superseded chan struct{}
+	overtaken  bool
+}
+
+func newLabels(size int, age time.Duration) *aging[Participant, string] {
+	return newAging[Participant, string](size, age)
+}
+
+func newLines(length int, labels *aging[Participant, string]) *lines {
+	return &lines{length: length, labels: labels, byName: map[Participant]*line{}}
+}
+
+// Join is Store's.
+func (l *lines) Join(participant Participant, sets Properties, event bool) (*Ticket, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if callSID, ok := l.labels.get(participant); ok {
+		participant.Name = callSID
+	}
+	line := l.lineOf(participant)
+	if line.staying(sets) > l.length {
+		return nil, &RefusedError{Reason: Overloaded}
+	}
+	l.supersede(line, sets)
+	l.arrived++
+	p := &place{
+		arrival: l.arrived, line: line, sets: sets, event: event,
+		turn: make(chan struct{}), superseded: make(chan struct{}),
+	}
+	line.places = append(line.places, p)
+	l.waiting++
+	line.advance()
+	return &Ticket{Turn: p.turn, Superseded: p.superseded, Leave: func() { l.leave(p) }}, nil
+}
+
+func (l *lines) lineOf(participant Participant) *line {
+	if existing := l.byName[participant]; existing != nil {
+		return existing
+	}
+	created := &line{names: []Participant{participant}}
+	l.byName[participant] = created
+	return created
+}
+
+// yields says whether the place goes to an update that sets the properties. An
+// event, such as an announcement, is not undone by a later one, so nothing takes
+// its place.
+func (p *place) yields(sets Properties) bool { return !p.event && sets.Cover(p.sets) }
+
+// staying counts the places that an update with the properties leaves behind it.
+func (l *line) staying(sets Properties) int {
+	count := 0
+	for _, p := range l.places {
+		if p.active || !p.yields(sets) {
+			count++
+		}
+	}
+	return count
+}
+
+// supersede takes out of the line what an update with the properties takes the
+// place of. One whose turn it is already leaves by itself when it has nothing on
+// the way.
+func (l *lines) supersede(line *line, sets Properties) {
+	line.places = slices.DeleteFunc(line.places, func(p *place) bool {
+		if p.overtaken || !p.yields(sets) {
+			return false
+		}
+		p.overtaken = true
+		close(p.superseded)
+		if p.active {
+			return false
+		}
+		p.line = nil
+		l.waiting--
+		return true
+	})
+}
+
+// leave takes a place out of its line, if it is still there.
+func (l *lines) leave(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := p.line
+	if line == nil {
+		return
+	}
+	p.line = nil
+	line.places = slices.DeleteFunc(line.places, func(other *place) bool { return other == p })
+	l.waiting--
+	if p.active {
+		line.active--
+	}
+	line.advance()
+	if len(line.places) == 0 {
+		l.forget(line)
+	}
+}
+
+func (l *lines) forget(line *line) {
+	for _, name := range line.names {
+		delete(l.byName, name)
+	}
+}
+
+// advance gives the head its turn if nobody has it.
+func (l *line) advance() {
+	if l.active > 0 || len(l.places) == 0 {
+		return
+	}
+	head := l.places[0]
+	head.active = true
+	l.active++
+	close(head.turn)
+}
+
+// Know is Store's.
+func (l *lines) Know(label Participant, callSID string) {
+	if known, ok := l.labels.get(label); ok && known == callSID {
+		l.labels.put(label, callSID) // It was seen again.
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.labels.put(label, callSID)
+	byLabel := l.byName[label]
+	if byLabel == nil {
+		return
+	}
+	bySID := l.byName[Participant{Conference: label.Conference, Name: callSID}]
+	switch {
+	case bySID == byLabel:
+	case bySID == nil:
+		l.name(byLabel, Participant{Conference: label.Conference, Name: callSID})
+	default:
+		l.merge(bySID, byLabel)
+	}
+}
+
+// name gives a line one more name.
+func (l *lines) name(line *line, name Participant) {
+	line.names = append(line.names, name)
+	l.byName[name] = line
+}
+
+// merge moves one line into another, each place where its arrival puts it.
+func (l *lines) merge(into, from *line) {
+	for _, name := range from.names {
+		l.name(into, name)
+	}
+	for _, p := range from.places {
+		p.line = into
+	}
+	into.places = append(into.places, from.places...)
+	slices.SortFunc(into.places, func(a, b *place) int {
+		switch {
+		case a.active != b.active && a.active:
+			return -1
+		case a.active != b.active:
+			return 1
+		case a.arrival < b.arrival:
+			return -1
+		default:
+			return 1
+		}
+	})
+	into.active += from.active
+}
+
+func (l *lines) sizes() Sizes {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := map[*line]bool{}
+	for _, line := range l.byName {
+		seen[line] = true
+	}
+	return Sizes{Lines: len(seen), Waiting: l.waiting, Labels: l.labels.len()}
+}
