@@ -1,0 +1,30 @@
+// Package telemetry makes the service visible from outside: what each call was
+// and what came of it.
+package telemetry
+
+import "context"
+
+// Call is what is known of one call beyond its request and answer. It is filled
+// in on the call's way and read when it ends, by the same goroutine.
+type Call struct {
+	// TwilioRequestID is Twilio's id of the last request that it answered.
+	TwilioRequestID string
+	// Cause is why the call failed. It is logged and never sent.
+	Cause error
+}
+
+type callKey struct{}
+
+// WithCall returns a context that carries a new Call.
+func WithCall(ctx context.Context) (context.Context, *Call) {
+	call := new(Call)
+	return context.WithValue(ctx, callKey{}, call), call
+}
+
+// CallFrom returns the context's Call, or a new one that nobody reads.
+func CallFrom(ctx context.Context) *Call {
+	if call, ok := ctx.Value(callKey{}).(*Call); ok {
+		return call
+	}
+	return new(Call)
+}
