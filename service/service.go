@@ -1,0 +1,102 @@
+// Package service is ConferenceService: it turns an UpdateParticipant call into
+// an update for Twilio, and what came of it into the caller's answer.
+package service
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/delivery"
+	"conferenced/service/outcome"
+	"conferenced/service/telemetry"
+	"conferenced/service/twilio"
+)
+
+// RequestIDHeader is the response header that holds Twilio's id of the request
+// that was answered, as Twilio's support asks for it.
+const RequestIDHeader = "twilio-request-id"
+
+// Deliver gets an update to Twilio. Its errors are *delivery.Error.
+type Deliver func(context.Context, *delivery.Update) (*twilio.Answer, error)
+
+// Service implements ConferenceService.
+type Service struct {
+	conferencev1.UnimplementedConferenceServiceServer
+
+	accounts *twilio.Accounts
+	deliver  Deliver
+}
+
+// New returns the service for the given accounts.
+func New(accounts *twilio.Accounts, deliver Deliver) *Service {
+	return &Service{accounts: accounts, deliver: deliver}
+}
+
+// UpdateParticipant changes one participant. The request must have passed
+// [Validate].
+func (s *Service) UpdateParticipant(
+	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
+) (*conferencev1.UpdateParticipantResponse, error) {
+	response, err := s.update(ctx, request)
+	if id := telemetry.CallFrom(ctx).TwilioRequestID; id != "" {
+		// It fails only when the headers are sent already or the call is not
+		// gRPC's, and the answer does not depend on it.
+		_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))
+	}
+	return response, err
+}
+
+// update is one update's way through the service. Its errors are statuses of
+// package outcome.
+func (s *Service) update(
+	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
+) (*conferencev1.UpdateParticipantResponse, error) {
+	change := changeOf(request)
+	if *change == (twilio.ParticipantUpdate{}) {
+		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
+	}
+	account, ok := s.accounts.Lookup(request.GetAccountSid())
+	if !ok {
+		return nil, accountNotConfigured(request)
+	}
+	update := &delivery.Update{
+		Account: account,
+		Path: twilio.ParticipantPath{
+			AccountSID:    account.SID,
+			ConferenceSID: request.GetConferenceSid(),
+			Participant:   request.GetCallSid(),
+		},
+		Change:    change,
+		RequestID: request.GetRequestId(),
+	}
+	answer, err := s.deliver(ctx, update)
+	if err != nil {
+		return nil, failed(ctx, err, update)
+	}
+	telemetry.CallFrom(ctx).TwilioRequestID = answer.RequestID
+	participant := participantOf(&answer.Participant)
+	return &conferencev1.UpdateParticipantResponse{
+		Participant: participant,
+		Warnings:    warningsFor(change, participant),
+	}, nil
+}
+
+func accountNotConfigured(request *conferencev1.UpdateParticipantRequest) error {
+	var facts outcome.Facts
+	if request.GetAccountSid() == "" {
+		facts.Detail = "account_sid is empty and there is no default account"
+	}
+	return outcome.AccountNotConfigured.Err(facts)
+}
+
+// failed keeps the cause for the log and returns what the caller is told.
+func failed(ctx context.Context, err error, update *delivery.Update) error {
+	st := outcome.Of(err, update)
+	call := telemetry.CallFrom(ctx)
+	call.Cause = err
+	call.TwilioRequestID = outcome.Info(st).GetMetadata()[outcome.KeyTwilioRequestID]
+	return st.Err()
+}

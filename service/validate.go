@@ -1,0 +1,67 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/outcome"
+	"conferenced/service/telemetry"
+)
+
+// Validate returns the interceptor that refuses requests which break a rule of
+// the API. The rules are compiled when it is called, not with the first request.
+func Validate() (grpc.UnaryServerInterceptor, error) {
+	validator, err := protovalidate.New(
+		protovalidate.WithMessages(&conferencev1.UpdateParticipantRequest{}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("compile the rules of the API: %w", err)
+	}
+	return func(
+		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+	) (any, error) {
+		if message, ok := request.(proto.Message); ok {
+			if err := validator.Validate(message); err != nil {
+				return nil, invalid(ctx, err)
+			}
+		}
+		return handler(ctx, request)
+	}, nil
+}
+
+func invalid(ctx context.Context, err error) error {
+	var broken *protovalidate.ValidationError
+	if !errors.As(err, &broken) {
+		telemetry.CallFrom(ctx).Cause = err
+		return outcome.Internal.Err(outcome.Facts{})
+	}
+	facts := outcome.Facts{}
+	var texts []string
+	for _, violation := range broken.Violations {
+		field, rule := fieldOf(violation), violation.Proto.GetMessage()
+		facts.Violations = append(facts.Violations, &errdetails.BadRequest_FieldViolation{
+			Field: field, Description: rule,
+		})
+		texts = append(texts, field+": "+rule)
+	}
+	facts.Detail = strings.Join(texts, "; ")
+	return outcome.InvalidRequest.Err(facts)
+}
+
+// fieldOf names the field that a violation is about. A rule across fields has
+// no path: its id begins with the name of the field that it is about.
+func fieldOf(violation *protovalidate.Violation) string {
+	if path := protovalidate.FieldPathString(violation.Proto.GetField()); path != "" {
+		return path
+	}
+	field, _, _ := strings.Cut(violation.Proto.GetRuleId(), "_needs_")
+	return field
+}
