@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/rs/cors"
+
+	"conferenced/service/outcome"
+)
+
+// anyOrigin stands for every origin.
+const anyOrigin = "*"
+
+// preflightSeconds is how long a browser may remember the answer to a preflight.
+const preflightSeconds = 600
+
+// withBrowserRules lets the web pages of the given origins call the API and
+// keeps those of all others from it: a browser sends them along for any page
+// that asks. Clients that are not browsers are not concerned.
+func withBrowserRules(next http.Handler, origins []string) (http.Handler, error) {
+	if len(origins) == 0 {
+		return protected(next, nil)
+	}
+	if slices.Contains(origins, anyOrigin) {
+		if len(origins) > 1 {
+			return nil, fmt.Errorf("CORS origin %q leaves no room for another", anyOrigin)
+		}
+		return withCORS(next, origins), nil
+	}
+	trusted := make([]string, len(origins))
+	for i, origin := range origins {
+		trusted[i] = strings.ToLower(origin)
+		if err := checkOrigin(trusted[i]); err != nil {
+			return nil, err
+		}
+	}
+	next, err := protected(next, trusted)
+	if err != nil {
+		return nil, err
+	}
+	return withCORS(next, trusted), nil
+}
+
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	isOrigin := err == nil && (u.Scheme == "http" || u.Scheme == "https") &&
+		u.Hostname() != "" && !strings.Contains(origin, "*") && origin == u.Scheme+"://"+u.Host
+	if !isOrigin {
+		return fmt.Errorf("CORS origin %q is not like https://host or https://host:port", origin)
+	}
+	return nil
+}
+
+// protected refuses what browsers send for the pages of other origins. The
+// methods that change nothing pass.
+func protected(next http.Handler, trusted []string) (http.Handler, error) {
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range trusted {
+		if err := protection.AddTrustedOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeStatus(w, outcome.NotAllowed.Status(outcome.Facts{Detail: "it comes from a web page of another origin"}))
+	}))
+	return protection.Handler(next), nil
+}
+
+func withCORS(next http.Handler, origins []string) http.Handler {
+	return cors.New(cors.Options{
+		AllowedOrigins:   origins,
+		AllowedMethods:   []string{http.MethodPatch, http.MethodPost},
+		AllowedHeaders:   append([]string{"Content-Type", idempotencyKeyHeader}, forwardedHeaders...),
+		ExposedHeaders:   []string{"Retry-After", twilioRequestID},
+		AllowCredentials: origins[0] != anyOrigin,
+		MaxAge:           preflightSeconds,
+	}).Handler(next)
+}

@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"conferenced/gen/openapi"
+	"conferenced/service/outcome"
+)
+
+func TestOpenAPIDocument(t *testing.T) {
+	server := serve(t, newService(), Config{Docs: true})
+	got := send(t, server, http.MethodGet, "/openapi.json", "")
+	if got.code != http.StatusOK || got.header.Get("Content-Type") != "application/json" || !bytes.Equal(got.body, openapi.Document) {
+		t.Errorf("HTTP status %d, headers %v, %d bytes", got.code, got.header, len(got.body))
+	}
+	etag := got.header.Get("Etag")
+	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(etag) {
+		t.Errorf("Etag: %s", etag)
+	}
+	head := send(t, server, http.MethodHead, "/openapi.json", "")
+	if head.code != http.StatusOK || len(head.body) > 0 || head.header.Get("Content-Length") != got.header.Get("Content-Length") {
+		t.Errorf("HEAD: HTTP status %d, headers %v", head.code, head.header)
+	}
+	for _, known := range []string{etag, "W/" + etag, `"x", ` + etag, "*"} {
+		again := send(t, server, http.MethodGet, "/openapi.json", "", "If-None-Match", known)
+		if again.code != http.StatusNotModified || len(again.body) > 0 {
+			t.Errorf("If-None-Match %s: HTTP status %d", known, again.code)
+		}
+	}
+	if other := send(t, server, http.MethodGet, "/openapi.json", "", "If-None-Match", `"x"`); other.code != http.StatusOK {
+		t.Errorf("If-None-Match of another: HTTP status %d", other.code)
+	}
+}
+
+func TestSwaggerUINeedsNothingButThisOrigin(t *testing.T) {
+	server := serve(t, newService(), Config{Docs: true})
+	for _, path := range []string{"/docs", "/docs/"} {
+		got := send(t, server, http.MethodGet, path, "")
+		if got.code != http.StatusOK || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Fatalf("%s: HTTP status %d, headers %v", path, got.code, got.header)
+		}
+		if policy := got.header.Get("Content-Security-Policy"); policy != docsPolicy {
+			t.Errorf("Content-Security-Policy: %q", policy)
+		}
+		links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllSubmatch(got.body, -1)
+		if len(links) != 5 {
+			t.Errorf("%d links", len(links))
+		}
+		for _, link := range links {
+			asset := send(t, server, http.MethodGet, string(link[1]), "")
+			if asset.code != http.StatusOK || len(asset.body) == 0 {
+				t.Errorf("%s: HTTP status %d, %d bytes", link[1], asset.code, len(asset.body))
+			}
+		}
+		if bytes.Contains(got.body, []byte("<script>")) {
+			t.Error("the page has a script that its policy forbids")
+		}
+	}
+	start := send(t, server, http.MethodGet, "/docs/start.js", "")
+	if !bytes.Contains(start.body, []byte(`"/openapi.json"`)) {
+		t.Errorf("the UI is started with %s", start.body)
+	}
+}
+
+func TestSwaggerUIComesCompressedOrNot(t *testing.T) {
+	server := serve(t, newService(), Config{Docs: true})
+	const path = "/docs/swagger-ui.css"
+	packed := send(t, server, http.MethodGet, path, "", "Accept-Encoding", "br, gzip")
+	plain := send(t, server, http.MethodGet, path, "", "Accept-Encoding", "identity")
+	if packed.header.Get("Content-Encoding") != "gzip" || plain.header.Get("Content-Encoding") != "" {
+		t.Fatalf("headers %v and %v", packed.header, plain.header)
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(packed.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(unpacked, plain.body) {
+		t.Error("the two differ")
+	}
+	for _, got := range []reply{packed, plain} {
+		if got.header.Get("Vary") != "Accept-Encoding" || got.header.Get("Content-Type") != "text/css; charset=utf-8" {
+			t.Errorf("headers %v", got.header)
+		}
+	}
+}
+
+func TestDocumentationRefuses(t *testing.T) {
+	s := newService()
+	server := serve(t, s, Config{Docs: true})
+	for _, path := range []string{"/openapi.json", "/docs", "/docs/", "/docs/swagger-ui.css"} {
+		for _, method := range []string{"POST", "PATCH", "DELETE", "OPTIONS"} {
+			got := send(t, server, method, path, "")
+			wantStatus(t, got, outcome.MethodNotAllowed.Status(outcome.Facts{}))
+			if allow := got.header.Get("Allow"); allow != "GET, HEAD" {
+				t.Errorf("%s %s: Allow: %q", method, path, allow)
+			}
+		}
+	}
+	for _, path := range []string{"/docs/nothing", "/docs/swagger-ui.css.gz", "/docs/../openapi.json", "/docs/embed.go", "/openapi.json/", "/docsx"} {
+		wantStatus(t, sendRaw(t, server, http.MethodGet, path, ""), outcome.RouteNotFound.Status(outcome.Facts{}))
+	}
+	s.notCalled(t)
+}
+
+func TestAPIStaysWithTheDocumentation(t *testing.T) {
+	s := newService()
+	got := send(t, serve(t, s, Config{Docs: true}), http.MethodPost, strings.ReplaceAll(defaultAccountPath, conferenceSID, "docs")+"docs", "{}")
+	if s.seen(t); got.code != http.StatusOK {
+		t.Errorf("HTTP status %d", got.code)
+	}
+}

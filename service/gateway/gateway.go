@@ -1,0 +1,88 @@
+// Package gateway serves the REST API: JSON over HTTP in front of the gRPC
+// service.
+//
+// It is strict where grpc-gateway is lenient. What a request says is taken as
+// it was meant or refused by name: unknown and repeated fields, values of
+// another type, query strings and fields that the path gives already. Path
+// variables are decoded exactly once. Every refusal, of the gateway as of the
+// service, has the same body: a google.rpc.Status with a google.rpc.ErrorInfo.
+// No error text repeats a value of the request.
+//
+// Headers pass through allow-lists, both ways, so that no HTTP client can forge
+// gRPC metadata.
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"google.golang.org/grpc"
+)
+
+// DefaultMaxBodyBytes is the limit of a request's body where none is set.
+const DefaultMaxBodyBytes = 64 << 10
+
+// Config is what can be chosen. The zero value serves the API alone, to
+// clients that are not web pages of other origins.
+type Config struct {
+	// MaxBodyBytes is the limit of a request's body; zero is
+	// DefaultMaxBodyBytes. A longer one is answered with REQUEST_TOO_LARGE.
+	MaxBodyBytes int64
+	// CORSOrigins are the origins, such as "https://ui.example.com", whose web
+	// pages may call the API and read its answers. Empty: none. A lone "*"
+	// stands for every page there is, without credentials: where callers are
+	// not authenticated, any page that is open on the same machine may then
+	// change any conference.
+	CORSOrigins []string
+	// Docs serves the OpenAPI document at /openapi.json and Swagger UI at /docs.
+	Docs bool
+	// Logger is told of panics in the gateway itself; nil is slog.Default().
+	Logger *slog.Logger
+}
+
+// New returns the REST API in front of conn. That is the in-process channel
+// which runs the same interceptors as the gRPC server; AdoptPeer must be the
+// first of them.
+func New(conn grpc.ClientConnInterface, cfg Config) (http.Handler, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	handler, err := newAPI(conn)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if cfg.Docs {
+		handler = withDocs(handler)
+	}
+	handler, err = withBrowserRules(handler, cfg.CORSOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return withLimits(withRecovery(handler, cfg.Logger), cfg.MaxBodyBytes), nil
+}
+
+func (c *Config) setDefaults() error {
+	if c.MaxBodyBytes < 0 {
+		return fmt.Errorf("the body size limit is negative: %d", c.MaxBodyBytes)
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// withLimits bounds what is read of a body, and sets the headers that every
+// answer has. It is the outermost step, since http.MaxBytesReader closes the
+// connection only through the server's own ResponseWriter.
+func withLimits(next http.Handler, maxBody int64) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}

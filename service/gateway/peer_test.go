@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	conferencev1 "conferenced/gen/conference/v1"
+)
+
+func TestInterceptorsSeeTheClientsAddress(t *testing.T) {
+	s := newService()
+	server := serve(t, s, Config{})
+	var local string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { local = info.Conn.LocalAddr().String() },
+	})
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+defaultAccountPath+callSID, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Forwarded-For", "10.0.0.1")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readReply(t, response)
+	got := s.seen(t)
+	if got.peer.Addr.Network() != "tcp" || got.peer.Addr.String() != local {
+		t.Errorf("peer %v, want %s", got.peer.Addr, local)
+	}
+	if got.peer.LocalAddr.String() != server.Listener.Addr().String() {
+		t.Errorf("local address %v, want %v", got.peer.LocalAddr, server.Listener.Addr())
+	}
+	if got.peer.AuthInfo != nil {
+		t.Errorf("plaintext has authentication: %v", got.peer.AuthInfo)
+	}
+	if got.protocol != ProtocolREST {
+		t.Errorf("protocol %q", got.protocol)
+	}
+}
+
+func TestInterceptorsSeeTheClientsCertificate(t *testing.T) {
+	s := newService()
+	server := httptest.NewUnstartedServer(newHandler(t, channelTo(s), Config{}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.StartTLS()
+	defer server.Close()
+	server.Client().Transport.(*http.Transport).TLSClientConfig.Certificates = server.TLS.Certificates
+	send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}")
+	info, ok := s.seen(t).peer.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		t.Fatal("the peer has no credentials.TLSInfo")
+	}
+	if !info.State.HandshakeComplete || len(info.State.PeerCertificates) != 1 || !info.State.PeerCertificates[0].Equal(server.Certificate()) {
+		t.Errorf("TLS state: %d certificates", len(info.State.PeerCertificates))
+	}
+	if info.SecurityLevel != credentials.PrivacyAndIntegrity {
+		t.Errorf("security level %v", info.SecurityLevel)
+	}
+}
+
+func TestAddressThatIsNotTCP(t *testing.T) {
+	s := newService()
+	request := httptest.NewRequest(http.MethodPost, defaultAccountPath+callSID, strings.NewReader("{}"))
+	request.RemoteAddr = "@"
+	newHandler(t, channelTo(s), Config{}).ServeHTTP(httptest.NewRecorder(), request)
+	if got := s.seen(t).peer.Addr; got.String() != "@" || got.Network() != "other" {
+		t.Errorf("peer %s %s", got.Network(), got)
+	}
+}
+
+func TestCallsThatDoNotComeThroughTheGateway(t *testing.T) {
+	t.Run("on the same channel", func(t *testing.T) {
+		s := newService()
+		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: otherAddr("forged")})
+		client := conferencev1.NewConferenceServiceClient(channelTo(s))
+		if _, err := client.UpdateParticipant(ctx, &conferencev1.UpdateParticipantRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		got := s.seen(t)
+		if got.protocol != ProtocolGRPC || got.peer.Addr.String() == "forged" {
+			t.Errorf("protocol %q, peer %v", got.protocol, got.peer.Addr)
+		}
+	})
+	t.Run("on a socket", func(t *testing.T) {
+		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: otherAddr("real")})
+		_, _ = AdoptPeer(ctx, nil, &grpc.UnaryServerInfo{}, func(ctx context.Context, _ any) (any, error) {
+			got, _ := peer.FromContext(ctx)
+			if got.Addr.String() != "real" || Protocol(ctx) != ProtocolGRPC {
+				t.Errorf("protocol %q, peer %v", Protocol(ctx), got.Addr)
+			}
+			return nil, nil
+		})
+	})
+}

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+
+	"conferenced/service/delivery"
+	"conferenced/service/outcome"
+)
+
+// withRecovery answers a panic of the gateway with INTERNAL and logs it.
+// http.ErrAbortHandler, which asks the server to cut the connection, is passed
+// on, and takes the place of a panic within an answer.
+func withRecovery(next http.Handler, logger *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &watchedWriter{ResponseWriter: w}
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(http.ErrAbortHandler)
+			}
+			logger.ErrorContext(r.Context(), "panic in the REST gateway", "cause", describe(cause), "stack", string(debug.Stack()))
+			if answer.begun {
+				panic(http.ErrAbortHandler)
+			}
+			writeStatus(w, outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe}))
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// describe tells what a panic was about. Only the Go runtime's own texts are
+// known to hold nothing of the request.
+func describe(cause any) string {
+	if err, ok := cause.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", cause)
+}
+
+// watchedWriter knows whether an answer has begun.
+type watchedWriter struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (w *watchedWriter) WriteHeader(code int) {
+	w.begun = true
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *watchedWriter) Write(p []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
