@@ -1,0 +1,255 @@
+// Package server composes the service and runs it: its listeners, the steps of
+// every call, and its start and end.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service"
+	"conferenced/service/delivery"
+	"conferenced/service/gateway"
+	"conferenced/service/twilio"
+)
+
+// Bounds of what a client may send and hold open.
+const (
+	maxRequestBytes   = 64 << 10
+	maxHeaderBytes    = 16 << 10
+	maxStreams        = 2048
+	handshakeTimeout  = 10 * time.Second
+	minPing           = 10 * time.Second
+	serverPing        = time.Minute
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 5 * time.Minute
+	idleTimeout       = 2 * time.Minute
+)
+
+// Config is what a server is made of. Every field but CORSOrigins is required.
+type Config struct {
+	// GRPCAddr, HTTPAddr and AdminAddr are host:port; port 0 picks a free one.
+	GRPCAddr, HTTPAddr, AdminAddr string
+	// Accounts are those that updates may go to.
+	Accounts *twilio.Accounts
+	// Upstream is how Twilio is reached.
+	Upstream twilio.Config
+	// Delivery is how updates get there.
+	Delivery delivery.Config
+	// CORSOrigins are the origins whose pages may call over REST.
+	CORSOrigins []string
+	// DefaultTimeout is the deadline of a call that brings none.
+	DefaultTimeout time.Duration
+	// ShutdownTimeout bounds the time that Run takes to end.
+	ShutdownTimeout time.Duration
+	// Logger takes all that is logged.
+	Logger *slog.Logger
+}
+
+// Server is a service that is bound to its addresses.
+type Server struct {
+	// GRPC, HTTP and Admin are the addresses bound, with their real ports.
+	GRPC, HTTP, Admin net.Addr
+
+	cfg       Config
+	listeners []net.Listener // gRPC, HTTP, admin
+	grpc      *grpc.Server
+	http      *http.Server
+	admin     *http.Server
+	health    *health.Server
+	ready     atomic.Bool
+	client    *twilio.Client
+	deliverer *delivery.Deliverer
+}
+
+// New builds the server and binds its three addresses. Nothing is served before
+// Run; what New returns an error for has been released.
+func New(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream)}
+	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
+	if err := s.compose(); err != nil {
+		return nil, err
+	}
+	if err := s.bind(); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
+	return s, nil
+}
+
+// compose puts the service behind gRPC and REST, with the same steps on the way.
+func (s *Server) compose() error {
+	steps, err := interceptors(s.cfg)
+	if err != nil {
+		return err
+	}
+	way := chain(steps)
+	desc := readable(conferencev1.ConferenceService_ServiceDesc)
+	conferences := service.New(s.cfg.Accounts, s.deliverer.Deliver)
+
+	s.grpc = newGRPC(way)
+	s.grpc.RegisterService(desc, conferences)
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+	s.health.SetServingStatus(desc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+
+	channel := new(inprocgrpc.Channel).WithServerUnaryInterceptor(
+		chain([]interceptor{{"peer", gateway.AdoptPeer}, {"way", way}}))
+	channel.RegisterService(desc, conferences)
+	rest, err := gateway.New(channel, gateway.Config{
+		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: true, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.http = s.newHTTP(rest)
+	s.admin = s.newHTTP(admin(&s.ready, s.deliverer))
+	return nil
+}
+
+func newGRPC(way grpc.UnaryServerInterceptor) *grpc.Server {
+	return grpc.NewServer(
+		grpc.UnaryInterceptor(way),
+		grpc.MaxRecvMsgSize(maxRequestBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: serverPing}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime: minPing, PermitWithoutStream: true,
+		}),
+	)
+}
+
+func (s *Server) newHTTP(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) bind() error {
+	for _, a := range []struct {
+		name, addr string
+		bound      *net.Addr
+	}{
+		{"gRPC", s.cfg.GRPCAddr, &s.GRPC},
+		{"HTTP", s.cfg.HTTPAddr, &s.HTTP},
+		{"admin", s.cfg.AdminAddr, &s.Admin},
+	} {
+		listener, err := net.Listen("tcp", a.addr)
+		if err != nil {
+			return fmt.Errorf("%s address: %w", a.name, err)
+		}
+		s.listeners = append(s.listeners, listener)
+		*a.bound = listener.Addr()
+	}
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	for _, listener := range s.listeners {
+		_ = listener.Close() // Nothing was served from it.
+	}
+}
+
+// Run serves until the context is done, then drains: calls under way are
+// finished, within the shutdown timeout, and it returns nil. It returns an error
+// when serving fails.
+func (s *Server) Run(ctx context.Context) error {
+	group, failed := errgroup.WithContext(ctx)
+	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
+		return func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		}
+	}
+	group.Go(func() error { return s.grpc.Serve(s.listeners[0]) })
+	group.Go(serveHTTP(s.http, s.listeners[1]))
+	group.Go(serveHTTP(s.admin, s.listeners[2]))
+	s.serving(true)
+	s.cfg.Logger.Info("serving",
+		"grpc", s.GRPC.String(), "http", s.HTTP.String(), "admin", s.Admin.String())
+	group.Go(func() error {
+		<-failed.Done()
+		s.drain()
+		return nil
+	})
+	err := group.Wait()
+	s.client.CloseIdleConnections()
+	s.cfg.Logger.Info("stopped")
+	return err
+}
+
+func (s *Server) serving(yes bool) {
+	if !yes {
+		s.ready.Store(false)
+		s.health.Shutdown()
+		return
+	}
+	s.health.Resume()
+	s.ready.Store(true)
+}
+
+// drain ends the server from outside in: health first, so that no new calls are
+// sent here, then REST, then gRPC, then admin, all within one deadline. What has
+// not ended by then is cut off.
+func (s *Server) drain() {
+	s.cfg.Logger.Info("draining", "timeout", s.cfg.ShutdownTimeout)
+	s.serving(false)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
+	defer cancel()
+	forced := s.shutHTTP(ctx, s.http)
+	forced = s.stopGRPC(ctx) || forced
+	forced = s.deliverer.Wait(ctx) != nil || forced
+	forced = s.shutHTTP(ctx, s.admin) || forced
+	if forced {
+		s.cfg.Logger.Warn("the shutdown timeout passed: calls under way were cut off")
+	}
+}
+
+func (s *Server) shutHTTP(ctx context.Context, server *http.Server) (forced bool) {
+	if server.Shutdown(ctx) == nil {
+		return false
+	}
+	_ = server.Close()
+	return true
+}
+
+func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-stopped:
+		return false
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-stopped
+		return true
+	}
+}
