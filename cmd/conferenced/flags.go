@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"conferenced/service/server"
+	"conferenced/service/telemetry"
+	"conferenced/service/twilio"
+)
+
+// serving are the flags of the commands that serve.
+type serving struct {
+	GRPCAddr  string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"Where gRPC is served (${default}). Port 0 picks a free one, here and below."`
+	HTTPAddr  string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where REST, /docs and /openapi.json are served (${default})."`
+	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez and /readyz are served (${default})."`
+
+	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default})."`
+	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
+
+	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose pages may call over REST, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
+
+	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that brings none (${default})."`
+	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls under way may take to end after SIGTERM or SIGINT (${default})."`
+
+	Delivering delivering `embed:"" group:"How updates are delivered:"`
+}
+
+// Validate is called by kong.
+func (s *serving) Validate() error {
+	var errs []error
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"--default-timeout", s.DefaultTimeout},
+		{"--shutdown-timeout", s.ShutdownTimeout},
+		{"--attempt-timeout", s.Delivering.AttemptTimeout},
+	} {
+		if d.value <= 0 {
+			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.flag))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// config is the flags as the server takes them.
+func (s *serving) config(accounts *twilio.Accounts, log io.Writer) (server.Config, error) {
+	logger, err := telemetry.NewLogger(log, s.LogLevel, s.LogFormat)
+	if err != nil {
+		return server.Config{}, usageError{err}
+	}
+	return server.Config{
+		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
+		Accounts:        accounts,
+		Upstream:        twilio.Config{ResponseHeaderTimeout: s.Delivering.AttemptTimeout},
+		Delivery:        s.Delivering.config(),
+		CORSOrigins:     s.CORSOrigin,
+		DefaultTimeout:  s.DefaultTimeout,
+		ShutdownTimeout: s.ShutdownTimeout,
+		Logger:          logger,
+	}, nil
+}

@@ -1,0 +1,85 @@
+// Conferenced puts one typed, safe call in front of Twilio's conference
+// participants.
+//
+// It exits with 0 when it did what it was told, with 1 when that failed, and
+// with 2 when it was told something that it cannot do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// usageError is a mistake in flags, environment or files.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+type commands struct {
+	Sandbox     sandboxCommand     `cmd:"" help:"Serve in front of an embedded Twilio. Needs no configuration."`
+	Serve       serveCommand       `cmd:"" help:"Serve in front of Twilio."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running conferenced whether it serves: exit code 0 or 1."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // A second signal ends the process at once.
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run does what the arguments say and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exited := -1
+	parser, err := kong.New(new(commands),
+		kong.Name("conferenced"),
+		kong.Description("One typed, safe call in front of Twilio's conference participants."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(output{stdout, stderr}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "conferenced:", err)
+		return exitFailure
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // Help was asked for and given.
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "conferenced: %v\nSee conferenced --help.\n", err)
+		return exitUsage
+	}
+	return report(stderr, command.Run())
+}
+
+// output is where a command writes.
+type output struct{ stdout, stderr io.Writer }
+
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "conferenced:", err)
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailure
+}

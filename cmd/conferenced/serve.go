@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+
+	"conferenced/service/server"
+)
+
+type serveCommand struct {
+	serving
+
+	TwilioBaseURL string `name:"twilio-base-url" env:"CONFERENCED_TWILIO_BASE_URL" placeholder:"URL" help:"Where Twilio's API is, instead of the host that TWILIO_REGION and TWILIO_EDGE say: https://HOST[:PORT]."`
+}
+
+// Help is shown by `conferenced serve --help`.
+func (serveCommand) Help() string {
+	return `The account is configured by the environment, under the names that Twilio's own tools use:
+
+  TWILIO_ACCOUNT_SID      the account, AC...; required
+  TWILIO_AUTH_TOKEN       its auth token, or
+  TWILIO_API_KEY          an API key, SK..., which is used if both are set, and
+  TWILIO_API_SECRET       its secret
+  TWILIO_REGION           the region of the credentials, such as ie1; needs TWILIO_EDGE
+  TWILIO_EDGE             the edge, such as dublin
+
+TWILIO_AUTH_TOKEN_FILE and TWILIO_API_SECRET_FILE name files to read the secrets from instead. No secret is taken from a flag.`
+}
+
+// Run serves until the context is done.
+func (c *serveCommand) Run(ctx context.Context, out output) error {
+	accounts, err := accountsFromEnvironment(c.TwilioBaseURL)
+	if err != nil {
+		return usageError{err}
+	}
+	cfg, err := c.config(accounts, out.stderr)
+	if err != nil {
+		return err
+	}
+	s, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
