@@ -7,11 +7,14 @@ import (
 	"conferenced/service/twilio"
 )
 
-// appliedBy says whether an attempt that ended with the error changed the
-// conference. Twilio refuses with a 4xx before it does anything; after a 5xx, or
+// appliedBy says whether an attempt that ended with the error, or with none,
+// changed the conference. Twilio refuses with a 4xx before it does anything; after a 5xx, or
 // when the answer was lost, only Twilio knows; a 2xx was applied, readable or
 // not.
 func appliedBy(err error) Applied {
+	if err == nil {
+		return Yes
+	}
 	var (
 		answered   *twilio.Error
 		unreadable *twilio.AnswerError

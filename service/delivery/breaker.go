@@ -95,6 +95,13 @@ func isDown(err error) bool {
 // saysNothing says whether the attempt ended without a word about Twilio's
 // health: it was not made, or it was cut off at once with the one who asked.
 func saysNothing(err error) bool {
-	var refused *RefusedError
-	return isContext(err) || errors.As(err, &refused) || errors.Is(err, errPanicked)
+	if err == nil {
+		return false
+	}
+	var (
+		refused   *RefusedError
+		malformed *twilio.RequestError
+	)
+	return isContext(err) || errors.Is(err, errPanicked) ||
+		errors.As(err, &refused) || errors.As(err, &malformed)
 }

@@ -16,41 +16,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"conferenced/service/twilio"
 )
-
-// Config says how updates are delivered. See Default for what is usual.
-type Config struct {
-	Retrying Retrying
-	Limits   Limits
-	Breaking Breaking
-	Bounds   Bounds
-	// Unordered switches the participants' lines off: updates of a participant
-	// overtake each other.
-	Unordered bool
-	// Forgetful switches request ids off: each update is sent, whatever its id.
-	Forgetful bool
-	// Grace is how long an attempt may go on after whoever asked for it is gone,
-	// so that its end is known to those who come after it. 0: not at all.
-	Grace time.Duration
-}
-
-// Default is how updates are delivered unless told otherwise.
-func Default() Config {
-	return Config{
-		Retrying: Retrying{Attempts: 4, Base: 100 * time.Millisecond, Cap: 2 * time.Second},
-		Limits:   Limits{MaxConcurrency: 1000, MinConcurrency: 4, Queue: 2000, Burst: 1},
-		Breaking: Breaking{Failures: 20, OpenFor: 5 * time.Second, Probes: 1},
-		Bounds: Bounds{
-			LineLength: 64,
-			Labels:     50_000, LabelAge: time.Hour,
-			Records: 100_000, Retention: 10 * time.Minute,
-		},
-		Grace: time.Second,
-	}
-}
 
 // Sender sends an update to Twilio once, as *twilio.Client does.
 type Sender interface {
@@ -83,7 +51,7 @@ type lane struct {
 }
 
 // New returns a deliverer that sends through the sender and remembers in the
-// store.
+// store. The configuration must be valid.
 func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer {
 	return &Deliverer{
 		cfg: cfg, sender: sender, store: store, logger: logger, lanes: map[laneKey]*lane{},
@@ -95,7 +63,8 @@ func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer
 //
 // It returns when the context ends. An attempt that is on the way then goes on
 // for the grace, and the update's request id and line are held until it has
-// ended; nothing more is sent.
+// ended; nothing more is sent. So the update must not be changed afterwards; nor
+// must the answer, which others with the request id are given too.
 func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer, error) {
 	if update.RequestID == "" || d.cfg.Forgetful {
 		return d.start(ctx, update, func(*twilio.Answer, error) {})
@@ -176,7 +145,7 @@ type Stats struct {
 	Replays int64 `json:"replays"`
 	// Refused updates were not sent: overloaded, or the breaker open.
 	Refused int64 `json:"refused"`
-	// Abandoned updates ended without the one who asked for them.
+	// Abandoned updates were on the way when the one who asked for them left.
 	Abandoned int64 `json:"abandoned"`
 	Sizes
 }
@@ -203,7 +172,8 @@ type Lane struct {
 	Breaker string `json:"breaker"`
 	// ConcurrencyLimit is the limit in force; 0: none.
 	ConcurrencyLimit int `json:"concurrency_limit"`
-	// InFlight attempts are on the way, Waiting updates wait for the limit.
+	// InFlight attempts are on the way, Waiting updates wait for the limit. They
+	// are not counted if there is no limit at all.
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
 }

@@ -34,8 +34,8 @@ func (a Applied) String() string {
 type Error struct {
 	// Applied says whether the update was applied all the same.
 	Applied Applied
-	// Err is the cause: an error of package twilio, a *RefusedError, or the
-	// context's.
+	// Err is the cause: an error of package twilio, a *RefusedError, the
+	// context's, or what stands for a panic.
 	Err error
 }
 

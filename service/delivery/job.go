@@ -38,9 +38,9 @@ func (d *Deliverer) start(
 	ctx context.Context, update *Update, settle func(*twilio.Answer, error),
 ) (*twilio.Answer, error) {
 	j := &job{d: d, update: update, lane: d.lane(&update.Account), done: make(chan struct{})}
-	if err := j.join(); err != nil {
+	if err := j.join(ctx); err != nil {
+		j.count(err)
 		err = &Error{Applied: No, Err: err}
-		d.counts.refused.Add(1)
 		settle(nil, err)
 		return nil, err
 	}
@@ -72,16 +72,21 @@ func (j *job) recover() {
 // errPanicked is the end of an update whose delivery panicked.
 var errPanicked = errors.New("the delivery panicked")
 
-// free is the ticket of a service that keeps no order.
-var free = func() *Ticket {
+// noLine is the ticket of a service that keeps no order.
+var noLine = func() *Ticket {
 	turn := make(chan struct{})
 	close(turn)
 	return &Ticket{Turn: turn, Leave: func() {}}
 }()
 
-func (j *job) join() (err error) {
+// join puts the update in line, unless nobody waits for it any more: it would
+// take the place of others and then not be sent.
+func (j *job) join(ctx context.Context) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if j.d.cfg.Unordered {
-		j.ticket = free
+		j.ticket = noLine
 		return nil
 	}
 	j.ticket, err = j.d.store.Join(j.update.participant(), j.update.properties(), !j.update.Repeatable())
@@ -96,14 +101,13 @@ func (j *job) abandon(ctx context.Context) (*twilio.Answer, error) {
 		return j.answer, j.err
 	default:
 	}
-	j.d.counts.abandoned.Add(1)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	applied := j.applied
-	if j.flying {
-		applied = max(applied, Maybe)
+	if !j.flying {
+		return nil, &Error{Applied: j.applied, Err: ctx.Err()}
 	}
-	return nil, &Error{Applied: applied, Err: ctx.Err()}
+	j.d.counts.abandoned.Add(1)
+	return nil, &Error{Applied: max(j.applied, Maybe), Err: ctx.Err()}
 }
 
 // run takes the update through its line and its attempts.
@@ -135,21 +139,11 @@ func (j *job) count(err error) {
 func (j *job) turn(ctx context.Context) error {
 	select {
 	case <-j.ticket.Turn:
-		return j.checkPlace()
+		return nil
 	case <-j.ticket.Superseded:
 		return errSuperseded
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// checkPlace returns errSuperseded if a newer update took the place of this one.
-func (j *job) checkPlace() error {
-	select {
-	case <-j.ticket.Superseded:
-		return errSuperseded
-	default:
-		return nil
 	}
 }
 
@@ -169,7 +163,8 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 			return answer, nil
 		}
 		last = err
-		if n >= j.d.cfg.Retrying.Attempts || !mayRetry(err, j.update) {
+		// Of an attempt that outlived its caller, the end is for the record.
+		if n >= j.d.cfg.Retrying.Attempts || !mayRetry(err, j.update) || ctx.Err() != nil {
 			return nil, last
 		}
 		wait := j.d.cfg.Retrying.wait(n, err)
@@ -215,8 +210,10 @@ func (j *job) clear(ctx context.Context) error {
 // takeOff says that an attempt is on the way from now on, unless nobody waits
 // for it any more or a newer update took its place.
 func (j *job) takeOff(ctx context.Context) error {
-	if err := j.checkPlace(); err != nil {
-		return err
+	select {
+	case <-j.ticket.Superseded:
+		return errSuperseded
+	default:
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -245,13 +242,14 @@ func (j *job) land(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.flying = false
-	if err != nil {
-		j.applied = max(j.applied, appliedBy(err))
-	}
+	j.applied = max(j.applied, appliedBy(err))
 }
 
 // send makes the attempt. When the context ends it goes on for the grace.
 func (j *job) send(ctx context.Context) (*twilio.Answer, error) {
+	if j.d.cfg.Grace == 0 {
+		return j.d.sender.UpdateParticipant(ctx, j.update.Account, j.update.Path, j.update.Change)
+	}
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -260,7 +258,7 @@ func (j *job) send(ctx context.Context) (*twilio.Answer, error) {
 	})
 	defer stop()
 	answer, err := j.d.sender.UpdateParticipant(sending, j.update.Account, j.update.Path, j.update.Change)
-	if sending.Err() != nil && j.d.cfg.Grace > 0 {
+	if sending.Err() != nil {
 		err = unanswered(err)
 	}
 	return answer, err
@@ -278,8 +276,14 @@ func unanswered(err error) error {
 
 // answered says whether an attempt that ended with the error was answered.
 func answered(err error) bool {
-	var transport *twilio.TransportError
-	return err == nil || !errors.As(err, &transport)
+	if err == nil {
+		return true
+	}
+	var (
+		refusal    *twilio.Error
+		unreadable *twilio.AnswerError
+	)
+	return errors.As(err, &refusal) || errors.As(err, &unreadable)
 }
 
 // learn remembers which Call SID the answer's label stands for.

@@ -63,7 +63,7 @@ func newLimiter(limits Limits) *limiter {
 		l.limit = math.Inf(1)
 	}
 	if limits.Rate > 0 {
-		l.rate = rate.NewLimiter(rate.Limit(limits.Rate), max(limits.Burst, 1))
+		l.rate = rate.NewLimiter(rate.Limit(limits.Rate), limits.Burst)
 	}
 	return l
 }
@@ -119,10 +119,7 @@ func (l *limiter) mayBegin() bool {
 		return true
 	}
 	if l.next == nil {
-		reservation := l.rate.Reserve()
-		delay := reservation.Delay()
-		reservation.Cancel()
-		l.next = time.AfterFunc(delay, l.tick)
+		l.next = time.AfterFunc(l.untilTokens(1), l.tick)
 	}
 	return false
 }
@@ -162,11 +159,17 @@ func (l *limiter) estimate(caller string) time.Duration {
 		}
 	}
 	rounds := math.Ceil(float64(turns) / math.Max(1, math.Floor(l.limit)))
-	wait := rounds * float64(l.latency)
+	wait := time.Duration(rounds * float64(l.latency))
 	if l.rate != nil {
-		wait = math.Max(wait, (float64(turns)-l.rate.Tokens())/l.limits.Rate*float64(time.Second))
+		return max(wait, l.untilTokens(turns))
 	}
-	return time.Duration(wait)
+	return wait
+}
+
+// untilTokens is how long it takes until the rate allows n attempts.
+func (l *limiter) untilTokens(n int) time.Duration {
+	missing := float64(n) - l.rate.Tokens()
+	return time.Duration(missing / l.limits.Rate * float64(time.Second))
 }
 
 // makeRoom refuses the newest update of the caller with the most waiting, if

@@ -6,7 +6,8 @@ type memory struct {
 	*lines
 }
 
-// NewMemory returns a store in memory. All of its bounds must be more than 0.
+// NewMemory returns a store in memory. The bounds must be valid: all of them are
+// more than 0.
 func NewMemory(bounds Bounds) Store {
 	return &memory{
 		answers: newAnswers(bounds.Records, bounds.Retention),

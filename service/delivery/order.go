@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -20,9 +21,9 @@ type lines struct {
 	waiting int
 }
 
-// line is what waits for one participant, first come first. Its head may be
-// sent. More than one place is active only for as long as two lines that became
-// one each had somebody on the way.
+// line is what waits for one participant, first come first. A place is active
+// once its update may be sent: the first one, and only when nobody else is. More
+// than one is active only while two lines that became one each had one.
 type line struct {
 	names  []Participant
 	places []*place
@@ -32,13 +33,13 @@ type line struct {
 // place is one update in a line.
 type place struct {
 	arrival    uint64
-	line       *line
+	line       *line // nil once it has left.
 	sets       Properties
-	event      bool
-	active     bool
-	turn       chan struct{}
+	event      bool          // It keeps its place, whatever a newer one sets.
+	active     bool          // It has its turn: turn is closed.
+	overtaken  bool          // A newer one takes its place: superseded is closed.
+	turn       chan struct{} // Of the ticket, like the next one.
 	superseded chan struct{}
-	overtaken  bool
 }
 
 func newLabels(size int, age time.Duration) *aging[Participant, string] {
@@ -53,31 +54,45 @@ func newLines(length int, labels *aging[Participant, string]) *lines {
 func (l *lines) Join(participant Participant, sets Properties, event bool) (*Ticket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if callSID, ok := l.labels.get(participant); ok {
-		participant.Name = callSID
-	}
 	line := l.lineOf(participant)
 	if line.staying(sets) > l.length {
 		return nil, &RefusedError{Reason: Overloaded}
 	}
-	l.supersede(line, sets)
 	l.arrived++
 	p := &place{
 		arrival: l.arrived, line: line, sets: sets, event: event,
 		turn: make(chan struct{}), superseded: make(chan struct{}),
 	}
+	l.supersede(line, p)
 	line.places = append(line.places, p)
 	l.waiting++
 	line.advance()
 	return &Ticket{Turn: p.turn, Superseded: p.superseded, Leave: func() { l.leave(p) }}, nil
 }
 
+// lineOf is the participant's line, which begins to exist if nobody is in it. A
+// label has the line of its Call SID, if that is known; it stays that line's
+// name until the line is empty, even if the label is forgotten before that.
 func (l *lines) lineOf(participant Participant) *line {
 	if existing := l.byName[participant]; existing != nil {
 		return existing
 	}
-	created := &line{names: []Participant{participant}}
-	l.byName[participant] = created
+	callSID, ok := l.labels.get(participant)
+	if !ok {
+		return l.newLine(participant)
+	}
+	bySID := Participant{Conference: participant.Conference, Name: callSID}
+	existing := l.byName[bySID]
+	if existing == nil {
+		existing = l.newLine(bySID)
+	}
+	l.name(existing, participant)
+	return existing
+}
+
+func (l *lines) newLine(name Participant) *line {
+	created := &line{}
+	l.name(created, name)
 	return created
 }
 
@@ -97,12 +112,12 @@ func (l *line) staying(sets Properties) int {
 	return count
 }
 
-// supersede takes out of the line what an update with the properties takes the
-// place of. One whose turn it is already leaves by itself when it has nothing on
-// the way.
-func (l *lines) supersede(line *line, sets Properties) {
+// supersede takes out of the line the older ones that the newer takes the place
+// of. One whose turn it is already leaves by itself when it has nothing on the
+// way.
+func (l *lines) supersede(line *line, newer *place) {
 	line.places = slices.DeleteFunc(line.places, func(p *place) bool {
-		if p.overtaken || !p.yields(sets) {
+		if p.overtaken || p.arrival >= newer.arrival || !p.yields(newer.sets) {
 			return false
 		}
 		p.overtaken = true
@@ -182,7 +197,9 @@ func (l *lines) name(line *line, name Participant) {
 	l.byName[name] = line
 }
 
-// merge moves one line into another, each place where its arrival puts it.
+// merge moves one line into another, each place where its arrival puts it. What
+// would have been superseded, had they been one line before, is so now: what is
+// older must not be sent after what is newer.
 func (l *lines) merge(into, from *line) {
 	for _, name := range from.names {
 		l.name(into, name)
@@ -190,20 +207,12 @@ func (l *lines) merge(into, from *line) {
 	for _, p := range from.places {
 		p.line = into
 	}
-	into.places = append(into.places, from.places...)
-	slices.SortFunc(into.places, func(a, b *place) int {
-		switch {
-		case a.active != b.active && a.active:
-			return -1
-		case a.active != b.active:
-			return 1
-		case a.arrival < b.arrival:
-			return -1
-		default:
-			return 1
-		}
-	})
 	into.active += from.active
+	into.places = append(into.places, from.places...)
+	slices.SortFunc(into.places, func(a, b *place) int { return cmp.Compare(a.arrival, b.arrival) })
+	for _, newer := range slices.Clone(into.places) {
+		l.supersede(into, newer)
+	}
 }
 
 func (l *lines) sizes() Sizes {

@@ -50,8 +50,8 @@ func isContext(err error) bool {
 // and at least as long as Twilio asked for.
 func (r Retrying) wait(n int, err error) time.Duration {
 	ceiling := r.Cap
-	if shift := n - 1; shift < 32 && r.Base<<shift < r.Cap {
-		ceiling = r.Base << shift
+	if doublings := n - 1; r.Base < r.Cap>>doublings { // Base<<doublings may overflow.
+		ceiling = r.Base << doublings
 	}
 	jittered := time.Duration(rand.Int64N(int64(ceiling) + 1))
 	if answered, ok := errors.AsType[*twilio.Error](err); ok {

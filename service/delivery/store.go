@@ -21,8 +21,9 @@ type Store interface {
 	Settle(key Key, record *Record)
 
 	// Join puts an update at the end of its participant's line, and out of the
-	// line those that it supersedes. It does not wait. Its error is a
-	// *RefusedError with Overloaded if the line is full.
+	// line those that it supersedes. An event, such as an announcement, is not
+	// undone by what comes later, so it is never superseded. Join does not wait.
+	// Its error is a *RefusedError with Overloaded if the line is full.
 	Join(participant Participant, sets Properties, event bool) (*Ticket, error)
 	// Know remembers which Call SID a label stands for.
 	Know(label Participant, callSID string)

@@ -1,0 +1,94 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"conferenced/service/twilio"
+)
+
+// instant answers at once, so that what is measured is all this package's.
+type instant struct{}
+
+var answerAtOnce = &twilio.Answer{HTTPStatus: 200, Participant: twilio.Participant{Label: new("desk"), CallSID: new("CA1")}}
+
+func (instant) UpdateParticipant(
+	context.Context, twilio.Account, twilio.ParticipantPath, *twilio.ParticipantUpdate,
+) (*twilio.Answer, error) {
+	return answerAtOnce, nil
+}
+
+func benchmarked(b *testing.B) (*Deliverer, context.Context) {
+	cfg := Default()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	b.Cleanup(cancel)
+	b.ReportAllocs()
+	return New(cfg, instant{}, NewMemory(cfg.Bounds), quiet), ctx
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	d, ctx := benchmarked(b)
+	update := on("CA1", mute)
+	for b.Loop() {
+		if _, err := d.Deliver(ctx, update); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDeliverEverythingOff is what an update costs without any mechanism.
+func BenchmarkDeliverEverythingOff(b *testing.B) {
+	_, ctx := benchmarked(b)
+	d := New(plain(), instant{}, NewMemory(Default().Bounds), quiet)
+	update := on("CA1", mute)
+	for b.Loop() {
+		if _, err := d.Deliver(ctx, update); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDeliverWithRequestID(b *testing.B) {
+	d, ctx := benchmarked(b)
+	update := on("CA1", mute)
+	for n := 0; b.Loop(); n++ {
+		update.RequestID = strconv.Itoa(n)
+		if _, err := d.Deliver(ctx, update); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReplay(b *testing.B) {
+	d, ctx := benchmarked(b)
+	update := by("id", on("CA1", mute))
+	for b.Loop() {
+		if _, err := d.Deliver(ctx, update); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDeliverToEverybody is a conference as large as they can be.
+func BenchmarkDeliverToEverybody(b *testing.B) {
+	d, ctx := benchmarked(b)
+	var updates [250]*Update
+	for i := range updates {
+		updates[i] = on(fmt.Sprint("CA", i), mute)
+	}
+	var next atomic.Int64
+	b.SetParallelism(len(updates) / 2)
+	b.RunParallel(func(pb *testing.PB) {
+		update := updates[int(next.Add(1))%len(updates)]
+		for pb.Next() {
+			if _, err := d.Deliver(ctx, update); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Config says how updates are delivered. See Default for what is usual.
+type Config struct {
+	Retrying Retrying
+	Limits   Limits
+	Breaking Breaking
+	Bounds   Bounds
+	// Unordered switches the participants' lines off: updates of a participant
+	// overtake each other.
+	Unordered bool
+	// Forgetful switches request ids off: each update is sent, whatever its id.
+	Forgetful bool
+	// Grace is how long an attempt may go on after whoever asked for it is gone,
+	// so that its end is known to those who come after it. 0: not at all.
+	Grace time.Duration
+}
+
+// Default is how updates are delivered unless told otherwise.
+func Default() Config {
+	return Config{
+		Retrying: Retrying{Attempts: 4, Base: 100 * time.Millisecond, Cap: 2 * time.Second},
+		Limits:   Limits{MaxConcurrency: 1000, MinConcurrency: 4, Queue: 2000, Burst: 1},
+		Breaking: Breaking{Failures: 20, OpenFor: 5 * time.Second, Probes: 1},
+		Bounds: Bounds{
+			LineLength: 64,
+			Labels:     50_000, LabelAge: time.Hour,
+			Records: 100_000, Retention: 10 * time.Minute,
+		},
+		Grace: time.Second,
+	}
+}
+
+// Validate returns an error that names everything that is wrong with the
+// configuration, joined, or nil. What belongs to a mechanism that is switched
+// off is not looked at.
+func (c Config) Validate() error {
+	return errors.Join(
+		c.Retrying.validate(),
+		c.Limits.validate(),
+		c.Breaking.validate(),
+		c.Bounds.validate(),
+		atLeast("Grace", c.Grace, 0),
+	)
+}
+
+func (r Retrying) validate() error {
+	return errors.Join(
+		atLeast("Retrying.Attempts", r.Attempts, 1),
+		atLeast("Retrying.Base", r.Base, 0),
+		atLeast("Retrying.Cap", r.Cap, 0),
+		atMost("Retrying.Cap", r.Cap, maxDuration),
+	)
+}
+
+func (l Limits) validate() error {
+	errs := []error{
+		atLeast("Limits.MaxConcurrency", l.MaxConcurrency, 0),
+		atLeast("Limits.Queue", l.Queue, 0),
+	}
+	if l.MaxConcurrency > 0 {
+		errs = append(errs,
+			atLeast("Limits.MinConcurrency", l.MinConcurrency, 1),
+			atMost("Limits.MinConcurrency", l.MinConcurrency, l.MaxConcurrency))
+	}
+	if l.Rate != 0 {
+		errs = append(errs, l.validateRate(), atLeast("Limits.Burst", l.Burst, 1))
+	}
+	return errors.Join(errs...)
+}
+
+// validateRate bounds the rate, or a wait for it would be no duration.
+func (l Limits) validateRate() error {
+	const slowest = 1e-3
+	if l.Rate >= slowest && !math.IsInf(l.Rate, 1) {
+		return nil
+	}
+	return fmt.Errorf("delivery: Limits.Rate is %v, want 0 or a number from %v", l.Rate, slowest)
+}
+
+func (b Breaking) validate() error {
+	if b.Failures == 0 {
+		return nil
+	}
+	return errors.Join(
+		atLeast("Breaking.OpenFor", b.OpenFor, 1),
+		atLeast("Breaking.Probes", b.Probes, 1),
+	)
+}
+
+func (b Bounds) validate() error {
+	return errors.Join(
+		atLeast("Bounds.LineLength", b.LineLength, 1),
+		atLeast("Bounds.Labels", b.Labels, 1),
+		atLeast("Bounds.LabelAge", b.LabelAge, 1),
+		atLeast("Bounds.Records", b.Records, 1),
+		atLeast("Bounds.Retention", b.Retention, 1),
+	)
+}
+
+// maxDuration is longer than anybody waits, and far from where durations
+// overflow.
+const maxDuration = 1000 * time.Hour
+
+func atLeast[N int | uint32 | time.Duration](name string, value, least N) error {
+	if value >= least {
+		return nil
+	}
+	return fmt.Errorf("delivery: %s is %v, want at least %v", name, value, least)
+}
+
+func atMost[N int | uint32 | time.Duration](name string, value, most N) error {
+	if value <= most {
+		return nil
+	}
+	return fmt.Errorf("delivery: %s is %v, want at most %v", name, value, most)
+}

@@ -1,0 +1,190 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"conferenced/service/twilio"
+)
+
+func TestUpdateIsSentAsItIs(t *testing.T) {
+	with(t, ordered(), func(w *world) {
+		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
+		type key struct{}
+		update := on("front desk", mute)
+		answer, err := w.Deliver(context.WithValue(w.t.Context(), key{}, "value"), update)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if got := *answer.Participant.CallSID; got != "CA1" {
+			w.t.Errorf("the answer is of %s, want Twilio's", got)
+		}
+		c := w.twilio.sent()[0]
+		if c.account != update.Account || c.path != update.Path || c.change != update.Change {
+			w.t.Errorf("%+v was sent, want %+v", c, update)
+		}
+		if c.ctx.Value(key{}) != "value" {
+			w.t.Error("the context's values did not come along")
+		}
+	})
+}
+
+func TestSentWithTheCallersValuesWhateverTheGrace(t *testing.T) {
+	cfg := plain()
+	cfg.Grace = time.Second
+	with(t, cfg, func(w *world) {
+		w.twilio.respond = failing()
+		type key struct{}
+		if _, err := w.Deliver(context.WithValue(w.t.Context(), key{}, "value"), on("CA1", mute)); err != nil {
+			w.t.Fatal(err)
+		}
+		if w.twilio.sent()[0].ctx.Value(key{}) != "value" {
+			w.t.Error("the context's values did not come along")
+		}
+	})
+}
+
+func TestPanicInTheSender(t *testing.T) {
+	cfg := Default()
+	cfg.Limits.MaxConcurrency, cfg.Limits.MinConcurrency = 1, 1
+	with(t, cfg, func(w *world) {
+		w.twilio.respond = func(c *call) step {
+			if c.n == 1 {
+				panic("in the sender")
+			}
+			return step{}
+		}
+		p := w.finish(by("id", on("CA1", announce)))
+		w.wantEnd(p, "panicked, maybe")
+		w.wantEnd(w.finish(by("id", on("CA1", announce))), "lost, maybe") // It may have been played.
+		w.wantSends(1)
+		w.wantEnd(w.finish(on("CA1", mute)), "ok") // Line and slot are free again.
+		w.wantBreaker("closed")
+	})
+}
+
+// faulty is a store that panics when it is to learn from an answer.
+type faulty struct{ Store }
+
+func (faulty) Know(Participant, string) { panic("in the store") }
+
+func TestPanicAfterTheAnswer(t *testing.T) {
+	wrap := func(store Store) Store { return faulty{store} }
+	withStore(t, remembering(), wrap, func(w *world) {
+		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
+		for range 2 { // The second has what is kept of the first.
+			p := w.finish(by("id", on("CA1", announce)))
+			if p.err == nil || p.answer != nil || AppliedOf(p.err) != Maybe {
+				w.t.Errorf("%v and %v, want an error alone, and to know nothing", p.answer, p.err)
+			}
+		}
+		w.wantSends(1)
+	})
+}
+
+func TestStats(t *testing.T) {
+	cfg := remembering()
+	cfg.Retrying.Attempts = 2
+	cfg.Bounds.LineLength = 2
+	cfg.Grace = time.Minute
+	with(t, cfg, func(w *world) {
+		w.start(by("id", on("CA1", announce)))
+		w.start(on("CA1", unmute))
+		ctx, cancel := w.cancellable()
+		w.wantEnd(w.deliver(ctx, on("CA1", mute)), "under way") // Supersedes the one before it.
+		w.start(on("CA1", announce))
+		w.wantEnd(w.start(on("CA1", hold)), "overloaded, no")
+		w.deliver(ctx, on("CA2", mute))
+		cancel() // One waits in line, one is on the way.
+		w.answer(2, nil)
+		w.twilio.respond = failing()
+		w.answer(1, status(429)) // Sent again.
+		w.wantEnd(w.start(by("id", on("CA1", announce))), "ok")
+		want := Stats{
+			Updates: 5, Attempts: 4, Retries: 1, Superseded: 1, Replays: 1, Refused: 1, Abandoned: 1,
+			Sizes: Sizes{Records: 1},
+		}
+		if got := w.Stats(); got != want {
+			w.t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestSizesCountWhatIsUnderWay(t *testing.T) {
+	with(t, remembering(), func(w *world) {
+		meet(w)
+		w.start(by("id", on("CA1", announce)))
+		w.start(on("desk", hold))
+		w.start(on("CA2", mute))
+		want := Sizes{Lines: 2, Waiting: 3, Labels: 1, Records: 1}
+		if got := w.Stats().Sizes; got != want {
+			w.t.Errorf("%+v, want %+v", got, want)
+		}
+		w.twilio.respond = failing()
+		w.answer(2, nil)
+		w.answer(3, nil)
+	})
+}
+
+func TestNoLanesBeforeTheFirstUpdate(t *testing.T) {
+	with(t, Default(), func(w *world) {
+		if got := w.Lanes(); got == nil || len(got) != 0 {
+			w.t.Errorf("%v, want an empty list", got)
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	cfg := ordered()
+	cfg.Grace = 10 * time.Second
+	with(t, cfg, func(w *world) {
+		if err := w.Wait(w.t.Context()); err != nil {
+			w.t.Errorf("with nothing on the way: %v", err)
+		}
+		ctx, cancel := w.cancellable()
+		w.deliver(ctx, on("CA1", mute))
+		cancel()
+		if err := w.Wait(w.within(time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+			w.t.Errorf("%v, want the deadline", err)
+		}
+		w.wantClock(time.Second)
+		if err := w.Wait(w.t.Context()); err != nil {
+			w.t.Errorf("after the grace: %v", err)
+		}
+		w.wantClock(10 * time.Second)
+	})
+}
+
+func TestDefaultDelivers(t *testing.T) {
+	with(t, Default(), func(w *world) {
+		w.twilio.respond = failing(status(429), errNotSent, status(503))
+		w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
+		w.wantSends(4)
+		want := Lane{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "closed", ConcurrencyLimit: 500}
+		if got := w.Lanes()[0]; got != want {
+			w.t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestErrorsInWords(t *testing.T) {
+	for err, want := range map[error]string{
+		&Error{Applied: No, Err: errSuperseded}:       "superseded (applied: no)",
+		&Error{Applied: Maybe, Err: context.Canceled}: "context canceled (applied: maybe)",
+		&Error{Applied: Yes, Err: &twilio.AnswerError{
+			HTTPStatus: 200, Reason: "body cannot be read",
+		}}: "twilio: answer 200: body cannot be read (applied: yes)",
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestOfAnErrorOfAnotherPackageNothingIsKnown(t *testing.T) {
+	if got := AppliedOf(errors.New("another")); got != Maybe {
+		t.Errorf("applied %s, want maybe", got)
+	}
+}

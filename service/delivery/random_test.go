@@ -1,0 +1,203 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"conferenced/service/twilio"
+)
+
+// TestRandomly delivers many updates at once to a Twilio that fails at random,
+// for callers who leave at random, and checks what must hold whatever happens.
+func TestRandomly(t *testing.T) {
+	ends := map[string]int{}
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			cfg := Default()
+			cfg.Limits = Limits{MaxConcurrency: 12, MinConcurrency: 2, Queue: 40, Rate: 400, Burst: 20}
+			cfg.Breaking.Failures, cfg.Breaking.OpenFor = 5, 100*time.Millisecond
+			cfg.Bounds.LineLength = 8
+			with(t, cfg, func(w *world) {
+				c := &chaos{world: w, random: rand.New(rand.NewPCG(seed, 1)), busy: map[string]int{}, limit: 12}
+				c.run(400)
+				c.check()
+				for _, a := range c.asked {
+					ends[a.end]++
+				}
+			})
+		})
+	}
+	t.Log(ends)
+	for _, end := range []string{
+		"ok", "superseded", "deadline", "overloaded", "circuit open", "panicked",
+		"400", "429", "501", "504", "lost", "not sent", "answer 200",
+	} {
+		if ends[end] == 0 {
+			t.Errorf("nothing ended with %q", end)
+		}
+	}
+}
+
+// chaos is a Twilio that does at random what Twilio can do, and keeps a journal
+// of what it applied.
+type chaos struct {
+	*world
+	limit int
+
+	mu      sync.Mutex
+	random  *rand.Rand
+	busy    map[string]int
+	flying  int
+	journal []*twilio.ParticipantUpdate
+	asked   []*asked
+}
+
+// asked is an update in the order of asking, and its end.
+type asked struct {
+	update *Update
+	end    string
+	result Applied
+}
+
+func (c *chaos) run(updates int) {
+	c.sender = c
+	var callers sync.WaitGroup
+	for n := range updates {
+		a := &asked{update: c.update(n)}
+		c.asked = append(c.asked, a)
+		ctx, cancel := context.WithTimeout(c.t.Context(), c.upTo(3*time.Second))
+		callers.Go(func() {
+			defer cancel()
+			_, err := c.Deliver(ctx, a.update)
+			a.end, a.result = "ok", Yes
+			if err != nil {
+				a.end, a.result = cause(err), AppliedOf(err)
+			}
+		})
+		synctest.Wait() // So that the order of arrival is known.
+		if n%4 == 0 {
+			<-time.After(c.upTo(60 * time.Millisecond))
+		}
+	}
+	callers.Wait()
+	if err := c.Wait(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *chaos) update(n int) *Update {
+	change := []change{mute, unmute, hold, announce}[c.n(4)]
+	u := from(fmt.Sprint("caller ", c.n(3)), on(fmt.Sprint("CA", c.n(20)), change))
+	if c.n(2) == 0 {
+		u.RequestID = fmt.Sprint("id", n)
+	}
+	return u
+}
+
+func (c *chaos) n(n int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.random.IntN(n)
+}
+
+func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.n(int(d))) + 1 }
+
+// UpdateParticipant applies the update or not, answers or not.
+func (c *chaos) UpdateParticipant(
+	ctx context.Context, _ twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
+) (*twilio.Answer, error) {
+	c.arrive(p.Participant)
+	defer c.depart(p.Participant)
+	fate := c.n(20)
+	if fate == 0 {
+		panic("at random")
+	}
+	if fate < 14 && fate%4 != 0 {
+		defer c.apply(u)
+	}
+	select {
+	case <-time.After(c.upTo(100 * time.Millisecond)):
+	case <-ctx.Done():
+		return nil, &twilio.TransportError{Sent: true, Err: ctx.Err()}
+	}
+	return c.answer(fate)
+}
+
+// answer tells the truth about fates, as far as Twilio tells it: those below 14
+// that are no multiple of 4 were applied.
+func (c *chaos) answer(fate int) (*twilio.Answer, error) {
+	switch fate {
+	case 1, 4:
+		return nil, status(500 + fate)
+	case 2, 8:
+		return nil, errNoAnswer
+	case 3:
+		return nil, unreadable(200)
+	case 12, 14:
+		return nil, errNotSent
+	case 15, 16:
+		return nil, status(400)
+	case 17, 18, 19:
+		return nil, status(429)
+	default:
+		return &twilio.Answer{HTTPStatus: 200}, nil
+	}
+}
+
+func (c *chaos) arrive(participant string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy[participant]++
+	c.flying++
+	if c.busy[participant] > 1 || c.flying > c.limit {
+		c.t.Errorf("%d on the way to %s, %d in all", c.busy[participant], participant, c.flying)
+	}
+}
+
+func (c *chaos) depart(participant string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy[participant]--
+	c.flying--
+}
+
+func (c *chaos) apply(u *twilio.ParticipantUpdate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.journal = append(c.journal, u)
+}
+
+// check compares what callers were told with what was applied.
+func (c *chaos) check() {
+	c.t.Helper()
+	times, last := map[*twilio.ParticipantUpdate]int{}, map[*twilio.ParticipantUpdate]int{}
+	for i, u := range c.journal {
+		times[u]++
+		last[u] = i
+	}
+	latest := map[string]*asked{} // Applied, by participant and property.
+	for _, a := range c.asked {
+		n := times[a.update.Change]
+		switch {
+		case a.result == Yes && n == 0:
+			c.t.Errorf("%s: told that it was applied, and it was not", a.end)
+		case a.result == No && n > 0:
+			c.t.Errorf("%s: told that it was not applied, and it was", a.end)
+		case !a.update.Repeatable() && n > 1:
+			c.t.Errorf("%s: an announcement was played %d times", a.end, n)
+		}
+		if n == 0 || !a.update.Repeatable() {
+			continue
+		}
+		key := fmt.Sprint(a.update.Path.Participant, a.update.properties())
+		if older := latest[key]; older != nil && last[older.update.Change] > last[a.update.Change] {
+			c.t.Errorf("%s: an older update of %s was applied after a newer one", older.end, key)
+		}
+		latest[key] = a
+	}
+}
