@@ -1,0 +1,84 @@
+// Package clientaddr finds the address of the client itself, behind whatever
+// proxies stand between.
+package clientaddr
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// ParseProxies reads the networks of trusted proxies, such as 10.0.0.0/8. A
+// plain address is a network of one.
+func ParseProxies(texts []string) ([]netip.Prefix, error) {
+	proxies := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(text)
+			if addrErr != nil {
+				return nil, fmt.Errorf("%q is neither an address nor a network", text)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		proxies = append(proxies, prefix.Masked())
+	}
+	return proxies, nil
+}
+
+// Resolve is the client's address: the peer's, unless the peer is a trusted
+// proxy. Then it is the last address of X-Forwarded-For that is not one itself,
+// with port 0, since the port is not told; what stands before that was written
+// by the client and says nothing.
+func Resolve(remote net.Addr, forwardedFor []string, proxies []netip.Prefix) net.Addr {
+	if remote == nil || len(proxies) == 0 {
+		return remote
+	}
+	client, ok := hostOf(remote.String())
+	if !ok {
+		return remote
+	}
+	peer := client
+	hops := strings.Split(strings.Join(forwardedFor, ","), ",")
+	for i := len(hops) - 1; i >= 0 && trusted(client, proxies); i-- {
+		hop, ok := hostOf(strings.TrimSpace(hops[i]))
+		if !ok {
+			break
+		}
+		client = hop
+	}
+	if client == peer {
+		return remote
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 0))
+}
+
+// Host is the address without its port.
+func Host(addr net.Addr) string {
+	if addr == nil {
+		return ""
+	}
+	if host, ok := hostOf(addr.String()); ok {
+		return host.String()
+	}
+	return addr.String()
+}
+
+// hostOf is the address in a text of either form, with a port or without.
+func hostOf(text string) (netip.Addr, bool) {
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr().Unmap(), true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return addr.Unmap(), err == nil
+}
+
+func trusted(addr netip.Addr, proxies []netip.Prefix) bool {
+	for _, proxy := range proxies {
+		if proxy.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
