@@ -116,6 +116,11 @@ var (
 		Reason: "CANCELLED", Code: codes.Canceled, HTTP: statusClientClosedRequest,
 		Text: "the caller cancelled",
 	}
+	// AuditFailed is never UNAVAILABLE either: the update may have been applied.
+	AuditFailed = Kind{
+		Reason: "AUDIT_FAILED", Code: codes.Internal, HTTP: http.StatusInternalServerError,
+		Text: "the audit record of the call could not be written",
+	}
 	Internal = Kind{
 		Reason: "INTERNAL", Code: codes.Internal, HTTP: http.StatusInternalServerError,
 		Text: "internal error",
@@ -146,6 +151,7 @@ var Table = []Kind{
 	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConflictingState,
 	TwilioCredentialsRejected, TwilioForbidden, TwilioRateLimited, Overloaded,
 	TwilioUnreachable, CircuitOpen, OutcomeUnknown, AnnouncementOutcomeUnknown,
-	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, Internal,
+	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,
+	Internal,
 	RouteNotFound, MethodNotAllowed, RequestTooLarge,
 }

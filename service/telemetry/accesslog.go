@@ -6,10 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"conferenced/service/outcome"
 )
 
 // AccessLog returns the interceptor that writes one line for each call: what was
@@ -45,7 +46,7 @@ func AccessLog(logger *slog.Logger, protocol func(context.Context) string) grpc.
 
 func levelOf(method string, code codes.Code) slog.Level {
 	switch {
-	case !strings.HasPrefix(method, "/conference."):
+	case !isAPI(method):
 		return slog.LevelDebug
 	case code == codes.Internal:
 		return slog.LevelError
@@ -76,6 +77,7 @@ func appendIDs(attributes []slog.Attr, request any, call *Call) []slog.Attr {
 		put("call_sid", ids.GetCallSid(), isSID("CA", ids.GetCallSid()))
 		put("request_id", ids.GetRequestId(), isUUID(ids.GetRequestId()))
 	}
+	put("caller", call.Caller, call.Caller != "")
 	put("twilio_request_id", call.TwilioRequestID, call.TwilioRequestID != "")
 	return attributes
 }
@@ -84,13 +86,9 @@ func appendFailure(attributes []slog.Attr, err error, call *Call) []slog.Attr {
 	if err == nil {
 		return attributes
 	}
-	for _, detail := range status.Convert(err).Details() {
-		info, ok := detail.(*errdetails.ErrorInfo)
-		if !ok {
-			continue
-		}
+	if info := outcome.Info(status.Convert(err)); info != nil {
 		attributes = append(attributes, slog.String("reason", info.GetReason()))
-		for _, key := range []string{"applied", "twilio_status", "twilio_code"} {
+		for _, key := range []string{outcome.KeyApplied, outcome.KeyTwilioStatus, outcome.KeyTwilioCode} {
 			if value := info.GetMetadata()[key]; value != "" {
 				attributes = append(attributes, slog.String(key, value))
 			}
@@ -108,8 +106,15 @@ func isSID(prefix, text string) bool {
 	return len(text) == 34 && text[:2] == prefix && isHex(text[2:])
 }
 
+// isUUID says whether the text has the form of a UUID: groups of 8, 4, 4, 4 and
+// 12 hexadecimal digits.
 func isUUID(text string) bool {
-	return len(text) == 36 && isHex(strings.ReplaceAll(text, "-", ""))
+	if len(text) != 36 {
+		return false
+	}
+	groups := strings.Split(text, "-")
+	return len(groups) == 5 && len(groups[0]) == 8 && len(groups[1]) == 4 &&
+		len(groups[2]) == 4 && len(groups[3]) == 4 && isHex(strings.Join(groups, ""))
 }
 
 func isHex(text string) bool {

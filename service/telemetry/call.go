@@ -7,6 +7,9 @@ import "context"
 // Call is what is known of one call beyond its request and answer. It is filled
 // in on the call's way and read when it ends, by the same goroutine.
 type Call struct {
+	// Caller is the caller's name, and KnownBy how it was known; empty until it
+	// is.
+	Caller, KnownBy string
 	// TwilioRequestID is Twilio's id of the last request that it answered.
 	TwilioRequestID string
 	// Cause is why the call failed. It is logged and never sent.
@@ -15,16 +18,18 @@ type Call struct {
 
 type callKey struct{}
 
-// WithCall returns a context that carries a new Call.
+// WithCall returns a context that carries a Call, and that Call: the context's
+// own if it has one.
 func WithCall(ctx context.Context) (context.Context, *Call) {
+	if call, ok := ctx.Value(callKey{}).(*Call); ok {
+		return ctx, call
+	}
 	call := new(Call)
 	return context.WithValue(ctx, callKey{}, call), call
 }
 
 // CallFrom returns the context's Call, or a new one that nobody reads.
 func CallFrom(ctx context.Context) *Call {
-	if call, ok := ctx.Value(callKey{}).(*Call); ok {
-		return call
-	}
-	return new(Call)
+	_, call := WithCall(ctx)
+	return call
 }

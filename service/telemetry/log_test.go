@@ -1,0 +1,66 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestNewLoggerWritesItsFormat(t *testing.T) {
+	tests := []struct{ format, time, want string }{
+		{"json", `{"time":"`, `"level":"INFO","msg":"hello","key":"a \"b\""}` + "\n"},
+		{"text", "time=", `level=INFO msg=hello key="a \"b\""` + "\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.format, func(t *testing.T) {
+			var text bytes.Buffer
+			logger, err := NewLogger(&text, "info", test.format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			logger.Info("hello", "key", `a "b"`)
+			got := text.String()
+			if !strings.HasPrefix(got, test.time) || !strings.HasSuffix(got, test.want) || strings.Count(got, "\n") != 1 {
+				t.Errorf("got %s, want %s...%s", got, test.time, test.want)
+			}
+		})
+	}
+}
+
+func TestNewLoggerKeepsItsLevel(t *testing.T) {
+	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	for i, name := range []string{"debug", "info", "warn", "error"} {
+		t.Run(name, func(t *testing.T) {
+			var text bytes.Buffer
+			logger, err := NewLogger(&text, name, "text")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, level := range levels {
+				logger.Log(context.Background(), level, "hello")
+			}
+			if got, want := strings.Count(text.String(), "\n"), len(levels)-i; got != want {
+				t.Errorf("%d lines, want %d:\n%s", got, want, &text)
+			}
+		})
+	}
+}
+
+func TestNewLoggerRefuses(t *testing.T) {
+	tests := []struct{ level, format, want string }{
+		{"loud", "text", `log level "loud": must be debug, info, warn or error`},
+		{"", "text", `log level "": must be debug, info, warn or error`},
+		{"info", "xml", `log format "xml": must be text or json`},
+		{"info", "", `log format "": must be text or json`},
+	}
+	for _, test := range tests {
+		t.Run(test.level+" "+test.format, func(t *testing.T) {
+			logger, err := NewLogger(new(bytes.Buffer), test.level, test.format)
+			if logger != nil || err == nil || err.Error() != test.want {
+				t.Errorf("got %v, %v, want %s", logger, err, test.want)
+			}
+		})
+	}
+}
