@@ -1,0 +1,310 @@
+package callers
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+)
+
+// authority issues certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t testing.TB, name string, change ...func(*x509.Certificate)) authority {
+	return authority{}.authority(t, name, change...)
+}
+
+// authority issues the certificate of another authority; the zero authority one
+// that signs itself.
+func (a authority) authority(t testing.TB, name string, change ...func(*x509.Certificate)) authority {
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(24 * time.Hour),
+	}
+	for _, change := range change {
+		change(template)
+	}
+	certificate, key := a.issue(t, template)
+	return authority{certificate, key}
+}
+
+// client issues a client's certificate, valid for an hour around noon.
+func (a authority) client(t testing.TB, change ...func(*x509.Certificate)) *x509.Certificate {
+	certificate, _ := a.clientPair(t, change...)
+	return certificate
+}
+
+func (a authority) clientPair(t testing.TB, change ...func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "common name"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour),
+	}
+	for _, change := range change {
+		change(template)
+	}
+	return a.issue(t, template)
+}
+
+func (a authority) issue(t testing.TB, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, signer := a.certificate, a.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
+}
+
+func pool(authorities ...authority) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, a := range authorities {
+		pool.AddCert(a.certificate)
+	}
+	return pool
+}
+
+func withURIs(uris ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		for _, text := range uris {
+			uri, err := url.Parse(text)
+			if err != nil {
+				panic(err)
+			}
+			c.URIs = append(c.URIs, uri)
+		}
+	}
+}
+
+func withDNS(names ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.DNSNames = names }
+}
+
+func withUsage(usage ...x509.ExtKeyUsage) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.ExtKeyUsage = usage }
+}
+
+func withCriticalExtension(c *x509.Certificate) {
+	c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
+}
+
+func withTimes(from, to time.Duration) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = noon.Add(from), noon.Add(to) }
+}
+
+// withCertificates is the context of a call over a connection on which the
+// client has presented these.
+func withCertificates(ctx context.Context, presented ...*x509.Certificate) context.Context {
+	return peer.NewContext(ctx, &peer.Peer{
+		AuthInfo: credentials.TLSInfo{State: tls.ConnectionState{PeerCertificates: presented}},
+	})
+}
+
+func TestCertificates(t *testing.T) {
+	const spiffe = "spiffe://example.org/ns/prod/sa/ui"
+	ours, stranger := newAuthority(t, "ours"), newAuthority(t, "ours")
+	middle := ours.authority(t, "middle")
+	expired := newAuthority(t, "expired", withTimes(-2*time.Hour, -time.Hour))
+	set := &Set{Now: newClock().now, ClientCAs: pool(ours, expired)}
+	chain := func(presented ...*x509.Certificate) []*x509.Certificate { return presented }
+	for _, test := range []struct {
+		name      string
+		presented []*x509.Certificate
+		want      Caller
+		cause     error
+	}{
+		{
+			name:      "a SPIFFE ID",
+			presented: chain(ours.client(t, withURIs(spiffe), withDNS("ui.example.org"))),
+			want:      Caller{Name: spiffe, SANs: []string{spiffe, "ui.example.org"}},
+		},
+		{
+			name:      "DNS names",
+			presented: chain(ours.client(t, withDNS("UI.example.org", "desk.example.org"))),
+			want:      Caller{Name: "ui.example.org", SANs: []string{"ui.example.org", "desk.example.org"}},
+		},
+		{
+			name:      "another URI and a DNS name",
+			presented: chain(ours.client(t, withURIs("https://ui.example.org/"), withDNS("ui.example.org"))),
+			want:      Caller{Name: "ui.example.org", SANs: []string{"https://ui.example.org/", "ui.example.org"}},
+		},
+		{
+			name:      "an authority between",
+			presented: chain(middle.client(t, withURIs(spiffe)), middle.certificate),
+			want:      Caller{Name: spiffe, SANs: []string{spiffe}},
+		},
+		{
+			name:      "any usage",
+			presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageAny))),
+			want:      Caller{Name: spiffe, SANs: []string{spiffe}},
+		},
+		{name: "an authority between that is not presented", presented: chain(middle.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
+		{name: "another authority of the same name", presented: chain(stranger.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
+		{
+			name:      "another authority that is presented",
+			presented: chain(stranger.client(t, withURIs(spiffe)), stranger.certificate, ours.certificate),
+			cause:     errCertificateUntrusted,
+		},
+		{name: "signed by itself", presented: chain(authority{}.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
+		{name: "expired", presented: chain(ours.client(t, withURIs(spiffe), withTimes(-time.Hour, -time.Second))), cause: errCertificateTime},
+		{name: "not valid yet", presented: chain(ours.client(t, withURIs(spiffe), withTimes(time.Second, time.Hour))), cause: errCertificateTime},
+		{name: "of an authority that has expired", presented: chain(expired.client(t, withURIs(spiffe))), cause: errCertificateTime},
+		{name: "for servers alone", presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageServerAuth))), cause: errCertificateUsage},
+		{name: "issued by a client", presented: issuedByAClient(t, ours, withURIs(spiffe)), cause: errCertificateUntrusted},
+		{name: "a critical extension that is not known", presented: chain(ours.client(t, withURIs(spiffe), withCriticalExtension)), cause: errCertificateInvalid},
+		{name: "no name but the common name", presented: chain(ours.client(t)), cause: errCertificateNoName},
+		{name: "a URI of another scheme alone", presented: chain(ours.client(t, withURIs("https://ui.example.org/"))), cause: errCertificateNoName},
+		{name: "two SPIFFE IDs", presented: chain(ours.client(t, withURIs(spiffe, spiffe+"2"), withDNS("ui.example.org"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID beside another URI", presented: chain(ours.client(t, withURIs("https://a/", spiffe))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with a port", presented: chain(ours.client(t, withURIs("spiffe://example.org:1/ui"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with a user", presented: chain(ours.client(t, withURIs("spiffe://ui@example.org/ui"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with a query", presented: chain(ours.client(t, withURIs(spiffe+"?x"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with a fragment", presented: chain(ours.client(t, withURIs(spiffe+"#x"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with an escape", presented: chain(ours.client(t, withURIs("spiffe://example.org/%2e%2e"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with ..", presented: chain(ours.client(t, withURIs("spiffe://example.org/a/../b"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with a slash behind", presented: chain(ours.client(t, withURIs(spiffe+"/"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID without a path", presented: chain(ours.client(t, withURIs("spiffe://example.org"))),
+			want: Caller{Name: "spiffe://example.org", SANs: []string{"spiffe://example.org"}}},
+		{name: "a SPIFFE ID with an opaque part", presented: chain(ours.client(t, withURIs("spiffe:example.org"))), cause: errCertificateSPIFFE},
+		{name: "none", cause: errNothing},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			want := test.want
+			if test.cause == nil {
+				want.Kind = KindCertificate
+			}
+			for range 2 { // The second time it is remembered.
+				got, err := set.Authenticate(withCertificates(t.Context(), test.presented...))
+				if !errors.Is(err, test.cause) {
+					t.Errorf("got cause %v, want %v", err, test.cause)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error("caller (-want +got):\n", diff)
+				}
+			}
+		})
+	}
+}
+
+func issuedByAClient(t testing.TB, ours authority, change func(*x509.Certificate)) []*x509.Certificate {
+	certificate, key := ours.clientPair(t, change)
+	return []*x509.Certificate{authority{certificate, key}.client(t, change), certificate}
+}
+
+// TestAnAuthorityThatIsRemoved replaces the Set while a connection lives.
+func TestAnAuthorityThatIsRemoved(t *testing.T) {
+	before, after := newAuthority(t, "before"), newAuthority(t, "after")
+	ctx := withCertificates(t.Context(), before.client(t, withDNS("ui")))
+	clock := newClock()
+	for _, step := range []struct {
+		name  string
+		pool  *x509.CertPool
+		cause error
+	}{
+		{"the old one", pool(before), nil},
+		{"both", pool(before, after), nil},
+		{"the new one", pool(after), errCertificateUntrusted},
+		{"none is configured any more", nil, errNothing},
+	} {
+		set := &Set{Now: clock.now, ClientCAs: step.pool, Tokens: new(Tokens)}
+		if _, err := set.Authenticate(ctx); !errors.Is(err, step.cause) {
+			t.Errorf("%s: got cause %v, want %v", step.name, err, step.cause)
+		}
+	}
+}
+
+// TestACertificateThatIsRememberedExpires does so by itself and with the
+// authority that stands behind it.
+func TestACertificateThatIsRememberedExpires(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	brief := ours.authority(t, "brief", withTimes(-time.Hour, 30*time.Minute))
+	for _, test := range []struct {
+		name      string
+		presented []*x509.Certificate
+		last      time.Duration // When it is good for the last time.
+	}{
+		{"by itself", []*x509.Certificate{ours.client(t, withDNS("ui"))}, time.Hour},
+		{"with its authority", []*x509.Certificate{brief.client(t, withDNS("ui")), brief.certificate}, 30 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newClock()
+			set := &Set{Now: clock.now, ClientCAs: pool(ours)}
+			ctx := withCertificates(t.Context(), test.presented...)
+			for _, step := range []struct {
+				advance time.Duration
+				cause   error
+			}{{0, nil}, {test.last - time.Second, nil}, {time.Second, nil}, {time.Second, errCertificateTime}} {
+				clock.advance(step.advance)
+				if _, err := set.Authenticate(ctx); !errors.Is(err, step.cause) {
+					t.Errorf("at %v: got cause %v, want %v", clock.now(), err, step.cause)
+				}
+			}
+		})
+	}
+}
+
+// TestAnAuthorizationIsNotMadeUpFor presents both and has the first decide.
+func TestAnAuthorizationIsNotMadeUpFor(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	set := &Set{Now: newClock().now, ClientCAs: pool(ours), Tokens: mustParseTokens(t, tokensFile("cron=good", "old=bad=2027-01-01T00:00:00Z"))}
+	connected := withCertificates(t.Context(), ours.client(t, withDNS("ui")))
+	for _, test := range []struct {
+		authorization, want string
+	}{
+		{"Bearer good", "token:cron"},
+		{"Bearer bad", ""},
+		{"Bearer unknown", ""},
+		{"Bearer", ""},
+		{"", ""},
+		{"Basic dWk6dWk=", ""},
+	} {
+		caller, err := set.Authenticate(withAuthorization(connected, test.authorization))
+		if got := caller.Key(); err == nil && got != test.want || (err != nil) != (test.want == "") {
+			t.Errorf("%q: got %s, %v; want %q", test.authorization, got, err, test.want)
+		}
+	}
+	if caller, err := set.Authenticate(connected); caller.Key() != "mtls:ui" {
+		t.Errorf("without authorization: got %s, %v", caller.Key(), err)
+	}
+}
+
+func TestOtherConnections(t *testing.T) {
+	set := &Set{ClientCAs: x509.NewCertPool()}
+	for name, ctx := range map[string]context.Context{
+		"no peer":            t.Context(),
+		"a peer without TLS": peer.NewContext(t.Context(), new(peer.Peer)),
+	} {
+		if _, err := set.Authenticate(ctx); !errors.Is(err, errNothing) {
+			t.Errorf("%s: got cause %v, want %v", name, err, errNothing)
+		}
+	}
+}

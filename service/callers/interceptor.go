@@ -1,0 +1,39 @@
+package callers
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	"conferenced/service/outcome"
+	"conferenced/service/telemetry"
+)
+
+// guarded is how the full names of the methods begin whose callers must be
+// known. Others, health checks among them, need no caller.
+const guarded = "/conference."
+
+// Interceptor authenticates each call of the API with the Set that current
+// returns for it, and puts the caller in the call's context. A call whose caller
+// is not known ends as CALLER_UNKNOWN; why is the cause in [telemetry.Call].
+//
+// The certificate is the one of the context's peer, so what makes a call from
+// elsewhere keep its peer belongs before this interceptor.
+func Interceptor(current func(context.Context) *Set) grpc.UnaryServerInterceptor {
+	return func(
+		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+	) (any, error) {
+		if !strings.HasPrefix(info.FullMethod, guarded) {
+			return handler(ctx, request)
+		}
+		call := telemetry.CallFrom(ctx)
+		caller, err := current(ctx).Authenticate(ctx)
+		if err != nil {
+			call.Cause = err
+			return nil, outcome.CallerUnknown.Err(outcome.Facts{})
+		}
+		call.Caller, call.KnownBy = caller.Name, caller.Kind.String()
+		return handler(WithCaller(ctx, caller), request)
+	}
+}

@@ -1,0 +1,162 @@
+package callers
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/outcome"
+	"conferenced/service/telemetry"
+)
+
+// echo is a service that keeps who called last.
+type echo struct {
+	conferencev1.UnimplementedConferenceServiceServer
+	caller Caller
+	call   telemetry.Call
+}
+
+func (e *echo) UpdateParticipant(
+	ctx context.Context, _ *conferencev1.UpdateParticipantRequest,
+) (*conferencev1.UpdateParticipantResponse, error) {
+	e.caller = FromContext(ctx)
+	return new(conferencev1.UpdateParticipantResponse), nil
+}
+
+// keepCall is the interceptor before the one under test.
+func (e *echo) keepCall(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	ctx, call := telemetry.WithCall(ctx)
+	response, err := handler(ctx, request)
+	e.call = *call
+	return response, err
+}
+
+// serve returns the service behind the set on a TLS listener that asks for a
+// certificate and verifies none, and its address.
+func serve(t *testing.T, set *Set, server tls.Certificate) (*echo, string) {
+	t.Helper()
+	service := new(echo)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(&tls.Config{
+			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
+		})),
+		grpc.ChainUnaryInterceptor(service.keepCall, Interceptor(func(context.Context) *Set { return set })),
+	)
+	conferencev1.RegisterConferenceServiceServer(s, service)
+	healthv1.RegisterHealthServer(s, health.NewServer())
+	ended := make(chan error)
+	go func() { ended <- s.Serve(listener) }()
+	t.Cleanup(func() {
+		s.Stop()
+		<-ended
+	})
+	return service, listener.Addr().String()
+}
+
+func dial(t *testing.T, address string, ours authority, client ...tls.Certificate) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		RootCAs: pool(ours), Certificates: client, Time: newClock().now, MinVersion: tls.VersionTLS12,
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func pair(certificate *x509.Certificate, key *ecdsa.PrivateKey) tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key, Leaf: certificate}
+}
+
+func TestInterceptor(t *testing.T) {
+	ours, stranger := newAuthority(t, "ours"), newAuthority(t, "stranger")
+	issuer := newLocalIssuer(t, keyES.public())
+	clock := newClock()
+	set := &Set{
+		Now: clock.now, JWT: issuer.verifier(t, clock), ClientCAs: pool(ours),
+		Tokens: mustParseTokens(t, tokensFile("ui=s3cr3t")),
+	}
+	service, address := serve(t, set, pair(ours.clientPair(t, func(c *x509.Certificate) {
+		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}, withUsage(x509.ExtKeyUsageServerAuth))))
+	jwt := issuer.token(t, keyES, nil)
+	const unknown = "UNAUTHENTICATED"
+	for _, test := range []struct {
+		name          string
+		certificate   []tls.Certificate
+		authorization string
+		want          string // The caller's key.
+		cause         error
+	}{
+		{name: "a token", authorization: "Bearer s3cr3t", want: "token:ui"},
+		{name: "a JWT", authorization: "Bearer " + jwt, want: "jwt:svc-ui"},
+		{
+			name: "a certificate", want: "mtls:desk.example.org",
+			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
+		},
+		{
+			name: "a token beside a certificate", authorization: "Bearer s3cr3t", want: "token:ui",
+			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
+		},
+		{name: "nothing", want: unknown, cause: errNothing},
+		{name: "an unknown token", authorization: "Bearer nobody", want: unknown, cause: errNotOurs},
+		{
+			name: "an unknown token beside a certificate", authorization: "Bearer nobody", want: unknown, cause: errNotOurs,
+			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
+		},
+		{
+			name: "a stranger's certificate", want: unknown, cause: errCertificateUntrusted,
+			certificate: []tls.Certificate{pair(stranger.clientPair(t, withDNS("desk.example.org")))},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			service.caller, service.call = Caller{}, telemetry.Call{}
+			conn := dial(t, address, ours, test.certificate...)
+			ctx := t.Context()
+			if test.authorization != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", test.authorization)
+			}
+			_, err := conferencev1.NewConferenceServiceClient(conn).UpdateParticipant(ctx, new(conferencev1.UpdateParticipantRequest))
+			if test.want == unknown {
+				want := outcome.CallerUnknown.Status(outcome.Facts{})
+				if diff := cmp.Diff(want.Proto(), status.Convert(err).Proto(), protocmp.Transform()); diff != "" {
+					t.Error("status (-want +got):\n", diff)
+				}
+			} else if got := service.caller.Key(); err != nil || got != test.want {
+				t.Errorf("got caller %s and error %v, want %s", got, err, test.want)
+			}
+			if !errors.Is(service.call.Cause, test.cause) {
+				t.Errorf("got cause %v, want %v", service.call.Cause, test.cause)
+			}
+			if test.want != unknown && service.call.KnownBy+":"+service.call.Caller != test.want {
+				t.Errorf("the log has %q by %q, want %s", service.call.Caller, service.call.KnownBy, test.want)
+			}
+		})
+	}
+	t.Run("health needs no caller", func(t *testing.T) {
+		_, err := healthv1.NewHealthClient(dial(t, address, ours)).Check(t.Context(), new(healthv1.HealthCheckRequest))
+		if status.Code(err) != codes.OK {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,202 @@
+package callers
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const audience = "conferenced.example.org"
+
+// localIssuer is an OIDC issuer on this machine: discovery and keys, over TLS.
+type localIssuer struct {
+	*httptest.Server
+
+	mu        sync.Mutex
+	published []any  // Keys, or whatever stands in their place.
+	names     string // What discovery gives as the issuer; empty: the right one.
+	answers   http.HandlerFunc
+	fetches   int
+	discovers int
+}
+
+func newLocalIssuer(t testing.TB, published ...any) *localIssuer {
+	i := &localIssuer{published: published}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", i.serveDiscovery)
+	mux.HandleFunc("/keys", i.serveKeys)
+	i.Server = httptest.NewTLSServer(mux)
+	t.Cleanup(i.Close)
+	return i
+}
+
+func (i *localIssuer) serveDiscovery(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.discovers++
+	if i.answers != nil {
+		i.answers(w, r)
+		return
+	}
+	name := i.URL
+	if i.names != "" {
+		name = i.names
+	}
+	writeJSON(w, map[string]any{"issuer": name, "jwks_uri": i.URL + "/keys"})
+}
+
+func (i *localIssuer) serveKeys(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.fetches++
+	if i.answers != nil {
+		i.answers(w, r)
+		return
+	}
+	writeJSON(w, map[string]any{"keys": i.published})
+}
+
+func writeJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// publish replaces the issuer's keys.
+func (i *localIssuer) publish(keys ...any) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.published = keys
+}
+
+// answer makes the issuer answer everything in this way; nil: as it should.
+func (i *localIssuer) answer(with http.HandlerFunc) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answers = with
+}
+
+// fetched is how often the keys were asked for.
+func (i *localIssuer) fetched() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.fetches
+}
+
+func down(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte("an issuer's own words"))
+}
+
+// verifier is a JWT that trusts the issuer.
+func (i *localIssuer) verifier(t testing.TB, clock *clock, change ...func(*JWTConfig)) *JWT {
+	t.Helper()
+	cfg := JWTConfig{
+		Issuer: i.URL, Audience: audience, Client: i.Client(), Now: clock.now,
+		Algorithms: []string{"RS256", "ES256", "EdDSA"},
+	}
+	for _, change := range change {
+		change(&cfg)
+	}
+	j, err := NewJWT(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// claimsOf are good claims, changed as given; nil leaves a claim out.
+func (i *localIssuer) claims(changes map[string]any) map[string]any {
+	claims := map[string]any{
+		"iss": i.URL, "aud": audience, "sub": "svc-ui",
+		"exp": noon.Unix() + 300, "iat": noon.Unix() - 10,
+	}
+	for name, value := range changes {
+		if value == nil {
+			delete(claims, name)
+			continue
+		}
+		claims[name] = value
+	}
+	return claims
+}
+
+// token is a JWT with such claims.
+func (i *localIssuer) token(t testing.TB, key signingKey, changes map[string]any) string {
+	t.Helper()
+	payload, err := json.Marshal(i.claims(changes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.sign(t, payload)
+}
+
+// signingKey is a private key as an issuer uses it.
+type signingKey struct {
+	id        string
+	algorithm jose.SignatureAlgorithm
+	private   crypto.Signer
+}
+
+var (
+	keyES = newSigningKey("es", jose.ES256)
+	keyRS = newSigningKey("rs", jose.RS256)
+	keyEd = newSigningKey("ed", jose.EdDSA)
+)
+
+func newSigningKey(id string, algorithm jose.SignatureAlgorithm) signingKey {
+	var (
+		private crypto.Signer
+		err     error
+	)
+	switch algorithm {
+	case jose.RS256:
+		private, err = rsa.GenerateKey(rand.Reader, 2048)
+	case jose.EdDSA:
+		_, private, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return signingKey{id, algorithm, private}
+}
+
+// public is the key as it is published.
+func (k signingKey) public() jose.JSONWebKey {
+	return jose.JSONWebKey{Key: k.private.Public(), KeyID: k.id, Algorithm: string(k.algorithm), Use: "sig"}
+}
+
+func (k signingKey) sign(t testing.TB, payload []byte, options ...*jose.SignerOptions) string {
+	t.Helper()
+	option := new(jose.SignerOptions)
+	if len(options) > 0 {
+		option = options[0]
+	}
+	if k.id != "" {
+		option = option.WithHeader("kid", k.id)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.algorithm, Key: k.private}, option)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compact
+}

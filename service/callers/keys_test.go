@@ -1,0 +1,267 @@
+package callers
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// TestUnknownKeysAreNoFloodOfFetches presents many JWTs of made-up keys.
+func TestUnknownKeysAreNoFloodOfFetches(t *testing.T) {
+	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
+	set := &Set{JWT: issuer.verifier(t, clock)}
+	good := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
+	forged := make([]string, 100)
+	for i := range forged {
+		key := newSigningKey("made-up-"+strconv.Itoa(i), jose.ES256)
+		forged[i] = "Bearer " + issuer.token(t, key, nil)
+	}
+	for second := range 3 {
+		var calls sync.WaitGroup
+		for _, token := range forged {
+			calls.Go(func() {
+				if _, err := set.Authenticate(withAuthorization(t.Context(), token)); err == nil {
+					t.Error("a made-up key is accepted")
+				}
+			})
+		}
+		calls.Wait()
+		if _, err := set.Authenticate(good); err != nil {
+			t.Errorf("second %d: %v", second, err)
+		}
+		clock.advance(fetchInterval)
+	}
+	if issuer.fetched() != 3 {
+		t.Errorf("the keys were fetched %d times in three seconds, want 3", issuer.fetched())
+	}
+	if issuer.discovers != 1 {
+		t.Errorf("discovery was asked %d times, want once", issuer.discovers)
+	}
+}
+
+func TestANewKeyIsFetchedWhenItIsFirstUsed(t *testing.T) {
+	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
+	set := &Set{JWT: issuer.verifier(t, clock)}
+	before := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
+	after := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyRS, nil))
+	if _, err := set.Authenticate(before); err != nil {
+		t.Fatal(err)
+	}
+	issuer.publish(keyRS.public())
+	clock.advance(fetchInterval)
+	if _, err := set.Authenticate(after); err != nil {
+		t.Errorf("the new key: %v", err)
+	}
+	if _, err := set.Authenticate(before); !errors.Is(err, errJWTSignature) {
+		t.Errorf("the old key, which is remembered: got error %v, want %v", err, errJWTSignature)
+	}
+}
+
+// TestAWithdrawnKeyIsForgotten presents nothing that needs other keys.
+func TestAWithdrawnKeyIsForgotten(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		idle time.Duration
+		stay int // How often the withdrawn key is still good.
+	}{
+		{"with calls all the time", refreshAfter, 1},
+		{"after a long time without calls", 2 * refreshAfter, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
+			set := &Set{JWT: issuer.verifier(t, clock)}
+			ctx := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, map[string]any{"exp": noon.Unix() + 7200}))
+			if _, err := set.Authenticate(ctx); err != nil {
+				t.Fatal(err)
+			}
+			issuer.publish(keyRS.public())
+			clock.advance(test.idle)
+			for range test.stay {
+				if _, err := set.Authenticate(ctx); err != nil {
+					t.Errorf("while the keys are fetched: %v", err)
+				}
+				settle(t, set.JWT)
+			}
+			if _, err := set.Authenticate(ctx); !errors.Is(err, errJWTSignature) {
+				t.Errorf("got error %v, want %v", err, errJWTSignature)
+			}
+		})
+	}
+}
+
+// TestKeysOutliveTheirIssuer goes on when the issuer is down for long, and does
+// not ask it at every call.
+func TestKeysOutliveTheirIssuer(t *testing.T) {
+	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
+	set := &Set{JWT: issuer.verifier(t, clock)}
+	ctx := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, map[string]any{"exp": noon.Unix() + 7200}))
+	if _, err := set.Authenticate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	issuer.answer(down)
+	clock.advance(time.Hour)
+	for range 10 {
+		if _, err := set.Authenticate(ctx); err != nil {
+			t.Error(err)
+		}
+		settle(t, set.JWT)
+	}
+	if issuer.fetched() != 2 {
+		t.Errorf("the keys were asked for %d times, want 2", issuer.fetched())
+	}
+	issuer.answer(nil)
+	issuer.publish(keyRS.public())
+	clock.advance(retryAfter)
+	_, _ = set.Authenticate(ctx)
+	settle(t, set.JWT)
+	if _, err := set.Authenticate(ctx); !errors.Is(err, errJWTSignature) {
+		t.Errorf("when the issuer is back: got error %v, want %v", err, errJWTSignature)
+	}
+}
+
+// settle waits for the fetch that is under way.
+func settle(t *testing.T, j *JWT) {
+	t.Helper()
+	j.keys.mu.Lock()
+	last := j.keys.last
+	j.keys.mu.Unlock()
+	_ = last.wait(t.Context())
+}
+
+func TestAnIssuerThatIsDownAtTheStart(t *testing.T) {
+	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
+	issuer.answer(down)
+	set := &Set{JWT: issuer.verifier(t, clock)}
+	ctx := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
+	for range 3 { // One asks; the others are told of it.
+		_, err := set.Authenticate(ctx)
+		text := errorText(err)
+		if !strings.Contains(text, "the issuer's keys cannot be fetched") || !strings.Contains(text, "status 503") {
+			t.Errorf("got error %v", err)
+		}
+		if strings.Contains(text, "own words") {
+			t.Errorf("the error repeats the answer: %v", err)
+		}
+	}
+	if issuer.discovers != 1 {
+		t.Errorf("it was asked %d times within a second, want once", issuer.discovers)
+	}
+	issuer.answer(nil)
+	clock.advance(fetchInterval)
+	if _, err := set.Authenticate(ctx); err != nil {
+		t.Errorf("when it is up: %v", err)
+	}
+}
+
+func TestWhatAnIssuerAnswers(t *testing.T) {
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	redirected := newLocalIssuer(t, keyES.public())
+	encryption := keyES.public()
+	encryption.Use = "enc"
+	for _, test := range []struct {
+		name   string
+		change func(*localIssuer)
+		want   string // Empty: the token is accepted.
+	}{
+		{"a key of a type that is not known", func(i *localIssuer) {
+			i.publish(map[string]any{"kty": "OKP", "crv": "X448", "x": "AA", "kid": "x"}, map[string]any{}, keyES.public())
+		}, ""},
+		{"the issuer of another", func(i *localIssuer) { i.names = "https://evil.example.org" }, "is of another issuer"},
+		{"no keys", func(i *localIssuer) { i.publish() }, "no key that can be used"},
+		{"a key for encryption", func(i *localIssuer) { i.publish(encryption) }, "no key that can be used"},
+		{"a private key", func(i *localIssuer) {
+			i.publish(jose.JSONWebKey{Key: keyES.private, KeyID: "es"})
+		}, "no key that can be used"},
+		{"a shared key", func(i *localIssuer) {
+			i.publish(jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "es"})
+		}, "no key that can be used"},
+		{"a key that is too small", func(i *localIssuer) {
+			i.publish(jose.JSONWebKey{Key: small.Public(), KeyID: "es"})
+		}, "no key that can be used"},
+		{"a redirect", func(i *localIssuer) {
+			i.answer(func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, redirected.URL+r.URL.Path, http.StatusFound)
+			})
+		}, "status 302"},
+		{"keys elsewhere, in the clear", func(i *localIssuer) {
+			i.answer(func(w http.ResponseWriter, _ *http.Request) {
+				writeJSON(w, map[string]string{"issuer": i.URL, "jwks_uri": "http://issuer.example.org/keys"})
+			})
+		}, "must be https, or http on a loopback address"},
+		{"keys behind too much", func(i *localIssuer) {
+			i.publish(strings.Repeat("x", maxAnswer), keyES.public())
+		}, "is not a JWK set"},
+		{"a page", func(i *localIssuer) {
+			i.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>secret</html>")) })
+		}, "cannot be fetched"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			issuer := newLocalIssuer(t, keyES.public())
+			test.change(issuer)
+			set := &Set{JWT: issuer.verifier(t, newClock())}
+			_, err := set.Authenticate(withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil)))
+			text := errorText(err)
+			if (text == "") != (test.want == "") || !strings.Contains(text, test.want) {
+				t.Errorf("got error %v, want one that says %q", err, test.want)
+			}
+			if strings.Contains(text, "secret") {
+				t.Errorf("the error repeats the answer: %v", err)
+			}
+		})
+	}
+}
+
+func TestAConfiguredJWKSURLNeedsNoDiscovery(t *testing.T) {
+	issuer := newLocalIssuer(t, keyES.public())
+	set := &Set{JWT: issuer.verifier(t, newClock(), func(cfg *JWTConfig) { cfg.JWKSURL = issuer.URL + "/keys" })}
+	if _, err := set.Authenticate(withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))); err != nil {
+		t.Error(err)
+	}
+	if issuer.discovers != 0 {
+		t.Errorf("discovery was asked %d times", issuer.discovers)
+	}
+}
+
+// TestACallerWhoLeavesDoesNotEndTheFetch cancels the call that began it.
+func TestACallerWhoLeavesDoesNotEndTheFetch(t *testing.T) {
+	issuer := newLocalIssuer(t, keyES.public())
+	asked, proceed := make(chan struct{}), make(chan struct{})
+	issuer.answer(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-proceed
+		writeJSON(w, map[string]any{"keys": []any{keyES.public()}})
+	})
+	j := issuer.verifier(t, newClock(), func(cfg *JWTConfig) { cfg.JWKSURL = issuer.URL + "/keys" })
+	set := &Set{JWT: j}
+	token := "Bearer " + issuer.token(t, keyES, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := set.Authenticate(withAuthorization(ctx, token))
+		left <- err
+	}()
+	<-asked
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+	close(proceed)
+	if _, err := set.Authenticate(withAuthorization(t.Context(), token)); err != nil {
+		t.Errorf("the next caller: %v", err)
+	}
+	if issuer.fetched() != 1 {
+		t.Errorf("the keys were fetched %d times, want once", issuer.fetched())
+	}
+}

@@ -1,0 +1,59 @@
+package callers
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/metadata"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// noon is when the tests take place.
+var noon = time.Date(2027, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// clock is a clock that tests move.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: noon} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// withAuthorization is the context of a call with these authorization values.
+func withAuthorization(ctx context.Context, values ...string) context.Context {
+	return metadata.NewIncomingContext(ctx, metadata.MD{"authorization": values})
+}
+
+func mustParseTokens(t testing.TB, text string) *Tokens {
+	t.Helper()
+	tokens, err := ParseTokens([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
+
+func mustParsePolicy(t testing.TB, text string) *Policy {
+	t.Helper()
+	policy, err := ParsePolicy([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy
+}
