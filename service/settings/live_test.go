@@ -1,0 +1,169 @@
+package settings
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"conferenced/service/twilio"
+)
+
+// liveAccount is a Live of one account.
+func liveAccount(t *testing.T, logger *slog.Logger) (live *Live, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	write(t, dir, "token", "hunter1hunter1\n")
+	live, err := NewLive(Files{Accounts: write(t, dir, "accounts.yaml", oneAccount(ac("a")))}, Base{}, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live, dir
+}
+
+func TestNewLiveRefusesWhatIsBroken(t *testing.T) {
+	dir := t.TempDir()
+	file := write(t, dir, "accounts.yaml", oneAccount(ac("a")))
+	live, err := NewLive(Files{Accounts: file}, Base{}, slog.New(slog.DiscardHandler))
+	want := file + ": line 3: accounts[0].auth_token.file: secret file token: no such file or directory"
+	if live != nil || err == nil || err.Error() != want {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	var out log
+	live, dir := liveAccount(t, out.logger())
+	began := live.Current()
+	if !serves(began, ac("a"), "hunter1hunter1") {
+		t.Fatal("the first set is not what the files hold")
+	}
+	if s := live.Status(); s.Reloads != 0 || s.Failures != 0 || s.LastError != "" || s.LoadedAt.IsZero() || !s.LastErrorAt.IsZero() {
+		t.Errorf("after the start: %+v", s)
+	}
+
+	write(t, dir, "token", "hunter2hunter2\n")
+	if err := live.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if !serves(live.Current(), ac("a"), "hunter2hunter2") {
+		t.Error("the new secret is not in force")
+	}
+	if !serves(began, ac("a"), "hunter1hunter1") {
+		t.Error("who began with the old set does not end with it")
+	}
+	if s := live.Status(); s.Reloads != 1 || s.Failures != 0 || s.LastError != "" {
+		t.Errorf("after a reload: %+v", s)
+	}
+	if text := out.String(); !strings.Contains(text, "settings reloaded") {
+		t.Errorf("not logged:\n%s", text)
+	}
+}
+
+func TestReloadIsWholeOrNot(t *testing.T) {
+	var out log
+	live, dir := liveAccount(t, out.logger())
+	before := live.Current()
+
+	// A new secret that is fine, and accounts that are not.
+	write(t, dir, "token", "hunter2hunter2\n")
+	write(t, dir, "accounts.yaml", oneAccount(ac("a"))+"  - auth_token: hunter3hunter3\n")
+	err := live.Reload()
+	if err == nil {
+		t.Fatal("a broken file was taken")
+	}
+	if live.Current() != before {
+		t.Error("another set is in force")
+	}
+	s := live.Status()
+	if s.Reloads != 0 || s.Failures != 1 || s.LastError != err.Error() || s.LastErrorAt.Before(s.LoadedAt) {
+		t.Errorf("after a failure: %+v", s)
+	}
+	if text := out.String(); !strings.Contains(text, "not reloaded") || !strings.Contains(text, "accounts.yaml: line 4") {
+		t.Errorf("not logged:\n%s", text)
+	}
+
+	write(t, dir, "accounts.yaml", oneAccount(ac("a")))
+	if err := live.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if !serves(live.Current(), ac("a"), "hunter2hunter2") {
+		t.Error("the new secret is not in force")
+	}
+	if s := live.Status(); s.Reloads != 1 || s.Failures != 1 || s.LastError != "" || !s.LastErrorAt.Equal(time.Time{}) {
+		t.Errorf("after the repair: %+v", s)
+	}
+	for _, secret := range []string{"hunter1", "hunter2", "hunter3"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("%s was logged:\n%s", secret, out.String())
+		}
+	}
+}
+
+// A broken file is reported once, and again only when it is broken otherwise.
+func TestFailuresAreReportedOnce(t *testing.T) {
+	live, dir := liveAccount(t, slog.New(slog.DiscardHandler))
+	good := oneAccount(ac("a"))
+	for _, step := range []struct {
+		name, text        string
+		reloads, failures int64
+	}{
+		{"as it was", good, 0, 0},
+		{"broken", "broken", 0, 1},
+		{"still broken", "broken", 0, 1},
+		{"broken otherwise", "[", 0, 2},
+		{"as it was again", good, 1, 2},
+		{"still so", good, 1, 2},
+	} {
+		write(t, dir, "accounts.yaml", step.text)
+		live.reloadIfChanged()
+		if s := live.Status(); s.Reloads != step.reloads || s.Failures != step.failures || (s.LastError != "") != (step.text != good) {
+			t.Errorf("%s: %+v", step.name, s)
+		}
+	}
+}
+
+func TestWarningsAreLogged(t *testing.T) {
+	var out log
+	dir := t.TempDir()
+	expired := issuedLongAgo(t)
+	if _, err := NewLive(Files{
+		TLSCert: write(t, dir, "crt", expired.certPEM()), TLSKey: write(t, dir, "key", expired.keyPEM(t)),
+	}, Base{}, out.logger()); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "crt: certificate 1 expired at") {
+		t.Errorf("not logged:\n%s", text)
+	}
+}
+
+func TestLiveIsSafeForConcurrentUse(t *testing.T) {
+	live, dir := liveAccount(t, slog.New(slog.DiscardHandler))
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 50 {
+				if err := live.Reload(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		group.Go(func() {
+			for range 500 {
+				if account, ok := live.Current().Accounts.Lookup(ac("a")); !ok || account.Password.Equal(twilio.Secret{}) {
+					t.Error("there is no account")
+				}
+				_ = live.Status()
+			}
+		})
+	}
+	group.Wait()
+	if s := live.Status(); s.Reloads != 200 {
+		t.Errorf("%+v", s)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,292 @@
+package settings
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conferenced/service/callers"
+	"conferenced/service/twilio"
+)
+
+func TestLoadNothing(t *testing.T) {
+	accounts, err := twilio.NewAccounts("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwt := new(callers.JWT)
+	const noPolicy = "there is no policy: callers are known, and none may change anything"
+	set, err := Load(Files{}, Base{Accounts: accounts, JWT: jwt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set.Accounts != accounts || set.Callers.JWT != jwt {
+		t.Error("what does not come from files is not as it was")
+	}
+	if diff := cmp.Diff([]string{noPolicy}, set.Warnings); diff != "" {
+		t.Error(diff)
+	}
+	if set.Certificate != nil || set.ClientCAs != nil || set.Callers.Tokens != nil || set.Callers.Policy != nil || set.Callers.ClientCAs != nil {
+		t.Errorf("there is something without a file: %+v", set)
+	}
+}
+
+func TestLoadReadsSecretsBesideTheAccounts(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "secrets"), "a", "relative\n")
+	absolute := write(t, t.TempDir(), "b", "absolute\n")
+	file := write(t, dir, "accounts.yaml", fill("accounts:\n- {sid: $A, auth_token: {file: secrets/a}}\n- {sid: $B, auth_token: {file: "+absolute+"}}"))
+	set, err := Load(Files{Accounts: file}, Base{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !serves(set, ac("a"), "relative") || !serves(set, ac("b"), "absolute") {
+		t.Error("a secret is not what the file holds")
+	}
+}
+
+func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write(t, dir, "accounts.yaml", "accounts:\n- sid: x\n- auth_token: hunter2\n")
+	write(t, dir, "ca.pem", "no certificate")
+	write(t, dir, "tls.crt", "no certificate either")
+	_, err := Load(Files{
+		Accounts: at("accounts.yaml"), Tokens: at("tokens.yaml"), Policy: dir,
+		ClientCA: at("ca.pem"), TLSCert: at("tls.crt"), TLSKey: at("tls.key"),
+	}, Base{})
+	want := []string{
+		at("accounts.yaml") + ": line 2: accounts[0].sid: must be AC and 32 hexadecimal digits",
+		at("accounts.yaml") + ": line 2: accounts[0]: needs auth_token or api_key",
+		at("accounts.yaml") + ": line 3: accounts[1].sid: is missing",
+		at("accounts.yaml") + ": line 3: accounts[1].auth_token: must be {env: NAME} or {file: PATH}: a secret never stands in this file itself",
+		at("tokens.yaml") + ": no such file or directory",
+		dir + ": is not a regular file",
+		at("ca.pem") + ": has no certificate in PEM",
+		at("tls.key") + ": no such file or directory",
+		at("tls.crt") + ": has no certificate in PEM",
+	}
+	if diff := cmp.Diff(want, lines(err)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadTLS(t *testing.T) {
+	dir := t.TempDir()
+	ca := newCA(t, "ca")
+	server, other := ca.server(t, "server"), ca.server(t, "other")
+	expired := ca.issue(t, &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)})
+	early := ca.issue(t, &x509.Certificate{NotBefore: time.Unix(4e9, 0), NotAfter: time.Unix(5e9, 0)})
+	for name, text := range map[string]string{
+		"crt":       server.certPEM() + ca.certPEM(),
+		"key":       server.keyPEM(t),
+		"both":      server.certPEM() + server.keyPEM(t),
+		"other.key": other.keyPEM(t),
+		"exp.crt":   expired.certPEM(), "exp.key": expired.keyPEM(t),
+		"early.crt": early.certPEM(), "early.key": early.keyPEM(t),
+		"ca":         "The CA of tests:\n" + ca.certPEM(),
+		"empty":      "",
+		"garbled":    block("CERTIFICATE", []byte("garbled")),
+		"damaged":    strings.Replace(ca.certPEM(), "\n", "\n*", 1) + ca.certPEM(),
+		"cut":        ca.certPEM() + ca.certPEM()[:100],
+		"trusted":    ca.certPEM() + block("TRUSTED CERTIFICATE", ca.cert.Raw),
+		"policy":     policy("muted"),
+		"broken.key": block("PRIVATE KEY", []byte("garbled")),
+	} {
+		write(t, dir, name, text)
+	}
+	for _, test := range []struct {
+		name          string
+		ca, crt, key  string
+		errs, warning []string
+	}{
+		{name: "certificate and key", crt: "crt", key: "key"},
+		{name: "certificate and key in one file", crt: "both", key: "both"},
+		{name: "client CAs too", ca: "ca", crt: "crt", key: "key"},
+		{name: "an expired certificate", crt: "exp.crt", key: "exp.key", warning: []string{"$/exp.crt: certificate 1 expired at 2001-09-09T01:46:40Z"}},
+		{name: "a certificate of the future", crt: "early.crt", key: "early.key", warning: []string{"$/early.crt: certificate 1 is not valid before 2096-10-02T07:06:40Z"}},
+		{name: "an expired client CA", ca: "exp.crt", crt: "crt", key: "key", warning: []string{"$/exp.crt: certificate 1 expired at 2001-09-09T01:46:40Z"}},
+		{name: "no key", crt: "crt", errs: []string{"$/crt: is a TLS certificate without a key: name both or neither"}},
+		{name: "no certificate", key: "key", errs: []string{"$/key: is a TLS key without a certificate: name both or neither"}},
+		{name: "the key of another", crt: "crt", key: "other.key", errs: []string{"$/other.key: does not go with $/crt: tls: private key does not match public key"}},
+		{name: "a key that is none", crt: "crt", key: "broken.key", errs: []string{"$/broken.key: does not go with $/crt: tls: failed to parse private key"}},
+		{name: "an empty key", crt: "crt", key: "empty", errs: []string{"$/empty: does not go with $/crt: tls: failed to find any PEM data in key input"}},
+		{name: "certificate and key exchanged", crt: "key", key: "crt", errs: []string{"$/key: has no certificate in PEM"}},
+		{name: "files that are missing", crt: "x", key: "y", errs: []string{"$/x: no such file or directory", "$/y: no such file or directory"}},
+		{name: "client CAs without TLS", ca: "ca", errs: []string{"$/ca: needs TLS to ask for client certificates: name a TLS certificate and its key too"}},
+		{name: "no client CA in the file", ca: "empty", crt: "crt", key: "key", errs: []string{"$/empty: has no certificate in PEM"}},
+		{name: "a key as client CA", ca: "key", crt: "crt", key: "key", errs: []string{"$/key: has no certificate in PEM"}},
+		{name: "a client CA that is garbled", ca: "garbled", crt: "crt", key: "key", errs: []string{"$/garbled: PEM block 1: x509: malformed certificate"}},
+		{name: "a client CA that is damaged, before another", ca: "damaged", crt: "crt", key: "key", errs: []string{"$/damaged: 1 of 2 PEM blocks are damaged"}},
+		{name: "a client CA that is cut off", ca: "cut", crt: "crt", key: "key", errs: []string{"$/cut: 1 of 2 PEM blocks are damaged"}},
+		{name: "a client CA in OpenSSL's own form", ca: "trusted", crt: "crt", key: "key", errs: []string{"$/trusted: PEM block 2: must be between BEGIN CERTIFICATE and END CERTIFICATE"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			at := func(name string) string {
+				if name == "" {
+					return ""
+				}
+				return filepath.Join(dir, name)
+			}
+			set, err := Load(Files{ClientCA: at(test.ca), TLSCert: at(test.crt), TLSKey: at(test.key), Policy: at("policy")}, Base{})
+			if err != nil {
+				set = new(Set)
+			} else if set.Certificate == nil || (set.ClientCAs != nil) != (test.ca != "") || set.Callers.ClientCAs != set.ClientCAs {
+				t.Errorf("certificate %v, client CAs %v", set.Certificate, set.ClientCAs)
+			}
+			for what, both := range map[string][2][]string{"errors": {test.errs, lines(err)}, "warnings": {test.warning, set.Warnings}} {
+				var want []string
+				for _, line := range both[0] {
+					want = append(want, strings.ReplaceAll(line, "$", dir))
+				}
+				if diff := cmp.Diff(want, both[1]); diff != "" {
+					t.Errorf("%s: %s", what, diff)
+				}
+			}
+		})
+	}
+}
+
+// Files are exchanged while they are read: a set has the certificate and the key
+// of the same exchange all the same.
+func TestLoadIsOneReading(t *testing.T) {
+	dir := t.TempDir()
+	ca := newCA(t, "ca")
+	pairs := []issuer{ca.server(t, "one"), ca.server(t, "two")}
+	for i, pair := range pairs {
+		version := filepath.Join(dir, fmt.Sprintf("..2026_%d", i))
+		if err := os.Mkdir(version, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, version, "tls.crt", pair.certPEM())
+		write(t, version, "tls.key", pair.keyPEM(t))
+	}
+	for i := range 200 {
+		link(t, dir, fmt.Sprintf("..2026_%d", i%2))
+		exchanged := make(chan error, 1)
+		go func() { exchanged <- swap(dir, fmt.Sprintf("..2026_%d", (i+1)%2)) }()
+		_, err := Load(Files{TLSCert: filepath.Join(dir, "..data/tls.crt"), TLSKey: filepath.Join(dir, "..data/tls.key")}, Base{})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := <-exchanged; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// link makes ..data lead to a version, and swap does so in one step, as Kubernetes
+// does.
+func link(t *testing.T, dir, version string) {
+	t.Helper()
+	if err := swap(dir, version); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func swap(dir, version string) error {
+	next := filepath.Join(dir, "..data_tmp")
+	if err := os.Symlink(version, next); err != nil {
+		return err
+	}
+	return os.Rename(next, filepath.Join(dir, "..data"))
+}
+
+func TestReadingKnowsWhenItIsStale(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, dir string, r *reading)
+		want   bool
+	}{
+		{"nothing changed", func(*testing.T, string, *reading) {}, false},
+		{"written again", func(t *testing.T, dir string, _ *reading) { replace(t, dir+"/a", "a") }, false},
+		{"another content", func(t *testing.T, dir string, _ *reading) { write(t, dir, "a", "b") }, true},
+		{"gone", func(t *testing.T, dir string, _ *reading) { _ = os.Remove(dir + "/a") }, true},
+		{"appeared", func(t *testing.T, dir string, _ *reading) { write(t, dir, "missing", "") }, true},
+		{"read twice", func(t *testing.T, dir string, r *reading) { _, _ = r.read(dir + "/a") }, false},
+		{"changed between two readings", func(t *testing.T, dir string, r *reading) {
+			write(t, dir, "a", "b")
+			_, _ = r.read(dir + "/a")
+		}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "a", "a")
+			r := newReading()
+			if text, err := r.read(dir + "/a"); err != nil || string(text) != "a" {
+				t.Fatal(string(text), err)
+			}
+			if _, err := r.read(dir + "/missing"); err == nil {
+				t.Fatal("a missing file was read")
+			}
+			test.change(t, dir, r)
+			if got := r.stale(); got != test.want {
+				t.Errorf("stale: %v", got)
+			}
+		})
+	}
+}
+
+func TestLargeFilesAreRefused(t *testing.T) {
+	file := write(t, t.TempDir(), "tokens.yaml", strings.Repeat("x", maxFileBytes+1))
+	_, err := Load(Files{Tokens: file}, Base{})
+	if diff := cmp.Diff([]string{file + ": is larger than 1024 KiB"}, lines(err)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReadSecret(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct{ name, text, want, err string }{
+		{name: "a line", text: "hunter2\n", want: "hunter2"},
+		{name: "a line of Windows", text: "hunter2\r\n", want: "hunter2"},
+		{name: "no line end", text: "hunter2", want: "hunter2"},
+		{name: "inner white space", text: " hunter 2 \n\n", want: " hunter 2 "},
+		{name: "nothing", text: "", err: ": is empty"},
+		{name: "white space", text: " \n\t\n", err: ": is empty"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := write(t, dir, "secret", test.text)
+			got, err := readSecret(path, readFile)
+			if got != test.want {
+				t.Errorf("got %q", got)
+			}
+			if test.err != "" && (err == nil || err.Error() != path+test.err) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	if _, err := readSecret(dir+"/none", readFile); err == nil || err.Error() != dir+"/none: no such file or directory" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSetDoesNotPrintSecrets(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "token", "hunter2hunter2")
+	server := newCA(t, "ca").server(t, "server")
+	set, err := Load(Files{
+		Accounts: write(t, dir, "accounts.yaml", oneAccount(ac("a"))),
+		TLSCert:  write(t, dir, "crt", server.certPEM()), TLSKey: write(t, dir, "key", server.keyPEM(t)),
+	}, Base{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		for _, value := range []any{set, *set} {
+			text := fmt.Sprintf(format, value)
+			if strings.Contains(text, "hunter2") || strings.Contains(text, "PrivateKey") {
+				t.Errorf("%s: %s", format, text)
+			}
+		}
+	}
+}
