@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -17,11 +18,12 @@ import (
 // hands grpc-gateway one that is left with nothing to interpret: a path in one
 // encoding, the headers of the allow-list and a decoded message.
 type api struct {
-	routes []*route
-	mux    *runtime.ServeMux
+	routes  []*route
+	mux     *runtime.ServeMux
+	proxies []netip.Prefix
 }
 
-func newAPI(conn grpc.ClientConnInterface) (http.Handler, error) {
+func newAPI(conn grpc.ClientConnInterface, proxies []netip.Prefix) (http.Handler, error) {
 	service := conferencev1.File_conference_v1_conference_service_proto.Services().ByName("ConferenceService")
 	routes, err := routesOf(service)
 	if err != nil {
@@ -43,7 +45,7 @@ func newAPI(conn grpc.ClientConnInterface) (http.Handler, error) {
 	if err := conferencev1.RegisterConferenceServiceHandlerClient(context.Background(), mux, client); err != nil {
 		return nil, err
 	}
-	return &api{routes: routes, mux: mux}, nil
+	return &api{routes: routes, mux: mux, proxies: proxies}, nil
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -74,14 +76,14 @@ func (a *api) call(w http.ResponseWriter, r *http.Request, route *route, path []
 		writeStatus(w, invalid(violations))
 		return
 	}
-	a.mux.ServeHTTP(w, forwarded(r, path, message))
+	a.mux.ServeHTTP(w, a.forwarded(r, path, message))
 }
 
 // forwarded is the request that grpc-gateway sees. Host and RemoteAddr are not
 // handed on, or it would make x-forwarded-* metadata of them: interceptors have
 // the peer.
-func forwarded(r *http.Request, path []string, message proto.Message) *http.Request {
-	to := r.WithContext(withOrigin(r))
+func (a *api) forwarded(r *http.Request, path []string, message proto.Message) *http.Request {
+	to := r.WithContext(withOrigin(r, a.proxies))
 	to.URL = joinPath(path)
 	to.Header = allowedHeaders(r.Header)
 	to.Body = &decodedBody{message: message}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -79,4 +80,26 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 		AllowCredentials: origins[0] != anyOrigin,
 		MaxAge:           preflightSeconds,
 	}).Handler(next)
+}
+
+// withLoopbackHost refuses requests that name another host than this machine.
+func withLoopbackHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLoopbackHost(r.Host) {
+			writeStatus(w, outcome.NotAllowed.Status(outcome.Facts{
+				Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
+			}))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isLoopbackHost(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(name)
+	return err == nil && addr.Unmap().IsLoopback()
 }

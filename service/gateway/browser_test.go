@@ -152,3 +152,30 @@ func TestPreflightWithoutCORS(t *testing.T) {
 	}
 	s.notCalled(t)
 }
+
+func TestLoopbackHost(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "LOCALHOST:8080": true, "127.0.0.1:8080": true, "127.9.9.9": true,
+		"[::1]:8080": true, "[::1]": true, "[::ffff:127.0.0.1]:1": true,
+		"evil.example:8080": false, "localhost.evil.example": false, "10.0.0.1": false,
+		"127.0.0.1.evil.example": false, "": false, "[::2]": false,
+	} {
+		if got := isLoopbackHost(host); got != want {
+			t.Errorf("%q: got %v", host, got)
+		}
+	}
+}
+
+func TestPageWhoseNameResolvesToLoopbackIsRefused(t *testing.T) {
+	s := newService()
+	server := serve(t, s, Config{LoopbackHostOnly: true, Docs: true})
+	for _, path := range []string{defaultAccountPath + callSID, "/docs"} {
+		got := send(t, server, http.MethodPost, path, "{}", "Host", "evil.example:8080", "Origin", "http://evil.example:8080")
+		wantStatus(t, got, outcome.NotAllowed.Status(outcome.Facts{
+			Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
+		}))
+	}
+	s.notCalled(t)
+	send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}")
+	s.seen(t)
+}

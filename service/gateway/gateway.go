@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"google.golang.org/grpc"
 )
@@ -37,6 +38,12 @@ type Config struct {
 	CORSOrigins []string
 	// Docs serves the OpenAPI document at /openapi.json and Swagger UI at /docs.
 	Docs bool
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// LoopbackHostOnly refuses requests whose Host is not this machine's own
+	// loopback. Where callers are not authenticated that keeps out web pages
+	// whose host name resolves to it: to a browser they are of the same origin.
+	LoopbackHostOnly bool
 	// Logger is told of panics in the gateway itself; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -48,7 +55,7 @@ func New(conn grpc.ClientConnInterface, cfg Config) (http.Handler, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	handler, err := newAPI(conn)
+	handler, err := newAPI(conn, cfg.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
@@ -58,6 +65,9 @@ func New(conn grpc.ClientConnInterface, cfg Config) (http.Handler, error) {
 	handler, err = withBrowserRules(handler, cfg.CORSOrigins)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if cfg.LoopbackHostOnly {
+		handler = withLoopbackHost(handler)
 	}
 	return withLimits(withRecovery(handler, cfg.Logger), cfg.MaxBodyBytes), nil
 }

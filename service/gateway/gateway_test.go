@@ -150,6 +150,7 @@ func send(t *testing.T, server *httptest.Server, method, path, body string, head
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Add(header[i], header[i+1])
 	}
+	request.Host = request.Header.Get("Host") // net/http sends no other.
 	response, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatal(err)

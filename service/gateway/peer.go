@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+
+	"conferenced/service/clientaddr"
 )
 
 // The protocols by which a call can come in.
@@ -59,8 +61,10 @@ func originOf(ctx context.Context) *origin {
 }
 
 // withOrigin is the request's context with what AdoptPeer and Protocol look for.
-func withOrigin(r *http.Request) context.Context {
-	from := &peer.Peer{Addr: tcpAddr(r.RemoteAddr)}
+// The peer is the client itself where a trusted proxy stands between.
+func withOrigin(r *http.Request, proxies []netip.Prefix) context.Context {
+	remote := tcpAddr(r.RemoteAddr)
+	from := &peer.Peer{Addr: clientaddr.Resolve(remote, r.Header.Values("X-Forwarded-For"), proxies)}
 	from.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if r.TLS != nil {
 		from.AuthInfo = credentials.TLSInfo{

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -101,4 +102,13 @@ func TestCallsThatDoNotComeThroughTheGateway(t *testing.T) {
 			return nil, nil
 		})
 	})
+}
+
+func TestTrustedProxyNamesTheClient(t *testing.T) {
+	s := newService()
+	server := serve(t, s, Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}", "X-Forwarded-For", "203.0.113.9, 198.51.100.1")
+	if got := s.seen(t).peer.Addr.String(); got != "198.51.100.1:0" {
+		t.Errorf("peer %s, want the last address that is no proxy's", got)
+	}
 }
