@@ -3,14 +3,18 @@
 package service
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/callers"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
+	"conferenced/service/properties"
 	"conferenced/service/telemetry"
 	"conferenced/service/twilio"
 )
@@ -26,13 +30,18 @@ type Deliver func(context.Context, *delivery.Update) (*twilio.Answer, error)
 type Service struct {
 	conferencev1.UnimplementedConferenceServiceServer
 
-	accounts *twilio.Accounts
-	deliver  Deliver
+	accounts  func(context.Context) *twilio.Accounts
+	authorize Authorize
+	deliver   Deliver
 }
 
-// New returns the service for the given accounts.
-func New(accounts *twilio.Accounts, deliver Deliver) *Service {
-	return &Service{accounts: accounts, deliver: deliver}
+// Authorize returns nil if the call's caller may set the properties in the
+// account. Otherwise its error is a *callers.Refusal.
+type Authorize func(ctx context.Context, accountSID string, properties []string) error
+
+// New returns the service. Accounts are asked for with each call's context.
+func New(accounts func(context.Context) *twilio.Accounts, authorize Authorize, deliver Deliver) *Service {
+	return &Service{accounts: accounts, authorize: authorize, deliver: deliver}
 }
 
 // UpdateParticipant changes one participant. The request must have passed
@@ -58,9 +67,9 @@ func (s *Service) update(
 	if *change == (twilio.ParticipantUpdate{}) {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}
-	account, ok := s.accounts.Lookup(request.GetAccountSid())
-	if !ok {
-		return nil, accountNotConfigured(request)
+	account, err := s.account(ctx, request)
+	if err != nil {
+		return nil, err
 	}
 	update := &delivery.Update{
 		Account: account,
@@ -70,6 +79,7 @@ func (s *Service) update(
 			Participant:   request.GetCallSid(),
 		},
 		Change:    change,
+		Caller:    callers.FromContext(ctx).Key(),
 		RequestID: request.GetRequestId(),
 	}
 	answer, err := s.deliver(ctx, update)
@@ -82,6 +92,31 @@ func (s *Service) update(
 		Participant: participant,
 		Warnings:    warningsFor(change, participant),
 	}, nil
+}
+
+// account is the one that the request names, if the caller may do there what the
+// request asks. A caller learns nothing of accounts that are not theirs.
+func (s *Service) account(
+	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
+) (twilio.Account, error) {
+	account, ok := s.accounts(ctx).Lookup(request.GetAccountSid())
+	sid := cmp.Or(request.GetAccountSid(), account.SID)
+	if err := s.authorize(ctx, sid, properties.Of(request)); err != nil {
+		return twilio.Account{}, notAllowed(ctx, err)
+	}
+	if !ok {
+		return twilio.Account{}, accountNotConfigured(request)
+	}
+	return account, nil
+}
+
+func notAllowed(ctx context.Context, err error) error {
+	telemetry.CallFrom(ctx).Cause = err
+	refusal, ok := errors.AsType[*callers.Refusal](err)
+	if !ok {
+		return outcome.Internal.Err(outcome.Facts{})
+	}
+	return outcome.NotAllowed.Err(outcome.Facts{Detail: refusal.What})
 }
 
 func accountNotConfigured(request *conferencev1.UpdateParticipantRequest) error {

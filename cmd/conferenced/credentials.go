@@ -9,16 +9,19 @@ import (
 	"conferenced/service/twilio"
 )
 
+// secretReader reads a secret from a file.
+type secretReader func(path string) (string, error)
+
 // accountsFromEnvironment is the one account that the environment names. Its
 // error lists everything that is wrong or missing.
-func accountsFromEnvironment(baseURL string) (*twilio.Accounts, error) {
+func accountsFromEnvironment(baseURL string, readSecret secretReader) (*twilio.Accounts, error) {
 	account := twilio.Account{SID: os.Getenv("TWILIO_ACCOUNT_SID")}
 	var errs []error
 	if account.SID == "" {
 		errs = append(errs, errors.New("TWILIO_ACCOUNT_SID is not set"))
 	}
 	var err error
-	if account.Username, account.Password, err = credentials(account.SID); err != nil {
+	if account.Username, account.Password, err = credentials(account.SID, readSecret); err != nil {
 		errs = append(errs, err)
 	}
 	if account.BaseURL, err = upstream(baseURL); err != nil {
@@ -31,10 +34,10 @@ func accountsFromEnvironment(baseURL string) (*twilio.Accounts, error) {
 }
 
 // credentials is the API key if there is one, otherwise the auth token.
-func credentials(accountSID string) (string, twilio.Secret, error) {
+func credentials(accountSID string, readSecret secretReader) (string, twilio.Secret, error) {
 	key := os.Getenv("TWILIO_API_KEY")
-	secret, secretErr := secretFromEnvironment("TWILIO_API_SECRET")
-	token, tokenErr := secretFromEnvironment("TWILIO_AUTH_TOKEN")
+	secret, secretErr := secretFromEnvironment("TWILIO_API_SECRET", readSecret)
+	token, tokenErr := secretFromEnvironment("TWILIO_AUTH_TOKEN", readSecret)
 	if err := errors.Join(secretErr, tokenErr); err != nil {
 		return "", twilio.Secret{}, err
 	}
@@ -54,7 +57,7 @@ func credentials(accountSID string) (string, twilio.Secret, error) {
 
 // secretFromEnvironment reads a secret from the variable, or from the file that
 // the variable with _FILE behind its name says. Neither set: "".
-func secretFromEnvironment(name string) (string, error) {
+func secretFromEnvironment(name string, readSecret secretReader) (string, error) {
 	value, path := os.Getenv(name), os.Getenv(name+"_FILE")
 	if path == "" {
 		return value, nil
@@ -62,13 +65,9 @@ func secretFromEnvironment(name string) (string, error) {
 	if value != "" {
 		return "", fmt.Errorf("%s and %s_FILE are both set", name, name)
 	}
-	text, err := os.ReadFile(path)
+	secret, err := readSecret(path)
 	if err != nil {
 		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	secret := strings.TrimSpace(string(text))
-	if secret == "" {
-		return "", fmt.Errorf("%s_FILE: %s is empty", name, path)
 	}
 	return secret, nil
 }

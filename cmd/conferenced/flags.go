@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"conferenced/service/server"
+	"conferenced/service/settings"
 	"conferenced/service/telemetry"
 	"conferenced/service/twilio"
 )
@@ -25,6 +30,7 @@ type serving struct {
 	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that brings none (${default})."`
 	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls under way may take to end after SIGTERM or SIGINT (${default})."`
 
+	Securing   securing   `embed:"" group:"Who may call:"`
 	Delivering delivering `embed:"" group:"How updates are delivered:"`
 }
 
@@ -47,19 +53,39 @@ func (s *serving) Validate() error {
 }
 
 // config is the flags as the server takes them.
-func (s *serving) config(accounts *twilio.Accounts, log io.Writer) (server.Config, error) {
+func (s *serving) config(base settings.Base, auditLog string, log io.Writer) (server.Config, error) {
 	logger, err := telemetry.NewLogger(log, s.LogLevel, s.LogFormat)
 	if err != nil {
 		return server.Config{}, usageError{err}
 	}
-	return server.Config{
+	cfg := server.Config{
 		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
-		Accounts:        accounts,
 		Upstream:        twilio.Config{ResponseHeaderTimeout: s.Delivering.AttemptTimeout},
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
 		DefaultTimeout:  s.DefaultTimeout,
 		ShutdownTimeout: s.ShutdownTimeout,
 		Logger:          logger,
-	}, nil
+	}
+	return cfg, s.Securing.apply(&cfg, base, auditLog)
+}
+
+// serve serves until the context is done, and reads the settings anew on SIGHUP.
+func serve(ctx context.Context, s *server.Server) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				s.Reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return s.Run(ctx)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,15 @@ import (
 
 type healthcheckCommand struct {
 	GRPCAddr string        `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"Where to ask, by grpc.health.v1 (${default})."`
-	Timeout  time.Duration `default:"3s" help:"How long to wait for the answer (${default})."`
+	Timeout  time.Duration `env:"CONFERENCED_HEALTHCHECK_TIMEOUT" default:"3s" help:"How long to wait for the answer (${default})."`
+}
+
+// Validate is called by kong.
+func (c *healthcheckCommand) Validate() error {
+	if c.Timeout <= 0 {
+		return errors.New("--timeout: must be more than 0")
+	}
+	return nil
 }
 
 // Run returns nil if ConferenceService is serving.

@@ -31,6 +31,7 @@ func (e usageError) Unwrap() error { return e.error }
 type commands struct {
 	Sandbox     sandboxCommand     `cmd:"" help:"Serve in front of an embedded Twilio. Needs no configuration."`
 	Serve       serveCommand       `cmd:"" help:"Serve in front of Twilio."`
+	Check       checkCommand       `cmd:"" help:"Check the files that say who may call, and explain what a caller may do."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running conferenced whether it serves: exit code 0 or 1."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
@@ -78,7 +79,7 @@ func report(stderr io.Writer, err error) int {
 		return 0
 	}
 	fmt.Fprintln(stderr, "conferenced:", err)
-	if errors.As(err, new(usageError)) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
 	return exitFailure

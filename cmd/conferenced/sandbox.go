@@ -13,6 +13,7 @@ import (
 
 	"conferenced/service/sandbox"
 	"conferenced/service/server"
+	"conferenced/service/settings"
 	"conferenced/service/twilio"
 )
 
@@ -20,6 +21,8 @@ type sandboxCommand struct {
 	serving
 
 	TwilioAddr string `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" placeholder:"HOST:PORT" help:"Where the embedded Twilio is served (${default})."`
+
+	AuditLog string `env:"CONFERENCED_AUDIT_LOG" placeholder:"FILE" help:"Where the audit goes: a file to append to, or - for standard output. None by default."`
 
 	Latency     time.Duration `name:"sandbox-latency" env:"CONFERENCED_SANDBOX_LATENCY" default:"0s" help:"How long the embedded Twilio takes to answer (${default})."`
 	ErrorRate   float64       `name:"sandbox-error-rate" env:"CONFERENCED_SANDBOX_ERROR_RATE" default:"0" help:"The share of its requests, 0 to 1, that fail in a way picked at random (${default})."`
@@ -75,7 +78,7 @@ func (c *sandboxCommand) newServer(upstream net.Addr, log io.Writer) (*server.Se
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := c.config(accounts, log)
+	cfg, err := c.config(settings.Base{Accounts: accounts}, c.AuditLog, log)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +97,7 @@ func runBoth(ctx context.Context, s *server.Server, fake *sandbox.Sandbox, liste
 		return nil
 	})
 	group.Go(func() error {
-		err := s.Run(ctx)
+		err := serve(ctx, s)
 		fake.Close()
 		return errors.Join(err, upstream.Close())
 	})

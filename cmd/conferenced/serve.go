@@ -2,19 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"conferenced/service/server"
+	"conferenced/service/settings"
+	"conferenced/service/twilio"
 )
 
 type serveCommand struct {
 	serving
 
 	TwilioBaseURL string `name:"twilio-base-url" env:"CONFERENCED_TWILIO_BASE_URL" placeholder:"URL" help:"Where Twilio's API is, instead of the host that TWILIO_REGION and TWILIO_EDGE say: https://HOST[:PORT]."`
+	AuditLog      string `env:"CONFERENCED_AUDIT_LOG" default:"-" placeholder:"FILE" help:"Where the audit goes: a file to append to, or - for standard output (the default). Empty: no audit."`
 }
 
 // Help is shown by `conferenced serve --help`.
 func (serveCommand) Help() string {
-	return `The account is configured by the environment, under the names that Twilio's own tools use:
+	return `Without --accounts, the account is configured by the environment, under the names that Twilio's own tools use:
 
   TWILIO_ACCOUNT_SID      the account, AC...; required
   TWILIO_AUTH_TOKEN       its auth token, or
@@ -28,11 +32,10 @@ TWILIO_AUTH_TOKEN_FILE and TWILIO_API_SECRET_FILE name files to read the secrets
 
 // Run serves until the context is done.
 func (c *serveCommand) Run(ctx context.Context, out output) error {
-	accounts, err := accountsFromEnvironment(c.TwilioBaseURL)
-	if err != nil {
-		return usageError{err}
+	if c.Securing.Accounts != "" && c.TwilioBaseURL != "" {
+		return usageError{errors.New("--accounts and --twilio-base-url are both set: the file says where each account is")}
 	}
-	cfg, err := c.config(accounts, out.stderr)
+	cfg, err := c.config(settings.Base{Environment: c.environment}, c.AuditLog, out.stderr)
 	if err != nil {
 		return err
 	}
@@ -40,5 +43,10 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	return s.Run(ctx)
+	return serve(ctx, s)
+}
+
+// environment is the account that the environment names.
+func (c *serveCommand) environment(readSecret func(path string) (string, error)) (*twilio.Accounts, error) {
+	return accountsFromEnvironment(c.TwilioBaseURL, readSecret)
 }

@@ -11,8 +11,12 @@ import (
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"conferenced/service"
+	"conferenced/service/callers"
+	"conferenced/service/clientaddr"
 	"conferenced/service/delivery"
 	"conferenced/service/gateway"
 	"conferenced/service/outcome"
@@ -37,13 +41,50 @@ func interceptors(cfg Config) ([]interceptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []interceptor{
+	steps := []interceptor{
 		{"last resort", recoverPanics(cfg.Logger)},
 		{"access log", telemetry.AccessLog(cfg.Logger, gateway.Protocol)},
-		{"deadline", deadline(cfg.DefaultTimeout)},
-		{"validation", validate},
-		{"recovery", recoverPanics(cfg.Logger)},
-	}, nil
+	}
+	if cfg.Audit != nil {
+		where := telemetry.Where{Protocol: gateway.Protocol, Client: clientOf}
+		steps = append(steps, interceptor{"audit", telemetry.Audit(cfg.Audit, cfg.AuditFailOpen, cfg.Logger, where)})
+	}
+	return append(steps,
+		interceptor{"settings", pin(cfg.Settings)},
+		interceptor{"deadline", deadline(cfg.DefaultTimeout)},
+		interceptor{"callers", callers.Interceptor(pinnedCallers)},
+		interceptor{"validation", validate},
+		interceptor{"recovery", recoverPanics(cfg.Logger)},
+	), nil
+}
+
+// authorize decides by the settings that the call began with.
+func authorize(ctx context.Context, accountSID string, properties []string) error {
+	return pinnedCallers(ctx).Authorize(callers.FromContext(ctx), accountSID, properties)
+}
+
+// clientOf is the address of the call's client.
+func clientOf(ctx context.Context) string {
+	from, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	return clientaddr.Host(from.Addr)
+}
+
+// adoptForwarded makes the peer of a gRPC call that came by a trusted proxy the
+// client itself. The gateway does so for REST.
+func (s *Server) adoptForwarded(
+	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	from, ok := peer.FromContext(ctx)
+	if !ok || len(s.cfg.TrustedProxies) == 0 {
+		return handler(ctx, request)
+	}
+	forwardedFor := metadata.ValueFromIncomingContext(ctx, "x-forwarded-for")
+	client := *from
+	client.Addr = clientaddr.Resolve(from.Addr, forwardedFor, s.cfg.TrustedProxies)
+	return handler(peer.NewContext(ctx, &client), request)
 }
 
 // chain makes one interceptor of several, the first outermost. gRPC's own
@@ -101,41 +142,4 @@ func panicText(value any) string {
 		return err.Error()
 	}
 	return fmt.Sprintf("%T", value)
-}
-
-// readable returns the service's description with every method answering
-// INVALID_ARGUMENT, as the table says, where gRPC would answer INTERNAL: when
-// the bytes of a request are no message. The interceptors see that call too.
-func readable(desc grpc.ServiceDesc) *grpc.ServiceDesc {
-	methods := make([]grpc.MethodDesc, len(desc.Methods))
-	for i, method := range desc.Methods {
-		methods[i] = grpc.MethodDesc{
-			MethodName: method.MethodName,
-			Handler:    readableHandler("/"+desc.ServiceName+"/"+method.MethodName, method.Handler),
-		}
-	}
-	desc.Methods = methods
-	return &desc
-}
-
-func readableHandler(fullMethod string, handler grpc.MethodHandler) grpc.MethodHandler {
-	return func(
-		srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor,
-	) (any, error) {
-		unreadable := false
-		response, err := handler(srv, ctx, func(message any) error {
-			err := decode(message)
-			unreadable = err != nil
-			return err
-		}, intercept)
-		if !unreadable {
-			return response, err
-		}
-		refuse := func(context.Context, any) (any, error) {
-			return nil, outcome.InvalidRequest.Err(outcome.Facts{
-				Detail: "it is not a message of this method, or a text in it is not UTF-8",
-			})
-		}
-		return intercept(ctx, nil, &grpc.UnaryServerInfo{Server: srv, FullMethod: fullMethod}, refuse)
-	}
 }

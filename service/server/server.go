@@ -4,17 +4,20 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -24,6 +27,8 @@ import (
 	"conferenced/service"
 	"conferenced/service/delivery"
 	"conferenced/service/gateway"
+	"conferenced/service/settings"
+	"conferenced/service/telemetry"
 	"conferenced/service/twilio"
 )
 
@@ -41,18 +46,29 @@ const (
 	idleTimeout       = 2 * time.Minute
 )
 
-// Config is what a server is made of. Every field but CORSOrigins is required.
+// Config is what a server is made of.
 type Config struct {
 	// GRPCAddr, HTTPAddr and AdminAddr are host:port; port 0 picks a free one.
 	GRPCAddr, HTTPAddr, AdminAddr string
-	// Accounts are those that updates may go to.
-	Accounts *twilio.Accounts
+	// Settings are the accounts, the callers, the policy and the certificates.
+	Settings *settings.Live
+	// AllowAnonymous serves callers that are not authenticated on addresses that
+	// are not loopback too.
+	AllowAnonymous bool
 	// Upstream is how Twilio is reached.
 	Upstream twilio.Config
 	// Delivery is how updates get there.
 	Delivery delivery.Config
 	// CORSOrigins are the origins whose pages may call over REST.
 	CORSOrigins []string
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// NoReflection and NoDocs switch off what describes the API.
+	NoReflection, NoDocs bool
+	// Audit takes a record of every call; nil: there is no audit. AuditFailOpen
+	// lets calls through whose record cannot be written.
+	Audit         *telemetry.AuditSink
+	AuditFailOpen bool
 	// DefaultTimeout is the deadline of a call that brings none.
 	DefaultTimeout time.Duration
 	// ShutdownTimeout bounds the time that Run takes to end.
@@ -89,7 +105,23 @@ func New(cfg Config) (*Server, error) {
 		s.closeListeners()
 		return nil, err
 	}
+	if err := s.checkExposure(); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
 	return s, nil
+}
+
+// Reload reads the settings' files anew and opens the audit file anew. What is
+// wrong is logged, and what was in force stays.
+func (s *Server) Reload() {
+	_ = s.cfg.Settings.Reload() // Logged there.
+	if s.cfg.Audit == nil {
+		return
+	}
+	if err := s.cfg.Audit.Reopen(); err != nil {
+		s.cfg.Logger.Error("the audit file was not opened anew", "cause", err)
+	}
 }
 
 // compose puts the service behind gRPC and REST, with the same steps on the way.
@@ -99,32 +131,39 @@ func (s *Server) compose() error {
 		return err
 	}
 	way := chain(steps)
-	desc := readable(conferencev1.ConferenceService_ServiceDesc)
-	conferences := service.New(s.cfg.Accounts, s.deliverer.Deliver)
+	desc := conferencev1.ConferenceService_ServiceDesc
+	conferences := service.New(pinnedAccounts, authorize, s.deliverer.Deliver)
+	tlsConfig := s.cfg.Settings.TLSConfig()
 
-	s.grpc = newGRPC(way)
-	s.grpc.RegisterService(desc, conferences)
+	s.grpc = newGRPC(chain([]interceptor{{"peer", s.adoptForwarded}, {"way", way}}), tlsConfig)
+	s.grpc.RegisterService(readable(desc), conferences)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
-	reflection.Register(s.grpc)
+	if !s.cfg.NoReflection {
+		reflection.Register(s.grpc)
+	}
 	s.health.SetServingStatus(desc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 
 	channel := new(inprocgrpc.Channel).WithServerUnaryInterceptor(
 		chain([]interceptor{{"peer", gateway.AdoptPeer}, {"way", way}}))
-	channel.RegisterService(desc, conferences)
+	channel.RegisterService(&desc, conferences)
 	rest, err := gateway.New(channel, gateway.Config{
-		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: true, Logger: s.cfg.Logger,
+		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
+		TrustedProxies:   s.cfg.TrustedProxies,
+		LoopbackHostOnly: !s.cfg.Settings.Current().Callers.Authenticating() && !s.cfg.AllowAnonymous,
 	})
 	if err != nil {
 		return err
 	}
 	s.http = s.newHTTP(rest)
-	s.admin = s.newHTTP(admin(&s.ready, s.deliverer))
+	s.http.TLSConfig = tlsConfig
+	s.admin = s.newHTTP(admin(&s.ready, s.deliverer, s.cfg.Settings))
 	return nil
 }
 
-func newGRPC(way grpc.UnaryServerInterceptor) *grpc.Server {
-	return grpc.NewServer(
+func newGRPC(way grpc.UnaryServerInterceptor, tlsConfig *tls.Config) *grpc.Server {
+	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(way),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -133,7 +172,11 @@ func newGRPC(way grpc.UnaryServerInterceptor) *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
 		}),
-	)
+	}
+	if tlsConfig != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
+	}
+	return grpc.NewServer(options...)
 }
 
 func (s *Server) newHTTP(handler http.Handler) *http.Server {
@@ -180,15 +223,26 @@ func (s *Server) Run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
 	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
 		return func() error {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			serve := server.Serve
+			if server.TLSConfig != nil {
+				serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+			}
+			if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
 			return nil
 		}
 	}
-	group.Go(func() error { return s.grpc.Serve(s.listeners[0]) })
+	group.Go(func() error {
+		// Stopped before it began to serve is stopped as well.
+		if err := s.grpc.Serve(s.listeners[0]); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+		return nil
+	})
 	group.Go(serveHTTP(s.http, s.listeners[1]))
 	group.Go(serveHTTP(s.admin, s.listeners[2]))
+	group.Go(func() error { return s.cfg.Settings.Watch(failed) })
 	s.serving(true)
 	s.cfg.Logger.Info("serving",
 		"grpc", s.GRPC.String(), "http", s.HTTP.String(), "admin", s.Admin.String())

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"conferenced/service/callers"
+	"conferenced/service/properties"
+	"conferenced/service/settings"
+)
+
+// errDenied is the end of a check whose answer is no.
+var errDenied = errors.New("denied")
+
+type checkCommand struct {
+	files
+
+	As      string            `placeholder:"NAME" help:"Explain what this caller may do."`
+	By      string            `default:"token" enum:"token,jwt,mtls,anonymous" help:"How the caller is known: ${enum} (${default})."`
+	Claim   map[string]string `placeholder:"NAME=VALUE" help:"A claim of the caller's JWT."`
+	SAN     []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate."`
+	Account string            `placeholder:"SID" help:"The account that the caller wants to touch."`
+	Set     []string          `placeholder:"PROPERTY" help:"The properties that the caller wants to set, separated by commas; all twelve if not given."`
+}
+
+// Help is shown by `conferenced check --help`.
+func (checkCommand) Help() string {
+	return `Reads every file that is named, and lists all that is wrong in them. With --as it then explains what the policy says of a caller: exit code 0 if the caller may do it, 1 if not.
+
+  conferenced check --policy policy.yaml --as ui-web --account AC... --set muted,hold`
+}
+
+// Run returns a usageError if a file is wrong, and errDenied if the caller may
+// not do what is asked.
+func (c *checkCommand) Run(out output) error {
+	set, err := settings.Load(c.settings(), settings.Base{})
+	if err != nil {
+		return usageError{err}
+	}
+	for _, warning := range set.Warnings {
+		fmt.Fprintln(out.stdout, "warning:", warning)
+	}
+	if c.As == "" && c.By != "anonymous" {
+		_, err := fmt.Fprintln(out.stdout, "ok")
+		return err
+	}
+	return c.explain(out, set.Callers)
+}
+
+func (c *checkCommand) explain(out output, known *callers.Set) error {
+	if known.Policy == nil {
+		return usageError{errors.New("--as needs --policy")}
+	}
+	if len(c.Set) == 0 {
+		c.Set = properties.Names
+	}
+	for _, name := range c.Set {
+		if !slices.Contains(properties.Names, name) {
+			return usageError{fmt.Errorf("--set: %q is not one of %s", name, strings.Join(properties.Names, ", "))}
+		}
+	}
+	caller := c.caller()
+	fmt.Fprintln(out.stdout, known.Explain(caller, c.Account, c.Set))
+	if known.Authorize(caller, c.Account, c.Set) != nil {
+		return errDenied
+	}
+	return nil
+}
+
+func (c *checkCommand) caller() callers.Caller {
+	caller := callers.Caller{Name: c.As, SANs: c.SAN, Claims: map[string][]string{}}
+	for name, value := range c.Claim {
+		caller.Claims[name] = strings.Split(value, "|")
+	}
+	switch c.By {
+	case "jwt":
+		caller.Kind = callers.KindJWT
+	case "mtls":
+		caller.Kind = callers.KindCertificate
+	case "anonymous":
+		caller.Kind = callers.KindAnonymous
+	default:
+		caller.Kind = callers.KindToken
+	}
+	return caller
+}

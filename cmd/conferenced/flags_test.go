@@ -1,0 +1,190 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// parsed is what the flags of a command are for some arguments.
+func parsed(t *testing.T, args ...string) map[string]any {
+	t.Helper()
+	parser, err := kong.New(new(commands), kong.Name("conferenced"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{}
+	for _, flag := range command.Flags() {
+		values[flag.Name] = flag.Target.Interface()
+	}
+	return values
+}
+
+// commandsWithFlags are the commands, each with its flags but for --help.
+func commandsWithFlags(t *testing.T) map[string][]*kong.Flag {
+	t.Helper()
+	parser, err := kong.New(new(commands), kong.Name("conferenced"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]*kong.Flag{}
+	for _, command := range parser.Model.Leaves(false) {
+		var flags []*kong.Flag
+		for _, group := range command.AllFlags(false) {
+			for _, flag := range group {
+				if flag.Name != "help" {
+					flags = append(flags, flag)
+				}
+			}
+		}
+		all[command.Path()] = flags
+	}
+	return all
+}
+
+func TestEveryFlagHasAnEnvironmentName(t *testing.T) {
+	for command, flags := range commandsWithFlags(t) {
+		for _, flag := range flags {
+			if command == "check" && len(flag.Envs) == 0 {
+				continue // What is asked about is no configuration.
+			}
+			if len(flag.Envs) != 1 || !strings.HasPrefix(flag.Envs[0], "CONFERENCED_") {
+				t.Errorf("%s --%s has the environment names %v", command, flag.Name, flag.Envs)
+			}
+			if strings.Contains(strings.ToUpper(strings.Join(flag.Envs, "")+flag.Name), "SECRET") {
+				t.Errorf("%s --%s takes a secret", command, flag.Name)
+			}
+		}
+	}
+}
+
+func TestOneEnvironmentNameIsOneThing(t *testing.T) {
+	flagOf := map[string]string{}
+	for command, flags := range commandsWithFlags(t) {
+		for _, flag := range flags {
+			for _, name := range flag.Envs {
+				if other, ok := flagOf[name]; ok && other != flag.Name {
+					t.Errorf("%s: %s is --%s, and --%s elsewhere", command, name, flag.Name, other)
+				}
+				flagOf[name] = flag.Name
+			}
+		}
+	}
+}
+
+func TestHelpOfEachCommand(t *testing.T) {
+	for command, flags := range commandsWithFlags(t) {
+		t.Run(command, func(t *testing.T) {
+			got := runCommand(t.Context(), append(strings.Fields(command), "--help")...)
+			got.check(t, 0)
+			help := strings.Join(strings.Fields(got.stdout), " ") // However its lines are broken.
+			for _, flag := range flags {
+				for _, name := range flag.Envs {
+					if !strings.Contains(help, "$"+name) {
+						t.Errorf("%s, of --%s, is not in the help:\n%s", name, flag.Name, got.stdout)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestHelpOfServeNamesWhatTwilioNeeds(t *testing.T) {
+	got := runCommand(t.Context(), "serve", "--help")
+	for _, name := range []string{
+		"TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_AUTH_TOKEN_FILE", "TWILIO_API_KEY",
+		"TWILIO_API_SECRET", "TWILIO_API_SECRET_FILE", "TWILIO_REGION", "TWILIO_EDGE",
+	} {
+		if !strings.Contains(got.stdout, name) {
+			t.Errorf("%s is not in the help:\n%s", name, got.stdout)
+		}
+	}
+}
+
+// other is a value that the flag can have and does not have by default.
+func other(t *testing.T, flag *kong.Flag) string {
+	t.Helper()
+	if flag.Enum != "" {
+		for value := range strings.SplitSeq(flag.Enum, ",") {
+			if value != flag.Default {
+				return value
+			}
+		}
+	}
+	switch value := flag.Target.Interface().(type) {
+	case time.Duration:
+		return "7s"
+	case bool:
+		if flag.Default == "true" {
+			return "false"
+		}
+		return "true"
+	case string:
+		return "other"
+	case []string:
+		return "one,two"
+	default:
+		if reflect.TypeOf(value).Kind() == reflect.Float64 {
+			return "0.5"
+		}
+		return "3"
+	}
+}
+
+func TestTheEnvironmentSetsEveryFlag(t *testing.T) {
+	for command, flags := range commandsWithFlags(t) {
+		t.Run(command, func(t *testing.T) {
+			args := strings.Fields(command)
+			before := parsed(t, args...)
+			byFlag := parsed(t, append(args, others(t, flags)...)...)
+			for _, flag := range flags {
+				if len(flag.Envs) > 0 {
+					t.Setenv(flag.Envs[0], other(t, flag))
+				}
+			}
+			byEnvironment := parsed(t, args...)
+			for _, flag := range flags {
+				if len(flag.Envs) == 0 {
+					continue
+				}
+				if reflect.DeepEqual(before[flag.Name], byEnvironment[flag.Name]) {
+					t.Errorf("%s=%s leaves it %v", flag.Envs[0], other(t, flag), before[flag.Name])
+				}
+				if !reflect.DeepEqual(byFlag[flag.Name], byEnvironment[flag.Name]) {
+					t.Errorf("--%s is %v by environment, %v by flag", flag.Name, byEnvironment[flag.Name], byFlag[flag.Name])
+				}
+			}
+		})
+	}
+}
+
+// others sets each flag that has an environment name to its other value.
+func others(t *testing.T, flags []*kong.Flag) []string {
+	t.Helper()
+	var args []string
+	for _, flag := range flags {
+		if len(flag.Envs) > 0 {
+			args = append(args, "--"+flag.Name+"="+other(t, flag))
+		}
+	}
+	return args
+}
+
+func TestAFlagOutweighsTheEnvironment(t *testing.T) {
+	t.Setenv("CONFERENCED_LOG_LEVEL", "debug")
+	if got := parsed(t, "sandbox", "--log-level=error")["log-level"]; got != "error" {
+		t.Errorf("--log-level is %v", got)
+	}
+}
+
+func TestMistakesInTheEnvironment(t *testing.T) {
+	t.Setenv("CONFERENCED_SHUTDOWN_TIMEOUT", "soon")
+	runStopped(t, "sandbox").check(t, 2, "--shutdown-timeout")
+}

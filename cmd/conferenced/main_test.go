@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "CONFERENCED_") || strings.HasPrefix(name, "TWILIO_") {
+			os.Unsetenv(name)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// anywhere are the addresses of a command that serves, on ports that are free.
+var anywhere = []string{"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"}
+
+// ran is what came of a command.
+type ran struct {
+	code           int
+	stdout, stderr string
+}
+
+func runCommand(ctx context.Context, args ...string) ran {
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, args, &stdout, &stderr)
+	return ran{code, stdout.String(), stderr.String()}
+}
+
+// runStopped runs a command that serves and has been told to stop before.
+func runStopped(t *testing.T, args ...string) ran {
+	t.Helper()
+	// Not standard output, which is not the command's own in a test.
+	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return runCommand(ctx, append(args, anywhere...)...)
+}
+
+func (r ran) check(t *testing.T, code int, stderr ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, want %d: %s", r.code, code, r.stderr)
+	}
+	for _, want := range stderr {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("no %q in\n%s", want, r.stderr)
+		}
+	}
+}
+
+func TestHelpOfTheProgram(t *testing.T) {
+	for _, args := range [][]string{{}, {"--help"}, {"-h"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			got := runCommand(t.Context(), args...)
+			got.check(t, 0)
+			for _, want := range []string{"sandbox", "serve", "healthcheck", "version"} {
+				if !strings.Contains(got.stdout, "\n  "+want) {
+					t.Errorf("no command %s in\n%s", want, got.stdout)
+				}
+			}
+			if got.stderr != "" {
+				t.Errorf("stderr: %s", got.stderr)
+			}
+		})
+	}
+}
+
+func TestMistakesInArguments(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"an unknown command", []string{"swerve"}, "swerve"},
+		{"an unknown flag", []string{"sandbox", "--port=1"}, "unknown flag --port"},
+		{"a flag without its value", []string{"sandbox", "--grpc-addr"}, "--grpc-addr"},
+		{"an argument too many", []string{"version", "now"}, "now"},
+		{"a level that is none", []string{"sandbox", "--log-level=loud"}, "--log-level must be one of"},
+		{"a format that is none", []string{"sandbox", "--log-format=xml"}, "--log-format must be one of"},
+		{"a duration that is none", []string{"sandbox", "--default-timeout=soon"}, "--default-timeout"},
+		{"a duration without a unit", []string{"sandbox", "--default-timeout=10"}, "--default-timeout"},
+		{"no time for a call", []string{"sandbox", "--default-timeout=0s"}, "--default-timeout: must be more than 0"},
+		{"less than no time for a call", []string{"serve", "--default-timeout=-1s"}, "--default-timeout: must be more than 0"},
+		{"no time to stop", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout: must be more than 0"},
+		{"less than no time to stop", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout: must be more than 0"},
+		{"no time for an attempt", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout: must be more than 0"},
+		{"a token as a flag", []string{"serve", "--twilio-auth-token=s3cret"}, "unknown flag --twilio-auth-token"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := runStopped(t, test.args...)
+			got.check(t, 2, "conferenced: ", test.want, "\nSee conferenced --help.\n")
+			if got.stdout != "" {
+				t.Errorf("stdout: %s", got.stdout)
+			}
+			if strings.Contains(got.stderr, "s3cret") {
+				t.Errorf("a secret is repeated: %s", got.stderr)
+			}
+		})
+	}
+}
+
+func TestNoTimeForAHealthcheck(t *testing.T) {
+	for _, flag := range []string{"--timeout=0s", "--timeout=-1s"} {
+		runCommand(t.Context(), "healthcheck", flag).check(t, 2, "--timeout: must be more than 0")
+	}
+}
+
+func TestBothTimeoutsThatAreWrongAreNamed(t *testing.T) {
+	got := runStopped(t, "serve", "--default-timeout=0s", "--shutdown-timeout=0s")
+	got.check(t, 2, "--default-timeout: must be", "--shutdown-timeout: must be")
+}
+
+func TestVersion(t *testing.T) {
+	for _, released := range []string{"", "v1.2.3"} {
+		t.Run(released, func(t *testing.T) {
+			before := version
+			version = released
+			defer func() { version = before }()
+			got := runCommand(t.Context(), "version")
+			got.check(t, 0)
+			words := strings.Fields(got.stdout)
+			if len(words) != 4 || words[0] != "conferenced" || !strings.HasPrefix(words[2], "(go1.") ||
+				!strings.Contains(words[3], "/") || strings.Count(got.stdout, "\n") != 1 {
+				t.Errorf("stdout: %s", got.stdout)
+			}
+			if released != "" && words[1] != released {
+				t.Errorf("version %s, want %s", words[1], released)
+			}
+		})
+	}
+}

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/sandbox"
+)
+
+// patience is how long a test waits for what must come. It is never waited for
+// to its end by a test that passes.
+const patience = 30 * time.Second
+
+// started is a command that serves.
+type started struct {
+	stop   context.CancelFunc
+	ended  chan struct{}
+	code   int // Once it has ended.
+	stdout *following
+	stderr *following
+}
+
+// following is an output that can be read and waited for while it is written.
+type following struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	grown chan struct{}
+}
+
+func newFollowing() *following { return &following{grown: make(chan struct{})} }
+
+func (f *following) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.grown)
+	f.grown = make(chan struct{})
+	return f.text.Write(p)
+}
+
+func (f *following) read() (string, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text.String(), f.grown
+}
+
+func await(t *testing.T, came <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-came:
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+// awaitMatch waits for a match of the pattern and returns its groups.
+func (f *following) awaitMatch(t *testing.T, pattern string) []string {
+	t.Helper()
+	sought := regexp.MustCompile(pattern)
+	for {
+		text, grown := f.read()
+		if found := sought.FindStringSubmatch(text); found != nil {
+			return found[1:]
+		}
+		await(t, grown, pattern)
+	}
+}
+
+// startCommand runs a command until the test ends or stop is called.
+func startCommand(t *testing.T, args ...string) *started {
+	t.Helper()
+	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+	ctx, stop := context.WithCancel(context.Background())
+	s := &started{stop: stop, ended: make(chan struct{}), stdout: newFollowing(), stderr: newFollowing()}
+	go func() {
+		defer close(s.ended)
+		s.code = run(ctx, append(args, anywhere...), s.stdout, s.stderr)
+	}()
+	t.Cleanup(func() {
+		stop()
+		await(t, s.ended, "the command to end")
+	})
+	return s
+}
+
+func startSandbox(t *testing.T, args ...string) *started {
+	t.Helper()
+	return startCommand(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, args...)...)
+}
+
+func (s *started) checkStops(t *testing.T) {
+	t.Helper()
+	s.stop()
+	await(t, s.ended, "the command to end")
+	if s.code != 0 {
+		text, _ := s.stderr.read()
+		t.Errorf("exit code %d: %s", s.code, text)
+	}
+}
+
+func newHTTPClient(t *testing.T) *http.Client {
+	transport := new(http.Transport)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func fetch(t *testing.T, client *http.Client, request *http.Request) string {
+	t.Helper()
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %d %s", request.Method, request.URL, response.StatusCode, body)
+	}
+	return string(body)
+}
+
+func getPage(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fetch(t, client, request)
+}
+
+func dial(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// grpcurl does what a printed line says.
+func grpcurl(t *testing.T, line string) {
+	t.Helper()
+	words := regexp.MustCompile(`^grpcurl -plaintext -d '([^']+)' (\S+) (\S+)$`).FindStringSubmatch(line)
+	if words == nil {
+		t.Fatalf("not understood: %s", line)
+	}
+	request, response := new(conferencev1.UpdateParticipantRequest), new(conferencev1.UpdateParticipantResponse)
+	if err := protojson.Unmarshal([]byte(words[1]), request); err != nil {
+		t.Fatal(err)
+	}
+	if err := dial(t, words[2]).Invoke(t.Context(), "/"+words[3], request, response); err != nil {
+		t.Errorf("%s: %v", line, err)
+	}
+}
+
+// curl does what a printed line says.
+func curl(t *testing.T, client *http.Client, line string) {
+	t.Helper()
+	words := regexp.MustCompile(`^curl -X (\S+) (\S+) -H '([^:]+): ([^']+)' -d '([^']+)'$`).FindStringSubmatch(line)
+	if words == nil {
+		t.Fatalf("not understood: %s", line)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), words[1], words[2], strings.NewReader(words[5]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set(words[3], words[4])
+	fetch(t, client, request)
+}
+
+func TestSandboxDoesWhatItPrints(t *testing.T) {
+	s := startSandbox(t)
+	s.stdout.awaitMatch(t, `Stop with (Ctrl-C)\.`)
+	welcome, _ := s.stdout.read()
+	client := newHTTPClient(t)
+
+	lines := map[string]int{}
+	for line := range strings.Lines(welcome) {
+		line = strings.TrimSpace(line)
+		tool, _, _ := strings.Cut(line, " ")
+		switch tool {
+		case "grpcurl":
+			grpcurl(t, line)
+		case "curl":
+			curl(t, client, line)
+		}
+		lines[tool]++
+	}
+	if lines["grpcurl"] != 1 || lines["curl"] != 2 {
+		t.Fatalf("other lines than were expected:\n%s", welcome)
+	}
+
+	var state sandbox.State
+	if err := json.Unmarshal([]byte(getPage(t, client, s.stdout.awaitMatch(t, `all it knows: (\S+)\)`)[0])), &state); err != nil {
+		t.Fatal(err)
+	}
+	if state.JournalLength != 3 {
+		t.Errorf("%d updates", state.JournalLength)
+	}
+	for _, p := range state.Accounts[0].Conferences[0].Participants {
+		if want := p.CallSID == sandbox.CustomerSID; p.Muted != want {
+			t.Errorf("%s muted: %v", p.CallSID, p.Muted)
+		}
+		if want := p.CallSID == sandbox.FrontDeskSID || p.CallSID == sandbox.HeldSID; p.Hold != want {
+			t.Errorf("%s on hold: %v", p.CallSID, p.Hold)
+		}
+	}
+	checkPages(t, s, client)
+	s.checkStops(t)
+}
+
+// checkPages looks at what else the sandbox prints the address of.
+func checkPages(t *testing.T, s *started, client *http.Client) {
+	t.Helper()
+	if page := getPage(t, client, s.stdout.awaitMatch(t, `API page: (\S+)\)`)[0]); !strings.Contains(page, "<html") {
+		t.Errorf("the API page is %s", page)
+	}
+	if got := getPage(t, client, s.stdout.awaitMatch(t, `admin +(\S+)\n`)[0]+"/readyz"); got != "ok\n" {
+		t.Errorf("/readyz: %s", got)
+	}
+	welcome, _ := s.stdout.read()
+	for _, sid := range []string{
+		sandbox.AccountSID, sandbox.ConferenceSID, sandbox.AgentSID, sandbox.CustomerSID,
+		sandbox.SupervisorSID, sandbox.FrontDeskSID, sandbox.HeldSID,
+	} {
+		if !strings.Contains(welcome, sid) {
+			t.Errorf("%s is not shown", sid)
+		}
+	}
+	if strings.Contains(welcome, "%!") || strings.Contains(welcome, ":0 ") {
+		t.Errorf("not what was meant:\n%s", welcome)
+	}
+}
+
+// TestSandboxNeedsNoCredentials nor reads those that there are.
+func TestSandboxNeedsNoCredentials(t *testing.T) {
+	environment(t, "TWILIO_ACCOUNT_SID", "nonsense", "TWILIO_AUTH_TOKEN_FILE", "/nowhere", "TWILIO_REGION", "ie1")
+	s := startSandbox(t)
+	s.stdout.awaitMatch(t, `Stop with (Ctrl-C)\.`)
+	s.checkStops(t)
+}
+
+func TestTakenPorts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, flag := range []string{"--twilio-addr", "--grpc-addr", "--http-addr", "--admin-addr"} {
+		t.Run(flag, func(t *testing.T) {
+			args := append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, anywhere...)
+			got := runCommand(t.Context(), append(args, flag+"="+taken.Addr().String())...)
+			got.check(t, 1, taken.Addr().String()+": bind: address already in use")
+			if got.stdout != "" {
+				t.Errorf("it prints addresses that it does not serve:\n%s", got.stdout)
+			}
+		})
+	}
+}
+
+// serveSandbox is a Twilio for serve to be in front of.
+func serveSandbox(t *testing.T) (*sandbox.Sandbox, string) {
+	t.Helper()
+	box := sandbox.New(sandbox.Config{})
+	server := httptest.NewServer(box)
+	t.Cleanup(server.Close)
+	t.Cleanup(box.Close)
+	return box, server.URL
+}
+
+func muteAgent(t *testing.T, addr string) error {
+	t.Helper()
+	_, err := conferencev1.NewConferenceServiceClient(dial(t, addr)).UpdateParticipant(t.Context(),
+		&conferencev1.UpdateParticipantRequest{
+			ConferenceSid: sandbox.ConferenceSID, CallSid: sandbox.AgentSID, Muted: proto.Bool(true),
+		})
+	return err
+}
+
+func TestServeWithEachKindOfCredentials(t *testing.T) {
+	tests := []struct {
+		name  string
+		pairs []string
+	}{
+		{"a token", []string{"TWILIO_AUTH_TOKEN", sandbox.AuthToken}},
+		{"a token in a file", []string{"TWILIO_AUTH_TOKEN_FILE", "FILE:" + sandbox.AuthToken + "\n"}},
+		{"an API key", []string{"TWILIO_API_KEY", sandbox.APIKeySID, "TWILIO_API_SECRET", sandbox.APIKeySecret}},
+		{"an API key in a file", []string{"TWILIO_API_KEY", sandbox.APIKeySID, "TWILIO_API_SECRET_FILE", "FILE:" + sandbox.APIKeySecret}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			box, url := serveSandbox(t)
+			environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID)
+			environment(t, test.pairs...)
+			s := startCommand(t, "serve", "--twilio-base-url="+url, "--log-format=json", "--log-level=debug")
+			addr := s.stderr.awaitMatch(t, `"msg":"serving","grpc":"([^"]+)"`)[0]
+			if err := muteAgent(t, addr); err != nil {
+				t.Error(err)
+			}
+			if got := box.State().JournalLength; got != 1 {
+				t.Errorf("%d updates", got)
+			}
+			s.checkStops(t)
+			stdout, _ := s.stdout.read()
+			stderr, _ := s.stderr.read()
+			for _, secret := range []string{sandbox.AuthToken, sandbox.APIKeySecret} {
+				if strings.Contains(stdout+stderr, secret) {
+					t.Errorf("a secret is printed:\n%s%s", stdout, stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestServeNeverFallsBackToTheSandbox(t *testing.T) {
+	box, url := serveSandbox(t)
+	environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
+	s := startCommand(t, "serve", "--twilio-base-url="+url, "--log-format=json")
+	addr := s.stderr.awaitMatch(t, `"msg":"serving","grpc":"([^"]+)"`)[0]
+	if err := muteAgent(t, addr); err == nil || !strings.Contains(err.Error(), "Twilio rejected the credentials") {
+		t.Errorf("got %v", err)
+	}
+	if got := box.State().JournalLength; got != 0 {
+		t.Errorf("%d updates", got)
+	}
+}
+
+func TestHealthcheckOfARunningOne(t *testing.T) {
+	s := startSandbox(t)
+	addr := s.stdout.awaitMatch(t, `gRPC +(\S+)\n`)[0]
+	got := runCommand(t.Context(), "healthcheck", "--grpc-addr="+addr)
+	got.check(t, 0)
+	if got.stdout != "SERVING\n" || got.stderr != "" {
+		t.Errorf("stdout %q, stderr %q", got.stdout, got.stderr)
+	}
+	t.Setenv("CONFERENCED_GRPC_ADDR", addr)
+	runCommand(t.Context(), "healthcheck").check(t, 0)
+}
+
+// serveHealth serves the health of a service alone.
+func serveHealth(t *testing.T, service string, status grpc_health_v1.HealthCheckResponse_ServingStatus) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := health.NewServer()
+	states.SetServingStatus(service, status)
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, states)
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	return listener.Addr().String()
+}
+
+func TestHealthcheckThatFails(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	const name = "conference.v1.ConferenceService"
+	tests := []struct{ name, addr, want string }{
+		{"nobody listens", closed.Addr().String(), "connection refused"},
+		{"nobody answers", mute.Addr().String(), ""},
+		{"no gRPC", web.Listener.Addr().String(), ""},
+		{"draining", serveHealth(t, name, grpc_health_v1.HealthCheckResponse_NOT_SERVING), "NOT_SERVING"},
+		{"another service", serveHealth(t, "other", grpc_health_v1.HealthCheckResponse_SERVING), "unknown service"},
+		{"no address", "nowhere", "missing port"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := runCommand(t.Context(), "healthcheck", "--grpc-addr="+test.addr, "--timeout=100ms")
+			got.check(t, 1, "conferenced: "+test.addr+": ", test.want)
+			if got.stdout != "" {
+				t.Errorf("stdout: %s", got.stdout)
+			}
+		})
+	}
+}
+
+// failing is an output that cannot be written to.
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	for _, args := range [][]string{
+		{"version"},
+		append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, anywhere...),
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+			var stderr bytes.Buffer
+			if code := run(t.Context(), args, failing{}, &stderr); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {
+				t.Errorf("stderr: %s", &stderr)
+			}
+		})
+	}
+}

@@ -1,0 +1,472 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+)
+
+// testCase is one call and what comes of it, the same over gRPC and over REST.
+type testCase struct {
+	name    string
+	request *request
+	// joins has the label that the request names join the conference first.
+	joins bool
+	// effect is what becomes of the participant; nil: nothing.
+	effect func(*sandbox.Participant)
+	// applied is how often; 0 with an effect is once.
+	applied int
+	// faults are those that the sandbox served.
+	faults map[string]int
+	// want is the error; nil: there is none.
+	want     *refusal
+	warnings []*conferencev1.Warning
+}
+
+// cases are all of them.
+func cases() []testCase {
+	return slices.Concat(propertyCases, nameCases, ruleCases, stateCases, faultCases)
+}
+
+func TestBothWaysAreTheSame(t *testing.T) {
+	r := start(t)
+	for _, way := range bothWays {
+		for _, test := range cases() {
+			t.Run(way.name+"/"+test.name, func(t *testing.T) {
+				r.box.Reset()
+				test.run(t, r, way)
+			})
+		}
+	}
+}
+
+func (c *testCase) run(t *testing.T, r *running, way way) {
+	if c.joins {
+		joining := sandbox.Participant{Label: c.request.GetCallSid(), StartConferenceOnEnter: true}
+		if _, err := r.box.AddParticipant(sandbox.ConferenceSID, joining); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := c.after(r.box.State())
+	got := way.call(t, t.Context(), r, proto.CloneOf(c.request))
+	if c.want != nil {
+		c.want.check(t, got)
+	} else {
+		checkResponse(t, got, participantIn(after, c.request.GetCallSid()), c.warnings)
+	}
+	if diff := cmp.Diff(after, r.box.State()); diff != "" {
+		t.Errorf("the sandbox's state (-want +got):\n%s", diff)
+	}
+}
+
+// after is the sandbox's state after the call, given that before.
+func (c *testCase) after(state sandbox.State) sandbox.State {
+	participant := participantIn(state, c.request.GetCallSid())
+	if c.effect != nil {
+		c.effect(participant)
+		state.JournalLength += max(c.applied, 1)
+	}
+	maps.Copy(state.FaultsServed, c.faults)
+	for _, count := range c.faults {
+		participant.FaultsServed += count
+	}
+	return state
+}
+
+func TestEveryFieldIsInACase(t *testing.T) {
+	set := map[protoreflect.Name]bool{"request_id": true} // It has tests of its own.
+	for _, test := range cases() {
+		if test.want != nil {
+			continue
+		}
+		test.request.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+			set[field.Name()] = true
+			return true
+		})
+	}
+	fields := new(request).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if name := fields.Get(i).Name(); !set[name] {
+			t.Errorf("no case sets %s", name)
+		}
+	}
+}
+
+const (
+	get  = conferencev1.HttpMethod_HTTP_METHOD_GET
+	post = conferencev1.HttpMethod_HTTP_METHOD_POST
+)
+
+var (
+	yes, no  = proto.Bool(true), proto.Bool(false)
+	text     = proto.String
+	mutes    = func(p *sandbox.Participant) { p.Muted = true }
+	nothing  = func(*sandbox.Participant) {}
+	announce = func(url, method string) func(*sandbox.Participant) {
+		return func(p *sandbox.Participant) {
+			p.Announcements = append(p.Announcements,
+				sandbox.Announcement{URL: url, Method: method, Time: seededAt})
+		}
+	}
+	ignoredOnHold = []*conferencev1.Warning{{
+		Code:  "END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD",
+		Field: "end_conference_on_exit",
+		Message: "the participant is on hold: Twilio shows the new value and does not act on it; " +
+			"set it again when the participant is off hold",
+	}}
+)
+
+// propertyCases set each property, to each kind of value.
+var propertyCases = []testCase{
+	{name: "mute", request: muting(sandbox.AgentSID), effect: mutes},
+	{
+		name:    "unmute who is not muted",
+		request: to(sandbox.AgentSID, &request{Muted: no}),
+		effect:  nothing,
+	},
+	{
+		name:    "hold",
+		request: to(sandbox.AgentSID, &request{Hold: yes}),
+		effect:  func(p *sandbox.Participant) { p.Hold = true },
+	},
+	{
+		name:    "take off hold",
+		request: to(sandbox.HeldSID, &request{Hold: no}),
+		effect:  func(p *sandbox.Participant) { p.Hold = false },
+	},
+	{
+		name: "hold music with a fragment and a method",
+		request: to(sandbox.AgentSID, &request{
+			HoldUrl: text("https://h.example/m?a=1&b=%20#rc=2&ct=3000"), HoldMethod: post,
+		}),
+		effect: func(p *sandbox.Participant) {
+			p.HoldURL, p.HoldMethod = "https://h.example/m?a=1&b=%20#rc=2&ct=3000", "POST"
+		},
+	},
+	{
+		name:    "a URL whose scheme is in capitals",
+		request: to(sandbox.AgentSID, &request{HoldUrl: text("HTTP://h.example/")}),
+		effect:  func(p *sandbox.Participant) { p.HoldURL = "HTTP://h.example/" },
+	},
+	{
+		name:    "announce",
+		request: announcing(sandbox.AgentSID),
+		effect:  announce("https://a.example/bell.mp3", "POST"),
+	},
+	{
+		name: "announce by GET",
+		request: to(sandbox.AgentSID, &request{
+			AnnounceUrl: text("http://a.example:8443/?x=+%2B"), AnnounceMethod: get,
+		}),
+		effect: announce("http://a.example:8443/?x=+%2B", "GET"),
+	},
+	{
+		name:    "wait music",
+		request: to(sandbox.AgentSID, &request{WaitUrl: text("https://w.example/"), WaitMethod: get}),
+		effect: func(p *sandbox.Participant) {
+			p.WaitURL, p.WaitMethod = text("https://w.example/"), "GET"
+		},
+	},
+	{
+		name:    "an empty wait_url is silence",
+		request: to(sandbox.AgentSID, &request{WaitUrl: text("")}),
+		effect:  func(p *sandbox.Participant) { p.WaitURL = text("") },
+	},
+	{
+		name:    "a method alone",
+		request: to(sandbox.AgentSID, &request{HoldMethod: post}),
+		effect:  func(p *sandbox.Participant) { p.HoldMethod = "POST" },
+	},
+	{
+		name:    "beep on exit",
+		request: to(sandbox.AgentSID, &request{BeepOnExit: yes}),
+		effect:  func(p *sandbox.Participant) { p.BeepOnExit = true },
+	},
+	{
+		name:    "the conference goes on without the agent",
+		request: to(sandbox.AgentSID, &request{EndConferenceOnExit: no}),
+		effect: func(p *sandbox.Participant) {
+			p.EndConferenceOnExit, p.EffectiveEndConferenceOnExit = false, false
+		},
+	},
+	{
+		name:     "end_conference_on_exit on hold is a warning",
+		request:  to(sandbox.HeldSID, &request{EndConferenceOnExit: yes}),
+		effect:   func(p *sandbox.Participant) { p.EndConferenceOnExit = true },
+		warnings: ignoredOnHold,
+	},
+	{
+		name:    "coach",
+		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text(sandbox.AgentSID)}),
+		effect:  func(p *sandbox.Participant) { p.Coaching, p.CallSIDToCoach = true, sandbox.AgentSID },
+	},
+	{
+		name:    "whom to coach alone",
+		request: to(sandbox.SupervisorSID, &request{CallSidToCoach: text(sandbox.AgentSID)}),
+		effect:  func(p *sandbox.Participant) { p.Coaching, p.CallSIDToCoach = true, sandbox.AgentSID },
+	},
+	{
+		name:    "stop coaching",
+		request: to(sandbox.SupervisorSID, &request{Coaching: no}),
+		effect:  nothing,
+	},
+	{
+		name: "everything at once",
+		request: to(sandbox.SupervisorSID, &request{
+			AccountSid: sandbox.AccountSID,
+			Muted:      yes, Hold: no, HoldUrl: text("https://h.example/"), HoldMethod: get,
+			AnnounceUrl: text("https://a.example/"), AnnounceMethod: post,
+			WaitUrl: text(""), WaitMethod: post, BeepOnExit: yes, EndConferenceOnExit: yes,
+			Coaching: yes, CallSidToCoach: text(sandbox.AgentSID),
+		}),
+		effect: func(p *sandbox.Participant) {
+			announce("https://a.example/", "POST")(p)
+			p.Muted, p.HoldURL, p.WaitURL, p.BeepOnExit = true, "https://h.example/", text(""), true
+			p.EndConferenceOnExit, p.EffectiveEndConferenceOnExit = true, true
+			p.Coaching, p.CallSIDToCoach = true, sandbox.AgentSID
+		},
+	},
+}
+
+// nameCases name the account and the participant in every way.
+var nameCases = []testCase{
+	{
+		name: "the account by name",
+		request: to(sandbox.AgentSID, &request{
+			AccountSid: sandbox.AccountSID, Muted: yes,
+		}),
+		effect: mutes,
+	},
+	{name: "a label", request: muting("agent"), effect: mutes},
+	{name: "a label with a space", request: muting("front desk"), effect: mutes},
+	{name: "a label with an accent", request: muting("café"), joins: true, effect: mutes},
+	{name: "a label with a question mark", request: muting("a?b=c"), joins: true, effect: mutes},
+	{name: "a label with a number sign", request: muting("a#b"), joins: true, effect: mutes},
+	{name: "a label with a percent sign", request: muting("100%"), joins: true, effect: mutes},
+	{name: "a label that looks escaped", request: muting("a%20b"), joins: true, effect: mutes},
+	{name: "a label that looks like an escaped slash", request: muting("a%2Fb"), joins: true, effect: mutes},
+	{name: "a label with a plus sign", request: muting("a+b"), joins: true, effect: mutes},
+	{name: "a label with a colon", request: muting("a:b"), joins: true, effect: mutes},
+	{name: "a label with a backslash", request: muting(`a\b`), joins: true, effect: mutes},
+	{name: "a label with a line feed", request: muting("a\nb"), joins: true, effect: mutes},
+	{name: "a label that ends like a path", request: muting("a.json"), joins: true, effect: mutes},
+	{name: "a label of one dot", request: muting("."), joins: true, effect: mutes},
+	{name: "a label of two dots", request: muting(".."), joins: true, effect: mutes},
+	{name: "a label in Japanese", request: muting("受付"), joins: true, effect: mutes},
+	{name: "a label of 128 characters of two bytes", request: muting(strings.Repeat("é", 128)), joins: true, effect: mutes},
+	{
+		name: "an account without credentials",
+		request: to(sandbox.AgentSID, &request{
+			AccountSid: "AC" + strings.Repeat("f", 32), Muted: yes,
+		}),
+		want: &refusal{kind: outcome.AccountNotConfigured},
+	},
+}
+
+// stateCases are refused by Twilio for what there is.
+var stateCases = []testCase{
+	{
+		name:    "coach who is on hold",
+		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text(sandbox.HeldSID)}),
+		want: &refusal{
+			kind: outcome.ConflictingState, detail: "Participant to be whispered is on hold",
+			twilioStatus: 400, twilioCode: 16027,
+		},
+	},
+	{
+		name:    "coach who is not there",
+		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text(absentSID)}),
+		want: &refusal{
+			kind: outcome.ConflictingState, detail: "Participant to be whispered is not present in the conference",
+			twilioStatus: 400, twilioCode: 16028,
+		},
+	},
+	{
+		name: "a conference that has not started",
+		request: to(sandbox.ConnectingSID, &request{
+			ConferenceSid: sandbox.InitConferenceSID, Muted: yes,
+		}),
+		want: &refusal{
+			kind: outcome.ConflictingState, detail: "Unexpected conference status",
+			twilioStatus: 400, twilioCode: 16099,
+		},
+	},
+	{
+		name: "a conference that is over",
+		request: to(sandbox.AgentSID, &request{
+			ConferenceSid: sandbox.CompletedConferenceSID, Muted: yes,
+		}),
+		want: absent(sandbox.CompletedConferenceSID, sandbox.AgentSID),
+	},
+	{
+		name:    "a conference that is unknown",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: unknownConferenceSID, Muted: yes}),
+		want:    absent(unknownConferenceSID, sandbox.AgentSID),
+	},
+	{
+		name:    "a participant that is not there",
+		request: muting(absentSID),
+		want:    absent(sandbox.ConferenceSID, absentSID),
+	},
+	{
+		name:    "a label that nobody has",
+		request: muting("night shift"),
+		want:    absent(sandbox.ConferenceSID, "night%20shift"),
+	},
+	{
+		name:    "a URL that only Twilio refuses",
+		request: to(sandbox.AgentSID, &request{HoldUrl: text("https://h.example/" + strings.Repeat("a", 4000))}),
+		want: &refusal{
+			kind: outcome.TwilioRejected, detail: "HoldUrl is not a valid URL",
+			twilioStatus: 400, twilioCode: 21205,
+		},
+	},
+}
+
+const (
+	absentSID            = "CA00000000000000000000000000000009"
+	unknownConferenceSID = "CF00000000000000000000000000000009"
+)
+
+// absent is the refusal for a participant that is not there, named as in a path.
+func absent(conference, participant string) *refusal {
+	path := "/2010-04-01/Accounts/" + sandbox.AccountSID + "/Conferences/" + conference +
+		"/Participants/" + participant + ".json"
+	return &refusal{
+		kind: outcome.ParticipantNotFound, detail: "The requested resource " + path + " was not found",
+		twilioStatus: 404, twilioCode: 20404, resource: path,
+	}
+}
+
+// faultCases are what the sandbox does wrong on demand. A mute is repeated where
+// nothing is known of it, an announcement never.
+var faultCases = []testCase{
+	{
+		name: "503 for a mute", request: muting("fault:503"), joins: true,
+		faults: map[string]int{"503": 4},
+		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503},
+	},
+	{
+		name: "503 for an announcement", request: announcing("fault:503"), joins: true,
+		faults: map[string]int{"503": 1},
+		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503},
+	},
+	{
+		name: "503 twice for a mute", request: muting("fault:503x2"), joins: true, effect: mutes,
+		faults: map[string]int{"503": 2},
+	},
+	{
+		name: "500 after a mute", request: muting("fault:500-after"), joins: true, effect: mutes, applied: 4,
+		faults: map[string]int{"500-after": 4},
+		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: 500, twilioCode: 20500},
+	},
+	{
+		name: "500 after an announcement", request: announcing("fault:500-after"), joins: true,
+		effect: announce("https://a.example/bell.mp3", "POST"),
+		faults: map[string]int{"500-after": 1},
+		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe", twilioStatus: 500, twilioCode: 20500},
+	},
+	{
+		name: "a reset before a mute", request: muting("fault:reset"), joins: true,
+		faults: map[string]int{"reset": 4},
+		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe"},
+	},
+	{
+		name: "a reset before an announcement", request: announcing("fault:reset"), joins: true,
+		faults: map[string]int{"reset": 1},
+		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe"},
+	},
+	{
+		name: "a reset after a mute", request: muting("fault:reset-after"), joins: true, effect: mutes, applied: 4,
+		faults: map[string]int{"reset-after": 4},
+		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe"},
+	},
+	{
+		name: "a reset after an announcement", request: announcing("fault:reset-after"), joins: true,
+		effect: announce("https://a.example/bell.mp3", "POST"),
+		faults: map[string]int{"reset-after": 1},
+		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe"},
+	},
+	{
+		name: "a page of HTML for a mute", request: muting("fault:html"), joins: true,
+		faults: map[string]int{"html": 4},
+		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: 503},
+	},
+	{
+		name: "a page of HTML for an announcement", request: announcing("fault:html"), joins: true,
+		faults: map[string]int{"html": 1},
+		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe", twilioStatus: 503},
+	},
+	{
+		name: "half an answer to a mute", request: muting("fault:truncated"), joins: true, effect: mutes,
+		faults: map[string]int{"truncated": 1},
+		want:   &refusal{kind: outcome.TwilioUnexpectedAnswer, applied: "yes", twilioStatus: 200},
+	},
+	{
+		name: "half an answer to an announcement", request: announcing("fault:truncated"), joins: true,
+		effect: announce("https://a.example/bell.mp3", "POST"),
+		faults: map[string]int{"truncated": 1},
+		want:   &refusal{kind: outcome.TwilioUnexpectedAnswer, applied: "yes", twilioStatus: 200},
+	},
+	{
+		name: "401 for a mute", request: muting("fault:401"), joins: true,
+		faults: map[string]int{"401": 1},
+		want:   &refusal{kind: outcome.TwilioCredentialsRejected, twilioStatus: 401, twilioCode: 20003},
+	},
+	{
+		name: "401 for an announcement", request: announcing("fault:401"), joins: true,
+		faults: map[string]int{"401": 1},
+		want:   &refusal{kind: outcome.TwilioCredentialsRejected, twilioStatus: 401, twilioCode: 20003},
+	},
+	{
+		name: "a conflict with a mute", request: muting("fault:conflict"), joins: true,
+		faults: map[string]int{"conflict": 1},
+		want:   &refusal{kind: outcome.ConflictingState, detail: "Conflict", twilioStatus: 409, twilioCode: 20409},
+	},
+	{
+		name: "a conflict with an announcement", request: announcing("fault:conflict"), joins: true,
+		faults: map[string]int{"conflict": 1},
+		want:   &refusal{kind: outcome.ConflictingState, detail: "Conflict", twilioStatus: 409, twilioCode: 20409},
+	},
+	{
+		name: "429 to the end for a mute", request: muting("fault:429"), joins: true,
+		faults: map[string]int{"429": 4}, want: rateLimited,
+	},
+	{
+		name: "429 to the end for an announcement", request: announcing("fault:429"), joins: true,
+		faults: map[string]int{"429": 4}, want: rateLimited,
+	},
+	{
+		name: "429 twice for a mute", request: muting("fault:429x2"), joins: true, effect: mutes,
+		faults: map[string]int{"429": 2},
+	},
+	{
+		name: "429 twice for an announcement", request: announcing("fault:429x2"), joins: true,
+		effect: announce("https://a.example/bell.mp3", "POST"),
+		faults: map[string]int{"429": 2},
+	},
+	{
+		name: "a slow mute", request: muting("fault:slow=5ms"), joins: true, effect: mutes,
+		faults: map[string]int{"slow": 1},
+	},
+	{
+		name: "a slow announcement", request: announcing("fault:slow=5ms"), joins: true,
+		effect: announce("https://a.example/bell.mp3", "POST"),
+		faults: map[string]int{"slow": 1},
+	},
+}
+
+var rateLimited = &refusal{
+	kind: outcome.TwilioRateLimited, detail: "Too Many Requests",
+	twilioStatus: 429, twilioCode: 20429, retry: time.Second,
+}

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+)
+
+func TestDeadlineOfACall(t *testing.T) {
+	const byDefault = 10 * time.Second
+	tests := []struct {
+		name    string
+		callers time.Duration // 0: none
+		want    time.Duration
+	}{
+		{"none is the default", 0, 10 * time.Second},
+		{"a long one keeps the most of a margin", time.Minute, time.Minute - 50*time.Millisecond},
+		{"one where both margins are the same", 500 * time.Millisecond, 450 * time.Millisecond},
+		{"a short one keeps a tenth", 100 * time.Millisecond, 90 * time.Millisecond},
+		{"the shortest", time.Nanosecond, time.Nanosecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if test.callers > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, test.callers)
+					defer cancel()
+				}
+				var ended <-chan struct{}
+				response, err := deadline(byDefault)(ctx, "request", nil, func(ctx context.Context, request any) (any, error) {
+					at, ok := ctx.Deadline()
+					if !ok || time.Until(at) != test.want {
+						t.Errorf("the handler has %v (%v), want %v", time.Until(at), ok, test.want)
+					}
+					ended = ctx.Done()
+					return request, io.EOF
+				})
+				if response != "request" || !errors.Is(err, io.EOF) {
+					t.Errorf("the handler's answer became %v, %v", response, err)
+				}
+				select {
+				case <-ended:
+				default:
+					t.Error("the handler's context outlives the call")
+				}
+			})
+		})
+	}
+}
+
+func TestACallThatComesTooLate(t *testing.T) {
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err := deadline(time.Minute)(ctx, nil, nil, func(context.Context, any) (any, error) {
+		t.Error("the handler was called")
+		return nil, nil
+	})
+	want := refusal{kind: outcome.Deadline}
+	want.check(t, reply{status: status.Convert(err).Proto()})
+}
+
+// hangs is a fault of every request that the sandbox gets, and tells of each.
+func hangs(arrived chan<- struct{}) func(*setup) {
+	return func(s *setup) {
+		s.box.Fault = func(*http.Request) sandbox.Fault {
+			arrived <- struct{}{}
+			return sandbox.Fault{Kind: sandbox.Hang}
+		}
+	}
+}
+
+var passed = refusal{kind: outcome.Deadline, applied: "maybe"}
+
+func TestDefaultDeadlineOverBothProtocols(t *testing.T) {
+	r := start(t, func(s *setup) { s.DefaultTimeout = 20 * time.Millisecond })
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			passed.check(t, way.call(t, t.Context(), r, muting("fault:hang")))
+		})
+	}
+}
+
+func TestGrpcTimeoutOverREST(t *testing.T) {
+	r := start(t)
+	path := "/v1/conferences/" + sandbox.ConferenceSID + "/participants/fault:hang"
+	passed.check(t, sendREST(t, t.Context(), r, http.MethodPatch, path, `{"muted": true}`, "Grpc-Timeout", "20m"))
+}
+
+// gRPC itself ends a call at the client's deadline, on both sides, without
+// details. The margin gives the server's answer a start, which a busy machine can
+// use up: it gets some tries.
+func TestDetailsOutrunTheClientsDeadline(t *testing.T) {
+	r := start(t)
+	var got reply
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		got = callGRPC(t, ctx, r, muting("fault:hang"))
+		cancel()
+		if len(got.status.GetDetails()) > 0 {
+			break
+		}
+	}
+	passed.check(t, got)
+}
+
+func TestACallerWhoLeaves(t *testing.T) {
+	leave := map[string]func(*testing.T, context.Context, *running){
+		"grpc": func(t *testing.T, ctx context.Context, r *running) {
+			_, err := r.service().UpdateParticipant(ctx, muting(sandbox.AgentSID))
+			if got := status.Code(err); got != codes.Canceled {
+				t.Errorf("code %v", got)
+			}
+		},
+		"rest": func(t *testing.T, ctx context.Context, r *running) {
+			path, body := restOf(t, muting(sandbox.AgentSID))
+			outgoing, err := http.NewRequestWithContext(ctx, http.MethodPatch, r.restURL(path), strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if incoming, err := r.rest.Do(outgoing); err == nil {
+				incoming.Body.Close()
+				t.Errorf("an answer: %d", incoming.StatusCode)
+			}
+		},
+	}
+	for protocol, call := range leave {
+		t.Run(protocol, func(t *testing.T) {
+			arrived := make(chan struct{}, 10)
+			r := start(t, hangs(arrived))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var gone atomic.Bool
+			go func() {
+				<-arrived
+				gone.Store(true)
+				cancel()
+			}()
+			call(t, ctx, r)
+			if !gone.Load() {
+				t.Error("the call ended before it was cancelled")
+			}
+			r.log.awaitLine(t, "call")
+			checkCallLines(t, r.log, []line{{
+				"level": "INFO", "method": updateMethod, "protocol": protocol, "code": "Canceled",
+				"conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
+				"reason": "CANCELLED", "applied": "maybe", "cause": "context canceled (applied: maybe)",
+			}})
+		})
+	}
+}

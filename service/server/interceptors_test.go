@@ -1,0 +1,290 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/gateway"
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+	"conferenced/service/telemetry"
+)
+
+func steps(t *testing.T, cfg Config) []interceptor {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.DefaultTimeout = patience
+	cfg.Settings = settingsOf(t, "")
+	steps, err := interceptors(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+func TestOrderOfTheInterceptors(t *testing.T) {
+	want := []string{"last resort", "access log", "settings", "deadline", "callers", "validation", "recovery"}
+	var got []string
+	for _, step := range steps(t, Config{}) {
+		got = append(got, step.name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// noting is a step that notes its name on the way in and on the way out.
+func noting(name string, notes *[]string) interceptor {
+	return interceptor{name, func(
+		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+	) (any, error) {
+		*notes = append(*notes, name+" "+info.FullMethod)
+		response, err := handler(ctx, request.(string)+" "+name)
+		*notes = append(*notes, "/"+name)
+		return response.(string) + " /" + name, err
+	}}
+}
+
+func TestChainCallsEachStepOnce(t *testing.T) {
+	var notes []string
+	way := chain([]interceptor{noting("a", &notes), noting("b", &notes), noting("c", &notes)})
+	for range 2 {
+		notes = nil
+		response, err := way(t.Context(), "request", &grpc.UnaryServerInfo{FullMethod: "m"},
+			func(_ context.Context, request any) (any, error) {
+				notes = append(notes, request.(string))
+				return "response", io.EOF
+			})
+		want := []string{"a m", "b m", "c m", "request a b c", "/c", "/b", "/a"}
+		if diff := cmp.Diff(want, notes); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if response != "response /c /b /a" || !errors.Is(err, io.EOF) {
+			t.Errorf("got %v, %v", response, err)
+		}
+	}
+}
+
+func TestChainOfNothingIsTheHandler(t *testing.T) {
+	response, err := chain(nil)(t.Context(), "request", nil, func(_ context.Context, request any) (any, error) {
+		return request, io.EOF
+	})
+	if response != "request" || !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, %v", response, err)
+	}
+}
+
+func TestChainServesManyCallsAtOnce(t *testing.T) {
+	way := chain(steps(t, Config{}))
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			message := muting(sandbox.AgentSID)
+			response, err := way(t.Context(), message, &grpc.UnaryServerInfo{}, func(_ context.Context, request any) (any, error) {
+				return request, nil
+			})
+			if response != any(message) || err != nil {
+				t.Errorf("got %v, %v", response, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestOrderByEffect has calls that two steps have something to say about, and
+// whose outcome shows which of them came first.
+func TestOrderByEffect(t *testing.T) {
+	log := newLogged()
+	logger, err := telemetry.NewLogger(log, "info", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	way := chain(steps(t, Config{Logger: logger}))
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	invalid := &request{Muted: yes}
+	valid := muting(sandbox.AgentSID)
+	tests := []struct {
+		name    string
+		ctx     context.Context
+		request *request
+		handler grpc.UnaryHandler
+		want    line
+	}{
+		{"the log sees a validation's refusal", t.Context(), invalid, nil, line{"code": "InvalidArgument", "reason": "INVALID_REQUEST"}},
+		{"the deadline is looked at before the request", late, invalid, nil, line{"code": "DeadlineExceeded", "reason": "DEADLINE"}},
+		{"the log sees a panic as a status", t.Context(), valid, panics("oh"), line{"code": "Internal", "reason": "INTERNAL"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			before := len(log.lines(t, "call"))
+			_, err := way(test.ctx, test.request, &grpc.UnaryServerInfo{FullMethod: updateMethod}, test.handler)
+			if status.Code(err) == codes.OK {
+				t.Error("no error")
+			}
+			lines := log.lines(t, "call")[before:]
+			if len(lines) != 1 {
+				t.Fatalf("%d lines", len(lines))
+			}
+			got := line{"code": lines[0]["code"], "reason": lines[0]["reason"]}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func panics(value any) grpc.UnaryHandler {
+	return func(context.Context, any) (any, error) { panic(value) }
+}
+
+// panicking is a ConferenceService that does nothing but panic.
+type panicking struct {
+	conferencev1.UnimplementedConferenceServiceServer
+	value any
+}
+
+func (p panicking) UpdateParticipant(context.Context, *request) (*conferencev1.UpdateParticipantResponse, error) {
+	panic(p.value)
+}
+
+// servePanics serves it over both protocols, behind the steps that every call
+// goes through.
+func servePanics(t *testing.T, value any) *running {
+	t.Helper()
+	r := &running{Server: new(Server), log: newLogged(), rest: newHTTPClient(t)}
+	logger, err := telemetry.NewLogger(r.log, "debug", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	way := chain(steps(t, Config{Logger: logger}))
+	desc := conferencev1.ConferenceService_ServiceDesc
+
+	server := newGRPC(way, nil)
+	server.RegisterService(readable(desc), panicking{value: value})
+	listener := listen(t, "127.0.0.1:0")
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	r.conn = dial(t, listener.Addr().String())
+
+	channel := new(inprocgrpc.Channel).WithServerUnaryInterceptor(way)
+	channel.RegisterService(&desc, panicking{value: value})
+	handler, err := gateway.New(channel, gateway.Config{Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := httptest.NewServer(handler)
+	t.Cleanup(rest.Close)
+	r.HTTP = rest.Listener.Addr()
+	return r
+}
+
+var panicked = refusal{kind: outcome.Internal, applied: "maybe"}
+
+func TestPanicOfTheService(t *testing.T) {
+	tests := []struct {
+		name   string
+		value  any
+		logged string
+	}{
+		{"a text is not logged", "secret-4711", "string"},
+		{"an error is not logged", errors.New("secret-4711"), "*errors.errorString"},
+		{"an error of the runtime is", runtimeError(), "runtime error: index out of range [1] with length 0"},
+	}
+	for _, test := range tests {
+		for _, way := range bothWays {
+			t.Run(way.name+"/"+test.name, func(t *testing.T) {
+				r := servePanics(t, test.value)
+				panicked.check(t, way.call(t, t.Context(), r, muting(sandbox.AgentSID)))
+				checkPanicLine(t, r.log, test.logged)
+				checkCallLines(t, r.log, []line{{
+					"level": "ERROR", "method": updateMethod, "protocol": way.name, "code": "Internal",
+					"conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
+					"reason": "INTERNAL", "applied": "maybe",
+				}})
+				if strings.Contains(r.log.String(), "secret-4711") {
+					t.Errorf("the log has the panic's value:\n%s", r.log)
+				}
+			})
+		}
+	}
+}
+
+func runtimeError() (value any) {
+	defer func() { value = recover() }()
+	empty := make([]int, 0)
+	return empty[len(empty)+1]
+}
+
+// checkPanicLine checks the one line about a panic, which says where it was.
+func checkPanicLine(t *testing.T, log *logged, value string) {
+	t.Helper()
+	lines := log.lines(t, "panic")
+	if len(lines) != 1 {
+		t.Fatalf("%d lines about a panic:\n%s", len(lines), log)
+	}
+	if got := lines[0].text("value"); got != value {
+		t.Errorf("the value is logged as %q, want %q", got, value)
+	}
+	if got := lines[0].text("stack"); !strings.Contains(got, "UpdateParticipant") {
+		t.Errorf("the stack does not show the service:\n%s", got)
+	}
+}
+
+// A server that was given no accounts panics in the service itself: this is the
+// composition that New makes, and not the test's.
+func TestPanicInAServerThatNewMade(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			r := start(t, func(s *setup) { s.Settings = liveSettings(t, nil) })
+			panicked.check(t, way.call(t, t.Context(), r, muting(sandbox.AgentSID)))
+			checkPanicLine(t, r.log, "runtime error: invalid memory address or nil pointer dereference")
+			if got := r.log.lines(t, "call"); len(got) != 1 || got[0].text("code") != "Internal" {
+				t.Errorf("lines about calls: %v", got)
+			}
+		})
+	}
+}
+
+// brokenLog panics when a call is to be logged.
+type brokenLog struct{ slog.Handler }
+
+func (h brokenLog) Handle(ctx context.Context, record slog.Record) error {
+	if record.Message == "call" {
+		panic("the log is broken")
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+func TestPanicOutsideTheService(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			log := newLogged()
+			r := start(t, func(s *setup) {
+				s.Logger = slog.New(brokenLog{slog.NewJSONHandler(log, nil)})
+			})
+			for range 2 { // The process lives on.
+				panicked.check(t, way.call(t, t.Context(), r, to(sandbox.AgentSID, &request{})))
+			}
+			if got := len(log.lines(t, "panic")); got != 2 {
+				t.Errorf("%d lines about a panic", got)
+			}
+		})
+	}
+}

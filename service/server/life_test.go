@@ -1,0 +1,576 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/delivery"
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+	"conferenced/service/settings"
+)
+
+const serviceName = "conference.v1.ConferenceService"
+
+func listen(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+// serveText answers everything with one status and one text, under a name that
+// Twilio's messages, links and ids have too. It returns its base URL.
+func serveText(t *testing.T, status int, words string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Twilio-Request-Id", words+"?")
+		w.Header().Set("Location", "https://"+words+".example/")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"code": 1, "message": %q, "more_info": "https://%s.example/", "muted": %q}`, words, words, words)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func getAdmin(t *testing.T, r *running, path string) reply {
+	t.Helper()
+	code, header, body := askAdmin(t, r, http.MethodGet, path)
+	if got := header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("%s: Cache-Control %q", path, got)
+	}
+	return reply{code: code, header: http.Header{"Body": {body}, "Content-Type": header["Content-Type"]}}
+}
+
+func askAdmin(t *testing.T, r *running, method, path string) (int, http.Header, string) {
+	t.Helper()
+	outgoing, err := http.NewRequestWithContext(t.Context(), method, r.adminURL(path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	incoming, err := r.rest.Do(outgoing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer incoming.Body.Close()
+	body, err := io.ReadAll(incoming.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return incoming.StatusCode, incoming.Header, string(body)
+}
+
+func TestAdminPages(t *testing.T) {
+	r := start(t)
+	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
+	callGRPC(t, t.Context(), r, muting("fault:503x1"))
+	for _, path := range []string{"/livez", "/readyz"} {
+		t.Run(path, func(t *testing.T) {
+			code, header, body := askAdmin(t, r, http.MethodGet, path)
+			if code != http.StatusOK || body != "ok\n" || header.Get("Content-Type") != "text/plain; charset=utf-8" {
+				t.Errorf("%d %q %v", code, body, header)
+			}
+		})
+	}
+	t.Run("/healthz", func(t *testing.T) {
+		code, header, body := askAdmin(t, r, http.MethodGet, "/healthz")
+		if code != http.StatusOK || header.Get("Content-Type") != "application/json" {
+			t.Errorf("%d %v", code, header)
+		}
+		var got details
+		decoder := json.NewDecoder(strings.NewReader(body))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Settings.LoadedAt.IsZero() {
+			t.Error("it is not said when the settings were loaded")
+		}
+		account, _ := r.cfg.Settings.Current().Accounts.Lookup("")
+		want := details{
+			Serving: true,
+			Upstream: []delivery.Lane{{
+				AccountSID: sandbox.AccountSID, Host: account.BaseURL, Breaker: "off", ConcurrencyLimit: 1000,
+			}},
+			Delivery: delivery.Stats{
+				Updates: 2, Attempts: 3, Retries: 1, Sizes: delivery.Sizes{Labels: 2},
+			},
+			Settings: settings.Status{LoadedAt: got.Settings.LoadedAt},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		checkUnsaid(t, body, "fault:")
+	})
+}
+
+func TestAdminRefusals(t *testing.T) {
+	r := start(t)
+	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+			code, header, _ := askAdmin(t, r, method, path)
+			if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s %s: %d, Allow %q", method, path, code, header.Get("Allow"))
+			}
+		}
+	}
+	for _, path := range []string{"/", "/livez/", "/metrics/x", "/v1/conferences"} {
+		if code, _, _ := askAdmin(t, r, http.MethodGet, path); code != http.StatusNotFound {
+			t.Errorf("GET %s: %d", path, code)
+		}
+	}
+}
+
+func (r *running) healthOf(ctx context.Context, service string) (string, error) {
+	answer, err := grpc_health_v1.NewHealthClient(r.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+	return answer.GetStatus().String(), err
+}
+
+func TestHealth(t *testing.T) {
+	r := start(t)
+	for _, service := range []string{"", serviceName} {
+		if got, err := r.healthOf(t.Context(), service); got != "SERVING" || err != nil {
+			t.Errorf("%q: %s, %v", service, got, err)
+		}
+	}
+	if _, err := r.healthOf(t.Context(), "conference.v1.Other"); status.Code(err) != codes.NotFound {
+		t.Errorf("an unknown service: %v", err)
+	}
+}
+
+func TestReflection(t *testing.T) {
+	r := start(t)
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(r.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(question *grpc_reflection_v1.ServerReflectionRequest) *grpc_reflection_v1.ServerReflectionResponse {
+		t.Helper()
+		if err := stream.Send(question); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	list := ask(&grpc_reflection_v1.ServerReflectionRequest{
+		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
+	})
+	var services []string
+	for _, service := range list.GetListServicesResponse().GetService() {
+		services = append(services, service.GetName())
+	}
+	for _, want := range []string{serviceName, "grpc.health.v1.Health"} {
+		if !slices.Contains(services, want) {
+			t.Errorf("%s is not among %v", want, services)
+		}
+	}
+	files := ask(&grpc_reflection_v1.ServerReflectionRequest{
+		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: serviceName},
+	}).GetFileDescriptorResponse().GetFileDescriptorProto()
+	if len(files) == 0 {
+		t.Fatal("no file")
+	}
+	got := new(descriptorpb.FileDescriptorProto)
+	if err := proto.Unmarshal(files[0], got); err != nil {
+		t.Fatal(err)
+	}
+	want := protodesc.ToFileDescriptorProto(conferencev1.File_conference_v1_conference_service_proto)
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Errorf("the file of the service (-want +got):\n%s", diff)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream ends with %v", err)
+	}
+}
+
+func TestAddressesAreBoundBeforeAnythingIsServed(t *testing.T) {
+	r := build(t)
+	for name, addr := range map[string]net.Addr{"gRPC": r.GRPC, "HTTP": r.HTTP, "admin": r.Admin} {
+		conn, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		conn.Close()
+		if addr.(*net.TCPAddr).Port == 0 {
+			t.Errorf("%s: port 0", name)
+		}
+	}
+	if r.ready.Load() {
+		t.Error("ready before Run")
+	}
+	if got := r.log.String(); got != "" {
+		t.Errorf("logged before Run:\n%s", got)
+	}
+
+	r.run(t)
+	got := r.log.awaitLine(t, "serving")
+	want := line{
+		"level": "INFO", "msg": "serving", "time": got["time"],
+		"grpc": r.GRPC.String(), "http": r.HTTP.String(), "admin": r.Admin.String(),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("line (-want +got):\n%s", diff)
+	}
+}
+
+func TestATakenAddress(t *testing.T) {
+	for taken, name := range []string{"gRPC", "HTTP", "admin"} {
+		t.Run(name, func(t *testing.T) {
+			var addrs [3]string
+			var listeners [3]net.Listener
+			for i := range listeners {
+				listeners[i] = listen(t, "127.0.0.1:0")
+				addrs[i] = listeners[i].Addr().String()
+			}
+			for i := range taken { // Those before the taken one are free.
+				listeners[i].Close()
+			}
+			_, err := New(Config{
+				GRPCAddr: addrs[0], HTTPAddr: addrs[1], AdminAddr: addrs[2],
+				Settings: settingsOf(t, ""), Delivery: quick(), Logger: slog.New(slog.DiscardHandler),
+				DefaultTimeout: patience, ShutdownTimeout: patience,
+			})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range []string{name + " address: ", addrs[taken], "address already in use"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in %q", want, err)
+				}
+			}
+			for i := range taken {
+				listen(t, addrs[i]) // Released.
+			}
+		})
+	}
+}
+
+func TestAnUnusableConfiguration(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"an address without a port", Config{GRPCAddr: "127.0.0.1"}, "gRPC address: listen tcp: address 127.0.0.1: missing port in address"},
+		{"an origin without a scheme", Config{GRPCAddr: "127.0.0.1:0", CORSOrigins: []string{"a.example"}}, "a.example"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.cfg.Logger, test.cfg.Delivery, test.cfg.Settings = slog.New(slog.DiscardHandler), quick(), settingsOf(t, "")
+			if _, err := New(test.cfg); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// holds is a sandbox that holds each request back until the test lets it go.
+type holds struct {
+	arrived chan struct{} // One value for each request.
+	let     chan struct{} // Closed to let them go.
+}
+
+func newHolds() *holds {
+	return &holds{arrived: make(chan struct{}, 100), let: make(chan struct{})}
+}
+
+func (h *holds) setup(s *setup) {
+	s.box.Fault = func(*http.Request) sandbox.Fault {
+		h.arrived <- struct{}{}
+		<-h.let
+		return sandbox.Fault{}
+	}
+}
+
+// begin makes a call and returns when the sandbox has it.
+func (h *holds) begin(t *testing.T, r *running, way way, participant string) <-chan reply {
+	t.Helper()
+	done := make(chan reply, 1)
+	go func() { done <- way.call(t, context.Background(), r, muting(participant)) }()
+	await(t, h.arrived, "the call to reach the sandbox")
+	return done
+}
+
+// awaitRefused waits until nobody listens on the address any more.
+func awaitRefused(t *testing.T, addr net.Addr) {
+	t.Helper()
+	for until := time.Now().Add(patience); time.Now().Before(until); {
+		conn, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			return
+		}
+		conn.Close()
+	}
+	t.Fatalf("%s still listens", addr)
+}
+
+func checkReachable(t *testing.T, name string, addr net.Addr) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Errorf("%s is closed: %v", name, err)
+		return
+	}
+	conn.Close()
+}
+
+func checkNotReady(t *testing.T, r *running) {
+	t.Helper()
+	code, _, body := askAdmin(t, r, http.MethodGet, "/readyz")
+	if code != http.StatusServiceUnavailable || body != "not serving\n" {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+	if code, _, _ := askAdmin(t, r, http.MethodGet, "/livez"); code != http.StatusOK {
+		t.Errorf("/livez: %d", code)
+	}
+}
+
+func checkDone(t *testing.T, r *running, done <-chan reply, participant string) {
+	t.Helper()
+	checkResponse(t, await(t, done, "the call under way"), participantIn(r.box.State(), participant), nil)
+}
+
+func (r *running) checkEnded(t *testing.T) {
+	t.Helper()
+	await(t, r.ended, "Run to return")
+	if r.err != nil {
+		t.Errorf("Run: %v", r.err)
+	}
+}
+
+func TestDrainOfHTTP(t *testing.T) {
+	h := newHolds()
+	r := start(t, h.setup)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	watch, err := grpc_health_v1.NewHealthClient(r.conn).Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: serviceName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nextHealth(t, watch, "SERVING")
+	underWay := h.begin(t, r, bothWays[1], sandbox.AgentSID)
+
+	r.stop()
+	nextHealth(t, watch, "NOT_SERVING")
+	awaitRefused(t, r.HTTP)
+	checkNotReady(t, r)
+	// gRPC is served until HTTP has drained.
+	checkReachable(t, "gRPC", r.GRPC)
+	also := h.begin(t, r, bothWays[0], sandbox.CustomerSID)
+
+	close(h.let)
+	checkDone(t, r, underWay, sandbox.AgentSID)
+	checkDone(t, r, also, sandbox.CustomerSID)
+	r.conn.Close() // Or the watch would keep gRPC from draining.
+	r.checkEnded(t)
+	if lines := r.log.lines(t, "stopped"); len(lines) != 1 {
+		t.Errorf("%d lines say that it has stopped", len(lines))
+	}
+}
+
+func nextHealth(t *testing.T, watch grpc_health_v1.Health_WatchClient, want string) {
+	t.Helper()
+	answer, err := watch.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answer.GetStatus().String(); got != want {
+		t.Fatalf("health %s, want %s", got, want)
+	}
+}
+
+func TestDrainOfGRPC(t *testing.T) {
+	h := newHolds()
+	r := start(t, h.setup)
+	underWay := h.begin(t, r, bothWays[0], sandbox.AgentSID)
+
+	r.stop()
+	awaitRefused(t, r.GRPC)
+	awaitRefused(t, r.HTTP)
+	checkNotReady(t, r)
+	// By a connection of its own: the one that there is may take calls until it
+	// has heard that the server stops.
+	client := conferencev1.NewConferenceServiceClient(dial(t, r.GRPC.String()))
+	if _, err := client.UpdateParticipant(t.Context(), muting(sandbox.CustomerSID)); status.Code(err) != codes.Unavailable {
+		t.Errorf("a new call: %v", err)
+	}
+
+	close(h.let)
+	checkDone(t, r, underWay, sandbox.AgentSID)
+	r.checkEnded(t)
+	awaitRefused(t, r.Admin)
+	if got := r.box.State().JournalLength; got != 1 {
+		t.Errorf("%d updates", got)
+	}
+	if lines := r.log.lines(t, "the shutdown timeout passed: calls under way were cut off"); len(lines) > 0 {
+		t.Errorf("the log says that a call was cut off")
+	}
+}
+
+func TestDrainIsForcedAfterItsTimeout(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			arrived := make(chan struct{}, 10)
+			r := start(t, hangs(arrived), func(s *setup) { s.ShutdownTimeout = 20 * time.Millisecond })
+			gone := make(chan struct{})
+			go func() {
+				defer close(gone)
+				r.callAnyway(way)
+			}()
+			await(t, arrived, "the call to reach the sandbox")
+			r.stop()
+			r.checkEnded(t)
+			await(t, gone, "the call to be cut off")
+			got := r.log.awaitLine(t, "the shutdown timeout passed: calls under way were cut off")
+			if got.text("level") != "WARN" {
+				t.Errorf("logged at %s", got.text("level"))
+			}
+		})
+	}
+}
+
+// callAnyway makes a call that need not be answered.
+func (r *running) callAnyway(way way) {
+	if way.name == "grpc" {
+		_, _ = r.service().UpdateParticipant(context.Background(), muting(sandbox.AgentSID))
+		return
+	}
+	incoming, err := r.rest.Post(r.restURL(agentPath), "application/json", strings.NewReader(`{"muted": true}`))
+	if err == nil {
+		incoming.Body.Close()
+	}
+}
+
+func TestAContextThatIsDoneBeforeRun(t *testing.T) {
+	for range 20 { // What serves first is not always the same.
+		r := build(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.Run(ctx); err != nil {
+			t.Fatalf("Run: %v", err)
+		}
+		for _, addr := range []net.Addr{r.GRPC, r.HTTP, r.Admin} {
+			awaitRefused(t, addr)
+		}
+	}
+}
+
+func TestAListenerThatFailsEndsRun(t *testing.T) {
+	for i, name := range []string{"gRPC", "HTTP", "admin"} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t)
+			r.log.awaitLine(t, "serving")
+			r.listeners[i].Close()
+			await(t, r.ended, "Run to return")
+			if !errors.Is(r.err, net.ErrClosed) {
+				t.Errorf("Run: %v", r.err)
+			}
+			for _, addr := range []net.Addr{r.GRPC, r.HTTP, r.Admin} {
+				awaitRefused(t, addr)
+			}
+		})
+	}
+}
+
+func TestUnreachableTwilio(t *testing.T) {
+	closed := listen(t, "127.0.0.1:0")
+	closed.Close()
+	r := start(t, func(s *setup) {
+		s.Settings = settingsOf(t, sandbox.AccountSID, sandboxAccount("http://"+closed.Addr().String()))
+	})
+	want := refusal{kind: outcome.TwilioUnreachable, retry: time.Second}
+	for _, way := range bothWays {
+		want.check(t, way.call(t, t.Context(), r, muting(sandbox.AgentSID)))
+		want.check(t, way.call(t, t.Context(), r, announcing(sandbox.AgentSID)))
+	}
+}
+
+func TestNoDefaultAccount(t *testing.T) {
+	r := start(t, func(s *setup) { s.Settings = settingsOf(t, "") })
+	want := refusal{kind: outcome.AccountNotConfigured, detail: "account_sid is empty and there is no default account"}
+	for _, way := range bothWays {
+		want.check(t, way.call(t, t.Context(), r, muting(sandbox.AgentSID)))
+	}
+}
+
+// The frames of HTTP/2 that the next test needs.
+const (
+	frameGoAway = 0x7
+	preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	noSettings  = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	ping        = "\x00\x00\x08\x06\x00\x00\x00\x00\x00" + "12345678"
+)
+
+func TestTooManyPings(t *testing.T) {
+	r := start(t)
+	conn, err := net.Dial("tcp", r.GRPC.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, preface+noSettings+strings.Repeat(ping, 10)); err != nil {
+		t.Fatal(err)
+	}
+	frames := bufio.NewReader(conn)
+	for {
+		kind, payload, err := readFrame(frames)
+		if err != nil {
+			t.Fatalf("the connection ended without a word: %v", err)
+		}
+		if kind == frameGoAway {
+			const enhanceYourCalm = 0xb
+			if code := binary.BigEndian.Uint32(payload[4:]); code != enhanceYourCalm || string(payload[8:]) != "too_many_pings" {
+				t.Errorf("GOAWAY with %#x, %q", code, payload[8:])
+			}
+			return
+		}
+	}
+}
+
+func readFrame(r io.Reader) (kind byte, payload []byte, err error) {
+	var header [9]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return 0, nil, err
+	}
+	length := int(header[0])<<16 | int(header[1])<<8 | int(header[2])
+	payload = make([]byte, length)
+	_, err = io.ReadFull(r, payload)
+	return header[3], payload, err
+}

@@ -1,0 +1,259 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/delivery"
+	"conferenced/service/sandbox"
+	"conferenced/service/settings"
+	"conferenced/service/telemetry"
+	"conferenced/service/twilio"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come. It is never waited for
+// to its end by a test that passes.
+const patience = 30 * time.Second
+
+// seededAt is the time on the clock of every sandbox.
+var seededAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// setup is what a test can choose of a server and of the sandbox behind it.
+type setup struct {
+	Config
+	box       sandbox.Config
+	logLevel  string
+	logFormat string
+}
+
+// running is a server in front of a sandbox, with clients.
+type running struct {
+	*Server
+	box   *sandbox.Sandbox
+	conn  *grpc.ClientConn
+	rest  *http.Client
+	log   *logged
+	stop  context.CancelFunc
+	ended chan struct{} // Closed after err is set.
+	err   error         // What Run returned.
+}
+
+// quick are the usual settings of delivery with short waits. There is no
+// breaker: one test's failures are not the next one's.
+func quick() delivery.Config {
+	cfg := delivery.Default()
+	cfg.Retrying.Base, cfg.Retrying.Cap = time.Millisecond, 2*time.Millisecond
+	cfg.Breaking.Failures = 0
+	cfg.Grace = time.Millisecond
+	return cfg
+}
+
+func sandboxAccount(baseURL string) twilio.Account {
+	return twilio.Account{
+		SID: sandbox.AccountSID, Username: sandbox.AccountSID,
+		Password: twilio.NewSecret(sandbox.AuthToken), BaseURL: baseURL,
+	}
+}
+
+// settingsOf are settings that come from no file: the accounts, and nothing by
+// which callers could be known.
+func settingsOf(t *testing.T, defaultSID string, accounts ...twilio.Account) *settings.Live {
+	t.Helper()
+	set, err := twilio.NewAccounts(defaultSID, accounts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return liveSettings(t, set)
+}
+
+func liveSettings(t *testing.T, accounts *twilio.Accounts) *settings.Live {
+	t.Helper()
+	live, err := settings.NewLive(settings.Files{}, settings.Base{Accounts: accounts}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live
+}
+
+// build makes a server that does not run yet, and closes it all with the test.
+func build(t *testing.T, choose ...func(*setup)) *running {
+	t.Helper()
+	r := &running{log: newLogged(), ended: make(chan struct{})}
+	s := &setup{
+		Config: Config{
+			GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+			Delivery: quick(), DefaultTimeout: patience, ShutdownTimeout: patience,
+		},
+		box:      sandbox.Config{Now: func() time.Time { return seededAt }},
+		logLevel: "info", logFormat: "json",
+	}
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		r.box.ServeHTTP(w, request)
+	}))
+	s.Settings = settingsOf(t, sandbox.AccountSID, sandboxAccount("http://"+upstream.Listener.Addr().String()))
+	for _, change := range choose {
+		change(s)
+	}
+	r.box = sandbox.New(s.box)
+	upstream.Start()
+	t.Cleanup(upstream.Close)
+	t.Cleanup(r.box.Close)
+	r.bind(t, s)
+	return r
+}
+
+func (r *running) bind(t *testing.T, s *setup) {
+	t.Helper()
+	var err error
+	if s.Logger == nil {
+		if s.Logger, err = telemetry.NewLogger(r.log, s.logLevel, s.logFormat); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.Server, err = New(s.Config); err != nil {
+		t.Fatal(err)
+	}
+	r.conn = dial(t, r.GRPC.String())
+	r.rest = newHTTPClient(t)
+}
+
+// start makes a server and runs it until the test ends or stop is called.
+func start(t *testing.T, choose ...func(*setup)) *running {
+	t.Helper()
+	r := build(t, choose...)
+	r.run(t)
+	return r
+}
+
+func (r *running) run(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	go func() {
+		defer close(r.ended)
+		r.err = r.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		stop()
+		await(t, r.ended, "Run to return")
+	})
+}
+
+func (r *running) service() conferencev1.ConferenceServiceClient {
+	return conferencev1.NewConferenceServiceClient(r.conn)
+}
+
+func (r *running) restURL(path string) string { return "http://" + r.HTTP.String() + path }
+
+func (r *running) adminURL(path string) string { return "http://" + r.Admin.String() + path }
+
+func dial(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func newHTTPClient(t *testing.T) *http.Client {
+	transport := new(http.Transport)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// await waits for a channel to be closed, or for one value of it.
+func await[T any](t *testing.T, came <-chan T, what string) T {
+	t.Helper()
+	select {
+	case value := <-came:
+		return value
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+// logged is a log that can be read and waited for while it is written.
+type logged struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	grown chan struct{}
+}
+
+func newLogged() *logged { return &logged{grown: make(chan struct{})} }
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.grown)
+	l.grown = make(chan struct{})
+	return l.text.Write(p)
+}
+
+func (l *logged) read() (string, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String(), l.grown
+}
+
+func (l *logged) String() string {
+	text, _ := l.read()
+	return text
+}
+
+// line is a line of a log in JSON.
+type line map[string]any
+
+func (l line) text(key string) string {
+	text, _ := l[key].(string)
+	return text
+}
+
+// lines returns those with the message, in their order.
+func (l *logged) lines(t *testing.T, message string) []line {
+	t.Helper()
+	return linesOf(t, l.String(), message)
+}
+
+func linesOf(t *testing.T, text, message string) []line {
+	t.Helper()
+	var found []line
+	for one := range strings.Lines(text) {
+		var parsed line
+		if err := json.Unmarshal([]byte(one), &parsed); err != nil {
+			t.Fatalf("the log line %q is not JSON: %v", one, err)
+		}
+		if parsed.text("msg") == message {
+			found = append(found, parsed)
+		}
+	}
+	return found
+}
+
+// awaitLine returns the first line with the message, once it is there.
+func (l *logged) awaitLine(t *testing.T, message string) line {
+	t.Helper()
+	for {
+		text, grown := l.read()
+		if found := linesOf(t, text, message); len(found) > 0 {
+			return found[0]
+		}
+		await(t, grown, "the log line "+message)
+	}
+}

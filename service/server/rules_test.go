@@ -1,0 +1,154 @@
+package server
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+)
+
+// violates is the refusal for pairs of a field and the rule that it breaks.
+func violates(pairs ...string) *refusal {
+	var texts []string
+	for i := 0; i < len(pairs); i += 2 {
+		texts = append(texts, pairs[i]+": "+pairs[i+1])
+	}
+	return &refusal{kind: outcome.InvalidRequest, detail: strings.Join(texts, "; "), broken: pairs}
+}
+
+// The rules in the words that callers read.
+const (
+	accountRule    = "does not match regex pattern `^AC[0-9a-fA-F]{32}$`"
+	conferenceRule = "does not match regex pattern `^CF[0-9a-fA-F]{32}$`"
+	coachRule      = "does not match regex pattern `^CA[0-9a-fA-F]{32}$`"
+	urlRule        = "must be an absolute http or https URL"
+	waitURLRule    = "must be an absolute http or https URL, or empty to play nothing"
+	methodRule     = "value must be one of the defined enum values"
+	coachingRule   = "true needs call_sid_to_coach, the Call SID of the participant to coach"
+	uuidRule       = "must be a valid UUID"
+	labelRule      = "must be at most 128 characters"
+)
+
+// ruleCases break the rules of the API. Nothing of them reaches Twilio.
+var ruleCases = []testCase{
+	{
+		name:    "no property",
+		request: to(sandbox.AgentSID, &request{}),
+		want:    &refusal{kind: outcome.NothingToUpdate},
+	},
+	{
+		name:    "a request id alone",
+		request: to(sandbox.AgentSID, &request{RequestId: "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}),
+		want:    &refusal{kind: outcome.NothingToUpdate},
+	},
+	{
+		name:    "an account SID that is too short",
+		request: to(sandbox.AgentSID, &request{AccountSid: "AC1", Muted: yes}),
+		want:    violates("account_sid", accountRule),
+	},
+	{
+		name:    "an account SID with other digits",
+		request: to(sandbox.AgentSID, &request{AccountSid: "AC" + strings.Repeat("g", 32), Muted: yes}),
+		want:    violates("account_sid", accountRule),
+	},
+	{
+		name:    "an account SID with a line feed behind it",
+		request: to(sandbox.AgentSID, &request{AccountSid: sandbox.AccountSID + "\n", Muted: yes}),
+		want:    violates("account_sid", accountRule),
+	},
+	{
+		name:    "a conference SID of another kind",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: sandbox.AgentSID, Muted: yes}),
+		want:    violates("conference_sid", conferenceRule),
+	},
+	{
+		name:    "a conference SID that is too long",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: sandbox.ConferenceSID + "0", Muted: yes}),
+		want:    violates("conference_sid", conferenceRule),
+	},
+	{
+		name:    "a conference SID in small letters",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: strings.ToLower(sandbox.ConferenceSID), Muted: yes}),
+		want:    violates("conference_sid", conferenceRule),
+	},
+	{
+		name:    "a label of 129 characters",
+		request: muting(strings.Repeat("a", 129)),
+		want:    violates("call_sid", labelRule),
+	},
+	{
+		name:    "a label of 129 characters of two bytes",
+		request: muting(strings.Repeat("é", 129)),
+		want:    violates("call_sid", labelRule),
+	},
+	badURL("an ftp URL", "ftp://h.example/a.mp3"),
+	badURL("a path", "/hold.xml"),
+	badURL("a relative path", "hold.xml"),
+	badURL("a URL without a scheme", "//h.example/a.mp3"),
+	badURL("a URL without a host", "https:///a.mp3"),
+	badURL("a URL with a blank", "https://h.example/a b"),
+	badURL("a URL of javascript", "javascript:alert(1)"),
+	{
+		name:    "an empty hold_url",
+		request: to(sandbox.AgentSID, &request{HoldUrl: text("")}),
+		want:    violates("hold_url", urlRule),
+	},
+	{
+		name:    "an empty announce_url",
+		request: to(sandbox.AgentSID, &request{AnnounceUrl: text("")}),
+		want:    violates("announce_url", urlRule),
+	},
+	{
+		name: "methods that do not exist",
+		request: to(sandbox.AgentSID, &request{
+			HoldMethod: 3, AnnounceMethod: conferencev1.HttpMethod(-1), WaitMethod: 1 << 20,
+		}),
+		want: violates("hold_method", methodRule, "announce_method", methodRule, "wait_method", methodRule),
+	},
+	{
+		name:    "coaching without whom",
+		request: to(sandbox.SupervisorSID, &request{Coaching: proto.Bool(true)}),
+		want:    violates("coaching", coachingRule),
+	},
+	{
+		name:    "a label to coach",
+		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text("agent")}),
+		want:    violates("call_sid_to_coach", coachRule),
+	},
+	{
+		name:    "an empty SID to coach",
+		request: to(sandbox.SupervisorSID, &request{CallSidToCoach: text("")}),
+		want:    violates("call_sid_to_coach", coachRule),
+	},
+	{
+		name:    "a request id that is no UUID",
+		request: to(sandbox.AgentSID, &request{Muted: yes, RequestId: "once"}),
+		want:    violates("request_id", uuidRule),
+	},
+	{
+		name:    "a request id without hyphens",
+		request: to(sandbox.AgentSID, &request{Muted: yes, RequestId: "a0eebc999c0b4ef8bb6d6bb9bd380a11"}),
+		want:    violates("request_id", uuidRule),
+	},
+	{
+		name: "three rules at once",
+		request: to(sandbox.AgentSID, &request{
+			AccountSid: "AC", HoldUrl: text("/"), Coaching: yes,
+		}),
+		want: violates("coaching", coachingRule, "account_sid", accountRule, "hold_url", urlRule),
+	},
+}
+
+// badURL is a URL that none of the three properties takes.
+func badURL(name, url string) testCase {
+	return testCase{
+		name: name,
+		request: to(sandbox.AgentSID, &request{
+			HoldUrl: text(url), AnnounceUrl: text(url), WaitUrl: text(url),
+		}),
+		want: violates("hold_url", urlRule, "announce_url", urlRule, "wait_url", waitURLRule),
+	}
+}
