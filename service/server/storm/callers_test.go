@@ -1,0 +1,67 @@
+package storm_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"conferenced/service/sandbox"
+	"conferenced/service/settings"
+	"conferenced/service/twilio"
+)
+
+// callerCount is how many callers there are, each with a token of its own.
+const callerCount = 3
+
+// tokenOf is what the caller shows.
+func tokenOf(caller int) string { return fmt.Sprintf("token-of-caller-%d", caller) }
+
+// authorizationOf is the value of the header that holds the caller's token.
+func authorizationOf(caller int) string { return "Bearer " + tokenOf(caller) }
+
+// newSettings are the account, with Twilio at the address, and the callers, who
+// may do everything.
+func newSettings(t *testing.T, upstreamAddr string) *settings.Live {
+	t.Helper()
+	accounts, err := twilio.NewAccounts(sandbox.AccountSID, twilio.Account{
+		SID:      sandbox.AccountSID,
+		Username: sandbox.AccountSID,
+		Password: twilio.NewSecret(sandbox.AuthToken),
+		BaseURL:  "http://" + upstreamAddr,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := settings.Files{
+		Tokens: writeFile(t, "tokens.yaml", tokensFile()),
+		Policy: writeFile(t, "policy.yaml",
+			`rules: [{callers: [{token: "*"}], accounts: ["*"], properties: ["*"]}]`),
+	}
+	live, err := settings.NewLive(files, settings.Base{Accounts: accounts}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live
+}
+
+func tokensFile() string {
+	var b strings.Builder
+	b.WriteString("tokens:\n")
+	for caller := range callerCount {
+		fmt.Fprintf(&b, "  - {name: caller-%d, sha256: \"%x\"}\n", caller, sha256.Sum256([]byte(tokenOf(caller))))
+	}
+	return b.String()
+}
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,221 @@
+package storm_test
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+)
+
+// line is what was asked of one participant and what was applied to it, in the
+// order of the journal.
+type line struct {
+	participant *sandbox.Participant
+	records     []*record
+	entries     []sandbox.Entry
+	asked       map[int]*record
+	known       []time.Time // When an answer told which label is whose, ascending.
+}
+
+func newLine(h *history, p *sandbox.Participant, asked map[int]*record) *line {
+	l := &line{participant: p, asked: asked}
+	for _, e := range h.journal {
+		if e.CallSID == p.CallSID && asked[marker(e.Form)] != nil {
+			l.entries = append(l.entries, e)
+		}
+	}
+	for _, r := range asked {
+		if r.participant.CallSID != p.CallSID {
+			continue
+		}
+		l.records = append(l.records, r)
+		for _, c := range r.calls {
+			if c.answer.ok() {
+				l.known = append(l.known, c.end)
+			}
+		}
+	}
+	slices.SortFunc(l.known, time.Time.Compare)
+	return l
+}
+
+// oneName says whether the service surely knows at that time that the label and
+// the Call SID are the same participant.
+func (l *line) oneName(at time.Time, b bounds) bool {
+	i, _ := slices.BinarySearchFunc(l.known, at, time.Time.Compare)
+	return i > 0 && at.Sub(l.known[i-1]) < b.memory
+}
+
+// class is what decides whether an update is known to be newer than another,
+// apart from when it began.
+type class struct {
+	conn    int
+	byLabel bool
+	oneName bool
+}
+
+func (l *line) classOf(r *record, b bounds) class {
+	return class{conn: r.conn(), byLabel: r.byLabel, oneName: l.oneName(r.begin(), b)}
+}
+
+// isOlder says whether the update had its place in line before the one of the
+// class that began at the time.
+func (r *record) isOlder(newer class, began time.Time) bool {
+	if !newer.oneName && newer.byLabel != r.byLabel {
+		return false
+	}
+	settled := r.settled(newer.conn)
+	return !settled.IsZero() && settled.Before(began)
+}
+
+// sameLine says whether the two surely stand in one line, by their names.
+func (l *line) sameLine(a, b *record, bounds bounds) bool {
+	return a.byLabel == b.byLabel || l.oneName(a.begin(), bounds) || l.oneName(b.begin(), bounds)
+}
+
+// checkOrder goes through the journal: nothing older may come after anything
+// newer, no two are on their way at once, and the applications of one update
+// stand together.
+func (v *verdict) checkOrder(h *history, l *line) {
+	newest := map[class]*record{}
+	last := map[int]int{}
+	for i, entry := range l.entries {
+		r := l.asked[marker(entry.Form)]
+		if entry.Time.Before(r.cutOff(h.bounds)) {
+			v.ordered++
+			v.checkPlace(r, entry, newest)
+			v.checkAlone(h, l, i)
+			if before, again := last[r.marker]; again && r.remembered(h.bounds) {
+				v.checkRepetition(h, l, r, l.entries[before+1:i])
+			}
+		} else {
+			v.late++
+		}
+		last[r.marker] = i
+		if c := l.classOf(r, h.bounds); newest[c] == nil || r.begin().After(newest[c].begin()) {
+			newest[c] = r
+		}
+	}
+}
+
+func (v *verdict) checkPlace(r *record, entry sandbox.Entry, newest map[class]*record) {
+	for c, newer := range newest {
+		if newer != r && r.isOlder(c, newer.begin()) {
+			v.breach(inOrder, "entry %d is of %d, after the newer %d\n\t\told %v\n\t\tnew %v",
+				entry.Seq, r.marker, newer.marker, r, newer)
+			return
+		}
+	}
+}
+
+// checkAlone looks at what was applied between an update's first arrival and its
+// application: nothing that arrived after it, for the line goes to the next only
+// when an update has ended. Of several calls it cannot be told which arrived.
+func (v *verdict) checkAlone(h *history, l *line, i int) {
+	r := l.asked[marker(l.entries[i].Form)]
+	if len(r.calls) > 1 || r.arrived.IsZero() {
+		return
+	}
+	for _, entry := range slices.Backward(l.entries[:i]) {
+		if entry.Time.Before(r.arrived) {
+			return
+		}
+		other := l.asked[marker(entry.Form)]
+		if len(other.calls) == 1 && other.arrived.After(r.arrived) && l.sameLine(r, other, h.bounds) {
+			v.breach(oneAtATime, "%d arrived during %d\n\t\tfirst %v\n\t\tsecond %v", other.marker, r.marker, r, other)
+			return
+		}
+	}
+}
+
+// checkSuperseded looks for what took the place of those that were told so.
+func (v *verdict) checkSuperseded(l *line) {
+	for _, r := range l.records {
+		told := slices.ContainsFunc(r.calls, func(c *call) bool { return c.answer.reason == outcome.Superseded.Reason })
+		if told && (r.announces() || !slices.ContainsFunc(l.records, r.yields)) {
+			v.breach(overtaken, "nothing takes the place of update %d: %v", r.marker, r)
+		}
+	}
+}
+
+// yields says whether the other update may have taken the place of this one. One
+// whose caller left may have got into line after that.
+func (r *record) yields(to *record) bool {
+	over := to.heard() && to.end().Before(r.begin())
+	if to == r || over || to.begin().After(r.end()) {
+		return false
+	}
+	for key := range r.form {
+		if !to.form.Has(key) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkRepetition looks at what was applied between two applications of an
+// update: nothing that stood in the same line, unless it was given up on the way.
+func (v *verdict) checkRepetition(h *history, l *line, r *record, between []sandbox.Entry) {
+	for _, entry := range between {
+		other := l.asked[marker(entry.Form)]
+		if l.sameLine(r, other, h.bounds) && entry.Time.Before(other.cutOff(h.bounds)) {
+			v.breach(notUndone, "%d was applied between\n\t\trepeated %v\n\t\tbetween %v", other.marker, r, other)
+			return
+		}
+	}
+}
+
+// checkFinal looks at each property in the end: it must be as the last update
+// set it, and no newer one that was answered OK may have set it.
+func (v *verdict) checkFinal(h *history, l *line) {
+	for key, value := range finalState(l.participant) {
+		i := lastSetting(l.entries, key)
+		if i < 0 {
+			continue
+		}
+		r := l.asked[marker(l.entries[i].Form)]
+		if want := r.form.Get(key); value != want {
+			v.breach(stateShown, "%s of %s is %q, not %q", key, l.participant.Label, value, want)
+		}
+		if !l.entries[i].Time.Before(r.cutOff(h.bounds)) {
+			continue
+		}
+		for _, newer := range l.records {
+			if newer != r && newer.form.Has(key) && newer.firstOK() != nil &&
+				r.isOlder(l.classOf(newer, h.bounds), newer.begin()) {
+				v.breach(lastStays, "%s is of %d, and %d is newer\n\t\told %v\n\t\tnew %v",
+					key, r.marker, newer.marker, r, newer)
+			}
+		}
+	}
+}
+
+func lastSetting(entries []sandbox.Entry, key string) int {
+	for i, e := range slices.Backward(entries) {
+		if e.Form.Has(key) {
+			return i
+		}
+	}
+	return -1
+}
+
+// finalState is the participant's properties under their names in a form. Who is
+// coached is left out, since it is not kept when coaching ends.
+func finalState(p *sandbox.Participant) map[string]string {
+	state := map[string]string{
+		"Muted":               strconv.FormatBool(p.Muted),
+		"Hold":                strconv.FormatBool(p.Hold),
+		"HoldUrl":             p.HoldURL,
+		"HoldMethod":          p.HoldMethod,
+		"WaitMethod":          p.WaitMethod,
+		"BeepOnExit":          strconv.FormatBool(p.BeepOnExit),
+		"EndConferenceOnExit": strconv.FormatBool(p.EndConferenceOnExit),
+		"Coaching":            strconv.FormatBool(p.Coaching),
+	}
+	if p.WaitURL != nil {
+		state["WaitUrl"] = *p.WaitURL
+	}
+	return state
+}

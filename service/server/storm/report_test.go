@@ -1,0 +1,102 @@
+package storm_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"conferenced/service/delivery"
+)
+
+// report counts what happened in one storm or in several.
+type report struct {
+	seeds         []string
+	calls, asked  int
+	repeated      int // Updates with several calls of the same request id.
+	outcomes      map[string]int
+	faults        map[string]int
+	stats         delivery.Stats
+	requests      int
+	applications  int
+	announcements int
+	ordered, late int
+	forgotten     int
+	broken        map[rule]int
+}
+
+func newReport() *report {
+	return &report{outcomes: map[string]int{}, faults: map[string]int{}, broken: map[rule]int{}}
+}
+
+func (r *report) add(seed string, h *history, v *verdict) {
+	r.seeds = append(r.seeds, seed)
+	r.calls += len(h.calls)
+	markers := map[int]int{}
+	for _, c := range h.calls {
+		markers[c.marker]++
+		if markers[c.marker] == 2 {
+			r.repeated++
+		}
+		r.outcomes[c.answer.String()]++
+	}
+	r.asked += len(markers)
+	r.applications += v.applications
+	r.announcements += v.announcements
+	r.ordered += v.ordered
+	r.late += v.late
+	r.forgotten += v.forgotten
+	for broken, examples := range v.broken {
+		r.broken[broken] += len(examples)
+	}
+}
+
+// addUpstream adds what the upstream saw.
+func (r *report) addUpstream(up *upstream) {
+	r.requests += up.requests()
+	for kind, count := range up.Faults() {
+		r.faults[kind] += count
+	}
+}
+
+func (r *report) addStats(s delivery.Stats) {
+	r.stats.Updates += s.Updates
+	r.stats.Attempts += s.Attempts
+	r.stats.Retries += s.Retries
+	r.stats.Superseded += s.Superseded
+	r.stats.Replays += s.Replays
+	r.stats.Refused += s.Refused
+	r.stats.Abandoned += s.Abandoned
+}
+
+func (r *report) print(t *testing.T, who string) {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s; seeds %s\n", who, strings.Join(r.seeds, " "))
+	fmt.Fprintf(&b, "  calls %d, of %d updates, %d of them asked for again with their request id\n",
+		r.calls, r.asked, r.repeated)
+	fmt.Fprintf(&b, "  upstream: requests %d, applied %d, announcements played %d\n",
+		r.requests, r.applications, r.announcements)
+	if s := r.stats; s.Updates > 0 {
+		fmt.Fprintf(&b, "  delivery: updates %d, attempts %d, retries %d, superseded %d, replays %d, refused %d, abandoned %d\n",
+			s.Updates, s.Attempts, s.Retries, s.Superseded, s.Replays, s.Refused, s.Abandoned)
+	}
+	fmt.Fprintf(&b, "  order: %d applications checked, %d late; %d repeated after their request id was forgotten\n",
+		r.ordered, r.late, r.forgotten)
+	list(&b, "faults", r.faults)
+	list(&b, "outcomes", r.outcomes)
+	broken := map[string]int{}
+	for rule, count := range r.broken {
+		broken[string(rule)] = count
+	}
+	list(&b, "broken rules", broken)
+	t.Log(b.String())
+}
+
+func list(b *strings.Builder, title string, counts map[string]int) {
+	fmt.Fprintf(b, "  %s:\n", title)
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(b, "    %8d  %s\n", counts[name], name)
+	}
+}

@@ -1,0 +1,191 @@
+package storm_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"conferenced/service/delivery"
+	"conferenced/service/sandbox"
+	"conferenced/service/server"
+	"conferenced/service/telemetry"
+	"conferenced/service/twilio"
+)
+
+const (
+	// connections is how many gRPC connections the callers share.
+	connections = 3
+	// patience bounds every wait for something that must happen.
+	patience = time.Minute
+	// pollEvery is how often a wait looks.
+	pollEvery = 5 * time.Millisecond
+)
+
+// leakChecks are how often it is looked for goroutines that are left. Those of a
+// proxy end by themselves when the latency that they imitate is over.
+const leakChecks = 20
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	var leaks error
+	for range leakChecks {
+		if leaks = goleak.Find(); leaks == nil {
+			break
+		}
+	}
+	if code == 0 && leaks != nil {
+		fmt.Fprintln(os.Stderr, leaks)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// setup says how the service is composed.
+type setup struct {
+	delivery       delivery.Config
+	attemptTimeout time.Duration // 0: the client's default
+	defaultTimeout time.Duration
+	through        string // An address in front of the upstream; "" for none.
+}
+
+// world is the service between its callers and a Twilio, all on real sockets.
+type world struct {
+	upstream *upstream
+	server   *server.Server
+	conns    []*grpc.ClientConn
+	http     *http.Client
+	stop     context.CancelFunc
+	stopped  chan error
+}
+
+func newWorld(t *testing.T, s setup, up *upstream) *world {
+	t.Helper()
+	w := &world{
+		upstream: up,
+		server:   newServer(t, s, up.addr),
+		http:     &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		stopped:  make(chan error, 1),
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	go func() { w.stopped <- w.server.Run(ctx) }()
+	for range connections {
+		conn, err := grpc.NewClient(w.server.GRPC.String(),
+			grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.conns = append(w.conns, conn)
+	}
+	return w
+}
+
+func newServer(t *testing.T, s setup, upstreamAddr string) *server.Server {
+	t.Helper()
+	if s.through != "" {
+		upstreamAddr = s.through
+	}
+	// Not a handler that is disabled: what is logged is to be written.
+	logger, err := telemetry.NewLogger(io.Discard, "debug", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	created, err := server.New(server.Config{
+		GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Settings:        newSettings(t, upstreamAddr),
+		Upstream:        twilio.Config{ResponseHeaderTimeout: s.attemptTimeout},
+		Delivery:        s.delivery,
+		DefaultTimeout:  s.defaultTimeout,
+		ShutdownTimeout: patience,
+		Logger:          logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return created
+}
+
+// health is what the admin listener tells of the service.
+type health struct {
+	Upstream []delivery.Lane `json:"upstream"`
+	Delivery delivery.Stats  `json:"delivery"`
+}
+
+func (w *world) health(ctx context.Context) (health, error) {
+	var h health
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		"http://"+w.server.Admin.String()+"/healthz", http.NoBody)
+	if err != nil {
+		return h, err
+	}
+	response, err := w.http.Do(request)
+	if err != nil {
+		return h, err
+	}
+	defer response.Body.Close()
+	return h, json.NewDecoder(response.Body).Decode(&h)
+}
+
+// await polls the health until it is as wanted, and returns it.
+func (w *world) await(t *testing.T, what string, wanted func(health) bool) health {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		h, err := w.health(ctx)
+		if err == nil && wanted(h) {
+			return h
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: it did not come to that; the health was %+v, %v", what, h, err)
+		}
+	}
+}
+
+// idle says whether nothing is on the way and nothing waits.
+func idle(h health) bool {
+	for _, lane := range h.Upstream {
+		if lane.InFlight != 0 || lane.Waiting != 0 {
+			return false
+		}
+	}
+	return h.Delivery.Lines == 0 && h.Delivery.Waiting == 0
+}
+
+// forgotten says whether the service is idle and remembers nothing.
+func forgotten(h health) bool { return idle(h) && h.Delivery.Sizes == (delivery.Sizes{}) }
+
+// close ends everything, from outside in. What was applied by then was all.
+func (w *world) close(t *testing.T) {
+	t.Helper()
+	for _, conn := range w.conns {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	w.http.CloseIdleConnections()
+	w.stop()
+	if err := <-w.stopped; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	w.upstream.close()
+}
+
+// participantPath is a participant's path of the REST API.
+func participantPath(name string) string {
+	return fmt.Sprintf("/v1/accounts/%s/conferences/%s/participants/%s",
+		sandbox.AccountSID, sandbox.ConferenceSID, name)
+}
