@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,7 +21,7 @@ const (
 // An answer is what a request gets.
 type answer struct {
 	status int
-	body   any    // a resource or an error, to be written as JSON or XML, or an htmlPage
+	body   any    // a resource or an error, to be written as JSON or XML, an htmlPage, or nil
 	allow  string // the header of a 405
 	ending ending
 }
@@ -37,15 +38,23 @@ const (
 // broken is the answer of a connection that is reset.
 var broken = answer{ending: reset}
 
-func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+func ok(body any) answer      { return answer{status: http.StatusOK, body: body} }
+func created(body any) answer { return answer{status: http.StatusCreated, body: body} }
+
+// gone is the answer to a deletion.
+var gone = answer{status: http.StatusNoContent}
 
 func (a answer) send(w http.ResponseWriter, c *call) {
 	if a.ending == reset {
 		resetConnection(w, c.Request)
 		return
 	}
-	contentType, body := a.encode(c.target.json)
 	a.setHeader(w.Header(), c)
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
+	contentType, body := a.encode(c.target.json)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.status)
@@ -145,10 +154,6 @@ type participantResource struct {
 
 // show returns p in the form in which Twilio shows it under this path.
 func (t target) show(p *Participant) participantResource {
-	uri := apiRoot + "Accounts/" + t.account + "/Conferences/" + t.conference + "/Participants/" + p.CallSID
-	if t.json {
-		uri += ".json"
-	}
 	return participantResource{
 		AccountSID:             t.account,
 		CallSID:                p.CallSID,
@@ -156,17 +161,29 @@ func (t target) show(p *Participant) participantResource {
 		CallSIDToCoach:         nullable(p.CallSIDToCoach),
 		Coaching:               p.Coaching,
 		ConferenceSID:          t.conference,
-		DateCreated:            p.DateCreated.UTC().Format(time.RFC1123Z),
-		DateUpdated:            p.DateUpdated.UTC().Format(time.RFC1123Z),
+		DateCreated:            formatDate(p.DateCreated),
+		DateUpdated:            formatDate(p.DateUpdated),
 		EndConferenceOnExit:    p.EndConferenceOnExit,
 		Muted:                  p.Muted,
 		Hold:                   p.Hold,
 		StartConferenceOnEnter: p.StartConferenceOnEnter,
 		Status:                 p.Status,
 		QueueTime:              nullable(p.QueueTime),
-		URI:                    uri,
+		URI:                    t.uri("Conferences", t.conference, "Participants", p.CallSID),
 	}
 }
+
+// uri is that of a resource of the target's account, in the target's format.
+func (t target) uri(segments ...string) string {
+	uri := apiRoot + "Accounts/" + t.account + "/" + strings.Join(segments, "/")
+	if t.json {
+		uri += ".json"
+	}
+	return uri
+}
+
+// formatDate writes a date as Twilio's resources have it.
+func formatDate(date time.Time) string { return date.UTC().Format(time.RFC1123Z) }
 
 // A nullable is a string whose absence is null in JSON and empty in XML.
 type nullable string

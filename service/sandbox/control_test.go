@@ -33,7 +33,10 @@ func TestTheStateShowsEverythingButCredentials(t *testing.T) {
 		"wait_url":                         "",
 		"wait_method":                      "POST",
 		"announcements":                    []any{map[string]any{"url": "http://example.com/a", "method": "POST", "time": "2011-02-18T21:07:20Z"}},
+		"beep_on_enter":                    false,
 		"beep_on_exit":                     true,
+		"from":                             "",
+		"to":                               "",
 		"start_conference_on_enter":        true,
 		"end_conference_on_exit":           true,
 		"effective_end_conference_on_exit": true,
@@ -48,12 +51,34 @@ func TestTheStateShowsEverythingButCredentials(t *testing.T) {
 	diff(t, 1.0, participants[5].(map[string]any)["faults_served"].(float64))
 
 	delete(conference, "participants")
-	diff(t, map[string]any{"sid": ConferenceSID, "friendly_name": "Support", "status": "in-progress"}, conference)
+	diff(t, map[string]any{
+		"sid":                        ConferenceSID,
+		"account_sid":                AccountSID,
+		"friendly_name":              "Support",
+		"status":                     "in-progress",
+		"region":                     "us1",
+		"max_participants":           250.0,
+		"reason_conference_ended":    "",
+		"call_sid_ending_conference": "",
+		"status_callback":            "",
+		"status_callback_method":     "POST",
+		"status_callback_event":      []any{},
+		"sequence_number":            0.0,
+		"calls_placed":               0.0,
+		"announcements":              []any{},
+		"date_created":               "2011-02-18T21:07:19Z",
+		"date_updated":               "2011-02-18T21:07:19Z",
+	}, conference)
 	delete(account, "conferences")
 	diff(t, map[string]any{
-		"accounts":       []any{map[string]any{"sid": AccountSID, "friendly_name": "Sandbox", "status": "active"}},
+		"accounts": []any{map[string]any{
+			"sid": AccountSID, "owner_account_sid": AccountSID, "friendly_name": "Sandbox", "status": "active",
+		}},
 		"journal_length": 1.0,
 		"faults_served":  map[string]any{"503": 1.0},
+		"callbacks": map[string]any{
+			"pending": 0.0, "delivered": 0.0, "failed": 0.0, "dropped": 0.0, "last_failure": "",
+		},
 	}, state)
 }
 
@@ -67,6 +92,13 @@ func TestTheSandboxesOwnPages(t *testing.T) {
 		"the state":                     {"GET", "/sandbox/state", http.StatusOK, ""},
 		"the state's head":              {"HEAD", "/sandbox/state", http.StatusOK, ""},
 		"a reset":                       {"POST", "/sandbox/reset", http.StatusNoContent, ""},
+		"an advance that is got":        {"GET", "/sandbox/advance", http.StatusMethodNotAllowed, "POST"},
+		"an advance by nothing":         {"POST", "/sandbox/advance", http.StatusBadRequest, ""},
+		"an advance backwards":          {"POST", "/sandbox/advance?by=-1s", http.StatusBadRequest, ""},
+		"an advance":                    {"POST", "/sandbox/advance?by=1s", http.StatusNoContent, ""},
+		"a call that does not exist":    {"POST", "/sandbox/hangup?ConferenceSid=" + ConferenceSID + "&CallSid=nobody", http.StatusNotFound, ""},
+		"a conference that is unknown":  {"POST", "/sandbox/hangup?ConferenceSid=CF1&CallSid=agent", http.StatusNotFound, ""},
+		"a call that ends":              {"POST", "/sandbox/hangup?ConferenceSid=" + ConferenceSID + "&CallSid=front+desk", http.StatusNoContent, ""},
 		"a state that is posted":        {"POST", "/sandbox/state", http.StatusMethodNotAllowed, "GET, HEAD"},
 		"a reset that is got":           {"GET", "/sandbox/reset", http.StatusMethodNotAllowed, "POST"},
 		"a first page that is posted":   {"POST", "/", http.StatusMethodNotAllowed, "GET, HEAD"},
@@ -87,7 +119,7 @@ func TestTheSandboxesOwnPages(t *testing.T) {
 func TestTheFirstPageNamesThePathsAndNoSecret(t *testing.T) {
 	s := newStage(t, Config{})
 	got := s.get("/")
-	for _, want := range []string{"Participants", "/sandbox/state", "/sandbox/reset", AccountSID, ConferenceSID, HeldSID} {
+	for _, want := range []string{"Participants", "/sandbox/state", "/sandbox/reset", "/sandbox/advance", "/sandbox/hangup", AccountSID, ConferenceSID, HeldSID} {
 		if !strings.Contains(got.body, want) {
 			t.Errorf("the page does not mention %q", want)
 		}

@@ -3,7 +3,10 @@ package sandbox
 import (
 	"encoding/xml"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // An apiError is a refusal in Twilio's form.
@@ -17,7 +20,8 @@ type apiError struct {
 
 // The refusals that never vary. Twilio does not say which codes it uses here for
 // bad requests, conflicts, large bodies, URLs and methods: 20001, 20409, 20413,
-// 21205 and 21209 are choices.
+// 21205 and 21209 are choices. Nor does it say which HTTP status goes with the
+// codes from 16020 to 16099: 400 is a choice, and 404 for 16022.
 var (
 	errAuthenticate     = newError(http.StatusUnauthorized, 20003, "Authenticate")
 	errMethodNotAllowed = newError(http.StatusMethodNotAllowed, 20004, "Method not allowed")
@@ -28,6 +32,12 @@ var (
 	errUnavailable      = newError(http.StatusServiceUnavailable, 20503, "Service Unavailable")
 	errCoachOnHold      = newError(http.StatusBadRequest, 16027, "Participant to be whispered is on hold")
 	errCoachAbsent      = newError(http.StatusBadRequest, 16028, "Participant to be whispered is not present in the conference")
+	errConferenceFull   = newError(http.StatusBadRequest, 16020, "Conference is full")
+	errConferenceGone   = newError(http.StatusNotFound, 16022, "Conference does not exist or is completed")
+	errLabelInvalid     = newError(http.StatusBadRequest, 16024, "Participant label invalid: max 128 chars, not a CallSid, no '/'")
+	errLabelTaken       = newError(http.StatusBadRequest, 16026, "Participant label is in use by another participant")
+	errNoTo             = newError(http.StatusBadRequest, 21201, "No 'To' number specified")
+	errNoFrom           = newError(http.StatusBadRequest, 21213, "'From' phone number is required")
 	errCoachWhom        = badRequest("CallSidToCoach is required when Coaching is true")
 	errConferenceStatus = newError(http.StatusBadRequest, 16099, "Unexpected conference status")
 )
@@ -57,9 +67,11 @@ func notFound(t target) *apiError {
 	return newError(http.StatusNotFound, 20404, "The requested resource "+t.path+" was not found")
 }
 
-func methodNotAllowed(allow string) answer {
+func methodNotAllowed(methods map[string]method) answer {
+	allowed := append(slices.Collect(maps.Keys(methods)), http.MethodHead)
+	slices.Sort(allowed)
 	a := errMethodNotAllowed.answer()
-	a.allow = allow
+	a.allow = strings.Join(allowed, ", ")
 	return a
 }
 

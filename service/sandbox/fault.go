@@ -128,7 +128,7 @@ func (s *Sandbox) withFault(c *call, f Fault, next func() answer) answer {
 
 // spoil puts a fault in the place of an answer that reports success.
 func (s *Sandbox) spoil(kind FaultKind, a answer) answer {
-	if a.status != http.StatusOK {
+	if a.status/100 != 2 {
 		return a
 	}
 	s.countFault(kind)
@@ -204,7 +204,7 @@ func (k FaultKind) known() bool {
 // label, and counts it. A participant that is addressed by a fault label joins a
 // conference in progress now, if it is not there yet.
 func (s *Sandbox) faultOfLabel(t target) (Fault, *apiError) {
-	s.mu.Lock()
+	now := s.lock()
 	defer s.mu.Unlock()
 	conference, p, refusal := s.world.locate(t)
 	if refusal != nil {
@@ -212,7 +212,7 @@ func (s *Sandbox) faultOfLabel(t target) (Fault, *apiError) {
 	}
 	if p == nil && isFaultLabel(t.participant) && conference.Status == conferenceInProgress {
 		// Where it may not join, there is nobody to update.
-		p, _ = conference.add(Participant{Label: t.participant, StartConferenceOnEnter: true}, s.now())
+		p, _ = s.world.add(conference, Participant{Label: t.participant, StartConferenceOnEnter: true}, now)
 	}
 	if p == nil {
 		return Fault{}, notFound(t)

@@ -21,8 +21,16 @@ type Participant struct {
 	// Label is "" for a participant without one.
 	Label string `json:"label"`
 
+	// From and To are those of the call that a create request placed, as given.
+	From string `json:"from"`
+	To   string `json:"to"`
+
 	// Status is queued, connecting, ringing, connected, complete or failed.
 	Status string `json:"status"`
+
+	// StatusDue is when the status moves on by itself, toward connected. Only a
+	// participant whom a create request calls has one; zero is never.
+	StatusDue time.Time `json:"status_due,omitzero"`
 
 	Muted      bool   `json:"muted"`
 	Hold       bool   `json:"hold"`
@@ -36,6 +44,7 @@ type Participant struct {
 	// Announcements are those played to this participant, oldest first.
 	Announcements []Announcement `json:"announcements"`
 
+	BeepOnEnter            bool `json:"beep_on_enter"`
 	BeepOnExit             bool `json:"beep_on_exit"`
 	StartConferenceOnEnter bool `json:"start_conference_on_enter"`
 
@@ -67,8 +76,12 @@ type Announcement struct {
 }
 
 const (
+	statusQueued     = "queued"
 	statusConnecting = "connecting"
+	statusRinging    = "ringing"
 	statusConnected  = "connected"
+	statusComplete   = "complete"
+	statusFailed     = "failed"
 )
 
 // maxParticipants and maxLabel are Twilio's limits; the label's is in characters.
@@ -82,36 +95,42 @@ var callSID = regexp.MustCompile(`^CA[0-9a-f]{32}$`)
 // AddParticipant adds p to a conference and returns it as added. An empty
 // CallSID is made from the label or the position, an empty Status is connected,
 // empty methods are Twilio's defaults, and zero dates are now; everything else
-// is as given, and EndConferenceOnExit is effective.
+// is as given, and EndConferenceOnExit is effective. One who is connected joins:
+// that starts a conference in status init if StartConferenceOnEnter is set.
 //
 // It is an error if the conference does not exist, has completed or is full, if
 // the Call SID or the label is taken, or if either is malformed: a label has at
 // most 128 characters and no slash, does not look like a Call SID, and is
 // readable if it begins with "fault:".
 func (s *Sandbox) AddParticipant(conferenceSID string, p Participant) (Participant, error) {
-	s.mu.Lock()
+	now := s.lock()
 	defer s.mu.Unlock()
 	conference := s.world.conference(conferenceSID)
 	if conference == nil {
 		return Participant{}, fmt.Errorf("sandbox: no conference %q", conferenceSID)
 	}
-	added, err := conference.add(p, s.now())
+	added, err := s.world.add(conference, p, now)
 	if err != nil {
 		return Participant{}, fmt.Errorf("sandbox: add a participant to %s: %w", conferenceSID, err)
 	}
 	return *added.clone(), nil
 }
 
-func (c *Conference) add(p Participant, now time.Time) (*Participant, error) {
+// add puts p into the conference if there is room, as AddParticipant says.
+func (w *world) add(c *Conference, p Participant, now time.Time) (*Participant, error) {
 	if p.CallSID == "" {
 		p.CallSID = c.makeCallSID(p.Label)
 	}
 	if err := c.admits(p); err != nil {
 		return nil, err
 	}
-	complete := p.withDefaults(now)
+	complete := p.withDefaults()
 	added := complete.clone()
+	added.date(now)
 	c.Participants = append(c.Participants, added)
+	if added.Status == statusConnected {
+		w.join(c, added, now)
+	}
 	return added, nil
 }
 
@@ -119,8 +138,8 @@ func (c *Conference) admits(p Participant) error {
 	switch {
 	case c.Status == conferenceCompleted:
 		return errors.New("the conference has completed")
-	case len(c.Participants) >= maxParticipants:
-		return fmt.Errorf("the conference has %d participants already", maxParticipants)
+	case c.full():
+		return fmt.Errorf("the conference has %d participants already", c.MaxParticipants)
 	case !callSID.MatchString(p.CallSID):
 		return fmt.Errorf("malformed Call SID %q", p.CallSID)
 	case c.participant(p.CallSID) != nil:
@@ -161,26 +180,42 @@ func (c *Conference) participant(key string) *Participant {
 	return nil
 }
 
+func (c *Conference) full() bool { return len(c.Participants) >= c.MaxParticipants }
+
 // makeCallSID is the same in every run for the same label or the same position.
 func (c *Conference) makeCallSID(label string) string {
-	if label == "" {
-		label = "/" + strconv.Itoa(len(c.Participants)) // no label has a slash
+	if label != "" {
+		return makeSID("CA", c.SID, label)
 	}
-	sum := sha256.Sum256([]byte(c.SID + "/" + label))
-	return "CA" + hex.EncodeToString(sum[:16])
+	for i := len(c.Participants); ; i++ {
+		sid := makeSID("CA", c.SID, "/"+strconv.Itoa(i)) // no label has a slash
+		if c.participant(sid) == nil {
+			return sid
+		}
+	}
 }
 
-func (p Participant) withDefaults(now time.Time) Participant {
+// makeSID is the same in every run for the same owner and name.
+func makeSID(kind, owner, name string) string {
+	sum := sha256.Sum256([]byte(owner + "/" + name))
+	return kind + hex.EncodeToString(sum[:16])
+}
+
+// withDefaults fills in all that is missing but the dates.
+func (p Participant) withDefaults() Participant {
 	setDefault(&p.Status, statusConnected)
 	setDefault(&p.HoldMethod, http.MethodGet)
 	setDefault(&p.WaitMethod, http.MethodPost)
-	setDefault(&p.DateCreated, now)
-	setDefault(&p.DateUpdated, p.DateCreated)
 	if p.Announcements == nil {
 		p.Announcements = []Announcement{}
 	}
 	p.EffectiveEndConferenceOnExit = p.EndConferenceOnExit
 	return p
+}
+
+func (p *Participant) date(now time.Time) {
+	setDefault(&p.DateCreated, now)
+	setDefault(&p.DateUpdated, p.DateCreated)
 }
 
 func setDefault[T comparable](value *T, whenZero T) {

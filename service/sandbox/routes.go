@@ -79,9 +79,14 @@ type resource int
 
 const (
 	nothing resource = iota
-	oneParticipant
+	allConferences
+	oneConference
 	allParticipants
+	oneParticipant
 )
+
+// resources are those that a path of so many segments names.
+var resources = map[int]resource{3: allConferences, 4: oneConference, 5: allParticipants, 6: oneParticipant}
 
 // A target is a path of the API, taken apart.
 type target struct {
@@ -114,60 +119,61 @@ func parseTarget(u *url.URL) target {
 		return ""
 	}
 	t.account, t.conference, t.participant = at(1), at(3), at(5)
-	if slash || at(0) != "Accounts" || at(2) != "Conferences" || at(4) != "Participants" {
+	if slash || at(0) != "Accounts" || at(2) != "Conferences" || len(segments) > 4 && at(4) != "Participants" {
 		return t
 	}
-	switch len(segments) {
-	case 5:
-		t.resource = allParticipants
-	case 6:
-		t.resource = oneParticipant
-	}
+	t.resource = resources[len(segments)]
 	return t
 }
 
+// A method is how the sandbox answers one HTTP method of a resource.
+type method func(*Sandbox, *call) answer
+
+// methods are those of each resource. HEAD is as GET.
+var methods = map[resource]map[string]method{
+	allConferences:  {http.MethodGet: (*Sandbox).listConferences},
+	oneConference:   {http.MethodGet: (*Sandbox).fetchConference, http.MethodPost: (*Sandbox).updateConference},
+	allParticipants: {http.MethodGet: (*Sandbox).list, http.MethodPost: (*Sandbox).create},
+	oneParticipant: {
+		http.MethodGet: (*Sandbox).fetch, http.MethodPost: (*Sandbox).update, http.MethodDelete: (*Sandbox).remove,
+	},
+}
+
 func (s *Sandbox) route(c *call) answer {
-	if !authenticated(c) {
+	if !s.authenticated(c) {
 		return errAuthenticate.answer()
 	}
-	switch c.target.resource {
-	case oneParticipant:
-		return s.routeParticipant(c)
-	case allParticipants:
-		return s.routeList(c)
+	all, exists := methods[c.target.resource]
+	if !exists {
+		return notFound(c.target).answer()
 	}
-	return notFound(c.target).answer()
-}
-
-func (s *Sandbox) routeParticipant(c *call) answer {
-	switch c.Method {
-	case http.MethodGet, http.MethodHead:
-		return s.fetch(c)
-	case http.MethodPost:
-		return s.update(c)
+	name := c.Method
+	if name == http.MethodHead {
+		name = http.MethodGet
 	}
-	return methodNotAllowed("GET, HEAD, POST")
-}
-
-func (s *Sandbox) routeList(c *call) answer {
-	switch c.Method {
-	case http.MethodGet, http.MethodHead:
-		return s.list(c)
+	handle, allowed := all[name]
+	if !allowed {
+		return methodNotAllowed(all)
 	}
-	return methodNotAllowed("GET, HEAD")
+	return handle(s, c)
 }
 
 // authenticated reports whether the request has credentials of the account in
-// its path.
-func authenticated(c *call) bool {
+// its path, or the auth token of the account that owns it.
+func (s *Sandbox) authenticated(c *call) bool {
 	user, password, _ := c.BasicAuth()
-	switch user {
-	case AccountSID:
-		return password == AuthToken && c.target.account == AccountSID
-	case APIKeySID:
-		return password == APIKeySecret && c.target.account == AccountSID
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	account := s.world.account(c.target.account)
+	if account == nil || account.Status != accountActive {
+		return false
 	}
-	return false
+	if user == account.SID || user == account.OwnerAccountSID {
+		owner, known := s.world.secrets[user]
+		return known && password == owner.token
+	}
+	secret, known := s.world.secrets[account.SID].keys[user]
+	return known && password == secret
 }
 
 // locate returns the target's conference, and its participant if it names one
@@ -177,14 +183,14 @@ func (w *world) locate(t target) (*Conference, *Participant, *apiError) {
 		return nil, nil, errMethodNotAllowed
 	}
 	conference := w.conference(t.conference)
-	if conference == nil {
+	if conference == nil || conference.AccountSID != t.account {
 		return nil, nil, notFound(t)
 	}
 	return conference, conference.participant(t.participant), nil
 }
 
 func (s *Sandbox) fetch(c *call) answer {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	_, p, refusal := s.world.locate(c.target)
 	switch {

@@ -65,7 +65,19 @@ func TestWhatAPathNames(t *testing.T) {
 		"a malformed conference SID's list":          {"GET", participantsPath("CF1") + ".json", "405/20004"},
 		"a method that participants do not have":     {"PUT", participantPath(AgentSID), "405/20004"},
 		"a method that lists do not have":            {"PATCH", participantsPath(ConferenceSID) + ".json", "405/20004"},
-		"a conference":                               {"GET", account + "/Conferences/" + ConferenceSID + ".json", "404/20404"},
+		"a conference":                               {"GET", account + "/Conferences/" + ConferenceSID + ".json", "200"},
+		"an unknown conference, fetched":             {"GET", account + "/Conferences/" + absent + ".json", "404/20404"},
+		"an unknown conference, ended":               {"POST", account + "/Conferences/" + absent + ".json", "404/20404"},
+		"a conference by its name":                   {"GET", account + "/Conferences/Support.json", "405/20004"},
+		"a conference, deleted":                      {"DELETE", account + "/Conferences/" + ConferenceSID + ".json", "405/20004"},
+		"the conferences":                            {"GET", account + "/Conferences.json", "200"},
+		"the conferences, posted to":                 {"POST", account + "/Conferences.json", "405/20004"},
+		"an unknown participant, removed":            {"DELETE", participantPath("nobody"), "404/20404"},
+		"a participant of a malformed conference":    {"DELETE", participantsPath("CF1") + "/agent.json", "405/20004"},
+		"the participants of a list, removed":        {"DELETE", participantsPath(ConferenceSID) + ".json", "405/20004"},
+		"a new participant of an unknown conference": {"POST", participantsPath(absent) + ".json", "404/16022"},
+		"a new participant of one that is over":      {"POST", participantsPath(CompletedConferenceSID) + ".json", "404/16022"},
+		"a new participant of no conference":         {"POST", participantsPath("") + ".json", "404/20404"},
 		"an account":                                 {"GET", account + ".json", "404/20404"},
 		"something below a participant":              {"GET", participantPath(AgentSID + "/More"), "404/20404"},
 		"another resource":                           {"GET", account + "/Conferences/" + ConferenceSID + "/Recordings.json", "404/20404"},
@@ -90,8 +102,9 @@ func TestWhatAPathNames(t *testing.T) {
 func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
 	s := newStage(t, Config{})
 	for path, want := range map[string]string{
-		participantPath(AgentSID):                 "GET, HEAD, POST",
-		participantsPath(ConferenceSID) + ".json": "GET, HEAD",
+		participantPath(AgentSID):                                    "DELETE, GET, HEAD, POST",
+		participantsPath(ConferenceSID) + ".json":                    "GET, HEAD, POST",
+		strings.TrimSuffix(participantsPath("X"), "/X/Participants"): "GET, HEAD",
 	} {
 		diff(t, want, s.do(s.request(http.MethodPut, path, "")).header.Get("Allow"))
 	}

@@ -11,8 +11,20 @@ import (
 // Config says how a Sandbox behaves. The zero value behaves well: no latency, no
 // limits, and no faults but those that labels ask for.
 type Config struct {
-	// Now is the clock of every date that the sandbox shows; nil means time.Now.
+	// State is what the sandbox starts with and what Reset goes back to; nil means
+	// the account, the conferences and the participants that the constants of this
+	// package name.
+	State *InitialState
+
+	// Now is the clock of every date that the sandbox shows and of every call that
+	// it places; nil means time.Now. With a clock given here a call that is due to
+	// move on does so when the sandbox is next used, and not on its own.
 	Now func() time.Time
+
+	// CallStep is how long the call to a new participant is queued, how long it is
+	// connecting, and how long it rings before it is answered. Less than a
+	// millisecond, so also zero, means a second.
+	CallStep time.Duration
 
 	// Latency is how long every answer of the API is held back. A request whose
 	// client leaves meanwhile is not applied.
@@ -39,21 +51,30 @@ type Config struct {
 // from many goroutines.
 type Sandbox struct {
 	config   Config
+	ticking  bool // whether the clock is the real one
 	control  http.Handler
 	closed   chan struct{}
 	closing  sync.Once
 	mu       sync.Mutex // guards what follows; never held while waiting
 	inFlight int
 	world    *world
+	alarm    *time.Timer
 }
 
 // New returns a sandbox in its seeded state.
 func New(config Config) *Sandbox {
-	if config.Now == nil {
+	s := &Sandbox{ticking: config.Now == nil, closed: make(chan struct{})}
+	if s.ticking {
 		config.Now = time.Now
 	}
-	s := &Sandbox{config: config, closed: make(chan struct{})}
-	s.world = newWorld(s.now(), config.Seed)
+	if config.CallStep < time.Millisecond {
+		config.CallStep = time.Second
+	}
+	if config.State == nil {
+		config.State = defaultState()
+	}
+	s.config = config
+	s.world = newWorld(config)
 	s.control = s.controlHandler()
 	return s
 }
@@ -74,18 +95,41 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Close ends all waiting: requests held back by a fault or by latency lose their
-// connections. It may be called again, and suits http.Server.RegisterOnShutdown.
+// connections, the callback under way is broken off and those in the queue are
+// not sent. When it returns, the sandbox has no goroutine left. It may be called
+// again, and suits http.Server.RegisterOnShutdown.
 func (s *Sandbox) Close() {
 	s.closing.Do(func() { close(s.closed) })
+	s.mu.Lock()
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	mail := s.world.mail
+	s.mu.Unlock()
+	mail.close()
 }
 
-// Reset goes back to the seeded state: participants, journal, counts and the
-// sequence of random faults.
+func (s *Sandbox) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Reset goes back to the seeded state: conferences, participants, journal,
+// counts, the clock, and the sequence of random faults. Callbacks that were not
+// sent yet are dropped.
 func (s *Sandbox) Reset() {
-	fresh := newWorld(s.now(), s.config.Seed)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.world = fresh
+	stale := s.world.mail
+	s.world = newWorld(s.config)
+	if s.isClosed() {
+		s.world.mail.close()
+	}
+	s.mu.Unlock()
+	stale.close()
 }
 
 // handle gives a call of the API its answer. The call counts as in flight until
@@ -146,5 +190,3 @@ func (s *Sandbox) hang(ctx context.Context) {
 	case <-s.closed:
 	}
 }
-
-func (s *Sandbox) now() time.Time { return s.config.Now().UTC() }

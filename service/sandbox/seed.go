@@ -1,7 +1,5 @@
 package sandbox
 
-import "time"
-
 // The credentials of the seeded account. They are the same in every run and
 // protect nothing.
 const (
@@ -36,38 +34,38 @@ const (
 	ConnectingSID = "CAca000000000000000000000000000006" // label "caller", in InitConferenceSID
 )
 
-func seed(now time.Time) []*Account {
-	return []*Account{{
-		SID:          AccountSID,
-		FriendlyName: "Sandbox",
-		Status:       "active",
-		Conferences: []*Conference{
-			{
-				SID: ConferenceSID, FriendlyName: "Support", Status: conferenceInProgress,
-				Participants: []*Participant{
-					seeded(now, Participant{CallSID: AgentSID, Label: "agent", EndConferenceOnExit: true}),
-					seeded(now, Participant{CallSID: CustomerSID, Label: "customer"}),
-					seeded(now, Participant{CallSID: SupervisorSID, Label: "supervisor"}),
-					seeded(now, Participant{CallSID: FrontDeskSID, Label: "front desk"}),
-					seeded(now, Participant{CallSID: HeldSID, Hold: true}),
-				},
-			},
-			{
-				SID: InitConferenceSID, FriendlyName: "Not started", Status: conferenceInit,
-				Participants: []*Participant{
-					seeded(now, Participant{CallSID: ConnectingSID, Label: "caller", Status: statusConnecting}),
-				},
-			},
-			{
-				SID: CompletedConferenceSID, FriendlyName: "Over", Status: conferenceCompleted,
-				Participants: []*Participant{},
-			},
-		},
-	}}
+// defaultState is the state that the constants above describe.
+func defaultState() *InitialState {
+	account := &Account{SID: AccountSID, OwnerAccountSID: AccountSID, FriendlyName: "Sandbox", Status: accountActive}
+	account.Conferences = []*Conference{
+		seededConference(Conference{SID: ConferenceSID, FriendlyName: "Support", Status: conferenceInProgress},
+			Participant{CallSID: AgentSID, Label: "agent", EndConferenceOnExit: true},
+			Participant{CallSID: CustomerSID, Label: "customer"},
+			Participant{CallSID: SupervisorSID, Label: "supervisor"},
+			Participant{CallSID: FrontDeskSID, Label: "front desk"},
+			Participant{CallSID: HeldSID, Hold: true},
+		),
+		seededConference(Conference{SID: InitConferenceSID, FriendlyName: "Not started", Status: conferenceInit},
+			Participant{CallSID: ConnectingSID, Label: "caller", Status: statusConnecting},
+		),
+		seededConference(Conference{
+			SID: CompletedConferenceSID, FriendlyName: "Over", Status: conferenceCompleted,
+			ReasonConferenceEnded: endedByAPI,
+		}),
+	}
+	return &InitialState{
+		accounts: []*Account{account},
+		secrets:  map[string]secrets{AccountSID: {token: AuthToken, keys: map[string]string{APIKeySID: APIKeySecret}}},
+	}
 }
 
-func seeded(now time.Time, p Participant) *Participant {
-	p.StartConferenceOnEnter = true
-	p = p.withDefaults(now)
-	return &p
+func seededConference(c Conference, participants ...Participant) *Conference {
+	c.AccountSID = AccountSID
+	c = c.withDefaults()
+	for _, p := range participants {
+		p.StartConferenceOnEnter = true
+		p = p.withDefaults()
+		c.Participants = append(c.Participants, &p)
+	}
+	return &c
 }

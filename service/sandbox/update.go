@@ -25,7 +25,7 @@ func (s *Sandbox) update(c *call) answer {
 
 // apply changes the participant and journals that, or does neither.
 func (s *Sandbox) apply(c *call, form url.Values) answer {
-	s.mu.Lock()
+	now := s.lock()
 	defer s.mu.Unlock()
 	conference, p, refusal := s.world.locate(c.target)
 	switch {
@@ -36,12 +36,13 @@ func (s *Sandbox) apply(c *call, form url.Values) answer {
 	case conference.Status != conferenceInProgress:
 		return errConferenceStatus.answer()
 	}
-	now := s.now()
 	changed, refusal := p.changed(form, conference, now)
 	if refusal != nil {
 		return refusal.answer()
 	}
+	before := *p
 	*p = changed
+	s.world.notifyChanges(conference, before, p, now)
 	s.world.record(Entry{
 		Time:          now,
 		AccountSID:    c.target.account,
@@ -61,12 +62,12 @@ func (p Participant) changed(form url.Values, in *Conference, now time.Time) (Pa
 	e.flag("Hold", &p.Hold)
 	e.url("HoldUrl", &p.HoldURL)
 	e.method("HoldMethod", &p.HoldMethod)
-	e.announcement(&p, now)
+	e.announcement(&p.Announcements, now)
 	e.waitURL(&p)
 	e.method("WaitMethod", &p.WaitMethod)
 	e.flag("BeepOnExit", &p.BeepOnExit)
 	e.flag("EndConferenceOnExit", &p.EndConferenceOnExit)
-	if !heldBefore {
+	if !heldBefore || !p.Hold {
 		e.flag("EndConferenceOnExit", &p.EffectiveEndConferenceOnExit)
 	}
 	e.coaching(&p, in)
@@ -129,12 +130,12 @@ func (e *editor) waitURL(p *Participant) {
 	}
 }
 
-func (e *editor) announcement(p *Participant, now time.Time) {
+func (e *editor) announcement(played *[]Announcement, now time.Time) {
 	a := Announcement{Method: http.MethodPost, Time: now}
 	e.url("AnnounceUrl", &a.URL)
 	e.method("AnnounceMethod", &a.Method)
 	if a.URL != "" {
-		p.Announcements = append(p.Announcements, a)
+		*played = append(*played, a)
 	}
 }
 

@@ -57,7 +57,9 @@ func TestAnUpdateChangesWhatItNames(t *testing.T) {
 		},
 		"ending the conference, coming off hold": {
 			HeldSID, url.Values{"EndConferenceOnExit": {"true"}, "Hold": {"false"}},
-			func(p *Participant) { p.Hold, p.EndConferenceOnExit = false, true },
+			func(p *Participant) {
+				p.Hold, p.EndConferenceOnExit, p.EffectiveEndConferenceOnExit = false, true, true
+			},
 		},
 		"coaching": {
 			SupervisorSID, url.Values{"Coaching": {"true"}, "CallSidToCoach": {AgentSID}},
