@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,10 @@ type sandboxCommand struct {
 	TwilioAddr string `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" placeholder:"HOST:PORT" help:"Where the embedded Twilio is served (${default})."`
 
 	AuditLog string `env:"CONFERENCED_AUDIT_LOG" placeholder:"FILE" help:"Where the audit goes: a file to append to, or - for standard output. None by default."`
+
+	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"What the embedded Twilio begins with, in YAML, instead of its own accounts and conferences."`
+	TwilioOnly bool          `env:"CONFERENCED_TWILIO_ONLY" help:"Run the embedded Twilio alone."`
+	CallStep   time.Duration `name:"sandbox-call-step" env:"CONFERENCED_SANDBOX_CALL_STEP" default:"1s" help:"How long a new participant's call stays queued, connecting and ringing (${default} each)."`
 
 	Latency     time.Duration `name:"sandbox-latency" env:"CONFERENCED_SANDBOX_LATENCY" default:"0s" help:"How long the embedded Twilio takes to answer (${default})."`
 	ErrorRate   float64       `name:"sandbox-error-rate" env:"CONFERENCED_SANDBOX_ERROR_RATE" default:"0" help:"The share of its requests, 0 to 1, that fail in a way picked at random (${default})."`
@@ -43,38 +48,66 @@ func (c *sandboxCommand) Validate() error {
 
 // Help is shown by `conferenced sandbox --help`.
 func (sandboxCommand) Help() string {
-	return `The embedded Twilio lives in memory: one account, a conference in progress and five participants. Nothing is sent anywhere, and no credentials are needed or read.`
+	return `The embedded Twilio lives in memory: one account, a conference in progress and five participants, or what --state says. No credentials are needed or read, and nothing is sent anywhere but status callbacks, to this machine only.
+
+With --twilio-only it runs by itself, for the tests of other services.`
 }
 
-// Run serves the embedded Twilio and the service in front of it until the
+// Run serves the embedded Twilio, and the service in front of it, until the
 // context is done.
 func (c *sandboxCommand) Run(ctx context.Context, out output) error {
-	listener, err := net.Listen("tcp", c.TwilioAddr)
+	cfg, err := c.upstream()
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.TwilioAddr)
 	if err != nil {
 		return fmt.Errorf("embedded Twilio's address: %w", err)
 	}
 	defer listener.Close()
-	s, err := c.newServer(listener.Addr(), out.stderr)
+	fake := sandbox.New(cfg)
+	defer fake.Close()
+	if c.TwilioOnly {
+		return c.runAlone(ctx, out, fake, listener)
+	}
+	s, err := c.newServer(listener.Addr(), cfg.State, out.stderr)
 	if err != nil {
 		return err
 	}
-	if err := printWelcome(out.stdout, s, listener.Addr()); err != nil {
+	if err := c.welcome(out.stdout, s, listener.Addr()); err != nil {
 		return err
 	}
-	fake := sandbox.New(sandbox.Config{
-		Latency: c.Latency, ErrorRate: c.ErrorRate, Concurrency: c.Concurrency, Seed: c.Seed,
-	})
 	return runBoth(ctx, s, fake, listener)
 }
 
+// upstream is the embedded Twilio as the flags want it.
+func (c *sandboxCommand) upstream() (sandbox.Config, error) {
+	cfg := sandbox.Config{
+		Latency: c.Latency, ErrorRate: c.ErrorRate, Concurrency: c.Concurrency,
+		Seed: c.Seed, CallStep: c.CallStep,
+	}
+	if c.State == "" {
+		return cfg, nil
+	}
+	text, err := os.ReadFile(c.State)
+	if err != nil {
+		return cfg, usageError{fmt.Errorf("--state: %w", err)}
+	}
+	cfg.State, err = sandbox.ParseState(text)
+	if err != nil {
+		return cfg, usageError{fmt.Errorf("--state %s:\n%w", c.State, err)}
+	}
+	return cfg, nil
+}
+
 // newServer is the service in front of the embedded Twilio.
-func (c *sandboxCommand) newServer(upstream net.Addr, log io.Writer) (*server.Server, error) {
-	accounts, err := twilio.NewAccounts(sandbox.AccountSID, twilio.Account{
-		SID:      sandbox.AccountSID,
-		Username: sandbox.AccountSID,
-		Password: twilio.NewSecret(sandbox.AuthToken),
-		BaseURL:  "http://" + upstream.String(),
-	})
+func (c *sandboxCommand) newServer(
+	upstream net.Addr, state *sandbox.InitialState, log io.Writer,
+) (*server.Server, error) {
+	if c.Securing.Accounts != "" { // They would be served in place of the embedded Twilio's.
+		return nil, usageError{errors.New("--accounts is set, and the embedded Twilio has accounts of its own")}
+	}
+	accounts, err := accountsOf(state, "http://"+upstream.String())
 	if err != nil {
 		return nil, err
 	}
@@ -85,23 +118,81 @@ func (c *sandboxCommand) newServer(upstream net.Addr, log io.Writer) (*server.Se
 	return server.New(cfg)
 }
 
+// accountsOf are the accounts of the embedded Twilio, the first of them the
+// default one.
+func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, error) {
+	known := []sandbox.Credentials{{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken}}
+	if state != nil {
+		known = state.Credentials()
+	}
+	var accounts []twilio.Account
+	for _, account := range known {
+		accounts = append(accounts, twilio.Account{
+			SID: account.AccountSID, Username: account.AccountSID,
+			Password: twilio.NewSecret(account.AuthToken), BaseURL: baseURL,
+		})
+	}
+	return twilio.NewAccounts(accounts[0].SID, accounts...)
+}
+
+// runAlone serves the embedded Twilio until the context is done.
+func (c *sandboxCommand) runAlone(
+	ctx context.Context, out output, fake *sandbox.Sandbox, listener net.Listener,
+) error {
+	_, err := fmt.Fprintf(out.stdout, "An imitation of Twilio is at http://%s (what it has: http://%[1]s/sandbox/state).\nStop with Ctrl-C.\n",
+		listener.Addr())
+	if err != nil {
+		return err
+	}
+	upstream := newUpstream(fake)
+	stop := context.AfterFunc(ctx, func() {
+		fake.Close()
+		_ = upstream.Close()
+	})
+	defer stop()
+	return serveUpstream(upstream, listener)
+}
+
+func newUpstream(fake *sandbox.Sandbox) *http.Server {
+	return &http.Server{Handler: fake, ReadHeaderTimeout: 5 * time.Second}
+}
+
+func serveUpstream(upstream *http.Server, listener net.Listener) error {
+	if err := upstream.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("embedded Twilio: %w", err)
+	}
+	return nil
+}
+
 // runBoth ends the embedded Twilio only after the service in front of it, whose
 // last calls it still has to answer.
 func runBoth(ctx context.Context, s *server.Server, fake *sandbox.Sandbox, listener net.Listener) error {
-	upstream := &http.Server{Handler: fake, ReadHeaderTimeout: 5 * time.Second}
+	upstream := newUpstream(fake)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := upstream.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("embedded Twilio: %w", err)
-		}
-		return nil
-	})
+	group.Go(func() error { return serveUpstream(upstream, listener) })
 	group.Go(func() error {
 		err := serve(ctx, s)
 		fake.Close()
 		return errors.Join(err, upstream.Close())
 	})
 	return group.Wait()
+}
+
+// welcome prints where everything is, and calls to copy.
+func (c *sandboxCommand) welcome(w io.Writer, s *server.Server, upstream net.Addr) error {
+	if c.State == "" {
+		return printWelcome(w, s, upstream)
+	}
+	_, err := fmt.Fprintf(w, `conferenced is serving in front of an embedded Twilio.
+
+  gRPC             %s
+  REST             http://%s   (API page: http://%[2]s/docs)
+  admin            http://%s
+  embedded Twilio  http://%s   (what it has: http://%[4]s/)
+
+Stop with Ctrl-C.
+`, s.GRPC, s.HTTP, s.Admin, upstream)
+	return err
 }
 
 func printWelcome(w io.Writer, s *server.Server, upstream net.Addr) error {
