@@ -65,8 +65,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// NoReflection and NoDocs switch off what describes the API.
 	NoReflection, NoDocs bool
-	// Audit takes a record of every call; nil: there is no audit. AuditFailOpen
-	// lets calls through whose record cannot be written.
+	// Audit takes a record of every call; nil: there is no audit. Run closes it.
+	// AuditFailOpen lets calls through whose record cannot be written.
 	Audit         *telemetry.AuditSink
 	AuditFailOpen bool
 	// DefaultTimeout is the deadline of a call that brings none.
@@ -220,6 +220,7 @@ func (s *Server) closeListeners() {
 // finished, within the shutdown timeout, and it returns nil. It returns an error
 // when serving fails.
 func (s *Server) Run(ctx context.Context) error {
+	s.serving(true) // Before anybody can ask.
 	group, failed := errgroup.WithContext(ctx)
 	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
 		return func() error {
@@ -243,7 +244,6 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(serveHTTP(s.http, s.listeners[1]))
 	group.Go(serveHTTP(s.admin, s.listeners[2]))
 	group.Go(func() error { return s.cfg.Settings.Watch(failed) })
-	s.serving(true)
 	s.cfg.Logger.Info("serving",
 		"grpc", s.GRPC.String(), "http", s.HTTP.String(), "admin", s.Admin.String())
 	group.Go(func() error {
@@ -252,6 +252,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	err := group.Wait()
+	if s.cfg.Audit != nil {
+		err = errors.Join(err, s.cfg.Audit.Close())
+	}
 	s.client.CloseIdleConnections()
 	s.cfg.Logger.Info("stopped")
 	return err
