@@ -46,7 +46,8 @@ func invalid(ctx context.Context, err error) error {
 	facts := outcome.Facts{}
 	var texts []string
 	for _, violation := range broken.Violations {
-		field, rule := fieldOf(violation), violation.Proto.GetMessage()
+		field := fieldOf(violation)
+		rule := ruleOf(field, violation)
 		facts.Violations = append(facts.Violations, &errdetails.BadRequest_FieldViolation{
 			Field: field, Description: rule,
 		})
@@ -64,4 +65,21 @@ func fieldOf(violation *protovalidate.Violation) string {
 	}
 	field, _, _ := strings.Cut(violation.Proto.GetRuleId(), "_needs_")
 	return field
+}
+
+// patterns say what the rules mean that are regular expressions or the like.
+var patterns = map[string]string{
+	"account_sid":       "must be AC and 32 hexadecimal digits",
+	"conference_sid":    "must be CF and 32 hexadecimal digits",
+	"call_sid":          "must not contain a /",
+	"call_sid_to_coach": "must be CA and 32 hexadecimal digits: a Call SID, not a label",
+}
+
+// ruleOf says what rule a violation breaks.
+func ruleOf(field string, violation *protovalidate.Violation) string {
+	switch violation.Proto.GetRuleId() {
+	case "string.pattern", "string.not_contains":
+		return patterns[field]
+	}
+	return violation.Proto.GetMessage()
 }

@@ -99,7 +99,7 @@ func TestRulesByField(t *testing.T) {
 		method   = "value must be one of the defined enum values"
 		uuid     = "must be a valid UUID"
 	)
-	sid := func(prefix string) string { return "does not match regex pattern `^" + prefix + "[0-9a-fA-F]{32}$`" }
+	sid := func(prefix string) string { return "must be " + prefix + " and 32 hexadecimal digits" }
 	tests := []struct {
 		name   string
 		change func(*request)
@@ -111,7 +111,7 @@ func TestRulesByField(t *testing.T) {
 		{"a conference SID with a line feed", func(r *request) { r.ConferenceSid += "\n" }, []string{"conference_sid", sid("CF")}},
 		{"no participant", func(r *request) { r.CallSid = "" }, []string{"call_sid", required}},
 		{"a label of 129 characters", func(r *request) { r.CallSid = strings.Repeat("é", 129) }, []string{"call_sid", "must be at most 128 characters"}},
-		{"a label with a slash", func(r *request) { r.CallSid = "a/b" }, []string{"call_sid", "contains substring `/`"}},
+		{"a label with a slash", func(r *request) { r.CallSid = "a/b" }, []string{"call_sid", "must not contain a /"}},
 		{"hold_url of ftp", func(r *request) { r.HoldUrl = proto.String("ftp://h.example/") }, []string{"hold_url", url}},
 		{"hold_url empty", func(r *request) { r.HoldUrl = proto.String("") }, []string{"hold_url", url}},
 		{"announce_url relative", func(r *request) { r.AnnounceUrl = proto.String("/a.mp3") }, []string{"announce_url", url}},
@@ -124,11 +124,11 @@ func TestRulesByField(t *testing.T) {
 		{"coaching without whom", func(r *request) { r.Coaching = proto.Bool(true) }, []string{
 			"coaching", "true needs call_sid_to_coach, the Call SID of the participant to coach",
 		}},
-		{"a label to coach", func(r *request) { r.CallSidToCoach = proto.String("agent") }, []string{"call_sid_to_coach", sid("CA")}},
-		{"nobody to coach", func(r *request) { r.CallSidToCoach = proto.String("") }, []string{"call_sid_to_coach", sid("CA")}},
+		{"a label to coach", func(r *request) { r.CallSidToCoach = proto.String("agent") }, []string{"call_sid_to_coach", sid("CA") + ": a Call SID, not a label"}},
+		{"nobody to coach", func(r *request) { r.CallSidToCoach = proto.String("") }, []string{"call_sid_to_coach", sid("CA") + ": a Call SID, not a label"}},
 		{"a request id that is none", func(r *request) { r.RequestId = "1" }, []string{"request_id", uuid}},
 		{"a label that breaks two rules", func(r *request) { r.CallSid = strings.Repeat("/", 129) }, []string{
-			"call_sid", "must be at most 128 characters", "call_sid", "contains substring `/`",
+			"call_sid", "must be at most 128 characters", "call_sid", "must not contain a /",
 		}},
 		{"several fields", func(r *request) { r.ConferenceSid, r.RequestId, r.HoldMethod = "", "1", 3 }, []string{
 			"conference_sid", required, "hold_method", method, "request_id", uuid,

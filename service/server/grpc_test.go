@@ -102,7 +102,7 @@ func TestWhatOnlyGRPCCanSay(t *testing.T) {
 	}{
 		{
 			"a label with a slash", muting("a/b"),
-			violates("call_sid", "contains substring `/`"),
+			violates("call_sid", "must not contain a /"),
 		},
 		{
 			"neither a conference nor a participant", &request{Muted: yes},

@@ -21,9 +21,9 @@ func violates(pairs ...string) *refusal {
 
 // The rules in the words that callers read.
 const (
-	accountRule    = "does not match regex pattern `^AC[0-9a-fA-F]{32}$`"
-	conferenceRule = "does not match regex pattern `^CF[0-9a-fA-F]{32}$`"
-	coachRule      = "does not match regex pattern `^CA[0-9a-fA-F]{32}$`"
+	accountRule    = "must be AC and 32 hexadecimal digits"
+	conferenceRule = "must be CF and 32 hexadecimal digits"
+	coachRule      = "must be CA and 32 hexadecimal digits: a Call SID, not a label"
 	urlRule        = "must be an absolute http or https URL"
 	waitURLRule    = "must be an absolute http or https URL, or empty to play nothing"
 	methodRule     = "value must be one of the defined enum values"
