@@ -26,16 +26,16 @@ type Live struct {
 // Status says how the reloads go. It holds no secret.
 type Status struct {
 	// LoadedAt is when the Set in force was read.
-	LoadedAt time.Time
+	LoadedAt time.Time `json:"loaded_at"`
 	// Reloads counts the reloads that worked; the first load is none.
-	Reloads int64
+	Reloads int64 `json:"reloads"`
 	// Failures counts the reloads that did not work.
-	Failures int64
+	Failures int64 `json:"failures"`
 	// LastError is what was wrong with the last reload, one error a line; ""
 	// when it worked.
-	LastError string
+	LastError string `json:"last_error,omitempty"`
 	// LastErrorAt is when the last reload failed; zero when it worked.
-	LastErrorAt time.Time
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
 // NewLive loads the files, as [Load] does, and returns an error if that fails.
