@@ -9,6 +9,7 @@ import (
 	"conferenced/service/callers"
 	"conferenced/service/properties"
 	"conferenced/service/settings"
+	"conferenced/service/twilio"
 )
 
 // errDenied is the end of a check whose answer is no.
@@ -19,9 +20,9 @@ type checkCommand struct {
 
 	As      string            `placeholder:"NAME" help:"Explain what this caller may do."`
 	By      string            `default:"token" enum:"token,jwt,mtls,anonymous" help:"How the caller is known: ${enum} (${default})."`
-	Claim   map[string]string `placeholder:"NAME=VALUE" help:"A claim of the caller's JWT."`
+	Claim   map[string]string `placeholder:"NAME=VALUE" help:"A claim of the caller's JWT; several values are separated by |."`
 	SAN     []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate."`
-	Account string            `placeholder:"SID" help:"The account that the caller wants to touch."`
+	Account string            `placeholder:"SID" help:"The account that the caller wants to touch; the default one of --accounts if not given."`
 	Set     []string          `placeholder:"PROPERTY" help:"The properties that the caller wants to set, separated by commas; all twelve if not given."`
 }
 
@@ -46,10 +47,11 @@ func (c *checkCommand) Run(out output) error {
 		_, err := fmt.Fprintln(out.stdout, "ok")
 		return err
 	}
-	return c.explain(out, set.Callers)
+	return c.explain(out, set)
 }
 
-func (c *checkCommand) explain(out output, known *callers.Set) error {
+func (c *checkCommand) explain(out output, set *settings.Set) error {
+	known := set.Callers
 	if known.Policy == nil {
 		return usageError{errors.New("--as needs --policy")}
 	}
@@ -61,12 +63,24 @@ func (c *checkCommand) explain(out output, known *callers.Set) error {
 			return usageError{fmt.Errorf("--set: %q is not one of %s", name, strings.Join(properties.Names, ", "))}
 		}
 	}
-	caller := c.caller()
-	fmt.Fprintln(out.stdout, known.Explain(caller, c.Account, c.Set))
-	if known.Authorize(caller, c.Account, c.Set) != nil {
+	caller, account := c.caller(), c.account(set.Accounts)
+	if _, err := fmt.Fprint(out.stdout, known.Explain(caller, account, c.Set)); err != nil {
+		return err
+	}
+	if known.Authorize(caller, account, c.Set) != nil {
 		return errDenied
 	}
 	return nil
+}
+
+// account is the one that a call which names none is about, as the service
+// decides it.
+func (c *checkCommand) account(accounts *twilio.Accounts) string {
+	if c.Account != "" || accounts == nil {
+		return c.Account
+	}
+	account, _ := accounts.Lookup("")
+	return account.SID
 }
 
 func (c *checkCommand) caller() callers.Caller {

@@ -21,8 +21,12 @@ func wantEntry(t *testing.T, a *aging[string, int], key string, want int, has bo
 func TestEntryGoesWithoutBeingAskedFor(t *testing.T) {
 	withAging(t, 10, func(t *testing.T, a *aging[string, int]) {
 		a.put("a", 1)
+		timer := a.timer
 		<-time.After(30 * time.Second)
 		a.put("b", 2)
+		if a.timer != timer {
+			t.Error("there is another timer, want one for all")
+		}
 		<-time.After(30*time.Second - 1)
 		wantEntry(t, a, "a", 1, true)
 		if got := a.len(); got != 2 {

@@ -130,7 +130,12 @@ func TestProbeDecides(t *testing.T) {
 				w.wantBreaker("half-open")
 				w.start(on("CA1", mute))
 				w.wantSends(4)
-				w.wantEnd(w.start(on("CA2", mute)), "circuit open, no") // One at a time.
+				other := w.start(on("CA2", mute)) // One at a time.
+				w.wantEnd(other, "circuit open, no")
+				var refused *RefusedError
+				if !errors.As(other.err, &refused) || refused.RetryAfter != 0 {
+					w.t.Errorf("%+v, want not to know when to try again", refused)
+				}
 				w.answer(4, test.end)
 				w.wantBreaker(test.want)
 				if test.want == "open" {

@@ -17,6 +17,7 @@ func TestValidConfigs(t *testing.T) {
 		"no queue":                    func(c *Config) { c.Limits.Queue = 0 },
 		"a limit that does not adapt": func(c *Config) { c.Limits.MinConcurrency = c.Limits.MaxConcurrency },
 		"a rate":                      func(c *Config) { c.Limits.Rate = 0.5 },
+		"the slowest rate":            func(c *Config) { c.Limits.Rate = 0.001 },
 		"no rate, so no burst":        func(c *Config) { c.Limits.Burst = 0 },
 		"a rate alone":                func(c *Config) { c.Limits = Limits{Rate: 10, Burst: 1} },
 		"no breaker":                  func(c *Config) { c.Breaking = Breaking{} },
