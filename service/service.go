@@ -101,6 +101,7 @@ func (s *Service) account(
 ) (twilio.Account, error) {
 	account, ok := s.accounts(ctx).Lookup(request.GetAccountSid())
 	sid := cmp.Or(request.GetAccountSid(), account.SID)
+	telemetry.CallFrom(ctx).AccountSID = sid
 	if err := s.authorize(ctx, sid, properties.Of(request)); err != nil {
 		return twilio.Account{}, notAllowed(ctx, err)
 	}

@@ -218,7 +218,7 @@ func TestAnswer(t *testing.T) {
 			if diff := cmp.Diff(metadata.Pairs("twilio-request-id", "RQ7"), f.header); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(telemetry.Call{TwilioRequestID: "RQ7"}, *f.call); diff != "" {
+			if diff := cmp.Diff(telemetry.Call{AccountSID: accountSID, TwilioRequestID: "RQ7"}, *f.call); diff != "" {
 				t.Errorf("what the log is told (-want +got):\n%s", diff)
 			}
 		})

@@ -156,7 +156,7 @@ func TestACallerWhoLeaves(t *testing.T) {
 			r.log.awaitLine(t, "call")
 			checkCallLines(t, r.log, []line{{
 				"level": "INFO", "method": updateMethod, "protocol": protocol, "code": "Canceled",
-				"conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
+				"account_sid": sandbox.AccountSID, "conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
 				"reason": "CANCELLED", "applied": "maybe", "cause": "context canceled (applied: maybe)",
 			}})
 		})

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -15,8 +16,9 @@ import (
 
 // AccessLog returns the interceptor that writes one line for each call: what was
 // asked of which conference by whom, what came of it and how long it took.
-// Never a label, a URL or anything else of the body; a text of the caller's is
-// logged only where it has the form of an id.
+// Never a label, a URL or anything else of the body but the names of fields that
+// were ignored; a text of the caller's is logged only where it has the form of an
+// id.
 //
 // Calls of other services than the API's, health checks above all, are logged
 // at debug level.
@@ -72,13 +74,18 @@ func appendIDs(attributes []slog.Attr, request any, call *Call) []slog.Attr {
 		}
 	}
 	if ids, ok := request.(identified); ok {
-		put("account_sid", ids.GetAccountSid(), isSID("AC", ids.GetAccountSid()))
+		account := cmp.Or(call.AccountSID, ids.GetAccountSid())
+		put("account_sid", account, isSID("AC", account))
 		put("conference_sid", ids.GetConferenceSid(), isSID("CF", ids.GetConferenceSid()))
 		put("call_sid", ids.GetCallSid(), isSID("CA", ids.GetCallSid()))
 		put("request_id", ids.GetRequestId(), isUUID(ids.GetRequestId()))
 	}
 	put("caller", call.Caller, call.Caller != "")
 	put("twilio_request_id", call.TwilioRequestID, call.TwilioRequestID != "")
+	if call.IgnoredFields > 0 {
+		attributes = append(attributes,
+			slog.Int("ignored_fields", call.IgnoredFields), slog.Any("ignored_names", call.IgnoredNames))
+	}
 	return attributes
 }
 

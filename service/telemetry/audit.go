@@ -95,6 +95,7 @@ func newRecord(ctx context.Context, method string, where Where, call *Call) *Rec
 		Time:            time.Now().UTC(),
 		Caller:          call.Caller,
 		KnownBy:         call.KnownBy,
+		AccountSID:      call.AccountSID,
 		Peer:            where.Client(ctx),
 		Protocol:        where.Protocol(ctx),
 		Method:          method,
@@ -128,9 +129,6 @@ func (r *Record) conclude(response any, err error) delivery.Applied {
 	r.Outcome, r.Applied = "OK", delivery.Yes.String()
 	if answer, ok := response.(*conferencev1.UpdateParticipantResponse); ok && err == nil {
 		participant := answer.GetParticipant()
-		if isSID("AC", participant.GetAccountSid()) {
-			r.AccountSID = participant.GetAccountSid()
-		}
 		if isSID("CA", participant.GetCallSid()) {
 			r.CallSID = participant.GetCallSid()
 		}

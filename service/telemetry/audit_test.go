@@ -104,6 +104,7 @@ func TestAuditRecords(t *testing.T) {
 	tests := []struct {
 		name     string
 		request  any
+		account  string // As the service took it.
 		response any
 		err      error
 		want     Record
@@ -111,7 +112,7 @@ func TestAuditRecords(t *testing.T) {
 		{
 			name: "an update by label shows the Call SID of the answer",
 			request: &conferencev1.UpdateParticipantRequest{
-				ConferenceSid: conference, CallSid: "Ada Lovelace", RequestId: requestID,
+				AccountSid: account, ConferenceSid: conference, CallSid: "Ada Lovelace", RequestId: requestID,
 				Muted: proto.Bool(false), HoldUrl: proto.String("https://user:secret@h.example/"),
 			},
 			response: applied,
@@ -142,6 +143,15 @@ func TestAuditRecords(t *testing.T) {
 			want: Record{Outcome: "INVALID_REQUEST", Applied: "no"},
 		},
 		{
+			name:    "a request that leaves the account to the service shows the one it took",
+			account: account,
+			request: &conferencev1.UpdateParticipantRequest{ConferenceSid: conference, CallSid: call},
+			err:     outcome.NotAllowed.Err(outcome.Facts{}),
+			want: Record{
+				AccountSID: account, ConferenceSID: conference, CallSID: call, Outcome: "NOT_ALLOWED", Applied: "no",
+			},
+		},
+		{
 			name:    "a status of gRPC's own",
 			request: nil,
 			err:     context.DeadlineExceeded,
@@ -153,7 +163,10 @@ func TestAuditRecords(t *testing.T) {
 			sink, file := flakySink(t)
 			ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(
 				"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
-			response, err := audited(ctx, sink, false, test.request, answering(test.response, test.err))
+			response, err := audited(ctx, sink, false, test.request, func(ctx context.Context, request any) (any, error) {
+				CallFrom(ctx).AccountSID = test.account
+				return answering(test.response, test.err)(ctx, request)
+			})
 			if response != test.response || !errors.Is(err, test.err) {
 				t.Errorf("the call: got %v, %v", response, err)
 			}

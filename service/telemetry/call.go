@@ -10,8 +10,15 @@ type Call struct {
 	// Caller is the caller's name, and KnownBy how it was known; empty until it
 	// is.
 	Caller, KnownBy string
+	// AccountSID is the account that the call is about, once that is known: the
+	// default one where the request names none.
+	AccountSID string
 	// TwilioRequestID is Twilio's id of the last request that it answered.
 	TwilioRequestID string
+	// IgnoredFields counts the fields of a form that the API does not have, and
+	// IgnoredNames are the names of some of them.
+	IgnoredFields int
+	IgnoredNames  []string
 	// Cause is why the call failed. It is logged and never sent.
 	Cause error
 }
