@@ -2,6 +2,8 @@ package callers
 
 import (
 	"context"
+	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,6 +20,7 @@ var (
 	errSeveral   = errors.New("callers: the call has several authorization values")
 	errScheme    = errors.New("callers: the authorization is not of the scheme Bearer")
 	errMalformed = errors.New("callers: the authorization is not Bearer and one token")
+	errBasic     = errors.New("callers: the basic authentication is not a token's name and that token")
 	errTooLong   = errors.New("callers: the bearer token is too long")
 	errNotOurs   = errors.New("callers: the bearer token is none of the tokens file and no JWT that is accepted")
 )
@@ -36,6 +39,42 @@ func (s *Set) Authenticate(ctx context.Context) (Caller, error) {
 	default:
 		return Caller{}, errSeveral
 	}
+}
+
+// AuthenticateBasic is Authenticate for a call that may also come with basic
+// authentication, which is all that Twilio's SDKs can send: a token's name for
+// the user and the token for the password. Where there are no tokens it is not
+// looked at, for an SDK sends it all the same.
+func (s *Set) AuthenticateBasic(ctx context.Context) (Caller, error) {
+	values := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(values) != 1 {
+		return s.Authenticate(ctx)
+	}
+	scheme, credentials, _ := strings.Cut(values[0], " ")
+	switch {
+	case !strings.EqualFold(scheme, "basic"):
+		return s.Authenticate(ctx)
+	case s.Tokens == nil:
+		return s.byConnection(ctx)
+	default:
+		return s.byBasic(strings.TrimLeft(credentials, " "))
+	}
+}
+
+func (s *Set) byBasic(credentials string) (Caller, error) {
+	if len(credentials) > maxBearer {
+		return Caller{}, errTooLong
+	}
+	decoded, err := base64.StdEncoding.DecodeString(credentials)
+	if err != nil {
+		return Caller{}, errBasic
+	}
+	name, password, _ := strings.Cut(string(decoded), ":")
+	token := s.Tokens.find(password)
+	if token == nil || subtle.ConstantTimeCompare([]byte(token.name), []byte(name)) != 1 {
+		return Caller{}, errBasic
+	}
+	return s.byToken(token)
 }
 
 func (s *Set) byAuthorization(ctx context.Context, value string) (Caller, error) {

@@ -1,7 +1,8 @@
 // Package callers says who makes a call and what they may change.
 //
 // A caller is known by a bearer token from a file of digests, by a JWT of one
-// OIDC issuer, or by a client certificate. A policy says which accounts and
+// OIDC issuer, or by a client certificate; and on Twilio's own path, whose SDKs
+// send nothing else, by a token and its name in basic authentication. A policy says which accounts and
 // which properties each may touch; what it does not allow is refused.
 //
 // A call that fails here is told CALLER_UNKNOWN and nothing more. The errors of

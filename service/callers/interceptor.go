@@ -18,9 +18,11 @@ const guarded = "/conference."
 // returns for it, and puts the caller in the call's context. A call whose caller
 // is not known ends as CALLER_UNKNOWN; why is the cause in [telemetry.Call].
 //
+// Calls of which basic says so may come with basic authentication too.
+//
 // The certificate is the one of the context's peer, so what makes a call from
 // elsewhere keep its peer belongs before this interceptor.
-func Interceptor(current func(context.Context) *Set) grpc.UnaryServerInterceptor {
+func Interceptor(current func(context.Context) *Set, basic func(context.Context) bool) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
@@ -28,7 +30,11 @@ func Interceptor(current func(context.Context) *Set) grpc.UnaryServerInterceptor
 			return handler(ctx, request)
 		}
 		call := telemetry.CallFrom(ctx)
-		caller, err := current(ctx).Authenticate(ctx)
+		authenticate := current(ctx).Authenticate
+		if basic(ctx) {
+			authenticate = current(ctx).AuthenticateBasic
+		}
+		caller, err := authenticate(ctx)
 		if err != nil {
 			call.Cause = err
 			return nil, outcome.CallerUnknown.Err(outcome.Facts{})

@@ -29,7 +29,10 @@ type echo struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	caller Caller
 	call   telemetry.Call
+	basic  bool // Whether calls may come with basic authentication.
 }
+
+func (e *echo) takesBasic(context.Context) bool { return e.basic }
 
 func (e *echo) UpdateParticipant(
 	ctx context.Context, _ *conferencev1.UpdateParticipantRequest,
@@ -59,7 +62,7 @@ func serve(t *testing.T, set *Set, server tls.Certificate) (*echo, string) {
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
 		})),
-		grpc.ChainUnaryInterceptor(service.keepCall, Interceptor(func(context.Context) *Set { return set })),
+		grpc.ChainUnaryInterceptor(service.keepCall, Interceptor(func(context.Context) *Set { return set }, service.takesBasic)),
 	)
 	conferencev1.RegisterConferenceServiceServer(s, service)
 	healthv1.RegisterHealthServer(s, health.NewServer())
@@ -153,6 +156,21 @@ func TestInterceptor(t *testing.T) {
 			}
 		})
 	}
+	t.Run("basic authentication, where it is taken", func(t *testing.T) {
+		for _, taken := range []bool{false, true} {
+			service.basic, service.call = taken, telemetry.Call{}
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", basic("ui", "s3cr3t"))
+			_, err := conferencev1.NewConferenceServiceClient(dial(t, address, ours)).
+				UpdateParticipant(ctx, new(conferencev1.UpdateParticipantRequest))
+			if got := status.Code(err) == codes.OK; got != taken {
+				t.Errorf("taken %v: got %v", taken, err)
+			}
+			if got := service.call.KnownBy == "token" && service.call.Caller == "ui"; got != taken {
+				t.Errorf("taken %v: the log has %q by %q", taken, service.call.Caller, service.call.KnownBy)
+			}
+		}
+		service.basic = false
+	})
 	t.Run("health needs no caller", func(t *testing.T) {
 		_, err := healthv1.NewHealthClient(dial(t, address, ours)).Check(t.Context(), new(healthv1.HealthCheckRequest))
 		if status.Code(err) != codes.OK {

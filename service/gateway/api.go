@@ -83,7 +83,7 @@ func (a *api) call(w http.ResponseWriter, r *http.Request, route *route, path []
 // handed on, or it would make x-forwarded-* metadata of them: interceptors have
 // the peer.
 func (a *api) forwarded(r *http.Request, path []string, message proto.Message) *http.Request {
-	to := r.WithContext(withOrigin(r, a.proxies))
+	to := r.WithContext(withOrigin(r, origin{protocol: ProtocolREST}, a.proxies))
 	to.URL = joinPath(path)
 	to.Header = allowedHeaders(r.Header)
 	to.Body = &decodedBody{message: message}

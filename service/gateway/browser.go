@@ -65,8 +65,8 @@ func protected(next http.Handler, trusted []string) (http.Handler, error) {
 			return nil, err
 		}
 	}
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeStatus(w, outcome.NotAllowed.Status(outcome.Facts{Detail: "it comes from a web page of another origin"}))
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, r, outcome.NotAllowed.Status(outcome.Facts{Detail: "it comes from a web page of another origin"}))
 	}))
 	return protection.Handler(next), nil
 }
@@ -86,7 +86,7 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 func withLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopbackHost(r.Host) {
-			writeStatus(w, outcome.NotAllowed.Status(outcome.Facts{
+			refuse(w, r, outcome.NotAllowed.Status(outcome.Facts{
 				Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
 			}))
 			return

@@ -10,6 +10,11 @@
 //
 // Headers pass through allow-lists, both ways, so that no HTTP client can forge
 // gRPC metadata.
+//
+// Callers who have one of Twilio's SDKs may use it as it is, with another base
+// URL: POST of Twilio's own path for a participant takes Twilio's form and
+// answers in Twilio's JSON, errors too. There, values are read as Twilio reads
+// them: leniently.
 package gateway
 
 import (
@@ -56,6 +61,10 @@ func New(conn grpc.ClientConnInterface, cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	handler, err := newAPI(conn, cfg.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	handler, err = withTwilio(handler, conn, cfg.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

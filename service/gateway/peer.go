@@ -12,12 +12,14 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"conferenced/service/clientaddr"
+	"conferenced/service/telemetry"
 )
 
 // The protocols by which a call can come in.
 const (
-	ProtocolGRPC = "grpc"
-	ProtocolREST = "rest"
+	ProtocolGRPC   = "grpc"
+	ProtocolREST   = "rest"
+	ProtocolTwilio = "twilio" // Twilio's own path and form.
 )
 
 // origin is what the gateway tells the interceptors of a call's way in. It
@@ -25,6 +27,7 @@ const (
 type origin struct {
 	protocol string
 	peer     *peer.Peer
+	ignored  ignoredFields
 }
 
 type originKey struct{}
@@ -35,15 +38,24 @@ type originKey struct{}
 // come through the gateway keep their peer.
 //
 // Of credentials.TLSInfo it sets State, not SPIFFEID.
+//
+// It also puts down in [telemetry.Call] which fields of a form were ignored.
 func AdoptPeer(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if from := originOf(ctx); from != nil {
-		ctx = peer.NewContext(ctx, from.peer)
+	from := originOf(ctx)
+	if from == nil {
+		return handler(ctx, req)
+	}
+	ctx = peer.NewContext(ctx, from.peer)
+	if from.ignored.count > 0 {
+		var call *telemetry.Call
+		ctx, call = telemetry.WithCall(ctx)
+		call.IgnoredFields, call.IgnoredNames = from.ignored.count, from.ignored.names
 	}
 	return handler(ctx, req)
 }
 
-// Protocol is the protocol by which a call came in, ProtocolGRPC or
-// ProtocolREST, given the context of its handler or of an interceptor.
+// Protocol is the protocol by which a call came in, ProtocolGRPC, ProtocolREST
+// or ProtocolTwilio, given the context of its handler or of an interceptor.
 func Protocol(ctx context.Context) string {
 	if from := originOf(ctx); from != nil {
 		return from.protocol
@@ -61,8 +73,9 @@ func originOf(ctx context.Context) *origin {
 }
 
 // withOrigin is the request's context with what AdoptPeer and Protocol look for.
-// The peer is the client itself where a trusted proxy stands between.
-func withOrigin(r *http.Request, proxies []netip.Prefix) context.Context {
+// The peer, which is added here, is the client itself where a trusted proxy
+// stands between.
+func withOrigin(r *http.Request, came origin, proxies []netip.Prefix) context.Context {
 	remote := tcpAddr(r.RemoteAddr)
 	from := &peer.Peer{Addr: clientaddr.Resolve(remote, r.Header.Values("X-Forwarded-For"), proxies)}
 	from.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
@@ -72,7 +85,8 @@ func withOrigin(r *http.Request, proxies []netip.Prefix) context.Context {
 			CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 		}
 	}
-	return context.WithValue(r.Context(), originKey{}, &origin{protocol: ProtocolREST, peer: from})
+	came.peer = from
+	return context.WithValue(r.Context(), originKey{}, &came)
 }
 
 func tcpAddr(text string) net.Addr {

@@ -30,7 +30,7 @@ func withRecovery(next http.Handler, logger *slog.Logger) http.Handler {
 			if answer.begun {
 				panic(http.ErrAbortHandler)
 			}
-			writeStatus(w, outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe}))
+			refuse(w, r, outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe}))
 		}()
 		next.ServeHTTP(answer, r)
 	})

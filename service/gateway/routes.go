@@ -146,8 +146,11 @@ func (r *route) checkPath(path []string) []*violation {
 }
 
 // splitPath splits a path at its slashes and decodes each segment once.
-func splitPath(u *url.URL) []string {
-	path, ok := strings.CutPrefix(u.EscapedPath(), "/")
+func splitPath(u *url.URL) []string { return splitEscaped(u.EscapedPath()) }
+
+// splitEscaped does so for a path that is percent-encoded.
+func splitEscaped(path string) []string {
+	path, ok := strings.CutPrefix(path, "/")
 	if !ok {
 		return nil
 	}

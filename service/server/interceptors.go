@@ -52,11 +52,14 @@ func interceptors(cfg Config) ([]interceptor, error) {
 	return append(steps,
 		interceptor{"settings", pin(cfg.Settings)},
 		interceptor{"deadline", deadline(cfg.DefaultTimeout)},
-		interceptor{"callers", callers.Interceptor(pinnedCallers)},
+		interceptor{"callers", callers.Interceptor(pinnedCallers, fromTwilioSDK)},
 		interceptor{"validation", validate},
 		interceptor{"recovery", recoverPanics(cfg.Logger)},
 	), nil
 }
+
+// fromTwilioSDK says whether the call came by Twilio's own path.
+func fromTwilioSDK(ctx context.Context) bool { return gateway.Protocol(ctx) == gateway.ProtocolTwilio }
 
 // authorize decides by the settings that the call began with.
 func authorize(ctx context.Context, accountSID string, properties []string) error {
