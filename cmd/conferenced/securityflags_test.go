@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	josejwt "github.com/go-jose/go-jose/v4/jwt"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	transport "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/sandbox"
+)
+
+func TestMistakesInSecurityFlags(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"an issuer alone", []string{"--jwt-issuer=https://issuer.example"}, []string{"the JWT audience is missing"}},
+		{"an audience alone", []string{"--jwt-audience=x"}, []string{"the JWT issuer must be an absolute URL"}},
+		{"keys alone", []string{"--jwt-jwks-url=https://issuer.example/keys"}, []string{"the JWT issuer must be", "the JWT audience is missing"}},
+		{"an issuer without TLS", []string{"--jwt-issuer=http://issuer.example", "--jwt-audience=x"}, []string{"must be https"}},
+		{"a shared key", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=ES256,HS256"}, []string{`the JWT algorithm "HS256" is not one of`}},
+		{"no signature", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=none"}, []string{`the JWT algorithm "none" is not one of`}},
+		{"clocks far apart", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-clock-skew=1h"}, []string{"the JWT clock skew must be 0 to 5m0s"}},
+		{"a password in the issuer's URL", []string{"--jwt-issuer=https://user:" + misplaced + "@i.example", "--jwt-audience=x"}, []string{"must not hold a user name or password"}},
+		{"a proxy that is no network", []string{"--trusted-proxy=10.0.0.0/8,proxy"}, []string{`--trusted-proxy: "proxy" is neither an address nor a network`}},
+		{"an audit that fails in another way", []string{"--audit-failure=maybe"}, []string{"--audit-failure must be one of"}},
+		{"several", []string{"--jwt-audience=x", "--trusted-proxy=x", "--tokens=/nowhere/tokens", "--policy=/nowhere/policy"}, []string{
+			"the JWT issuer must be", "--trusted-proxy: ", "/nowhere/tokens: no such file", "/nowhere/policy: no such file",
+		}},
+		{"a key without its certificate", []string{"--tls-key=/nowhere/key"}, []string{"is a TLS key without a certificate"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
+			got := runStopped(t, append([]string{"serve"}, test.args...)...)
+			got.check(t, 2, append(test.want, "conferenced: ")...)
+			if strings.Contains(got.stdout+got.stderr, misplaced) {
+				t.Errorf("a secret is repeated: %s", got.stderr)
+			}
+		})
+	}
+}
+
+func TestServeIsNotForStrangersByMistake(t *testing.T) {
+	const warning = "callers are not authenticated: anybody who reaches this service may change any conference"
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"gRPC from anywhere":           {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=127.0.0.1:0"}, 1, "conferenced: gRPC address "},
+		"REST from anywhere":           {[]string{"--grpc-addr=127.0.0.1:0", "--http-addr=0.0.0.0:0"}, 1, "conferenced: HTTP address "},
+		"from anywhere, as one wishes": {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=0.0.0.0:0", "--allow-anonymous"}, 0, warning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			got := runCommand(ctx, append([]string{"serve", "--admin-addr=127.0.0.1:0", "--audit-log="}, test.args...)...)
+			got.check(t, test.code, test.want)
+		})
+	}
+}
+
+// TestSandboxServesItsOwnAccountsAlone since what is meant for it must never get
+// to Twilio.
+func TestSandboxServesItsOwnAccountsAlone(t *testing.T) {
+	f := newSecurityFiles(t, "https://api.twilio.com")
+	got := runStopped(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, f.flags("accounts")...)...)
+	got.check(t, 2, "conferenced: --accounts is set, and the embedded Twilio has accounts of its own")
+}
+
+// secured is a service with every file, in front of a Twilio.
+type secured struct {
+	*started
+	securityFiles
+	box        *sandbox.Sandbox
+	grpc, http string
+	audit      string
+}
+
+func startSecured(t *testing.T, args ...string) *secured {
+	t.Helper()
+	box, url := serveSandbox(t)
+	s := &secured{securityFiles: newSecurityFiles(t, url), box: box, audit: filepath.Join(t.TempDir(), "audit.jsonl")}
+	args = append(append([]string{"serve", "--log-format=json", "--audit-log=" + s.audit}, s.all()...), args...)
+	s.started = startCommand(t, args...)
+	addresses := s.stderr.awaitMatch(t, `"msg":"serving","grpc":"([^"]+)","http":"([^"]+)"`)
+	s.grpc, s.http = addresses[0], addresses[1]
+	return s
+}
+
+// mute makes a call with the bearer token, over TLS.
+func (s *secured) mute(t *testing.T, token string, pairs ...string) error {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+s.grpc, grpc.WithTransportCredentials(transport.NewTLS(acceptingAny())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), append(pairs, "authorization", "Bearer "+token)...)
+	_, err = conferencev1.NewConferenceServiceClient(conn).UpdateParticipant(ctx, &conferencev1.UpdateParticipantRequest{
+		ConferenceSid: sandbox.ConferenceSID, CallSid: sandbox.AgentSID, Muted: proto.Bool(true),
+	})
+	return err
+}
+
+// acceptingAny takes any certificate, as tests of something else may.
+func acceptingAny() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+
+func (s *secured) records(t *testing.T) []map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(s.audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []map[string]any
+	for line := range strings.Lines(string(text)) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, record)
+	}
+	return records
+}
+
+func TestServeWithEveryFile(t *testing.T) {
+	s := startSecured(t, "--trusted-proxy=127.0.0.0/8")
+	if err := s.mute(t, callerToken, "x-forwarded-for", "203.0.113.7"); err != nil {
+		t.Error(err)
+	}
+	if err := s.mute(t, misplaced); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a wrong token: %v", err)
+	}
+	if got := s.box.State().JournalLength; got != 1 {
+		t.Errorf("%d updates", got)
+	}
+	client := newHTTPClient(t)
+	client.Transport.(*http.Transport).TLSClientConfig = acceptingAny()
+	getPage(t, client, "https://"+s.http+"/openapi.json")
+
+	runCommand(t.Context(), append([]string{"healthcheck", "--grpc-addr=" + s.grpc}, s.flags("tls-cert")...)...).check(t, 0)
+	runCommand(t.Context(), "healthcheck", "--grpc-addr="+s.grpc).check(t, 1)
+	s.checkStops(t)
+	records := s.records(t)
+	if len(records) != 2 {
+		t.Fatalf("%d records", len(records))
+	}
+	if got := records[0]; got["caller"] != "ui-web" || got["peer"] != "203.0.113.7" || got["outcome"] != "OK" {
+		t.Errorf("%v", got)
+	}
+	if got := records[1]; got["caller"] != "" || got["peer"] != "127.0.0.1" || got["outcome"] != "CALLER_UNKNOWN" {
+		t.Errorf("%v", got)
+	}
+	stdout, _ := s.stdout.read()
+	stderr, _ := s.stderr.read()
+	for _, secret := range []string{sandbox.AuthToken, callerToken, misplaced} {
+		if strings.Contains(stdout+stderr, secret) {
+			t.Errorf("a secret is printed:\n%s%s", stdout, stderr)
+		}
+	}
+}
+
+// TestHangup reads the files anew and opens the audit anew, after it was moved
+// away.
+func TestHangup(t *testing.T) {
+	s := startSecured(t)
+	if err := s.mute(t, callerToken); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.audit, s.audit+".1"); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "policy", "rules: 1\n")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.stderr.awaitMatch(t, `settings not reloaded.*policy: line 1: (rules)`)
+	awaitFile(t, s.audit)
+	if err := s.mute(t, callerToken); err != nil {
+		t.Error(err)
+	}
+	if got := len(s.records(t)); got != 1 {
+		t.Errorf("%d records in the new file", got)
+	}
+	s.checkStops(t)
+}
+
+// awaitFile waits until there is one.
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(patience)
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", path)
+		}
+	}
+}
+
+// TestServeWithJWTs has an issuer of its own, which names callers in a claim of
+// its own.
+func TestServeWithJWTs(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public()}}})
+	}))
+	t.Cleanup(keys.Close)
+	s := startSecured(t, "--jwt-issuer=https://issuer.example", "--jwt-audience=conferenced",
+		"--jwt-jwks-url="+keys.URL, "--jwt-algorithms=ES384", "--jwt-clock-skew=1m", "--jwt-name-claim=team")
+	expired := func(ago time.Duration) map[string]any {
+		return map[string]any{
+			"iss": "https://issuer.example", "aud": "conferenced", "sub": "x", "team": "support", "groups": []string{"agents"},
+			"exp": time.Now().Add(-ago).Unix(),
+		}
+	}
+	if err := s.mute(t, signed(t, key, expired(30*time.Second))); err != nil { // Within the skew.
+		t.Error(err)
+	}
+	if err := s.mute(t, signed(t, key, expired(2*time.Minute))); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("expired: %v", err)
+	}
+	s.checkStops(t)
+	if got := s.records(t)[0]; got["caller"] != "support" || got["known_by"] != "jwt" {
+		t.Errorf("%v", got)
+	}
+}
+
+func signed(t *testing.T, key *ecdsa.PrivateKey, claims map[string]any) string {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES384, Key: key}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := josejwt.Signed(signer).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestWhatDescribesTheAPICanBeSwitchedOff(t *testing.T) {
+	s := startSandbox(t, "--no-docs", "--no-reflection")
+	addr := s.stdout.awaitMatch(t, `gRPC +(\S+)\n`)[0]
+	url := s.stdout.awaitMatch(t, `REST +(\S+)`)[0]
+	response, err := newHTTPClient(t).Get(url + "/docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusNotFound {
+		t.Errorf("/docs: %d", response.StatusCode)
+	}
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(dial(t, addr)).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.Unimplemented {
+		t.Errorf("reflection: %v", err)
+	}
+}
+
+// TestAuditOnAFullDisk refuses calls or lets them through, as the flag says, and
+// ends with an error: records are lost.
+func TestAuditOnAFullDisk(t *testing.T) {
+	const fullDisk = "/dev/full"
+	if _, err := os.Stat(fullDisk); err != nil {
+		t.Skip(err)
+	}
+	for failure, want := range map[string]codes.Code{"closed": codes.Internal, "open": codes.OK} {
+		t.Run(failure, func(t *testing.T) {
+			s := startSandbox(t, "--audit-log="+fullDisk, "--audit-failure="+failure)
+			addr := s.stdout.awaitMatch(t, `gRPC +(\S+)\n`)[0]
+			for range 2 {
+				if err := muteAgent(t, addr); status.Code(err) != want {
+					t.Errorf("%v", err)
+				}
+			}
+			s.stop()
+			await(t, s.ended, "the command to end")
+			if text, _ := s.stderr.read(); s.code != 1 || !strings.Contains(text, "conferenced: write "+fullDisk+": no space left on device\n") {
+				t.Errorf("exit code %d: %s", s.code, text)
+			}
+		})
+	}
+}

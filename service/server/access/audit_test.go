@@ -1,0 +1,361 @@
+package access_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"conferenced/service/sandbox"
+	"conferenced/service/telemetry"
+)
+
+const (
+	updateMethod = "/conference.v1.ConferenceService/UpdateParticipant"
+	someID       = "RQ..." // Stands for any id of the sandbox's.
+	loopback     = "127.0.0.1"
+
+	requestID   = "6f1c7f0e-9f55-4c1e-8a9b-0d6f4c9d2c11"
+	traceID     = "0af7651916cd43dd8448eb211c80319c"
+	traceparent = "00-" + traceID + "-b7ad6b7169203331-01"
+)
+
+var twilioID = regexp.MustCompile(`^RQ[0-9a-f]{32}$`)
+
+// records are those that came to the audit since the last time, with someID for
+// Twilio's ids.
+func (w *world) records(t *testing.T) []telemetry.Record {
+	t.Helper()
+	text := read(t, w.auditPath)[w.audited:]
+	w.audited += len(text)
+	return recordsOf(t, text)
+}
+
+func recordsOf(t *testing.T, text string) []telemetry.Record {
+	t.Helper()
+	var records []telemetry.Record
+	for line := range strings.Lines(text) {
+		var record telemetry.Record
+		decoder := json.NewDecoder(bytes.NewReader([]byte(line)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&record); err != nil {
+			t.Fatalf("the line %q: %v", line, err)
+		}
+		if age := time.Since(record.Time); age < 0 || age > patience {
+			t.Errorf("the record is of %v", record.Time)
+		}
+		if twilioID.MatchString(record.TwilioRequestID) {
+			record.TwilioRequestID = someID
+		}
+		records = append(records, record)
+	}
+	return records
+}
+
+func diffRecords(want, got []telemetry.Record) string {
+	return cmp.Diff(want, got, cmpopts.IgnoreFields(telemetry.Record{}, "Time"))
+}
+
+// recorded is what a call with these members leaves over the way.
+func recorded(by way, record telemetry.Record) telemetry.Record {
+	record.Protocol, record.Method, record.Peer = by.name, updateMethod, loopback
+	if record.ConferenceSID == "" {
+		record.ConferenceSID = sandbox.ConferenceSID
+	}
+	return record
+}
+
+// audited is a call, how it is made, and the record that it leaves.
+type audited struct {
+	name    string
+	caller  caller
+	header  []string
+	message *request
+	// hook answers in Twilio's place.
+	hook hook
+	want telemetry.Record
+}
+
+func answering(code int, body string) hook {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body)) // The service is there until the end.
+		return true
+	}
+}
+
+func (w *world) auditedCalls(t *testing.T) []audited {
+	t.Helper()
+	muted, values := []string{"muted"}, map[string]bool{"muted": true}
+	full := to(mainSID, &request{
+		CallSid: "front desk", RequestId: requestID, Muted: proto.Bool(false), HoldUrl: proto.String("https://u:p@a.example/label"),
+		EndConferenceOnExit: proto.Bool(true), WaitUrl: proto.String(""),
+	})
+	announcing := to("", &request{AnnounceUrl: proto.String("https://a.example/bell")})
+	nobody := to("", &request{CallSid: "Ada Lovelace", Muted: proto.Bool(true)})
+	invalid := to("", &request{CallSid: "Ada Lovelace", Muted: proto.Bool(true), RequestId: "not a UUID"})
+	// A deadline that ends while Twilio is silent.
+	silent := func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
+	return []audited{
+		{"allowed, by label", withToken("ui"), []string{"traceparent", traceparent}, full, nil, telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.FrontDeskSID,
+			Properties: []string{"muted", "hold_url", "wait_url", "end_conference_on_exit"},
+			Values:     map[string]bool{"muted": false, "end_conference_on_exit": true},
+			Outcome:    "OK", Applied: "yes", RequestID: requestID, TwilioRequestID: someID, TraceID: traceID,
+		}},
+		{"allowed, in the default account", w.withJWT(t, "ui"), nil, muting(""), nil, telemetry.Record{
+			Caller: "ui", KnownBy: "jwt", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "OK", Applied: "yes", TwilioRequestID: someID,
+		}},
+		{"allowed, in a subaccount", w.withCertificate(t, "ui"), nil, muting(subSID), nil, telemetry.Record{
+			Caller: "ui", KnownBy: "mtls", AccountSID: subSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "OK", Applied: "yes", TwilioRequestID: someID,
+		}},
+		{"refused by the policy", withToken("guests"), nil, muting(mainSID), nil, telemetry.Record{
+			Caller: "guests", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "NOT_ALLOWED", Applied: "no",
+		}},
+		{"an unknown caller", caller{authorization: []string{"Bearer x"}}, nil, muting(mainSID), nil, telemetry.Record{
+			AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "CALLER_UNKNOWN", Applied: "no",
+		}},
+		{"an invalid request", withToken("ui"), []string{"traceparent", "not a trace"}, invalid, nil, telemetry.Record{
+			Caller: "ui", KnownBy: "token", Properties: muted, Values: values, Outcome: "INVALID_REQUEST", Applied: "no",
+		}},
+		{"nothing to update", withToken("ui"), nil, to("", new(request)), nil, telemetry.Record{
+			Caller: "ui", KnownBy: "token", CallSID: sandbox.AgentSID, Outcome: "NOTHING_TO_UPDATE", Applied: "no",
+		}},
+		{"an account without credentials", withToken("ui"), nil, muting(foreignSID), nil, telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: foreignSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "ACCOUNT_NOT_CONFIGURED", Applied: "no",
+		}},
+		{"nobody of that label", withToken("ui"), nil, nobody, nil, telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: mainSID, Properties: muted, Values: values,
+			Outcome: "PARTICIPANT_NOT_FOUND", Applied: "no", TwilioRequestID: someID,
+		}},
+		{"a failing Twilio", withToken("ui"), nil, muting(""), answering(503, "<html>"), telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "OUTCOME_UNKNOWN", Applied: "maybe",
+		}},
+		{"an announcement at a failing Twilio", withToken("ui"), nil, announcing, answering(500, ""), telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: []string{"announce_url"},
+			Outcome: "OUTCOME_UNKNOWN", Applied: "maybe",
+		}},
+		{"an answer that is unreadable", withToken("ui"), nil, muting(""), answering(200, "{"), telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "TWILIO_UNEXPECTED_ANSWER", Applied: "yes",
+		}},
+		{"a deadline that passes", withToken("ui"), []string{"grpc-timeout", "200m"}, muting(""), silent, telemetry.Record{
+			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
+			Outcome: "DEADLINE", Applied: "maybe",
+		}},
+	}
+}
+
+// TestAuditOfEveryCall compares the one record that each call leaves, over each
+// way in.
+func TestAuditOfEveryCall(t *testing.T) {
+	w := start(t, with(
+		tokensFile, tokensText("ui", "guests"),
+		policyFile, `rules: [{callers: [{name: "ui"}], accounts: ["*"], properties: ["*"]}]`,
+	))
+	calls := w.auditedCalls(t)
+	for _, by := range bothWays {
+		for _, call := range calls {
+			t.Run(by.name+" "+call.name, func(t *testing.T) {
+				w.up.setHook(call.hook)
+				got := w.callWithTimeout(t, by, call)
+				if diff := diffRecords([]telemetry.Record{recorded(by, call.want)}, w.records(t)); diff != "" {
+					t.Errorf("records (-want +got):\n%s\nof %v", diff, got)
+				}
+			})
+		}
+	}
+	for _, private := range []string{"Lovelace", "front desk", "a.example", "u:p@", tokenOf("ui"), mainToken} {
+		if strings.Contains(read(t, w.auditPath), private) {
+			t.Errorf("%q is in the audit", private)
+		}
+	}
+}
+
+// callWithTimeout gives gRPC its deadline as its client does: it is no metadata.
+func (w *world) callWithTimeout(t *testing.T, by way, call audited) reply {
+	t.Helper()
+	ctx, header := t.Context(), call.header
+	if by.name == "grpc" && len(header) > 0 && header[0] == "grpc-timeout" {
+		timeout, err := time.ParseDuration(header[1] + "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+		header = nil
+	}
+	return by.call(withHeader(ctx, header...), w.client(call.caller.certificate), call.caller.authorization, call.message)
+}
+
+// TestAuditOfACancelledCall cancels while Twilio has it.
+func TestAuditOfACancelledCall(t *testing.T) {
+	w := start(t)
+	arrived := make(chan struct{})
+	w.up.setHook(func(_ http.ResponseWriter, r *http.Request) bool {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		return true
+	})
+	for _, by := range bothWays {
+		t.Run(by.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan reply, 1)
+			go func() { ended <- by.call(ctx, w.client(nil), withToken("ui").authorization, muting("")) }()
+			await(t, arrived, "the call to arrive")
+			cancel()
+			if got := await(t, ended, "the call to end"); got.failed == nil {
+				t.Errorf("%v", got)
+			}
+			var records []telemetry.Record
+			eventually(t, "a record", func() bool { records = w.records(t); return len(records) > 0 })
+			want := recorded(by, telemetry.Record{
+				Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: []string{"muted"},
+				Values: map[string]bool{"muted": true}, Outcome: "CANCELLED", Applied: "maybe",
+			})
+			if diff := diffRecords([]telemetry.Record{want}, records); diff != "" {
+				t.Errorf("records (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestForwardedFor is believed of proxies that are trusted, and of nobody else.
+func TestForwardedFor(t *testing.T) {
+	trusting := func(networks ...string) func(*setup) {
+		return func(s *setup) {
+			for _, network := range networks {
+				s.TrustedProxies = append(s.TrustedProxies, netip.MustParsePrefix(network))
+			}
+		}
+	}
+	tests := []struct {
+		name   string
+		choose func(*setup)
+		header []string
+		want   string
+	}{
+		{"of nobody", trusting(), []string{"x-forwarded-for", "203.0.113.7"}, loopback},
+		{"of another network", trusting("10.0.0.0/8"), []string{"x-forwarded-for", "203.0.113.7"}, loopback},
+		{"of a proxy", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "203.0.113.7"}, "203.0.113.7"},
+		{"of a proxy, IPv6", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "2001:db8::7"}, "2001:db8::7"},
+		{"with what the client made up in front", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9, 203.0.113.7"}, "203.0.113.7"},
+		{"by way of two proxies", trusting("127.0.0.0/8", "10.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9, 203.0.113.7, 10.1.2.3"}, "203.0.113.7"},
+		{"in two headers", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9", "x-forwarded-for", "203.0.113.7"}, "203.0.113.7"},
+		{"that is no address", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "evil"}, loopback},
+		{"that is empty", trusting("127.0.0.0/8"), []string{"x-forwarded-for", ""}, loopback},
+		{"that is not there", trusting("127.0.0.0/8"), nil, loopback},
+		{"of other names", trusting("127.0.0.0/8"), []string{"x-real-ip", "203.0.113.7", "forwarded", "for=203.0.113.7"}, loopback},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := start(t, test.choose)
+			for _, by := range bothWays {
+				// By certificate: who is called for by a proxy is known as before.
+				got := by.call(withHeader(t.Context(), test.header...), w.client(w.clientCA.client(t, "ui")), nil, muting(""))
+				if !got.ok() {
+					t.Fatal(got)
+				}
+				if record := w.records(t)[0]; record.Peer != test.want || record.Caller != "ui" {
+					t.Errorf("%s: peer %s, caller %s, want %s", by.name, record.Peer, record.Caller, test.want)
+				}
+			}
+		})
+	}
+}
+
+// fullDisk is a file that can be opened and not be written to.
+const fullDisk = "/dev/full"
+
+// onFullDisk has the audit go to a name that leads to a full disk.
+func onFullDisk(t *testing.T, path string) func(*setup) {
+	t.Helper()
+	if _, err := os.Stat(fullDisk); err != nil {
+		t.Skip(err)
+	}
+	link(t, fullDisk, path)
+	return func(s *setup) { s.auditPath = path }
+}
+
+var auditFailed = refusal{codes.Internal, 500, "AUDIT_FAILED", "the audit record of the call could not be written", ""}
+
+// TestAuditThatFailsClosed lets nothing through until it is mended: but for the
+// call with which it was found out, which is told what came of it.
+func TestAuditThatFailsClosed(t *testing.T) {
+	for _, by := range bothWays {
+		t.Run(by.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit")
+			w := start(t, onFullDisk(t, path))
+			ui := withToken("ui")
+			first := by.call(t.Context(), w.client(nil), ui.authorization, muting(""))
+			if first.reason() != auditFailed.reason || !strings.Contains(first.String(), `value:"yes"`) {
+				t.Errorf("the first: %v", first)
+			}
+			if _, journal := w.up.take(); len(journal) != 1 {
+				t.Errorf("the first is not applied, and says that it is: %v", journal)
+			}
+			w.expectRefused(t, "the second", auditFailed, by, ui, muting(""))
+			w.expectRefused(t, "an unknown caller", auditFailed, by, caller{}, muting(""))
+			if len(w.log.lines(`"audit failed: the call is refused","cause":"write `+path)) != 2 {
+				t.Errorf("the log has no cause: %s", w.log)
+			}
+
+			rename(t, path, path+".full")
+			w.Reload()
+			got := by.call(t.Context(), w.client(nil), ui.authorization, muting(""))
+			w.expectApplied(t, "mended", got, arrival{account: mainSID, user: mainSID, password: mainToken, form: "Muted=true"})
+			one := recorded(by, telemetry.Record{
+				Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: []string{"muted"},
+				Values: map[string]bool{"muted": true}, Outcome: "OK", Applied: "yes", TwilioRequestID: someID,
+			})
+			if diff := diffRecords([]telemetry.Record{one, one}, w.records(t)); diff != "" {
+				t.Errorf("records (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAuditThatFailsOpen lets calls through, and says so. Their records are
+// written at the end at the latest.
+func TestAuditThatFailsOpen(t *testing.T) {
+	for _, by := range bothWays {
+		t.Run(by.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit")
+			w := start(t, onFullDisk(t, path), func(s *setup) { s.AuditFailOpen = true })
+			const calls = 3
+			for range calls {
+				got := by.call(t.Context(), w.client(nil), withToken("ui").authorization, muting(""))
+				w.expectApplied(t, "a call", got, arrival{account: mainSID, user: mainSID, password: mainToken, form: "Muted=true"})
+			}
+			w.expectRefused(t, "an unknown caller", callerUnknown, by, caller{}, muting(""))
+			if got := len(w.log.lines(`"msg":"audit failed"`)); got != calls+1 {
+				t.Errorf("the log tells of %d: %s", got, w.log)
+			}
+			rename(t, path, path+".full")
+			w.Reload()
+			w.end(t)
+			if got := len(w.records(t)); got != calls+1 {
+				t.Errorf("%d records", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,149 @@
+package access_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"conferenced/service/callers"
+)
+
+// audience is the service's own in JWTs.
+const audience = "conferenced"
+
+const keyID = "key-1"
+
+// issuer is an OIDC issuer on a real socket.
+type issuer struct {
+	url string
+	key *ecdsa.PrivateKey
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	i := &issuer{key: newKey(t)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]any{
+			"issuer": i.url, "jwks_uri": i.url + "/keys", "authorization_endpoint": i.url + "/auth", "token_endpoint": i.url + "/token",
+			"id_token_signing_alg_values_supported": []string{"ES256"},
+			"response_types_supported":              []string{"code"}, "subject_types_supported": []string{"public"},
+		})
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+			{Key: i.key.Public(), KeyID: keyID, Algorithm: string(jose.ES256), Use: "sig"},
+		}})
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	i.url = server.URL
+	return i
+}
+
+func writeJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value) // Whoever asked is gone.
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// verifier accepts the issuer's JWTs for the audience.
+func (i *issuer) verifier(t *testing.T, audience string) *callers.JWT {
+	t.Helper()
+	transport := new(http.Transport)
+	t.Cleanup(transport.CloseIdleConnections)
+	verifier, err := callers.NewJWT(callers.JWTConfig{
+		Issuer: i.url, Audience: audience, Algorithms: []string{"ES256"}, NameClaim: "sub",
+		Client: &http.Client{Transport: transport},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verifier
+}
+
+// claims are good ones of the subject, with changes: a nil value leaves the
+// claim out.
+func (i *issuer) claims(subject string, changes map[string]any) map[string]any {
+	claims := map[string]any{
+		"iss": i.url, "sub": subject, "aud": audience,
+		"iat": time.Now().Add(-time.Minute).Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+	}
+	maps.Copy(claims, changes)
+	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	return claims
+}
+
+// token is a JWT of the issuer.
+func (i *issuer) token(t *testing.T, subject string, changes map[string]any) string {
+	t.Helper()
+	return sign(t, jose.ES256, jose.JSONWebKey{Key: i.key, KeyID: keyID}, i.claims(subject, changes))
+}
+
+func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims map[string]any) string {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, new(jose.SignerOptions).WithType("JWT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := jwt.Signed(signer).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// unsigned is a JWT that says of itself that it needs no signature.
+func (i *issuer) unsigned(t *testing.T, subject, signature string) string {
+	t.Helper()
+	return encoded(t, map[string]any{"alg": "none", "typ": "JWT"}) + "." +
+		encoded(t, i.claims(subject, nil)) + "." + signature
+}
+
+// tampered is a JWT of one subject with the signature of another's.
+func (i *issuer) tampered(t *testing.T, signed, subject string) string {
+	t.Helper()
+	parts := strings.Split(i.token(t, signed, nil), ".")
+	return parts[0] + "." + encoded(t, i.claims(subject, nil)) + "." + parts[2]
+}
+
+// confused is a JWT whose secret is the issuer's public key.
+func (i *issuer) confused(t *testing.T, subject string) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(i.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	return sign(t, jose.HS256, jose.JSONWebKey{Key: secret, KeyID: keyID}, i.claims(subject, nil))
+}
+
+func encoded(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}

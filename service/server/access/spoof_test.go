@@ -1,0 +1,135 @@
+package access_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"conferenced/service/sandbox"
+	"conferenced/service/telemetry"
+)
+
+// forgeries are headers by which somebody may want to be taken for ui, or for
+// somebody elsewhere. Over gRPC they are metadata.
+func forgeries() []string {
+	const name = "ui"
+	forged := []string{
+		"x-forwarded-client-cert", "By=spiffe://a.example/envoy;URI=spiffe://a.example/" + name + ";DNS=" + name,
+		"x-ssl-client-s-dn", "CN=" + name, "x-client-cert", name, "x-forwarded-tls-client-cert", name,
+		"x-forwarded-user", name, "x-remote-user", name, "x-user", name, "x-caller", name, "caller", name,
+		"caller-name", name, "known-by", "token", "x-forwarded-for", "203.0.113.7", "x-real-ip", "203.0.113.7",
+		"x-forwarded-host", "evil.example", "forwarded", "for=203.0.113.7", "true-client-ip", "203.0.113.7",
+		"proxy-authorization", bearer(tokenOf(name)), "x-authorization", bearer(tokenOf(name)),
+		"cookie", "authorization=" + bearer(tokenOf(name)), "x-http-method-override", "GET",
+		"grpc-caller", name, "grpc-peer", "203.0.113.7", "grpc-tags-bin", "AAAA",
+		"twilio-request-id", "RQ00000000000000000000000000000000",
+	}
+	for _, prefix := range []string{"grpc-metadata-", "grpcgateway-", "grpc-trailer-"} {
+		forged = append(forged,
+			prefix+"authorization", bearer(tokenOf(name)), prefix+"caller", name,
+			prefix+"x-forwarded-for", "203.0.113.7", prefix+"traceparent", traceparent)
+	}
+	return forged
+}
+
+// TestForgeries shows each header by itself, and all at once, with callers of
+// whom the call is refused, and with one of whom it is not.
+func TestForgeries(t *testing.T) {
+	w := start(t, with(
+		tokensFile, tokensText("ui", "guests"),
+		policyFile, policyText(mainSID, map[string][]string{"ui": {"muted"}, "guests": {"hold"}}),
+	))
+	all := forgeries()
+	sets := append(slices.Collect(slices.Chunk(all, 2)), all)
+	for _, by := range bothWays {
+		for _, set := range sets {
+			name := set[0]
+			if len(set) > 2 {
+				name = "all"
+			}
+			t.Run(by.name+" "+name, func(t *testing.T) {
+				w.expectNobodyFooled(t, by, set)
+			})
+		}
+	}
+}
+
+func (w *world) expectNobodyFooled(t *testing.T, by way, forged []string) {
+	t.Helper()
+	ctx := withHeader(t.Context(), forged...)
+	call := func(c caller) reply {
+		return by.call(ctx, w.client(c.certificate), c.authorization, muting(mainSID))
+	}
+	callerUnknown.check(t, "a stranger", call(caller{}))
+	notAllowed("property muted").check(t, "a guest", call(withToken("guests")))
+	w.expectNothingSent(t, "a stranger and a guest")
+	got := call(withToken("ui"))
+	if !got.ok() {
+		t.Errorf("who may: %v", got)
+	}
+	w.expectUsualHeaders(t)
+
+	asked := recorded(by, telemetry.Record{
+		AccountSID: mainSID, CallSID: sandbox.AgentSID,
+		Properties: []string{"muted"}, Values: map[string]bool{"muted": true}, Applied: "no",
+	})
+	stranger, guest, ui := asked, asked, asked
+	stranger.Outcome = "CALLER_UNKNOWN"
+	guest.Outcome, guest.Caller, guest.KnownBy = "NOT_ALLOWED", "guests", "token"
+	ui.Outcome, ui.Caller, ui.KnownBy, ui.Applied, ui.TwilioRequestID = "OK", "ui", "token", "yes", someID
+	if diff := diffRecords([]telemetry.Record{stranger, guest, ui}, w.records(t)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// expectUsualHeaders checks that Twilio got the service's own headers alone.
+func (w *world) expectUsualHeaders(t *testing.T) {
+	t.Helper()
+	arrivals, _ := w.up.take()
+	if len(arrivals) != 1 {
+		t.Fatalf("%d requests", len(arrivals))
+	}
+	got := slices.Sorted(maps.Keys(arrivals[0].header))
+	if diff := cmp.Diff([]string{"Accept", "Authorization", "Content-Length", "Content-Type", "User-Agent"}, got); diff != "" {
+		t.Errorf("headers to Twilio (-want +got):\n%s", diff)
+	}
+}
+
+// TestForgedAuthorizationBesideARealOne leaves the real one to decide.
+func TestForgedAuthorizationBesideARealOne(t *testing.T) {
+	w := start(t, with(tokensFile, tokensText("ui", "guests")))
+	for _, header := range []string{"Grpc-Metadata-Authorization", "Grpcgateway-Authorization", "Proxy-Authorization"} {
+		for _, by := range bothWays {
+			ctx := withHeader(t.Context(), header, bearer(tokenOf("guests")))
+			if got := by.call(ctx, w.client(nil), withToken("ui").authorization, muting("")); !got.ok() {
+				t.Errorf("%s, %s: %v", by.name, header, got)
+			}
+		}
+	}
+	for _, record := range w.records(t) {
+		if record.Caller != "ui" {
+			t.Errorf("%+v", record)
+		}
+	}
+}
+
+// TestRequestIDsOfOthers are not answered with the others' answers, whoever has
+// the same name.
+func TestRequestIDsOfOthers(t *testing.T) {
+	w := start(t, with(tokensFile, tokensText("ui", "guests")))
+	message := to("", &request{RequestId: requestID, Muted: proto.Bool(true)})
+	callers := []caller{withToken("ui"), withToken("guests"), w.withJWT(t, "ui"), w.withCertificate(t, "ui")}
+	for _, c := range callers {
+		for _, by := range bothWays { // The second is a repetition of the first.
+			if got := by.call(t.Context(), w.client(c.certificate), c.authorization, message); !got.ok() {
+				t.Errorf("%s: %v", by.name, got)
+			}
+		}
+	}
+	if arrivals, _ := w.up.take(); len(arrivals) != len(callers) {
+		t.Errorf("%d requests of %d callers", len(arrivals), len(callers))
+	}
+}
