@@ -20,7 +20,7 @@ import (
 type serving struct {
 	GRPCAddr  string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"Where gRPC is served (${default}). Port 0 picks a free one, here and below."`
 	HTTPAddr  string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where REST, /docs and /openapi.json are served (${default})."`
-	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez and /readyz are served (${default})."`
+	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez, /readyz and /healthz are served (${default})."`
 
 	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default})."`
 	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"conferenced/service/server"
 	"conferenced/service/settings"
@@ -38,6 +39,9 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	cfg, err := c.config(settings.Base{Environment: c.environment}, c.AuditLog, out.stderr)
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(c.TwilioBaseURL, "http://") {
+		cfg.Logger.Warn("Twilio's credentials are sent in plaintext, since --twilio-base-url is not https")
 	}
 	s, err := server.New(cfg)
 	if err != nil {
