@@ -297,8 +297,9 @@ func TestUnorderedUpdatesOvertakeEachOther(t *testing.T) {
 func meet(w *world) {
 	w.t.Helper()
 	n := len(w.twilio.sent()) + 1
-	w.start(on("CA1", announce))
+	p := w.start(on("CA1", announce))
 	w.end(n, known("desk", "CA1"))
+	w.wantEnd(p, "ok")
 }
 
 func TestNamesOfOneParticipant(t *testing.T) {
@@ -494,18 +495,20 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 		w.end(2, known("desk", "CA2"))
 		newer := w.start(on("desk", mute))
 		w.wantEnd(waiting, "under way") // It is on its way already.
-		w.wantSends(3)
+		w.start(on("CA2", hold))
+		w.wantSends(3) // Both wait for it.
 		w.end(3, known("desk", "CA2"))
 		w.end(4, known("desk", "CA2"))
 		w.wantEnd(newer, "ok")
-		w.wantSent(announceCA1, "desk AnnounceUrl=a", "desk Muted=false", "desk Muted=true")
+		w.end(5, known("desk", "CA2"))
+		w.wantSent(announceCA1, "desk AnnounceUrl=a", "desk Muted=false", "desk Muted=true", "CA2 Hold=true")
 
 		w.start(on("desk", hold))
 		w.start(on("CA2", mute))
 		w.start(on("CA1", mute))
-		w.wantSends(6) // CA2 waits for its label, CA1 does not.
-		w.answer(5, nil)
+		w.wantSends(7) // CA2 waits for its label, CA1 does not.
 		w.answer(6, nil)
 		w.answer(7, nil)
+		w.answer(8, nil)
 	})
 }

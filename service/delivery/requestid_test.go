@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
+
+	"conferenced/service/twilio"
 )
 
 // TestSameRequestIDHasTheFirstAnswer has every end that is kept: nothing is sent
@@ -112,6 +115,29 @@ func TestSupersededAfterAnAttemptIsKept(t *testing.T) {
 		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "superseded, maybe")
 		w.wantSent(unmuteCA1, muteCA1)
 	})
+}
+
+func TestRecordSaysOneThing(t *testing.T) {
+	for _, err := range []error{
+		nil, status(400), status(503), unreadable(200), errNoAnswer, errSuperseded, context.Canceled, errPanicked,
+	} {
+		applied, answer := appliedBy(err), (*twilio.Answer)(nil)
+		if err == nil {
+			answer = &twilio.Answer{}
+		} else {
+			err = &Error{Applied: applied, Err: err}
+		}
+		r := recordOf(Content{1}, answer, err)
+		said := 0
+		for _, set := range []bool{r.Answer != nil, r.Error != nil, r.Unexpected != nil, r.Lost, r.Superseded} {
+			if set {
+				said++
+			}
+		}
+		if said != 1 || r.Applied != applied || r.Content != (Content{1}) {
+			t.Errorf("%v is kept as %+v", err, r)
+		}
+	}
 }
 
 func TestSameRequestIDUnderWay(t *testing.T) {
