@@ -25,9 +25,9 @@ type aged[V any] struct {
 }
 
 func newAging[K comparable, V any](size int, age time.Duration) *aging[K, V] {
-	entries, err := simplelru.NewLRU[K, aged[V]](size, nil)
+	entries, err := simplelru.NewLRU[K, aged[V]](max(size, 1), nil)
 	if err != nil {
-		panic(err) // The size is not positive: a mistake in this package's use.
+		panic(err) // Only for a size that is not positive.
 	}
 	return &aging[K, V]{age: age, entries: entries}
 }

@@ -90,12 +90,3 @@ func TestOldestEntryMakesRoom(t *testing.T) {
 		wantEntry(t, a, "c", 3, true)
 	})
 }
-
-func TestSizeMustBePositive(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("want a panic")
-		}
-	}()
-	newAging[string, int](0, time.Minute)
-}

@@ -46,7 +46,7 @@ func (c Config) Validate() error {
 		c.Retrying.validate(),
 		c.Limits.validate(),
 		c.Breaking.validate(),
-		c.Bounds.validate(),
+		c.Bounds.validate(c.Unordered, c.Forgetful),
 		atLeast("Grace", c.Grace, 0),
 	)
 }
@@ -95,14 +95,20 @@ func (b Breaking) validate() error {
 	)
 }
 
-func (b Bounds) validate() error {
-	return errors.Join(
-		atLeast("Bounds.LineLength", b.LineLength, 1),
-		atLeast("Bounds.Labels", b.Labels, 1),
-		atLeast("Bounds.LabelAge", b.LabelAge, 1),
-		atLeast("Bounds.Records", b.Records, 1),
-		atLeast("Bounds.Retention", b.Retention, 1),
-	)
+func (b Bounds) validate(unordered, forgetful bool) error {
+	var errs []error
+	if !unordered {
+		errs = append(errs,
+			atLeast("Bounds.LineLength", b.LineLength, 1),
+			atLeast("Bounds.Labels", b.Labels, 1),
+			atLeast("Bounds.LabelAge", b.LabelAge, 1))
+	}
+	if !forgetful {
+		errs = append(errs,
+			atLeast("Bounds.Records", b.Records, 1),
+			atLeast("Bounds.Retention", b.Retention, 1))
+	}
+	return errors.Join(errs...)
 }
 
 // maxDuration is longer than anybody waits, and far from where durations

@@ -6,8 +6,8 @@ type memory struct {
 	*lines
 }
 
-// NewMemory returns a store in memory. The bounds must be valid: all of them are
-// more than 0.
+// NewMemory returns a store in memory. It remembers at least one label and one
+// record, whatever the bounds say.
 func NewMemory(bounds Bounds) Store {
 	return &memory{
 		answers: newAnswers(bounds.Records, bounds.Retention),

@@ -9,19 +9,21 @@ import (
 
 // recordOf is how an update ended, as it is kept for its request id; nil if it
 // is not kept. Kept is what was or may have been applied, so that it is not
-// applied again, and what Twilio rejected for what it is. A refusal that may
-// end by itself is not kept: asking again with the same id is then a real retry.
+// applied again, what Twilio rejected for what it is, and what a newer update took
+// the place of, which must not come after that one now. A refusal that may end by
+// itself is not kept: asking again with the same id is then a real retry.
 func recordOf(content Content, answer *twilio.Answer, err error) *Record {
 	if err == nil {
 		return &Record{Content: content, Applied: Yes, Answer: answer}
 	}
 	record := &Record{Content: content, Applied: AppliedOf(err)}
-	var refused *RefusedError
+	refused, _ := errors.AsType[*RefusedError](err)
 	switch {
 	case errors.As(err, &record.Error):
 	case errors.As(err, &record.Unexpected):
-	case errors.As(err, &refused):
-		record.Superseded = true // No other refusal ends what may have been applied.
+	case refused != nil && refused.Reason == Superseded:
+		record.Superseded = true
+		return record
 	default:
 		record.Lost = true
 	}

@@ -117,6 +117,24 @@ func TestSupersededAfterAnAttemptIsKept(t *testing.T) {
 	})
 }
 
+// A duplicate that took over would stand behind the newer update, and undo it.
+func TestDuplicateOfASupersededUpdateDoesNotTakeOver(t *testing.T) {
+	with(t, remembering(), func(w *world) {
+		first := w.start(on("CA1", hold)) // Holds the line.
+		older := w.start(by("id", on("CA1", unmute)))
+		duplicate := w.start(by("id", on("CA1", unmute)))
+		newer := w.start(on("CA1", mute))
+		w.wantEnd(older, "superseded, no")
+		w.wantEnd(duplicate, "superseded, no")
+		w.answer(1, nil)
+		w.answer(2, nil)
+		w.wantEnd(first, "ok")
+		w.wantEnd(newer, "ok")
+		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "superseded, no")
+		w.wantSent("CA1 Hold=true", muteCA1)
+	})
+}
+
 func TestRecordSaysOneThing(t *testing.T) {
 	for _, err := range []error{
 		nil, status(400), status(503), unreadable(200), errNoAnswer, errSuperseded, context.Canceled, errPanicked,

@@ -92,7 +92,7 @@ var (
 	}
 	OutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
-		Text: "Twilio failed or its answer was lost; the update may have been applied and can be repeated",
+		Text: "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
 	}
 	// AnnouncementOutcomeUnknown is never UNAVAILABLE: clients send that again,
 	// and the announcement would be heard twice.
