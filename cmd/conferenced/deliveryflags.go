@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"strings"
 	"time"
 
 	"conferenced/service/delivery"
@@ -56,4 +58,32 @@ func (d *delivering) config() delivery.Config {
 			Failures: d.BreakerFailures, OpenFor: d.BreakerOpenFor, Probes: d.BreakerProbes,
 		},
 	}
+}
+
+// flagOf are the flags behind the names that delivery's errors use.
+var flagOf = strings.NewReplacer(
+	"delivery: Retrying.Attempts is", "--retry-attempts is",
+	"delivery: Retrying.Base is", "--retry-base is",
+	"delivery: Retrying.Cap is", "--retry-cap is",
+	"delivery: Limits.MaxConcurrency is", "--concurrency-max is",
+	"delivery: Limits.MinConcurrency is", "--concurrency-min is",
+	"delivery: Limits.Queue is", "--queue is",
+	"delivery: Limits.Rate is", "--rate is",
+	"delivery: Limits.Burst is", "--rate-burst is",
+	"delivery: Breaking.OpenFor is", "--breaker-open-for is",
+	"delivery: Breaking.Probes is", "--breaker-probes is",
+	"delivery: Bounds.LineLength is", "--queue-per-participant is",
+	"delivery: Bounds.Labels is", "--labels-max is",
+	"delivery: Bounds.LabelAge is", "--labels-retention is",
+	"delivery: Bounds.Records is", "--request-id-max is",
+	"delivery: Bounds.Retention is", "--request-id-retention is",
+	"delivery: Grace is", "--attempt-grace is",
+)
+
+// check returns an error that names the flags which are wrong.
+func (d *delivering) check() error {
+	if err := d.config().Validate(); err != nil {
+		return errors.New(flagOf.Replace(err.Error()))
+	}
+	return nil
 }

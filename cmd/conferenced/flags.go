@@ -49,7 +49,7 @@ func (s *serving) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.flag))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.Delivering.check())...)
 }
 
 // config is the flags as the server takes them.

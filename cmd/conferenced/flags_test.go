@@ -188,3 +188,38 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 	t.Setenv("CONFERENCED_SHUTDOWN_TIMEOUT", "soon")
 	runStopped(t, "sandbox").check(t, 2, "--shutdown-timeout")
 }
+
+func TestDeliveryFlagsThatCannotBeServedAreNamed(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no attempt", []string{"--retry-attempts=0"}, "--retry-attempts is 0, want at least 1"},
+		{"a cap of less than nothing", []string{"--retry-cap=-1s"}, "--retry-cap is -1s, want at least 0s"},
+		{"a floor above the ceiling", []string{"--concurrency-max=2"}, "--concurrency-min is 4, want at most 2"},
+		{"a negative ceiling", []string{"--concurrency-max=-1"}, "--concurrency-max is -1, want at least 0"},
+		{"a negative queue", []string{"--queue=-1"}, "--queue is -1, want at least 0"},
+		{"a negative rate", []string{"--rate=-1"}, "--rate is -1"},
+		{"a rate without a burst", []string{"--rate=5", "--rate-burst=0"}, "--rate-burst is 0, want at least 1"},
+		{"a breaker that opens for no time", []string{"--breaker-open-for=0s"}, "--breaker-open-for is 0s"},
+		{"a breaker without probes", []string{"--breaker-probes=0"}, "--breaker-probes is 0, want at least 1"},
+		{"nobody in line", []string{"--queue-per-participant=0"}, "--queue-per-participant is 0, want at least 1"},
+		{"no label", []string{"--labels-max=0"}, "--labels-max is 0, want at least 1"},
+		{"no time for labels", []string{"--labels-retention=0s"}, "--labels-retention is 0s"},
+		{"no answer", []string{"--request-id-max=0"}, "--request-id-max is 0, want at least 1"},
+		{"negative retention", []string{"--request-id-retention=-1s"}, "--request-id-retention is -1s"},
+		{"negative grace", []string{"--attempt-grace=-1s"}, "--attempt-grace is -1s, want at least 0s"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			runStopped(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, test.args...)...).check(t, exitUsage, test.want)
+		})
+	}
+}
+
+func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0", "--retry-attempts=1", "--no-order", "--labels-max=0",
+		"--request-id-retention=0s", "--request-id-max=0", "--concurrency-max=0", "--concurrency-min=0",
+		"--breaker-failures=0", "--breaker-probes=0", "--attempt-grace=0s").check(t, 0)
+}

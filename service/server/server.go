@@ -96,6 +96,9 @@ type Server struct {
 // New builds the server and binds its three addresses. Nothing is served before
 // Run; what New returns an error for has been released.
 func New(cfg Config) (*Server, error) {
+	if err := cfg.Delivery.Validate(); err != nil {
+		return nil, err
+	}
 	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream)}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
 	if err := s.compose(); err != nil {

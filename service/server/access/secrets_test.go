@@ -75,7 +75,7 @@ func newBetrayal(t *testing.T) *betrayal {
 		s.texts[accountsFile] = strings.Replace(s.texts[accountsFile], "{file: "+otherKeyFile+"}", "{env: "+keySecretVariable+"}", 1)
 		s.texts[tokensFile] = tokensText(controlName, expiredName) // Which is taken back below.
 		s.Upstream = twilio.Config{Proxy: treacherous}
-		s.tee = slog.NewTextHandler(b.textLog, &slog.HandlerOptions{Level: slog.LevelDebug})
+		s.tee = treacherousLog{slog.NewTextHandler(b.textLog, &slog.HandlerOptions{Level: slog.LevelDebug})}
 	})
 	b.up.accepted[otherSID] = []string{otherKeySID + ":" + keySecret}
 	b.put(t, map[string]string{tokensFile: tokensText(controlName) + strings.Replace(
@@ -97,6 +97,21 @@ func treacherous(r *http.Request) (*url.URL, error) {
 		return url.Parse("http://user:" + proxyPassword + "@127.0.0.1:1")
 	}
 	return nil, nil
+}
+
+// treacherousLog panics when it is told of a call of one participant: in the
+// steps of the call, not on the way to Twilio.
+type treacherousLog struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (l treacherousLog) Handle(ctx context.Context, record slog.Record) error {
+	record.Attrs(func(a slog.Attr) bool {
+		if a.Value.String() == sandbox.ConnectingSID {
+			panic(panicText)
+		}
+		return true
+	})
+	return l.Handler.Handle(ctx, record)
 }
 
 // plant lists the secrets. Answers to a caller may show the label that they
@@ -208,6 +223,7 @@ func (b *betrayal) tryMessages(t *testing.T, by way) {
 		to("", &request{CallSidToCoach: proto.String(bodyText)}),
 		to("", &request{RequestId: bodyText, Muted: proto.Bool(true)}),
 		to("", &request{CallSid: label, Muted: proto.Bool(true)}),
+		to("", &request{CallSid: sandbox.ConnectingSID, Muted: proto.Bool(true)}),
 		to(otherSID, &request{CallSid: label, HoldUrl: proto.String(dangerous)}),
 	}
 	for _, kind := range []string{
@@ -238,21 +254,43 @@ func (b *betrayal) tryEchoes(t *testing.T, by way) {
 			}
 		}
 	}
+	for _, code := range []string{"", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\nContent-Length: ", "HTTP/1.1 200 OK\r\n"} {
+		b.up.setHook(garbling(code))
+		b.call(t, by, b.good[0], muting(""))
+	}
+}
+
+// echo is all that the service sent, credentials first.
+func echo(r *http.Request) string {
+	user, password, _ := r.BasicAuth()
+	form, _ := io.ReadAll(r.Body)
+	query, _ := url.QueryUnescape(string(form))
+	return strings.Join([]string{r.Header.Get("Authorization"), user + ":" + password, password, query}, " ")
+}
+
+// garbling answers what is not HTTP.
+func garbling(begin string) hook {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		text := echo(r)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, begin+text+"\r\n\r\n") // The service is there until the end.
+		return true
+	}
 }
 
 func echoing(code int, format string) hook {
 	return func(w http.ResponseWriter, r *http.Request) bool {
-		user, password, _ := r.BasicAuth()
-		form, _ := io.ReadAll(r.Body)
-		query, _ := url.QueryUnescape(string(form))
-		echo := strings.Join([]string{r.Header.Get("Authorization"), user + ":" + password, password, query}, " ")
-		header := w.Header()
+		text, header := echo(r), w.Header()
 		for _, name := range []string{"Twilio-Request-Id", "Retry-After", "X-Echo", "Set-Cookie", "Www-Authenticate"} {
-			header.Set(name, echo)
+			header.Set(name, text)
 		}
-		header.Set("Location", "https://user:"+password+"@a.example/")
+		header.Set("Location", "https://user:"+urlPassword+"@a.example/"+text)
 		w.WriteHeader(code)
-		_, _ = fmt.Fprintf(w, format, escaped(format, echo), controlMessage) // The service is there until the end.
+		_, _ = fmt.Fprintf(w, format, escaped(format, text), controlMessage) // The service is there until the end.
 		return true
 	}
 }

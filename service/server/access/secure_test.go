@@ -21,7 +21,7 @@ func onHTTP(addr string) func(*setup) { return func(s *setup) { s.HTTPAddr = add
 
 func allowingAnonymous(s *setup) { s.AllowAnonymous = true }
 
-const warned = "callers are not authenticated: anybody who reaches this service may change any conference"
+const warned = `"level":"WARN","msg":"callers are not authenticated: anybody who reaches this service may change any conference"`
 
 // stopped makes a service and has it stop before it serves.
 func stopped(t *testing.T, choose ...func(*setup)) (*world, error) {
