@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,23 @@ func allowedHeaders(from http.Header) http.Header {
 			allowed[name] = values
 		}
 	}
+	if values, ok := allowed["Authorization"]; ok {
+		allowed["Authorization"] = presentable(values)
+	}
 	return allowed
+}
+
+// presentable are the values as metadata can hold them. One with other
+// characters must not get lost: the call would be one without authorization, for
+// which a certificate might speak.
+func presentable(values []string) []string {
+	values = slices.Clone(values)
+	for i, value := range values {
+		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			values[i] = "?"
+		}
+	}
+	return values
 }
 
 // incomingHeader names the headers that become metadata besides Authorization.

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -113,6 +114,18 @@ func TestForgedAuthorizationBesideARealOne(t *testing.T) {
 		if record.Caller != "ui" {
 			t.Errorf("%+v", record)
 		}
+	}
+}
+
+// TestAuthorizationThatNoMetadataCanHold is an authorization all the same: a
+// certificate does not make up for it.
+func TestAuthorizationThatNoMetadataCanHold(t *testing.T) {
+	w := start(t)
+	for _, value := range []string{"Bearer \u00e9", "Bearer \t" + tokenOf("ui"), "\x80"} {
+		header := http.Header{"Authorization": {value}}
+		got := send(t.Context(), w.client(w.clientCA.client(t, "ui")), restPath(muting("")), restBody(muting("")), header)
+		callerUnknown.check(t, value, got)
+		w.expectNothingSent(t, value)
 	}
 }
 
