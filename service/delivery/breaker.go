@@ -28,6 +28,7 @@ type Breaking struct {
 type breaker struct {
 	openFor time.Duration
 	opened  atomic.Int64 // Unix nanoseconds.
+	changed func(state string)
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
@@ -37,7 +38,7 @@ func newBreaker(breaking Breaking, account *twilio.Account, logger *slog.Logger)
 	if breaking.Failures == 0 {
 		return nil
 	}
-	b := &breaker{openFor: breaking.OpenFor}
+	b := &breaker{openFor: breaking.OpenFor, changed: func(string) {}}
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests: breaking.Probes,
 		Timeout:     breaking.OpenFor,
@@ -50,6 +51,7 @@ func newBreaker(breaking Breaking, account *twilio.Account, logger *slog.Logger)
 			}
 			logger.Warn("circuit breaker", "account_sid", account.SID, "host", account.BaseURL,
 				"from", from.String(), "to", to.String())
+			b.changed(to.String())
 		},
 		IsSuccessful: func(err error) bool { return !isDown(err) },
 		IsExcluded:   saysNothing,

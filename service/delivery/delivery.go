@@ -12,6 +12,7 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -29,10 +30,11 @@ type Sender interface {
 
 // Deliverer gets updates to Twilio. It is safe for concurrent use.
 type Deliverer struct {
-	cfg    Config
-	sender Sender
-	store  Store
-	logger *slog.Logger
+	cfg      Config
+	sender   Sender
+	store    Store
+	logger   *slog.Logger
+	observer Observer
 
 	running sync.WaitGroup
 	counts  counters
@@ -73,10 +75,12 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 	content := update.content()
 	record, err := d.store.Claim(ctx, key, content)
 	if err != nil {
+		d.reportRefusal(ctx, err)
 		return nil, unclaimed(err)
 	}
 	if record != nil {
 		d.counts.replays.Add(1)
+		d.observer.replayed(ctx)
 		return record.result()
 	}
 	return d.start(ctx, update, func(answer *twilio.Answer, err error) {
@@ -91,6 +95,13 @@ func unclaimed(err error) error {
 		return &Error{Applied: Maybe, Err: err}
 	}
 	return &Error{Applied: No, Err: err}
+}
+
+// reportRefusal tells the observer, if the error is a refusal.
+func (d *Deliverer) reportRefusal(ctx context.Context, err error) {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		d.observer.refused(ctx, refused.Reason)
+	}
 }
 
 // Wait returns when nothing is on the way any more, or when the context ends.
@@ -121,6 +132,9 @@ func (d *Deliverer) lane(account *twilio.Account) *lane {
 	l := &lane{
 		limiter: newLimiter(d.cfg.Limits),
 		breaker: newBreaker(d.cfg.Breaking, account, d.logger),
+	}
+	if l.breaker != nil {
+		l.changed = d.observer.breakerChanged
 	}
 	d.lanes[key] = l
 	return l

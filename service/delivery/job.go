@@ -39,7 +39,7 @@ func (d *Deliverer) start(
 ) (*twilio.Answer, error) {
 	j := &job{d: d, update: update, lane: d.lane(&update.Account), done: make(chan struct{})}
 	if err := j.join(ctx); err != nil {
-		j.count(err)
+		j.count(ctx, err)
 		err = &Error{Applied: No, Err: err}
 		settle(nil, err)
 		return nil, err
@@ -65,6 +65,7 @@ func (d *Deliverer) start(
 func (j *job) recover() {
 	if recover() != nil {
 		j.answer, j.err = nil, &Error{Applied: Maybe, Err: errPanicked}
+		j.d.observer.panicked()
 		j.d.logger.Error("panic", "stack", string(debug.Stack()))
 	}
 }
@@ -107,6 +108,7 @@ func (j *job) abandon(ctx context.Context) (*twilio.Answer, error) {
 		return nil, &Error{Applied: j.applied, Err: ctx.Err()}
 	}
 	j.d.counts.abandoned.Add(1)
+	j.d.observer.abandoned(ctx)
 	return nil, &Error{Applied: max(j.applied, Maybe), Err: ctx.Err()}
 }
 
@@ -120,11 +122,12 @@ func (j *job) run(ctx context.Context) {
 		j.learn()
 		return
 	}
-	j.count(err)
+	j.count(ctx, err)
 	j.err = &Error{Applied: j.applied, Err: err}
 }
 
-func (j *job) count(err error) {
+func (j *job) count(ctx context.Context, err error) {
+	j.d.reportRefusal(ctx, err)
 	var refused *RefusedError
 	switch {
 	case !errors.As(err, &refused):
@@ -137,6 +140,14 @@ func (j *job) count(err error) {
 
 // turn waits until the update is the one in its line that may be sent.
 func (j *job) turn(ctx context.Context) error {
+	select {
+	case <-j.ticket.Turn:
+		j.d.observer.waited(ctx, QueueParticipant, 0)
+		return nil
+	default:
+	}
+	began := time.Now()
+	defer func() { j.d.observer.waited(ctx, QueueParticipant, time.Since(began)) }()
 	select {
 	case <-j.ticket.Turn:
 		return nil
@@ -158,7 +169,7 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 		if n > 1 {
 			j.d.counts.retries.Add(1)
 		}
-		answer, err := j.attempt(ctx)
+		answer, err := j.attempt(ctx, n)
 		if err == nil {
 			return answer, nil
 		}
@@ -190,7 +201,10 @@ func foremost(last, err error) error {
 // clear waits until the account's limit and breaker allow an attempt. After nil,
 // attempt must be called.
 func (j *job) clear(ctx context.Context) error {
-	if err := j.lane.acquire(ctx, j.ticket.Superseded, j.update.Caller); err != nil {
+	began := time.Now()
+	err := j.lane.acquire(ctx, j.ticket.Superseded, j.update.Caller)
+	j.d.observer.waited(ctx, QueueLimit, time.Since(began))
+	if err != nil {
 		return err
 	}
 	report, err := j.lane.allow()
@@ -224,17 +238,19 @@ func (j *job) takeOff(ctx context.Context) error {
 	return nil
 }
 
-// attempt sends the update once.
-func (j *job) attempt(ctx context.Context) (answer *twilio.Answer, err error) {
+// attempt sends the update once, for the n-th time.
+func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err error) {
 	began := time.Now()
+	observed := j.d.observer.attempting(ctx, n)
 	err = errPanicked
 	defer func() {
 		j.land(err)
 		j.report(err)
 		j.lane.release(began, answered(err), isRateLimited(err))
+		j.d.observer.attempted(observed, time.Since(began), answer, err)
 	}()
 	j.d.counts.attempts.Add(1)
-	return j.send(ctx)
+	return j.send(observed)
 }
 
 // land says that the attempt has ended, and what it did.

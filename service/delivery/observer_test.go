@@ -1,0 +1,194 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"conferenced/service/twilio"
+)
+
+// notes are an observer that writes down what it is told.
+type notes struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+type attemptKey struct{}
+
+func (n *notes) note(format string, values ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprintf(format, values...))
+}
+
+func (n *notes) observer() Observer {
+	return Observer{
+		Waited: func(_ context.Context, queue Queue, wait time.Duration) {
+			if wait > 0 {
+				n.note("waited %v for %s", wait, queue)
+			}
+		},
+		Attempting: func(ctx context.Context, number int) context.Context {
+			return context.WithValue(ctx, attemptKey{}, number)
+		},
+		Attempted: func(ctx context.Context, a Attempt) {
+			n.note("attempt %v took %v: %s connected=%v reused=%v %d/%d %s", ctx.Value(attemptKey{}),
+				a.Took, a.Result, a.Connected, a.Reused, a.HTTPStatus, a.TwilioCode, a.TwilioRequestID)
+		},
+		Refused:        func(_ context.Context, reason Refusal) { n.note("refused: %s", reason) },
+		Replayed:       func(context.Context) { n.note("replayed") },
+		Abandoned:      func(context.Context) { n.note("abandoned") },
+		BreakerChanged: func(state string) { n.note("breaker %s", state) },
+		Panicked:       func() { n.note("panicked") },
+	}
+}
+
+func (n *notes) want(t *testing.T, want ...string) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Equal(n.lines, want) {
+		t.Errorf("told:\n\t%s\nwant:\n\t%s", strings.Join(n.lines, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// observed is with, and an observer.
+func observed(t *testing.T, cfg Config, test func(*world, *notes)) {
+	t.Helper()
+	with(t, cfg, func(w *world) {
+		n := new(notes)
+		w.Observe(n.observer())
+		test(w, n)
+	})
+}
+
+func TestTheObserverIsToldHowAttemptsEnd(t *testing.T) {
+	tests := []struct {
+		name string
+		end  step
+		want string
+	}{
+		{"ok", step{answer: &twilio.Answer{HTTPStatus: 200, RequestID: "RQ1", Reused: true}},
+			"ok connected=true reused=true 200/0 RQ1"},
+		{"a 404", step{err: &twilio.Error{HTTPStatus: 404, Code: 20404, RequestID: "RQ1"}},
+			"rejected connected=true reused=false 404/20404 RQ1"},
+		{"a 429", step{err: &twilio.Error{HTTPStatus: 429, Reused: true}}, "rate_limited connected=true reused=true 429/0 "},
+		{"a 503", step{err: status(503)}, "failed connected=true reused=false 503/0 "},
+		{"a redirect", step{err: unreadable(307)}, "unexpected connected=true reused=false 307/0 "},
+		{"not sent", step{err: errNotSent}, "not_sent connected=false reused=false 0/0 "},
+		{"lost", step{err: errNoAnswer}, "lost connected=true reused=false 0/0 "},
+		{"no request", step{err: errNoRequest}, "defective connected=false reused=false 0/0 "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			observed(t, ordered(), func(w *world, n *notes) {
+				test.end.after = time.Second
+				w.twilio.respond = script(test.end)
+				w.finish(on("CA1", mute))
+				n.want(t, "attempt 1 took 1s: "+test.want)
+			})
+		})
+	}
+}
+
+func TestTheObserverIsToldOfRetries(t *testing.T) {
+	observed(t, retrying(2), func(w *world, n *notes) {
+		w.twilio.respond = failing(status(503))
+		w.finish(on("CA1", mute))
+		n.want(t,
+			"attempt 1 took 0s: failed connected=true reused=false 503/0 ",
+			"attempt 2 took 0s: ok connected=true reused=false 200/0 RQ2")
+	})
+}
+
+func TestTheObserverIsToldOfWaitsAndSupersedes(t *testing.T) {
+	observed(t, ordered(), func(w *world, n *notes) {
+		w.start(on("CA1", hold))
+		older := w.start(on("CA1", mute))
+		w.pass(time.Second)
+		newer := w.start(on("CA1", unmute))
+		w.wantEnd(older, "superseded, no")
+		w.pass(time.Second)
+		w.answer(1, nil)
+		w.answer(2, nil)
+		w.wantEnd(newer, "ok")
+		n.want(t,
+			"waited 1s for participant", "refused: superseded",
+			"attempt 1 took 2s: ok connected=true reused=false 200/0 RQ1",
+			"waited 1s for participant",
+			"attempt 1 took 0s: ok connected=true reused=false 200/0 RQ2")
+	})
+}
+
+func TestTheObserverIsToldOfWaitsForTheLimit(t *testing.T) {
+	cfg := ordered()
+	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 1}
+	observed(t, cfg, func(w *world, n *notes) {
+		w.start(on("CA1", mute))
+		w.start(on("CA2", mute))
+		w.wantEnd(w.start(on("CA3", mute)), "overloaded, no")
+		w.pass(time.Second)
+		w.answer(1, nil)
+		w.answer(2, nil)
+		if len(n.lines) != 4 || n.lines[0] != "refused: overloaded" || !slices.Contains(n.lines, "waited 1s for limit") {
+			t.Errorf("told:\n\t%s", strings.Join(n.lines, "\n\t"))
+		}
+	})
+}
+
+func TestTheObserverIsToldOfReplaysAndReuse(t *testing.T) {
+	observed(t, remembering(), func(w *world, n *notes) {
+		w.twilio.respond = script()
+		w.finish(by("id", on("CA1", mute)))
+		w.finish(by("id", on("CA1", mute)))
+		w.finish(by("id", on("CA1", hold)))
+		n.want(t, "attempt 1 took 0s: ok connected=true reused=false 200/0 RQ1",
+			"replayed", "refused: request id reused")
+	})
+}
+
+func TestTheObserverIsToldOfTheBreaker(t *testing.T) {
+	cfg := ordered()
+	cfg.Breaking = Breaking{Failures: 1, OpenFor: time.Minute, Probes: 1}
+	observed(t, cfg, func(w *world, n *notes) {
+		w.twilio.respond = failing(errNotSent)
+		w.finish(on("CA1", mute))
+		w.finish(on("CA1", mute))
+		n.want(t, "breaker open", "attempt 1 took 0s: not_sent connected=false reused=false 0/0 ",
+			"refused: circuit open")
+	})
+}
+
+func TestTheObserverIsToldOfTheAbandoned(t *testing.T) {
+	observed(t, gracious(), func(w *world, n *notes) {
+		ctx, cancel := w.cancellable()
+		w.deliver(ctx, on("CA1", mute))
+		cancel()
+		w.pass(time.Second)
+		w.answer(1, nil)
+		n.want(t, "abandoned", "attempt 1 took 1s: ok connected=true reused=false 200/0 RQ1")
+	})
+}
+
+func TestTheObserverIsToldOfAPanic(t *testing.T) {
+	observed(t, ordered(), func(w *world, n *notes) {
+		w.twilio.respond = func(*call) step { panic("oh") }
+		w.wantEnd(w.finish(on("CA1", mute)), "panicked, maybe")
+		n.want(t, "attempt 1 took 0s: defective connected=false reused=false 0/0 ", "panicked")
+	})
+}
+
+func TestAnObserverThatListensToNothing(t *testing.T) {
+	cfg := remembering()
+	cfg.Breaking = Breaking{Failures: 1, OpenFor: time.Minute, Probes: 1}
+	with(t, cfg, func(w *world) {
+		w.twilio.respond = failing(errNotSent)
+		w.finish(by("id", on("CA1", mute)))
+		w.wantEnd(w.finish(by("id", on("CA1", mute))), "circuit open, no")
+	})
+}
