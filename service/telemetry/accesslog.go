@@ -40,6 +40,9 @@ func AccessLog(logger *slog.Logger, protocol func(context.Context) string) grpc.
 			slog.Duration("duration", time.Since(start)),
 		}
 		attributes = appendIDs(attributes, request, call)
+		if id := traceID(ctx); id != "" {
+			attributes = append(attributes, slog.String("trace_id", id))
+		}
 		attributes = appendFailure(attributes, err, call)
 		logger.LogAttrs(ctx, level, "call", attributes...)
 		return response, err

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	conferencev1 "conferenced/gen/conference/v1"
@@ -154,16 +153,3 @@ func (r *Record) line() ([]byte, error) {
 }
 
 func isAPI(method string) bool { return strings.HasPrefix(method, "/conference.") }
-
-// traceID is the trace that the caller's W3C traceparent names.
-func traceID(ctx context.Context) string {
-	values := metadata.ValueFromIncomingContext(ctx, "traceparent")
-	if len(values) != 1 {
-		return ""
-	}
-	parts := strings.Split(values[0], "-")
-	if len(parts) < 4 || len(parts[1]) != 32 || !isHex(parts[1]) {
-		return ""
-	}
-	return parts[1]
-}

@@ -6,11 +6,13 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // AuditSink is where audit records go, a line of JSON each.
 type AuditSink struct {
-	open func() (io.WriteCloser, error)
+	open     func() (io.WriteCloser, error)
+	failures atomic.Int64
 
 	mu      sync.Mutex
 	out     io.WriteCloser
@@ -64,6 +66,14 @@ func (s *AuditSink) Close() error {
 	return errors.Join(s.flush(), s.out.Close())
 }
 
+// Failures counts how often records could not be written. Those of nil are 0.
+func (s *AuditSink) Failures() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.failures.Load()
+}
+
 // ready writes what could not be written before, and returns why it still
 // cannot.
 func (s *AuditSink) ready() error {
@@ -76,11 +86,13 @@ func (s *AuditSink) ready() error {
 func (s *AuditSink) write(record *Record) error {
 	line, err := record.line()
 	if err != nil {
+		s.failures.Add(1)
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.pending)+len(line) > maxPending {
+		s.failures.Add(1)
 		return errors.Join(errors.New("too many records wait to be written: this one is lost"), s.flush())
 	}
 	s.pending = append(s.pending, line...)
@@ -96,6 +108,9 @@ func (s *AuditSink) flush() error {
 	n, err := s.out.Write(s.pending)
 	if n > 0 {
 		s.pending = s.pending[:copy(s.pending, s.pending[n:])]
+	}
+	if err != nil {
+		s.failures.Add(1)
 	}
 	return err
 }

@@ -1,0 +1,124 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"conferenced/service/delivery"
+)
+
+// breakerStates are the states of [delivery.Lane].
+var breakerStates = []string{"closed", "open", "half-open", "off"}
+
+// Sources are asked for the state of the service when it is scraped.
+type Sources struct {
+	Lanes   func() []delivery.Lane
+	Stats   func() delivery.Stats
+	Reloads func() Reloads
+}
+
+// Reloads say how the reloads of the settings go.
+type Reloads struct {
+	// Worked and Failed count them.
+	Worked, Failed int64
+	// LoadedAt is when the settings in force were read.
+	LoadedAt time.Time
+	// Failing says that the last one failed.
+	Failing bool
+}
+
+// Tell makes the metrics tell the state of the sources. It must be called at
+// most once.
+func (m *Metrics) Tell(sources Sources) { m.registry.MustRegister(newState(sources)) }
+
+// state turns the sources into metrics, at each scrape anew. What the accounts
+// have each of their own is summed up, since an account is no label.
+type state struct {
+	sources Sources
+
+	queue, inFlight, limit, lowest, breakers *prometheus.Desc
+	participants, records, labels            *prometheus.Desc
+	reloads, loaded, failing                 *prometheus.Desc
+}
+
+func newState(sources Sources) *state {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	return &state{
+		sources:  sources,
+		queue:    desc("queue_length", "Updates that wait to be sent.", "queue"),
+		inFlight: desc("upstream_in_flight", "Attempts on the way, while there is a limit."),
+		limit:    desc("concurrency_limit", "Attempts that the accounts in use may have on the way, all together; 0: any number."),
+		lowest:   desc("concurrency_limit_lowest", "The lowest limit of an account in use; 0: there is none."),
+		breakers: desc("breakers", "Accounts in use by the state of their circuit breaker.", "state"),
+
+		participants: desc("participants_busy", "Participants with an update on its way or waiting."),
+		records:      desc("request_ids_remembered", "Request ids with an answer that is kept, or under way."),
+		labels:       desc("labels_remembered", "Labels whose Call SID is known."),
+
+		reloads: desc("settings_reloads_total", "Reloads of the settings.", "result"),
+		loaded:  desc("settings_loaded_timestamp_seconds", "When the settings in force were read."),
+		failing: desc("settings_reload_failing", "1 if the last reload failed, so that older settings are in force."),
+	}
+}
+
+// Describe is prometheus.Collector's.
+func (s *state) Describe(descs chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		s.queue, s.inFlight, s.limit, s.lowest, s.breakers,
+		s.participants, s.records, s.labels, s.reloads, s.loaded, s.failing,
+	} {
+		descs <- desc
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (s *state) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	sizes := s.sources.Stats().Sizes
+	gauge(s.participants, float64(sizes.Lines))
+	gauge(s.records, float64(sizes.Records))
+	gauge(s.labels, float64(sizes.Labels))
+	// Of each line, one update is not waiting for the line any more.
+	gauge(s.queue, float64(max(0, sizes.Waiting-sizes.Lines)), string(delivery.QueueParticipant))
+	s.collectLanes(gauge)
+
+	reloads := s.sources.Reloads()
+	gauge(s.loaded, float64(reloads.LoadedAt.UnixNano())/1e9)
+	gauge(s.failing, number(reloads.Failing))
+	for result, count := range map[string]int64{"ok": reloads.Worked, "failed": reloads.Failed} {
+		metrics <- prometheus.MustNewConstMetric(s.reloads, prometheus.CounterValue, float64(count), result)
+	}
+}
+
+func (s *state) collectLanes(gauge func(*prometheus.Desc, float64, ...string)) {
+	var waiting, inFlight, limit, lowest int
+	breakers := map[string]int{}
+	for i, lane := range s.sources.Lanes() {
+		waiting += lane.Waiting
+		inFlight += lane.InFlight
+		limit += lane.ConcurrencyLimit
+		if i == 0 || lane.ConcurrencyLimit < lowest {
+			lowest = lane.ConcurrencyLimit
+		}
+		breakers[lane.Breaker]++
+	}
+	gauge(s.queue, float64(waiting), string(delivery.QueueLimit))
+	gauge(s.inFlight, float64(inFlight))
+	gauge(s.limit, float64(limit))
+	gauge(s.lowest, float64(lowest))
+	for _, state := range breakerStates {
+		gauge(s.breakers, float64(breakers[state]), state)
+	}
+}
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
