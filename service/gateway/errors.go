@@ -52,7 +52,7 @@ func writeError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w
 			w.Header().Set(twilioRequestID, id)
 		}
 	}
-	writeStatus(w, statusOf(ctx, err))
+	answerStatus(w, statusOf(ctx, err))
 }
 
 // writeRoutingError is grpc-gateway's routing error handler. It has no work as
@@ -76,8 +76,21 @@ func statusOf(ctx context.Context, err error) *status.Status {
 	return outcome.Complete(st, delivery.Maybe)
 }
 
-// writeStatus answers with an error: google.rpc.Status as JSON.
+// writeStatus answers with a refusal of the gateway's own.
 func writeStatus(w http.ResponseWriter, st *status.Status) {
+	noteRefusal(w, st)
+	answerStatus(w, st)
+}
+
+// noteRefusal tells who counts refusals of this one.
+func noteRefusal(w http.ResponseWriter, st *status.Status) {
+	if watched, ok := w.(*watchedWriter); ok {
+		watched.refused(outcome.Info(st).GetReason())
+	}
+}
+
+// answerStatus answers with an error: google.rpc.Status as JSON.
+func answerStatus(w http.ResponseWriter, st *status.Status) {
 	format := protojson.MarshalOptions{UseProtoNames: true}
 	body, err := format.Marshal(st.Proto())
 	if err != nil { // A detail of a type that this program does not know.

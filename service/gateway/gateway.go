@@ -51,6 +51,10 @@ type Config struct {
 	LoopbackHostOnly bool
 	// Logger is told of panics in the gateway itself; nil is slog.Default().
 	Logger *slog.Logger
+	// Refused, if set, is told of each request that the gateway refuses by
+	// itself, with the reason, and Panicked of each panic in the gateway.
+	Refused  func(reason string)
+	Panicked func()
 }
 
 // New returns the REST API in front of conn. That is the in-process channel
@@ -78,7 +82,7 @@ func New(conn grpc.ClientConnInterface, cfg Config) (http.Handler, error) {
 	if cfg.LoopbackHostOnly {
 		handler = withLoopbackHost(handler)
 	}
-	return withLimits(withRecovery(handler, cfg.Logger), cfg.MaxBodyBytes), nil
+	return withLimits(withRecovery(handler, cfg), cfg.MaxBodyBytes), nil
 }
 
 func (c *Config) setDefaults() error {
@@ -90,6 +94,12 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) {}
+	}
+	if c.Panicked == nil {
+		c.Panicked = func() {}
 	}
 	return nil
 }

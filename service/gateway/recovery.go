@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -15,9 +14,9 @@ import (
 // withRecovery answers a panic of the gateway with INTERNAL and logs it.
 // http.ErrAbortHandler, which asks the server to cut the connection, is passed
 // on, and takes the place of a panic within an answer.
-func withRecovery(next http.Handler, logger *slog.Logger) http.Handler {
+func withRecovery(next http.Handler, cfg Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &watchedWriter{ResponseWriter: w}
+		answer := &watchedWriter{ResponseWriter: w, refused: cfg.Refused}
 		defer func() {
 			cause := recover()
 			if cause == nil {
@@ -26,7 +25,8 @@ func withRecovery(next http.Handler, logger *slog.Logger) http.Handler {
 			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(http.ErrAbortHandler)
 			}
-			logger.ErrorContext(r.Context(), "panic in the REST gateway", "cause", describe(cause), "stack", string(debug.Stack()))
+			cfg.Panicked()
+			cfg.Logger.ErrorContext(r.Context(), "panic in the REST gateway", "cause", describe(cause), "stack", string(debug.Stack()))
 			if answer.begun {
 				panic(http.ErrAbortHandler)
 			}
@@ -45,10 +45,11 @@ func describe(cause any) string {
 	return fmt.Sprintf("%T", cause)
 }
 
-// watchedWriter knows whether an answer has begun.
+// watchedWriter knows whether an answer has begun, and is told of refusals.
 type watchedWriter struct {
 	http.ResponseWriter
-	begun bool
+	begun   bool
+	refused func(reason string)
 }
 
 func (w *watchedWriter) WriteHeader(code int) {

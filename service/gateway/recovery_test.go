@@ -86,7 +86,7 @@ func TestPanicWithinAnAnswerCutsIt(t *testing.T) {
 			t.Error(err)
 		}
 		panic("secret")
-	}), logger))
+	}), Config{Logger: logger, Panicked: func() {}}))
 	response, err := server.Client().Get(server.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func TestTwilioHostMustBeLoopback(t *testing.T) {
 func TestTwilioPanicIsNoReasonToRetry(t *testing.T) {
 	handler := withRecovery(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic("secret")
-	}), slog.New(slog.DiscardHandler))
+	}), Config{Logger: slog.New(slog.DiscardHandler), Panicked: func() {}})
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, twilioPathOfCall, nil))
 	wantTwilioError(t, reply{code: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()},

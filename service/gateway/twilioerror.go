@@ -58,6 +58,7 @@ var twilioCodes = map[string]int{
 // It is for what went wrong before or around a call.
 func refuse(w http.ResponseWriter, r *http.Request, st *status.Status) {
 	if isTwilio(r) {
+		noteRefusal(w, st)
 		writeTwilioError(w, r, st, true)
 		return
 	}

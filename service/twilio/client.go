@@ -50,6 +50,9 @@ type Config struct {
 	// then, so a request counts as sent as soon as it has one; see
 	// [TransportError].
 	HTTP2 bool
+	// Header, if set, adds to the header of each request, given the context of
+	// the call. It must not change what is there.
+	Header func(context.Context, http.Header)
 }
 
 // Client makes requests to Twilio. It follows no redirect, keeps no cookie and
@@ -59,6 +62,7 @@ type Client struct {
 	transport      *http.Transport
 	maxAnswerBytes int64
 	userAgent      []string
+	header         func(context.Context, http.Header)
 }
 
 // NewClient returns a client.
@@ -67,6 +71,7 @@ func NewClient(cfg Config) *Client {
 		transport:      newTransport(cfg),
 		maxAnswerBytes: cmp.Or(cfg.MaxAnswerBytes, 1<<20),
 		userAgent:      []string{cmp.Or(cfg.UserAgent, "conferenced")},
+		header:         cfg.Header,
 	}
 }
 
@@ -126,6 +131,9 @@ func (c *Client) UpdateParticipant(ctx context.Context, a Account, p Participant
 	req, err := c.newRequest(a, p, u)
 	if err != nil {
 		return nil, err
+	}
+	if c.header != nil {
+		c.header(ctx, req.Header)
 	}
 	resp, reused, err := c.send(ctx, req)
 	if err != nil {
