@@ -5,37 +5,76 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
+	"net/http/pprof"
+	"strings"
 	"time"
 
 	"conferenced/service/delivery"
 	"conferenced/service/settings"
+	"conferenced/service/telemetry"
 )
 
-// admin answers what operators and orchestrators ask: whether the process is
-// alive, whether it should be sent calls, and how the ways to Twilio are. A
-// Twilio that is down does not make the service unready: it still has to answer.
-func admin(ready *atomic.Bool, deliverer *delivery.Deliverer, live *settings.Live) http.Handler {
+// adminPages answer what operators and orchestrators ask: whether the process is
+// alive, whether it should be sent calls, how the ways to Twilio are, what it
+// counted and what it spends its time on. A Twilio that is down does not make the
+// service unready: it still has to answer.
+func (s *Server) adminPages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok\n")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready.Load() {
-			answer(w, http.StatusServiceUnavailable, "not serving\n")
-			return
-		}
-		answer(w, http.StatusOK, "ok\n"+reloadText(live.Status()))
-	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(details{ // Whoever asked is gone.
-			Serving: ready.Load(), Upstream: deliverer.Lanes(), Delivery: deliverer.Stats(),
-			Settings: live.Status(),
-		})
-	})
+	mux.HandleFunc("GET /readyz", s.answerReady)
+	mux.HandleFunc("GET /healthz", s.answerHealth)
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /loglevel", s.answerLogLevel)
+	mux.HandleFunc("PUT /loglevel", s.changeLogLevel)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+func (s *Server) answerReady(w http.ResponseWriter, _ *http.Request) {
+	if !s.ready.Load() {
+		answer(w, http.StatusServiceUnavailable, "not serving\n")
+		return
+	}
+	answer(w, http.StatusOK, "ok\n"+reloadText(s.cfg.Settings.Status()))
+}
+
+func (s *Server) answerHealth(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(details{ // Whoever asked is gone.
+		Serving: s.ready.Load(), Upstream: s.deliverer.Lanes(), Delivery: s.deliverer.Stats(),
+		Settings: s.cfg.Settings.Status(),
+	})
+}
+
+func (s *Server) answerLogLevel(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, telemetry.ControlOf(s.cfg.Logger).Level()+"\n")
+}
+
+// maxLevelBytes is more than any level needs.
+const maxLevelBytes = 16
+
+// changeLogLevel takes the level as the body, in plain text.
+func (s *Server) changeLogLevel(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLevelBytes))
+	if err != nil {
+		answer(w, http.StatusBadRequest, "the body must be debug, info, warn or error\n")
+		return
+	}
+	control := telemetry.ControlOf(s.cfg.Logger)
+	before, level := control.Level(), strings.TrimSpace(string(body))
+	if err := control.SetLevel(level); err != nil {
+		answer(w, http.StatusBadRequest, err.Error()+"\n")
+		return
+	}
+	s.cfg.Logger.Warn("log level changed", "from", before, "to", level)
+	answer(w, http.StatusOK, level+"\n")
 }
 
 // details is the health of the service for a person.

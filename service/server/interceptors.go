@@ -32,19 +32,23 @@ type interceptor struct {
 	unary grpc.UnaryServerInterceptor
 }
 
-// interceptors are the steps in their order, the outermost first. The log sees
-// what every other step decides; a panic of the service itself becomes a status
+// interceptors are the steps in their order, the outermost first. The span, the
+// metrics and the log see what every other step decides; a panic of the service itself becomes a status
 // before the log sees it. The first step only keeps a panic of the others from
 // ending the process.
-func interceptors(cfg Config) ([]interceptor, error) {
+func interceptors(cfg Config, metrics *telemetry.Metrics) ([]interceptor, error) {
 	validate, err := service.Validate()
 	if err != nil {
 		return nil, err
 	}
-	steps := []interceptor{
-		{"last resort", recoverPanics(cfg.Logger)},
-		{"access log", telemetry.AccessLog(cfg.Logger, gateway.Protocol)},
+	recovery := recoverPanics(cfg.Logger, metrics.Panicked)
+	steps := []interceptor{{"last resort", recovery}}
+	if cfg.Tracing != nil {
+		steps = append(steps, interceptor{"trace", cfg.Tracing.Interceptor(gateway.Protocol)})
 	}
+	steps = append(steps,
+		interceptor{"metrics", metrics.Interceptor(gateway.Protocol)},
+		interceptor{"access log", telemetry.AccessLog(cfg.Logger, gateway.Protocol)})
 	if cfg.Audit != nil {
 		where := telemetry.Where{Protocol: gateway.Protocol, Client: clientOf}
 		steps = append(steps, interceptor{"audit", telemetry.Audit(cfg.Audit, cfg.AuditFailOpen, cfg.Logger, where)})
@@ -54,7 +58,7 @@ func interceptors(cfg Config) ([]interceptor, error) {
 		interceptor{"deadline", deadline(cfg.DefaultTimeout)},
 		interceptor{"callers", callers.Interceptor(pinnedCallers, fromTwilioSDK)},
 		interceptor{"validation", validate},
-		interceptor{"recovery", recoverPanics(cfg.Logger)},
+		interceptor{"recovery", recovery},
 	), nil
 }
 
@@ -128,9 +132,10 @@ func deadline(byDefault time.Duration) grpc.UnaryServerInterceptor {
 
 // recoverPanics turns a panic into a status with a constant text. What was in
 // flight by then may have been applied.
-func recoverPanics(logger *slog.Logger) grpc.UnaryServerInterceptor {
+func recoverPanics(logger *slog.Logger, panicked func()) grpc.UnaryServerInterceptor {
 	return recovery.UnaryServerInterceptor(
 		recovery.WithRecoveryHandlerContext(func(ctx context.Context, value any) error {
+			panicked()
 			logger.LogAttrs(ctx, slog.LevelError, "panic",
 				slog.String("value", panicText(value)),
 				slog.String("stack", string(debug.Stack())))

@@ -31,7 +31,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 	}
 	cfg.DefaultTimeout = patience
 	cfg.Settings = settingsOf(t, "")
-	steps, err := interceptors(cfg)
+	steps, err := interceptors(cfg, telemetry.NewMetrics(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 }
 
 func TestOrderOfTheInterceptors(t *testing.T) {
-	want := []string{"last resort", "access log", "settings", "deadline", "callers", "validation", "recovery"}
+	want := []string{"last resort", "metrics", "access log", "settings", "deadline", "callers", "validation", "recovery"}
 	var got []string
 	for _, step := range steps(t, Config{}) {
 		got = append(got, step.name)
@@ -286,5 +286,19 @@ func TestPanicOutsideTheService(t *testing.T) {
 				t.Errorf("%d lines about a panic", got)
 			}
 		})
+	}
+}
+
+func TestOrderOfAllInterceptors(t *testing.T) {
+	want := []string{
+		"last resort", "trace", "metrics", "access log", "audit",
+		"settings", "deadline", "callers", "validation", "recovery",
+	}
+	var got []string
+	for _, step := range steps(t, Config{Tracing: new(telemetry.Tracing), Audit: new(telemetry.AuditSink)}) {
+		got = append(got, step.name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -44,6 +44,7 @@ const (
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 5 * time.Minute
 	idleTimeout       = 2 * time.Minute
+	flushTimeout      = 5 * time.Second
 )
 
 // Config is what a server is made of.
@@ -73,8 +74,14 @@ type Config struct {
 	DefaultTimeout time.Duration
 	// ShutdownTimeout bounds the time that Run takes to end.
 	ShutdownTimeout time.Duration
-	// Logger takes all that is logged.
+	// Logger takes all that is logged. Its level can be changed by admin if
+	// telemetry.NewLogger made it.
 	Logger *slog.Logger
+	// Tracing makes the spans; nil: there are none. The server closes it when it
+	// ends.
+	Tracing *telemetry.Tracing
+	// Version is the program's, for the metrics.
+	Version string
 }
 
 // Server is a service that is bound to its addresses.
@@ -91,6 +98,7 @@ type Server struct {
 	ready     atomic.Bool
 	client    *twilio.Client
 	deliverer *delivery.Deliverer
+	metrics   *telemetry.Metrics
 }
 
 // New builds the server and binds its three addresses. Nothing is served before
@@ -99,20 +107,36 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Delivery.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Upstream.Header = cfg.Tracing.Header
 	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream)}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
-	if err := s.compose(); err != nil {
-		return nil, err
-	}
-	if err := s.bind(); err != nil {
-		s.closeListeners()
-		return nil, err
-	}
-	if err := s.checkExposure(); err != nil {
-		s.closeListeners()
-		return nil, err
+	s.measure()
+	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
+		if err := step(); err != nil {
+			s.release()
+			return nil, err
+		}
 	}
 	return s, nil
+}
+
+// measure makes the metrics, and makes them told of what happens.
+func (s *Server) measure() {
+	s.metrics = telemetry.NewMetrics(s.cfg.Version)
+	s.deliverer.Observe(s.metrics.Observer(s.cfg.Tracing))
+	s.metrics.CountSuppressed(s.cfg.Logger)
+	s.metrics.CountAuditFailures(s.cfg.Audit)
+	s.metrics.Tell(telemetry.Sources{
+		Lanes: s.deliverer.Lanes,
+		Stats: s.deliverer.Stats,
+		Reloads: func() telemetry.Reloads {
+			status := s.cfg.Settings.Status()
+			return telemetry.Reloads{
+				Worked: status.Reloads, Failed: status.Failures,
+				LoadedAt: status.LoadedAt, Failing: status.LastError != "",
+			}
+		},
+	})
 }
 
 // Reload reads the settings' files anew and opens the audit file anew. What is
@@ -129,7 +153,7 @@ func (s *Server) Reload() {
 
 // compose puts the service behind gRPC and REST, with the same steps on the way.
 func (s *Server) compose() error {
-	steps, err := interceptors(s.cfg)
+	steps, err := interceptors(s.cfg, s.metrics)
 	if err != nil {
 		return err
 	}
@@ -152,6 +176,8 @@ func (s *Server) compose() error {
 	rest, err := gateway.New(channel, gateway.Config{
 		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
 		TrustedProxies:   s.cfg.TrustedProxies,
+		Refused:          s.metrics.RefusedByGateway,
+		Panicked:         s.metrics.Panicked,
 		LoopbackHostOnly: !s.cfg.Settings.Current().Callers.Authenticating() && !s.cfg.AllowAnonymous,
 	})
 	if err != nil {
@@ -159,7 +185,7 @@ func (s *Server) compose() error {
 	}
 	s.http = s.newHTTP(rest)
 	s.http.TLSConfig = tlsConfig
-	s.admin = s.newHTTP(admin(&s.ready, s.deliverer, s.cfg.Settings))
+	s.admin = s.newHTTP(s.adminPages())
 	return nil
 }
 
@@ -213,7 +239,9 @@ func (s *Server) bind() error {
 	return nil
 }
 
-func (s *Server) closeListeners() {
+// release gives back what a server holds that never ran.
+func (s *Server) release() {
+	s.closeTracing()
 	for _, listener := range s.listeners {
 		_ = listener.Close() // Nothing was served from it.
 	}
@@ -259,8 +287,20 @@ func (s *Server) Run(ctx context.Context) error {
 		err = errors.Join(err, s.cfg.Audit.Close())
 	}
 	s.client.CloseIdleConnections()
+	s.closeTracing()
+	telemetry.ControlOf(s.cfg.Logger).Flush()
 	s.cfg.Logger.Info("stopped")
 	return err
+}
+
+// closeTracing sends the spans that wait. A collector that does not take them
+// must not keep the process.
+func (s *Server) closeTracing() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := s.cfg.Tracing.Close(ctx); err != nil {
+		s.cfg.Logger.Warn("traces: a part of them is lost", "cause", err)
+	}
 }
 
 func (s *Server) serving(yes bool) {
