@@ -20,9 +20,9 @@ import (
 type serving struct {
 	GRPCAddr  string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"Where gRPC is served (${default}). Port 0 picks a free one, here and below."`
 	HTTPAddr  string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where REST, /docs and /openapi.json are served (${default})."`
-	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez, /readyz and /healthz are served (${default})."`
+	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where health, metrics, profiles and the log level are served (${default})."`
 
-	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default})."`
+	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
 	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
 
 	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose pages may call over REST, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
@@ -53,7 +53,7 @@ func (s *serving) Validate() error {
 }
 
 // config is the flags as the server takes them.
-func (s *serving) config(base settings.Base, auditLog string, log io.Writer) (server.Config, error) {
+func (s *serving) config(ctx context.Context, base settings.Base, auditLog string, log io.Writer) (server.Config, error) {
 	logger, err := telemetry.NewLogger(log, s.LogLevel, s.LogFormat)
 	if err != nil {
 		return server.Config{}, usageError{err}
@@ -66,8 +66,15 @@ func (s *serving) config(base settings.Base, auditLog string, log io.Writer) (se
 		DefaultTimeout:  s.DefaultTimeout,
 		ShutdownTimeout: s.ShutdownTimeout,
 		Logger:          logger,
+		Version:         programVersion(),
 	}
-	return cfg, s.Securing.apply(&cfg, base, auditLog)
+	if err := s.Securing.apply(&cfg, base, auditLog); err != nil {
+		return server.Config{}, err
+	}
+	if cfg.Tracing, err = telemetry.NewTracing(ctx, cfg.Version, logger); err != nil {
+		return server.Config{}, usageError{err}
+	}
+	return cfg, nil
 }
 
 // serve serves until the context is done, and reads the settings anew on SIGHUP.

@@ -223,3 +223,8 @@ func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
 		"--request-id-retention=0s", "--request-id-max=0", "--concurrency-max=0", "--concurrency-min=0",
 		"--breaker-failures=0", "--breaker-probes=0", "--attempt-grace=0s").check(t, 0)
 }
+
+func TestTracesThatCannotBeMade(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "zipkin")
+	runStopped(t, "sandbox").check(t, 2, "OTEL_TRACES_EXPORTER")
+}

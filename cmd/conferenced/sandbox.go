@@ -70,7 +70,7 @@ func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 	if c.TwilioOnly {
 		return c.runAlone(ctx, out, fake, listener)
 	}
-	s, err := c.newServer(listener.Addr(), cfg.State, out.stderr)
+	s, err := c.newServer(ctx, listener.Addr(), cfg.State, out.stderr)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (c *sandboxCommand) upstream() (sandbox.Config, error) {
 
 // newServer is the service in front of the embedded Twilio.
 func (c *sandboxCommand) newServer(
-	upstream net.Addr, state *sandbox.InitialState, log io.Writer,
+	ctx context.Context, upstream net.Addr, state *sandbox.InitialState, log io.Writer,
 ) (*server.Server, error) {
 	if c.Securing.Accounts != "" { // They would be served in place of the embedded Twilio's.
 		return nil, usageError{errors.New("--accounts is set, and the embedded Twilio has accounts of its own")}
@@ -111,7 +111,7 @@ func (c *sandboxCommand) newServer(
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := c.config(settings.Base{Accounts: accounts}, c.AuditLog, log)
+	cfg, err := c.config(ctx, settings.Base{Accounts: accounts}, c.AuditLog, log)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	if c.Securing.Accounts != "" && c.TwilioBaseURL != "" {
 		return usageError{errors.New("--accounts and --twilio-base-url are both set: the file says where each account is")}
 	}
-	cfg, err := c.config(settings.Base{Environment: c.environment}, c.AuditLog, out.stderr)
+	cfg, err := c.config(ctx, settings.Base{Environment: c.environment}, c.AuditLog, out.stderr)
 	if err != nil {
 		return err
 	}
