@@ -31,7 +31,9 @@ func (t *Tracing) Interceptor(protocol func(context.Context) string) grpc.UnaryS
 			return handler(ctx, request)
 		}
 		ctx, span := t.tracer.Start(withParent(ctx), info.FullMethod[1:], serverSpan)
-		defer span.End()
+		// Not deferred by itself: End would then recover a panic and export its
+		// text, which may hold what must not be written.
+		defer func() { span.End() }()
 		if !span.IsRecording() {
 			return handler(ctx, request)
 		}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ import (
 
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
+	"conferenced/service/telemetry"
 	"conferenced/service/twilio"
 )
 
@@ -55,6 +57,8 @@ const (
 	inStatus  = "statuses over gRPC"
 	inBody    = "answers over REST"
 	inAdmin   = "the admin pages"
+	inMetrics = "the metrics"
+	inTraces  = "the traces"
 	inErrors  = "errors of the start"
 )
 
@@ -63,6 +67,7 @@ type betrayal struct {
 	*world
 	haul
 	textLog *logged
+	traces  *logged
 	secrets []secret
 	good    []caller
 }
@@ -70,11 +75,16 @@ type betrayal struct {
 func newBetrayal(t *testing.T) *betrayal {
 	t.Helper()
 	t.Setenv(keySecretVariable, keySecret)
-	b := &betrayal{haul: haul{}, textLog: newLogged()}
+	b := &betrayal{haul: haul{}, textLog: newLogged(), traces: collectTraces(t)}
+	tracing, err := telemetry.NewTracing(t.Context(), "test", slog.New(slog.DiscardHandler))
+	if err != nil || tracing == nil {
+		t.Fatalf("no traces: %v", err)
+	}
 	b.world = start(t, func(s *setup) {
 		s.texts[accountsFile] = strings.Replace(s.texts[accountsFile], "{file: "+otherKeyFile+"}", "{env: "+keySecretVariable+"}", 1)
 		s.texts[tokensFile] = tokensText(controlName, expiredName) // Which is taken back below.
 		s.Upstream = twilio.Config{Proxy: treacherous}
+		s.Tracing = tracing
 		s.tee = treacherousLog{slog.NewTextHandler(b.textLog, &slog.HandlerOptions{Level: slog.LevelDebug})}
 	})
 	b.up.accepted[otherSID] = []string{otherKeySID + ":" + keySecret}
@@ -84,6 +94,22 @@ func newBetrayal(t *testing.T) *betrayal {
 	b.good = []caller{withToken(controlName), b.withJWT(t, controlName), b.withCertificate(t, controlName)}
 	b.plant(t)
 	return b
+}
+
+// collectTraces takes what is exported, by OTLP over HTTP, as it is: a text
+// stands in it as in its message.
+func collectTraces(t *testing.T) *logged {
+	t.Helper()
+	traces := newLogged()
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Encoding") != "" {
+			t.Error("the traces are packed: nothing can be found in them")
+		}
+		_, _ = io.Copy(traces, r.Body)
+	}))
+	t.Cleanup(collector.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	return traces
 }
 
 // treacherous is a proxy setting that fails with secrets for some participants.
@@ -183,13 +209,17 @@ func TestNoSecretIsWritten(t *testing.T) {
 	for _, path := range []string{"/livez", "/readyz", "/healthz", "/" + wrongToken} {
 		b.add(inAdmin, "%s", b.adminPage(t, path))
 	}
+	b.add(inMetrics, "%s", b.adminPage(t, "/metrics"))
+	b.add(inAdmin, "%s", b.adminPage(t, "/debug/pprof/goroutine?debug=2"))
 	b.end(t)
+	b.add(inTraces, "%s", b.traces)
 	b.add(inJSONLog, "%s", b.log)
 	b.add(inTextLog, "%s", b.textLog)
 	b.add(inAudit, "%s", read(t, b.auditPath))
 	b.check(t, b.secrets, map[string]string{
 		inJSONLog: controlName, inTextLog: controlName, inAudit: controlName,
 		inStatus: controlMessage, inBody: controlMessage, inAdmin: b.dir, inErrors: b.dir,
+		inMetrics: "conferenced_call_errors_total", inTraces: sandbox.AgentSID,
 	})
 }
 
