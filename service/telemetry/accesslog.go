@@ -1,10 +1,8 @@
 package telemetry
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -62,29 +60,19 @@ func levelOf(method string, code codes.Code) slog.Level {
 	}
 }
 
-// identified is what the requests of the API have in common.
-type identified interface {
-	GetAccountSid() string
-	GetConferenceSid() string
-	GetCallSid() string
-	GetRequestId() string
-}
-
 func appendIDs(attributes []slog.Attr, request any, call *Call) []slog.Attr {
-	put := func(key, value string, ok bool) {
-		if ok {
+	put := func(key, value string) {
+		if value != "" {
 			attributes = append(attributes, slog.String(key, value))
 		}
 	}
-	if ids, ok := request.(identified); ok {
-		account := cmp.Or(call.AccountSID, ids.GetAccountSid())
-		put("account_sid", account, isSID("AC", account))
-		put("conference_sid", ids.GetConferenceSid(), isSID("CF", ids.GetConferenceSid()))
-		put("call_sid", ids.GetCallSid(), isSID("CA", ids.GetCallSid()))
-		put("request_id", ids.GetRequestId(), isUUID(ids.GetRequestId()))
-	}
-	put("caller", call.Caller, call.Caller != "")
-	put("twilio_request_id", call.TwilioRequestID, call.TwilioRequestID != "")
+	known := idsOf(request, call)
+	put("account_sid", known.account)
+	put("conference_sid", known.conference)
+	put("call_sid", known.call)
+	put("request_id", known.request)
+	put("caller", call.Caller)
+	put("twilio_request_id", call.TwilioRequestID)
 	if call.IgnoredFields > 0 {
 		attributes = append(attributes,
 			slog.Int("ignored_fields", call.IgnoredFields), slog.Any("ignored_names", call.IgnoredNames))
@@ -108,25 +96,4 @@ func appendFailure(attributes []slog.Attr, err error, call *Call) []slog.Attr {
 		attributes = append(attributes, slog.String("cause", call.Cause.Error()))
 	}
 	return attributes
-}
-
-// isSID says whether the text has the form of one of Twilio's SIDs: a prefix of
-// two letters and 32 hexadecimal digits.
-func isSID(prefix, text string) bool {
-	return len(text) == 34 && text[:2] == prefix && isHex(text[2:])
-}
-
-// isUUID says whether the text has the form of a UUID: groups of 8, 4, 4, 4 and
-// 12 hexadecimal digits.
-func isUUID(text string) bool {
-	if len(text) != 36 {
-		return false
-	}
-	groups := strings.Split(text, "-")
-	return len(groups) == 5 && len(groups[0]) == 8 && len(groups[1]) == 4 &&
-		len(groups[2]) == 4 && len(groups[3]) == 4 && isHex(strings.Join(groups, ""))
-}
-
-func isHex(text string) bool {
-	return strings.Trim(text, "0123456789abcdefABCDEF") == ""
 }

@@ -69,7 +69,7 @@ func Audit(sink *AuditSink, failOpen bool, logger *slog.Logger, where Where) grp
 		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
 		record := newRecord(ctx, info.FullMethod, where, call)
-		record.ask(request)
+		record.ask(request, call)
 		applied := record.conclude(response, err)
 		if auditErr := sink.write(record); auditErr != nil {
 			logger.ErrorContext(ctx, "audit failed", "cause", auditErr)
@@ -94,7 +94,6 @@ func newRecord(ctx context.Context, method string, where Where, call *Call) *Rec
 		Time:            time.Now().UTC(),
 		Caller:          call.Caller,
 		KnownBy:         call.KnownBy,
-		AccountSID:      call.AccountSID,
 		Peer:            where.Client(ctx),
 		Protocol:        where.Protocol(ctx),
 		Method:          method,
@@ -105,20 +104,13 @@ func newRecord(ctx context.Context, method string, where Where, call *Call) *Rec
 
 // ask puts down what was asked. A text of the caller's is put down only where it
 // has the form of an id.
-func (r *Record) ask(request any) {
+func (r *Record) ask(request any, call *Call) {
 	update, ok := request.(*conferencev1.UpdateParticipantRequest)
 	if !ok {
 		return
 	}
-	put := func(into *string, value string, ok bool) {
-		if ok {
-			*into = value
-		}
-	}
-	put(&r.AccountSID, update.GetAccountSid(), isSID("AC", update.GetAccountSid()))
-	put(&r.ConferenceSID, update.GetConferenceSid(), isSID("CF", update.GetConferenceSid()))
-	put(&r.CallSID, update.GetCallSid(), isSID("CA", update.GetCallSid()))
-	put(&r.RequestID, update.GetRequestId(), isUUID(update.GetRequestId()))
+	known := idsOf(request, call)
+	r.AccountSID, r.ConferenceSID, r.CallSID, r.RequestID = known.account, known.conference, known.call, known.request
 	r.Properties = properties.Of(update)
 	r.Values = properties.Booleans(update)
 }

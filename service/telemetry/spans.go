@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"cmp"
 	"context"
 	"strings"
 
@@ -91,23 +90,21 @@ func callAttributes(method, protocol string, request any, call *Call, err error)
 		attribute.Int("rpc.grpc.status_code", int(status.Code(err))),
 		attribute.String("conferenced.protocol", protocol),
 	}
-	put := func(key, value string, ok bool) {
-		if ok {
+	put := func(key, value string) {
+		if value != "" {
 			attributes = append(attributes, attribute.String(key, value))
 		}
 	}
-	if ids, ok := request.(identified); ok {
-		account := cmp.Or(call.AccountSID, ids.GetAccountSid())
-		put("twilio.account_sid", account, isSID("AC", account))
-		put("twilio.conference_sid", ids.GetConferenceSid(), isSID("CF", ids.GetConferenceSid()))
-		put("twilio.call_sid", ids.GetCallSid(), isSID("CA", ids.GetCallSid()))
-		put("conferenced.request_id", ids.GetRequestId(), isUUID(ids.GetRequestId()))
-	}
-	put("twilio.request_id", call.TwilioRequestID, call.TwilioRequestID != "")
+	known := idsOf(request, call)
+	put("twilio.account_sid", known.account)
+	put("twilio.conference_sid", known.conference)
+	put("twilio.call_sid", known.call)
+	put("conferenced.request_id", known.request)
+	put("twilio.request_id", call.TwilioRequestID)
 	if err != nil {
 		info := outcome.Info(status.Convert(err))
-		put("conferenced.reason", info.GetReason(), info != nil)
-		put("conferenced.applied", info.GetMetadata()[outcome.KeyApplied], info != nil)
+		put("conferenced.reason", info.GetReason())
+		put("conferenced.applied", info.GetMetadata()[outcome.KeyApplied])
 	}
 	return attributes
 }
