@@ -42,6 +42,7 @@ var twilioCodes = map[string]int{
 	outcome.Overloaded.Reason:                20429,
 	outcome.TwilioUnreachable.Reason:         20503,
 	outcome.CircuitOpen.Reason:               20503,
+	outcome.ShuttingDown.Reason:              20503,
 	outcome.OutcomeUnknown.Reason:            20500,
 	outcome.TwilioUnexpectedAnswer.Reason:    20500,
 	outcome.Superseded.Reason:                20409,

@@ -90,6 +90,11 @@ var (
 		Reason: "CIRCUIT_OPEN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
 		Text: "nothing is sent for the moment, since Twilio has been failing", Retry: retryDelay,
 	}
+	// ShuttingDown is only ever said of a call of which nothing was sent.
+	ShuttingDown = Kind{
+		Reason: "SHUTTING_DOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
+		Text: "this instance of the service is shutting down and takes no new calls", Retry: retryDelay,
+	}
 	OutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
 		Text: "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
@@ -150,7 +155,7 @@ var Table = []Kind{
 	InvalidRequest, NothingToUpdate, RequestIDReused, CallerUnknown, NotAllowed,
 	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConflictingState,
 	TwilioCredentialsRejected, TwilioForbidden, TwilioRateLimited, Overloaded,
-	TwilioUnreachable, CircuitOpen, OutcomeUnknown, AnnouncementOutcomeUnknown,
+	TwilioUnreachable, CircuitOpen, ShuttingDown, OutcomeUnknown, AnnouncementOutcomeUnknown,
 	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,
 	Internal,
 	RouteNotFound, MethodNotAllowed, RequestTooLarge,
