@@ -55,6 +55,10 @@ type Config struct {
 	// itself, with the reason, and Panicked of each panic in the gateway.
 	Refused  func(reason string)
 	Panicked func()
+	// LastAnswer, if set, says whether a connection is to end with the answer to
+	// this request. It is asked when the answer begins. The client is told by a
+	// `Connection: close`, or over HTTP/2 by a GOAWAY.
+	LastAnswer func(*http.Request) bool
 }
 
 // New returns the REST API in front of conn. That is the in-process channel
@@ -100,6 +104,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Panicked == nil {
 		c.Panicked = func() {}
+	}
+	if c.LastAnswer == nil {
+		c.LastAnswer = func(*http.Request) bool { return false }
 	}
 	return nil
 }

@@ -16,7 +16,10 @@ import (
 // on, and takes the place of a panic within an answer.
 func withRecovery(next http.Handler, cfg Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &watchedWriter{ResponseWriter: w, refused: cfg.Refused}
+		answer := &watchedWriter{
+			ResponseWriter: w, refused: cfg.Refused,
+			last: func() bool { return cfg.LastAnswer(r) },
+		}
 		defer func() {
 			cause := recover()
 			if cause == nil {
@@ -45,20 +48,32 @@ func describe(cause any) string {
 	return fmt.Sprintf("%T", cause)
 }
 
-// watchedWriter knows whether an answer has begun, and is told of refusals.
+// watchedWriter knows whether an answer has begun, and is told of refusals. It
+// tells the client if the answer is the last one of its connection.
 type watchedWriter struct {
 	http.ResponseWriter
 	begun   bool
 	refused func(reason string)
+	last    func() bool
+}
+
+func (w *watchedWriter) begin() {
+	if w.begun {
+		return
+	}
+	w.begun = true
+	if w.last() {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 func (w *watchedWriter) WriteHeader(code int) {
-	w.begun = true
+	w.begin()
 	w.ResponseWriter.WriteHeader(code)
 }
 
 func (w *watchedWriter) Write(p []byte) (int, error) {
-	w.begun = true
+	w.begin()
 	return w.ResponseWriter.Write(p)
 }
 

@@ -86,7 +86,7 @@ func TestPanicWithinAnAnswerCutsIt(t *testing.T) {
 			t.Error(err)
 		}
 		panic("secret")
-	}), Config{Logger: logger, Panicked: func() {}}))
+	}), Config{Logger: logger, Panicked: func() {}, LastAnswer: func(*http.Request) bool { return false }}))
 	response, err := server.Client().Get(server.URL)
 	if err != nil {
 		t.Fatal(err)
