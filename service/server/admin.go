@@ -14,8 +14,8 @@ import (
 	"conferenced/service/telemetry"
 )
 
-// adminPages answer what operators and orchestrators ask: whether the process is
-// alive, whether it should be sent calls, how the ways to Twilio are, what it
+// adminPages answer what operators and orchestrators ask: whether the process has
+// started, whether it is alive, whether it should be sent calls, how the ways to Twilio are, what it
 // counted and what it spends its time on. A Twilio that is down does not make the
 // service unready: it still has to answer.
 func (s *Server) adminPages() http.Handler {
@@ -23,6 +23,7 @@ func (s *Server) adminPages() http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok\n")
 	})
+	mux.HandleFunc("GET /startupz", s.answerStarted)
 	mux.HandleFunc("GET /readyz", s.answerReady)
 	mux.HandleFunc("GET /healthz", s.answerHealth)
 	mux.Handle("GET /metrics", s.metrics.Handler())
@@ -34,6 +35,16 @@ func (s *Server) adminPages() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// answerStarted says whether the settings are loaded and every address is bound
+// and served. Once that is so it stays so, in a drain too.
+func (s *Server) answerStarted(w http.ResponseWriter, _ *http.Request) {
+	if !s.started.Load() {
+		answer(w, http.StatusServiceUnavailable, "starting\n")
+		return
+	}
+	answer(w, http.StatusOK, "ok\n")
 }
 
 func (s *Server) answerReady(w http.ResponseWriter, _ *http.Request) {

@@ -35,8 +35,9 @@ type interceptor struct {
 // interceptors are the steps in their order, the outermost first. The span, the
 // metrics and the log see what every other step decides; a panic of the service itself becomes a status
 // before the log sees it. The first step only keeps a panic of the others from
-// ending the process.
-func interceptors(cfg Config, metrics *telemetry.Metrics) ([]interceptor, error) {
+// ending the process. Late calls are refused when their deadlines are known and
+// before anything else is asked of them.
+func interceptors(cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryServerInterceptor) ([]interceptor, error) {
 	validate, err := service.Validate()
 	if err != nil {
 		return nil, err
@@ -56,6 +57,7 @@ func interceptors(cfg Config, metrics *telemetry.Metrics) ([]interceptor, error)
 	return append(steps,
 		interceptor{"settings", pin(cfg.Settings)},
 		interceptor{"deadline", deadline(cfg.DefaultTimeout)},
+		interceptor{"shutdown", refuseLate},
 		interceptor{"callers", callers.Interceptor(pinnedCallers, fromTwilioSDK)},
 		interceptor{"validation", validate},
 		interceptor{"recovery", recovery},

@@ -31,7 +31,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 	}
 	cfg.DefaultTimeout = patience
 	cfg.Settings = settingsOf(t, "")
-	steps, err := interceptors(cfg, telemetry.NewMetrics(""))
+	steps, err := interceptors(cfg, telemetry.NewMetrics(""), new(Server).refuseLate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 }
 
 func TestOrderOfTheInterceptors(t *testing.T) {
-	want := []string{"last resort", "metrics", "access log", "settings", "deadline", "callers", "validation", "recovery"}
+	want := []string{"last resort", "metrics", "access log", "settings", "deadline", "shutdown", "callers", "validation", "recovery"}
 	var got []string
 	for _, step := range steps(t, Config{}) {
 		got = append(got, step.name)
@@ -176,7 +176,7 @@ func servePanics(t *testing.T, value any) *running {
 	way := chain(steps(t, Config{Logger: logger}))
 	desc := conferencev1.ConferenceService_ServiceDesc
 
-	server := newGRPC(way, nil)
+	server := newGRPC(way, Config{}, nil)
 	server.RegisterService(readable(desc), panicking{value: value})
 	listener := listen(t, "127.0.0.1:0")
 	go server.Serve(listener)
@@ -292,7 +292,7 @@ func TestPanicOutsideTheService(t *testing.T) {
 func TestOrderOfAllInterceptors(t *testing.T) {
 	want := []string{
 		"last resort", "trace", "metrics", "access log", "audit",
-		"settings", "deadline", "callers", "validation", "recovery",
+		"settings", "deadline", "shutdown", "callers", "validation", "recovery",
 	}
 	var got []string
 	for _, step := range steps(t, Config{Tracing: new(telemetry.Tracing), Audit: new(telemetry.AuditSink)}) {

@@ -19,7 +19,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -91,7 +90,7 @@ func TestAdminPages(t *testing.T) {
 	r := start(t)
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	callGRPC(t, t.Context(), r, muting("fault:503x1"))
-	for _, path := range []string{"/livez", "/readyz"} {
+	for _, path := range []string{"/startupz", "/livez", "/readyz"} {
 		t.Run(path, func(t *testing.T) {
 			code, header, body := askAdmin(t, r, http.MethodGet, path)
 			if code != http.StatusOK || body != "ok\n" || header.Get("Content-Type") != "text/plain; charset=utf-8" {
@@ -133,7 +132,7 @@ func TestAdminPages(t *testing.T) {
 
 func TestAdminRefusals(t *testing.T) {
 	r := start(t)
-	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
+	for _, path := range []string{"/startupz", "/livez", "/readyz", "/healthz"} {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 			code, header, _ := askAdmin(t, r, method, path)
 			if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
@@ -145,23 +144,6 @@ func TestAdminRefusals(t *testing.T) {
 		if code, _, _ := askAdmin(t, r, http.MethodGet, path); code != http.StatusNotFound {
 			t.Errorf("GET %s: %d", path, code)
 		}
-	}
-}
-
-func (r *running) healthOf(ctx context.Context, service string) (string, error) {
-	answer, err := grpc_health_v1.NewHealthClient(r.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
-	return answer.GetStatus().String(), err
-}
-
-func TestHealth(t *testing.T) {
-	r := start(t)
-	for _, service := range []string{"", serviceName} {
-		if got, err := r.healthOf(t.Context(), service); got != "SERVING" || err != nil {
-			t.Errorf("%q: %s, %v", service, got, err)
-		}
-	}
-	if _, err := r.healthOf(t.Context(), "conference.v1.Other"); status.Code(err) != codes.NotFound {
-		t.Errorf("an unknown service: %v", err)
 	}
 }
 
@@ -229,8 +211,12 @@ func TestAddressesAreBoundBeforeAnythingIsServed(t *testing.T) {
 			t.Errorf("%s: port 0", name)
 		}
 	}
-	if r.ready.Load() {
-		t.Error("ready before Run")
+	for _, path := range []string{"/readyz", "/startupz"} {
+		early := httptest.NewRecorder()
+		r.adminPages().ServeHTTP(early, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if early.Code != http.StatusServiceUnavailable {
+			t.Errorf("%s before Run: %d", path, early.Code)
+		}
 	}
 	if got := r.log.String(); got != "" {
 		t.Errorf("logged before Run:\n%s", got)
@@ -354,8 +340,10 @@ func checkNotReady(t *testing.T, r *running) {
 	if code != http.StatusServiceUnavailable || body != "not serving\n" {
 		t.Errorf("/readyz: %d %q", code, body)
 	}
-	if code, _, _ := askAdmin(t, r, http.MethodGet, "/livez"); code != http.StatusOK {
-		t.Errorf("/livez: %d", code)
+	for _, path := range []string{"/livez", "/startupz"} {
+		if code, _, _ := askAdmin(t, r, http.MethodGet, path); code != http.StatusOK {
+			t.Errorf("%s: %d", path, code)
+		}
 	}
 }
 
@@ -375,41 +363,18 @@ func (r *running) checkEnded(t *testing.T) {
 func TestDrainOfHTTP(t *testing.T) {
 	h := newHolds()
 	r := start(t, h.setup)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	watch, err := grpc_health_v1.NewHealthClient(r.conn).Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: serviceName})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nextHealth(t, watch, "SERVING")
 	underWay := h.begin(t, r, bothWays[1], sandbox.AgentSID)
 
 	r.stop()
-	nextHealth(t, watch, "NOT_SERVING")
 	awaitRefused(t, r.HTTP)
+	awaitRefused(t, r.GRPC)
 	checkNotReady(t, r)
-	// gRPC is served until HTTP has drained.
-	checkReachable(t, "gRPC", r.GRPC)
-	also := h.begin(t, r, bothWays[0], sandbox.CustomerSID)
 
 	close(h.let)
 	checkDone(t, r, underWay, sandbox.AgentSID)
-	checkDone(t, r, also, sandbox.CustomerSID)
-	r.conn.Close() // Or the watch would keep gRPC from draining.
 	r.checkEnded(t)
 	if lines := r.log.lines(t, "stopped"); len(lines) != 1 {
 		t.Errorf("%d lines say that it has stopped", len(lines))
-	}
-}
-
-func nextHealth(t *testing.T, watch grpc_health_v1.Health_WatchClient, want string) {
-	t.Helper()
-	answer, err := watch.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := answer.GetStatus().String(); got != want {
-		t.Fatalf("health %s, want %s", got, want)
 	}
 }
 
@@ -527,7 +492,7 @@ func TestNoDefaultAccount(t *testing.T) {
 	}
 }
 
-// The frames of HTTP/2 that the next test needs.
+// The frames of HTTP/2 that tests need.
 const (
 	frameGoAway = 0x7
 	preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -537,29 +502,41 @@ const (
 
 func TestTooManyPings(t *testing.T) {
 	r := start(t)
-	conn, err := net.Dial("tcp", r.GRPC.String())
+	frames := speakHTTP2(t, r.GRPC, strings.Repeat(ping, 10))
+	code, words := awaitGoAway(t, frames)
+	const enhanceYourCalm = 0xb
+	if code != enhanceYourCalm || words != "too_many_pings" {
+		t.Errorf("GOAWAY with %#x, %q", code, words)
+	}
+}
+
+// speakHTTP2 makes a connection of HTTP/2, writes frames to it and returns those
+// that come back.
+func speakHTTP2(t *testing.T, addr net.Addr, frames string) *bufio.Reader {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(conn, preface+noSettings+strings.Repeat(ping, 10)); err != nil {
+	if _, err := io.WriteString(conn, preface+noSettings+frames); err != nil {
 		t.Fatal(err)
 	}
-	frames := bufio.NewReader(conn)
+	return bufio.NewReader(conn)
+}
+
+func awaitGoAway(t *testing.T, frames io.Reader) (code uint32, words string) {
+	t.Helper()
 	for {
 		kind, payload, err := readFrame(frames)
 		if err != nil {
 			t.Fatalf("the connection ended without a word: %v", err)
 		}
 		if kind == frameGoAway {
-			const enhanceYourCalm = 0xb
-			if code := binary.BigEndian.Uint32(payload[4:]); code != enhanceYourCalm || string(payload[8:]) != "too_many_pings" {
-				t.Errorf("GOAWAY with %#x, %q", code, payload[8:])
-			}
-			return
+			return binary.BigEndian.Uint32(payload[4:]), string(payload[8:])
 		}
 	}
 }

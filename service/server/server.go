@@ -72,8 +72,15 @@ type Config struct {
 	AuditFailOpen bool
 	// DefaultTimeout is the deadline of a call that brings none.
 	DefaultTimeout time.Duration
-	// ShutdownTimeout bounds the time that Run takes to end.
-	ShutdownTimeout time.Duration
+	// DrainDelay is how long everything is still served after Run is told to end
+	// and health says so. ShutdownTimeout bounds the time that Run takes to end
+	// after that.
+	DrainDelay, ShutdownTimeout time.Duration
+	// MaxConnectionAge is how long clients may keep a connection of gRPC or HTTP,
+	// give or take a tenth; then they are told to make another. 0: for ever. What is
+	// under way is finished; over gRPC it is cut off after MaxConnectionAgeGrace,
+	// which is at least DefaultTimeout.
+	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
 	// Logger takes all that is logged. Its level can be changed by admin if
 	// telemetry.NewLogger made it.
 	Logger *slog.Logger
@@ -95,7 +102,9 @@ type Server struct {
 	http      *http.Server
 	admin     *http.Server
 	health    *health.Server
+	started   atomic.Bool
 	ready     atomic.Bool
+	ending    ending
 	client    *twilio.Client
 	deliverer *delivery.Deliverer
 	metrics   *telemetry.Metrics
@@ -104,11 +113,11 @@ type Server struct {
 // New builds the server and binds its three addresses. Nothing is served before
 // Run; what New returns an error for has been released.
 func New(cfg Config) (*Server, error) {
-	if err := cfg.Delivery.Validate(); err != nil {
+	if err := errors.Join(cfg.Delivery.Validate(), cfg.checkAges()); err != nil {
 		return nil, err
 	}
 	cfg.Upstream.Header = cfg.Tracing.Header
-	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream)}
+	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream), ending: newEnding()}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
 	s.measure()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
@@ -153,7 +162,7 @@ func (s *Server) Reload() {
 
 // compose puts the service behind gRPC and REST, with the same steps on the way.
 func (s *Server) compose() error {
-	steps, err := interceptors(s.cfg, s.metrics)
+	steps, err := interceptors(s.cfg, s.metrics, s.refuseLate)
 	if err != nil {
 		return err
 	}
@@ -162,9 +171,9 @@ func (s *Server) compose() error {
 	conferences := service.New(pinnedAccounts, authorize, s.deliverer.Deliver)
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
-	s.grpc = newGRPC(chain([]interceptor{{"peer", s.adoptForwarded}, {"way", way}}), tlsConfig)
+	s.grpc = newGRPC(chain([]interceptor{{"peer", s.adoptForwarded}, {"way", way}}), s.cfg, tlsConfig)
 	s.grpc.RegisterService(readable(desc), conferences)
-	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	grpc_health_v1.RegisterHealthServer(s.grpc, healthService{s.health, s.ending.watches})
 	if !s.cfg.NoReflection {
 		reflection.Register(s.grpc)
 	}
@@ -178,6 +187,7 @@ func (s *Server) compose() error {
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Refused:          s.metrics.RefusedByGateway,
 		Panicked:         s.metrics.Panicked,
+		LastAnswer:       s.lastAnswer,
 		LoopbackHostOnly: !s.cfg.Settings.Current().Callers.Authenticating() && !s.cfg.AllowAnonymous,
 	})
 	if err != nil {
@@ -185,11 +195,12 @@ func (s *Server) compose() error {
 	}
 	s.http = s.newHTTP(rest)
 	s.http.TLSConfig = tlsConfig
+	s.http.ConnContext = s.age
 	s.admin = s.newHTTP(s.adminPages())
 	return nil
 }
 
-func newGRPC(way grpc.UnaryServerInterceptor, tlsConfig *tls.Config) *grpc.Server {
+func newGRPC(way grpc.UnaryServerInterceptor, cfg Config, tlsConfig *tls.Config) *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(way),
 		grpc.ForceServerCodecV2(newCodec()),
@@ -197,7 +208,7 @@ func newGRPC(way grpc.UnaryServerInterceptor, tlsConfig *tls.Config) *grpc.Serve
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: serverPing}),
+		grpc.KeepaliveParams(keepaliveOf(cfg)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
 		}),
@@ -241,17 +252,19 @@ func (s *Server) bind() error {
 
 // release gives back what a server holds that never ran.
 func (s *Server) release() {
+	s.ending.endWatches()
 	s.closeTracing()
 	for _, listener := range s.listeners {
 		_ = listener.Close() // Nothing was served from it.
 	}
 }
 
-// Run serves until the context is done, then drains: calls under way are
-// finished, within the shutdown timeout, and it returns nil. It returns an error
-// when serving fails.
+// Run serves until the context is done, then drains: after the drain delay calls
+// under way are finished, within the shutdown timeout, and it returns nil. It
+// returns an error when serving fails.
 func (s *Server) Run(ctx context.Context) error {
 	s.serving(true) // Before anybody can ask.
+	s.started.Store(true)
 	group, failed := errgroup.WithContext(ctx)
 	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
 		return func() error {
@@ -279,7 +292,7 @@ func (s *Server) Run(ctx context.Context) error {
 		"grpc", s.GRPC.String(), "http", s.HTTP.String(), "admin", s.Admin.String())
 	group.Go(func() error {
 		<-failed.Done()
-		s.drain()
+		s.drain(ctx.Err() != nil)
 		return nil
 	})
 	err := group.Wait()
@@ -311,45 +324,4 @@ func (s *Server) serving(yes bool) {
 	}
 	s.health.Resume()
 	s.ready.Store(true)
-}
-
-// drain ends the server from outside in: health first, so that no new calls are
-// sent here, then REST, then gRPC, then admin, all within one deadline. What has
-// not ended by then is cut off.
-func (s *Server) drain() {
-	s.cfg.Logger.Info("draining", "timeout", s.cfg.ShutdownTimeout)
-	s.serving(false)
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
-	defer cancel()
-	forced := s.shutHTTP(ctx, s.http)
-	forced = s.stopGRPC(ctx) || forced
-	forced = s.deliverer.Wait(ctx) != nil || forced
-	forced = s.shutHTTP(ctx, s.admin) || forced
-	if forced {
-		s.cfg.Logger.Warn("the shutdown timeout passed: calls under way were cut off")
-	}
-}
-
-func (s *Server) shutHTTP(ctx context.Context, server *http.Server) (forced bool) {
-	if server.Shutdown(ctx) == nil {
-		return false
-	}
-	_ = server.Close()
-	return true
-}
-
-func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.grpc.GracefulStop()
-	}()
-	select {
-	case <-stopped:
-		return false
-	case <-ctx.Done():
-		s.grpc.Stop()
-		<-stopped
-		return true
-	}
 }

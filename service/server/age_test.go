@@ -1,0 +1,167 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/connectivity"
+
+	"conferenced/service/sandbox"
+	"conferenced/service/settings"
+	"conferenced/service/twilio"
+)
+
+// aging is the shortest age, so that every connection is old.
+func aging(s *setup) {
+	s.MaxConnectionAge, s.MaxConnectionAgeGrace = minConnectionAge, patience
+}
+
+func TestAnOldConnectionOfGRPC(t *testing.T) {
+	r := start(t, aging)
+	if code, words := awaitGoAway(t, speakHTTP2(t, r.GRPC, "")); code != 0 || words != "max_age" {
+		t.Errorf("GOAWAY with %#x, %q", code, words)
+	}
+}
+
+// TestACallOutlivesTheAgeOfItsConnection and the next one has a new connection.
+func TestACallOutlivesTheAgeOfItsConnection(t *testing.T) {
+	h := newHolds()
+	r := start(t, aging, h.setup)
+	underWay := h.begin(t, r, bothWays[0], sandbox.AgentSID)
+	for state := connectivity.Ready; state == connectivity.Ready; state = r.conn.GetState() {
+		if !r.conn.WaitForStateChange(t.Context(), state) {
+			t.Fatal("the client was not told")
+		}
+	}
+	close(h.let)
+	checkDone(t, r, underWay, sandbox.AgentSID)
+	for range 20 {
+		if got := callGRPC(t, t.Context(), r, muting(sandbox.AgentSID)); got.status != nil {
+			t.Fatal(got.status)
+		}
+	}
+}
+
+func TestConnectionsOfHTTPAreKept(t *testing.T) {
+	for _, age := range []time.Duration{0, time.Hour} {
+		r := start(t, func(s *setup) { s.MaxConnectionAge, s.MaxConnectionAgeGrace = age, patience })
+		for range 2 {
+			if postREST(t, r) {
+				t.Errorf("not with an age of %v", age)
+			}
+		}
+	}
+}
+
+func TestAnOldConnectionOfHTTP(t *testing.T) {
+	r := start(t, aging, func(s *setup) { s.box.Latency = 2 * minConnectionAge })
+	for range 3 {
+		if !postREST(t, r) {
+			t.Error("it is kept")
+		}
+	}
+}
+
+// TestAnOldConnectionOfHTTP2 takes calls until its client knows, which is then
+// served by a new one.
+func TestAnOldConnectionOfHTTP2(t *testing.T) {
+	files, trusted := tlsFiles(t)
+	r := start(t, aging, func(s *setup) {
+		s.Settings = withTLS(t, s.Settings, files)
+		s.box.Latency = 2 * minConnectionAge
+	})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	connections := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		if !got.Reused {
+			connections++
+		}
+	}})
+	for until := time.Now().Add(patience); connections < 3; {
+		if time.Now().After(until) {
+			t.Fatalf("%d connections", connections)
+		}
+		outgoing, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+r.HTTP.String()+agentPath, strings.NewReader(`{"muted": true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		incoming, err := transport.RoundTrip(outgoing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		incoming.Body.Close()
+		if incoming.StatusCode != http.StatusOK || incoming.ProtoMajor != 2 {
+			t.Fatalf("%s, %s", incoming.Status, incoming.Proto)
+		}
+	}
+}
+
+// tlsFiles are a certificate and its key, and who trusts it.
+func tlsFiles(t *testing.T) (settings.Files, *x509.CertPool) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := settings.Files{TLSCert: filepath.Join(dir, "cert"), TLSKey: filepath.Join(dir, "key")}
+	for path, block := range map[string]*pem.Block{
+		files.TLSCert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
+		files.TLSKey:  {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+	return files, trusted
+}
+
+// withTLS are the same accounts, served over TLS.
+func withTLS(t *testing.T, plain *settings.Live, files settings.Files) *settings.Live {
+	t.Helper()
+	accounts := func(func(string) (string, error)) (*twilio.Accounts, error) { return plain.Current().Accounts, nil }
+	live, err := settings.NewLive(files, settings.Base{Environment: accounts}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live
+}
+
+func TestAgesThatCannotBeServed(t *testing.T) {
+	tests := []struct {
+		name       string
+		age, grace time.Duration
+		want       string
+	}{
+		{"less than nothing", -1, patience, "MaxConnectionAge is -1ns, want 0 or at least 1ms"},
+		{"next to nothing", 1, patience, "MaxConnectionAge is 1ns, want 0 or at least 1ms"},
+		{"less time than calls have", time.Hour, patience - 1, "MaxConnectionAgeGrace is less than DefaultTimeout"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := New(Config{
+				Settings: settingsOf(t, ""), Delivery: quick(), Logger: slog.New(slog.DiscardHandler),
+				DefaultTimeout: patience, MaxConnectionAge: test.age, MaxConnectionAgeGrace: test.grace,
+			})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
