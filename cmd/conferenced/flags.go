@@ -28,7 +28,11 @@ type serving struct {
 	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose pages may call over REST, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
 
 	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that brings none (${default})."`
-	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls under way may take to end after SIGTERM or SIGINT (${default})."`
+	DrainDelay      time.Duration `env:"CONFERENCED_DRAIN_DELAY" default:"0s" help:"How long everything is still served after SIGTERM or SIGINT, while health says that it will not be (${default}). A second signal ends it at once."`
+	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls under way may take to end after that (${default})."`
+
+	MaxConnectionAge      time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE" default:"30m" help:"How long a client may keep a connection, give or take a tenth, until it is told to make another (${default}); 0: for ever."`
+	MaxConnectionAgeGrace time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls under way on such a connection of gRPC may still take (${default}); at least --default-timeout."`
 
 	Securing   securing   `embed:"" group:"Who may call:"`
 	Delivering delivering `embed:"" group:"How updates are delivered:"`
@@ -49,7 +53,22 @@ func (s *serving) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.flag))
 		}
 	}
-	return errors.Join(append(errs, s.Delivering.check())...)
+	return errors.Join(append(errs, s.checkEnds(), s.Delivering.check())...)
+}
+
+// checkEnds checks the flags by which connections and the process end.
+func (s *serving) checkEnds() error {
+	var errs []error
+	if s.DrainDelay < 0 {
+		errs = append(errs, errors.New("--drain-delay: must not be less than 0"))
+	}
+	if s.MaxConnectionAge != 0 && s.MaxConnectionAge < time.Second {
+		errs = append(errs, errors.New("--max-connection-age: must be 0 or at least 1s"))
+	}
+	if s.MaxConnectionAge != 0 && s.MaxConnectionAgeGrace < s.DefaultTimeout {
+		errs = append(errs, errors.New("--max-connection-age-grace: must be at least --default-timeout, or calls would be cut off"))
+	}
+	return errors.Join(errs...)
 }
 
 // config is the flags as the server takes them.
@@ -64,9 +83,12 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
 		DefaultTimeout:  s.DefaultTimeout,
+		DrainDelay:      s.DrainDelay,
 		ShutdownTimeout: s.ShutdownTimeout,
 		Logger:          logger,
 		Version:         programVersion(),
+
+		MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: s.MaxConnectionAgeGrace,
 	}
 	if err := s.Securing.apply(&cfg, base, auditLog); err != nil {
 		return server.Config{}, err

@@ -11,6 +11,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, "CONFERENCED_") || strings.HasPrefix(name, "TWILIO_") {
@@ -92,6 +95,9 @@ func TestMistakesInArguments(t *testing.T) {
 		{"less than no time for a call", []string{"serve", "--default-timeout=-1s"}, "--default-timeout: must be more than 0"},
 		{"no time to stop", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout: must be more than 0"},
 		{"less than no time to stop", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout: must be more than 0"},
+		{"less than no delay", []string{"serve", "--drain-delay=-1s"}, "--drain-delay: must not be less than 0"},
+		{"an age of next to nothing", []string{"serve", "--max-connection-age=1ms"}, "--max-connection-age: must be 0 or at least 1s"},
+		{"calls that outlive their connection", []string{"serve", "--max-connection-age-grace=9s"}, "--max-connection-age-grace: must be at least --default-timeout"},
 		{"no time for an attempt", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout: must be more than 0"},
 		{"a token as a flag", []string{"serve", "--twilio-auth-token=s3cret"}, "unknown flag --twilio-auth-token"},
 	}
