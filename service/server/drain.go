@@ -67,8 +67,21 @@ func (s *Server) shutAPI(ctx context.Context) (forced bool) {
 	var forcedHTTP, forcedGRPC bool
 	both.Go(func() { forcedHTTP = s.shutHTTP(ctx, s.http) })
 	both.Go(func() { forcedGRPC = s.stopGRPC(ctx) })
+	shut := make(chan struct{})
+	go s.closeUnused(shut)
 	both.Wait()
+	close(shut)
 	return forcedHTTP || forcedGRPC
+}
+
+// closeUnused closes HTTP connections that bring no request, unless all are
+// closed before that.
+func (s *Server) closeUnused(shut <-chan struct{}) {
+	select {
+	case <-s.ending.after(unusedGrace):
+		s.unused.close()
+	case <-shut:
+	}
 }
 
 func (s *Server) shutHTTP(ctx context.Context, server *http.Server) (forced bool) {

@@ -29,10 +29,14 @@ func startWithDelay(t *testing.T, choose ...func(*setup)) (r *running, over chan
 	delays := make(chan time.Time)
 	r = build(t, append(choose, func(s *setup) { s.DrainDelay = delay })...)
 	r.ending.after = func(got time.Duration) <-chan time.Time {
-		if got != delay {
-			t.Errorf("a drain delay of %v", got)
+		switch got {
+		case delay:
+			return delays
+		case unusedGrace:
+		default:
+			t.Errorf("waits for %v", got)
 		}
-		return delays
+		return nil
 	}
 	r.run(t)
 	t.Cleanup(func() { close(delays) })

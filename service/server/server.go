@@ -105,6 +105,7 @@ type Server struct {
 	started   atomic.Bool
 	ready     atomic.Bool
 	ending    ending
+	unused    *unusedConns // Of http.
 	client    *twilio.Client
 	deliverer *delivery.Deliverer
 	metrics   *telemetry.Metrics
@@ -117,7 +118,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.Upstream.Header = cfg.Tracing.Header
-	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream), ending: newEnding()}
+	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream), ending: newEnding(), unused: newUnusedConns()}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
 	s.measure()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
@@ -196,6 +197,7 @@ func (s *Server) compose() error {
 	s.http = s.newHTTP(rest)
 	s.http.TLSConfig = tlsConfig
 	s.http.ConnContext = s.age
+	s.http.ConnState = s.unused.note
 	s.admin = s.newHTTP(s.adminPages())
 	return nil
 }
