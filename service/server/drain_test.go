@@ -141,7 +141,8 @@ func TestALateRequestIsRefused(t *testing.T) {
 	for _, path := range []string{agentPath, twilioAgentPath} {
 		t.Run(path, func(t *testing.T) {
 			h := newHolds()
-			r := start(t, h.setup)
+			// There would be time enough to serve it.
+			r := start(t, h.setup, func(s *setup) { s.DefaultTimeout = s.ShutdownTimeout / 2 })
 			underWay := h.begin(t, r, bothWays[0], sandbox.CustomerSID)
 			late := beginRequest(t, r, path)
 

@@ -324,16 +324,6 @@ func awaitRefused(t *testing.T, addr net.Addr) {
 	t.Fatalf("%s still listens", addr)
 }
 
-func checkReachable(t *testing.T, name string, addr net.Addr) {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr.String())
-	if err != nil {
-		t.Errorf("%s is closed: %v", name, err)
-		return
-	}
-	conn.Close()
-}
-
 func checkNotReady(t *testing.T, r *running) {
 	t.Helper()
 	code, _, body := askAdmin(t, r, http.MethodGet, "/readyz")
