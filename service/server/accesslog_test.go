@@ -153,7 +153,7 @@ func TestHealthChecksAreNotLogged(t *testing.T) {
 		if _, err := grpc_health_v1.NewHealthClient(r.conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range []string{"/livez", "/readyz", "/healthz"} {
+		for _, path := range []string{"/startupz", "/livez", "/readyz", "/healthz"} {
 			getAdmin(t, r, path)
 		}
 		return r.log.lines(t, "call")

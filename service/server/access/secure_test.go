@@ -260,7 +260,7 @@ func TestHealthNeedsNoCaller(t *testing.T) {
 			t.Errorf("%q: %v, %v", name, answer, err)
 		}
 	}
-	for _, path := range []string{"/livez", "/readyz"} {
+	for _, path := range []string{"/startupz", "/livez", "/readyz"} {
 		if got := w.adminPage(t, path); got != "ok\n" {
 			t.Errorf("%s: %q", path, got)
 		}
