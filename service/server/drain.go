@@ -74,12 +74,14 @@ func (s *Server) shutAPI(ctx context.Context) (forced bool) {
 	return forcedHTTP || forcedGRPC
 }
 
-// closeUnused closes HTTP connections that bring no request, unless all are
-// closed before that.
+// closeUnused closes connections that bring nothing, unless all are closed before
+// that. Those of HTTP would only keep the server; for the handshakes of those of
+// gRPC it would wait before it tells the others.
 func (s *Server) closeUnused(shut <-chan struct{}) {
 	select {
 	case <-s.ending.after(unusedGrace):
 		s.unused.close()
+		s.silent.close()
 	case <-shut:
 	}
 }

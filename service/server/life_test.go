@@ -484,6 +484,7 @@ func TestNoDefaultAccount(t *testing.T) {
 
 // The frames of HTTP/2 that tests need.
 const (
+	framePing   = 0x6
 	frameGoAway = 0x7
 	preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	noSettings  = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -516,6 +517,22 @@ func speakHTTP2(t *testing.T, addr net.Addr, frames string) *bufio.Reader {
 		t.Fatal(err)
 	}
 	return bufio.NewReader(conn)
+}
+
+// connectHTTP2 makes a connection of HTTP/2 that the server has heard, and returns
+// the frames that come next.
+func connectHTTP2(t *testing.T, addr net.Addr) *bufio.Reader {
+	t.Helper()
+	frames := speakHTTP2(t, addr, ping)
+	for {
+		kind, _, err := readFrame(frames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == framePing {
+			return frames
+		}
+	}
 }
 
 func awaitGoAway(t *testing.T, frames io.Reader) (code uint32, words string) {

@@ -106,6 +106,7 @@ type Server struct {
 	ready     atomic.Bool
 	ending    ending
 	unused    *unusedConns // Of http.
+	silent    *unusedConns // Of grpc.
 	client    *twilio.Client
 	deliverer *delivery.Deliverer
 	metrics   *telemetry.Metrics
@@ -118,7 +119,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.Upstream.Header = cfg.Tracing.Header
-	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream), ending: newEnding(), unused: newUnusedConns()}
+	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream), ending: newEnding(), unused: newUnusedConns(), silent: newUnusedConns()}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
 	s.measure()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
@@ -282,7 +283,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	group.Go(func() error {
 		// Stopped before it began to serve is stopped as well.
-		if err := s.grpc.Serve(s.listeners[0]); !errors.Is(err, grpc.ErrServerStopped) {
+		if err := s.grpc.Serve(notingListener{s.listeners[0], s.silent}); !errors.Is(err, grpc.ErrServerStopped) {
 			return err
 		}
 		return nil

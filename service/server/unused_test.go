@@ -74,3 +74,85 @@ func TestAnUnusedConnectionIsClosedInADrain(t *testing.T) {
 	checkDone(t, r, underWay, "front desk")
 	r.checkEnded(t)
 }
+
+// TestASilentConnectionOfGRPCIsClosedInADrain when its grace is over, for the
+// others to be told.
+func TestASilentConnectionOfGRPCIsClosedInADrain(t *testing.T) {
+	r := build(t)
+	over := make(chan time.Time)
+	r.ending.after = func(time.Duration) <-chan time.Time { return over }
+	r.run(t)
+	silent, err := net.Dial("tcp", r.GRPC.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	frames := connectHTTP2(t, r.GRPC) // By a later connection: the first one is accepted.
+	r.silent.mu.Lock()
+	noted := len(r.silent.conns)
+	r.silent.mu.Unlock()
+	if noted != 1 {
+		t.Errorf("%d silent connections", noted)
+	}
+	r.stop()
+	over <- time.Time{}
+	if err := silent.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, silent); err != nil { // The server greets first.
+		t.Error(err)
+	}
+	awaitGoAway(t, frames)
+}
+
+// pipes is a listener whose connections are given to it.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (pipes) Close() error   { return nil }
+func (pipes) Addr() net.Addr { return nil }
+
+func TestSilentConnections(t *testing.T) {
+	silent, made := newUnusedConns(), make(pipes, 1)
+	listener := notingListener{made, silent}
+	accept := func() (client, server net.Conn) {
+		client, accepted := net.Pipe()
+		made <- accepted
+		server, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		return client, server
+	}
+	one := make([]byte, 1)
+	quiet, _ := accept()
+	speaks, heard := accept()
+	go speaks.Write(one)
+	if _, err := heard.Read(one); err != nil {
+		t.Fatal(err)
+	}
+
+	silent.close()
+	late, _ := accept()
+	for name, conn := range map[string]net.Conn{"a silent one": quiet, "one that comes later": late} {
+		if _, err := conn.Read(one); !errors.Is(err, io.EOF) {
+			t.Errorf("%s is not closed: %v", name, err)
+		}
+	}
+	go heard.Write(one)
+	if _, err := speaks.Read(one); err != nil {
+		t.Errorf("one that has spoken is closed: %v", err)
+	}
+	close(made)
+	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
