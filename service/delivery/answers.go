@@ -57,6 +57,9 @@ func (a *answers) claim(key Key, content Content) (*Record, *owned) {
 	return nil, nil
 }
 
+// Hold is Store's. In one process nobody takes a key from its owner.
+func (a *answers) Hold(context.Context, Key) error { return nil }
+
 // Settle is Store's.
 func (a *answers) Settle(key Key, record *Record) {
 	a.mu.Lock()

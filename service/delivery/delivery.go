@@ -69,7 +69,7 @@ func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer
 // must the answer, which others with the request id are given too.
 func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer, error) {
 	if update.RequestID == "" || d.cfg.Forgetful {
-		return d.start(ctx, update, func(*twilio.Answer, error) {})
+		return d.start(ctx, update, nil)
 	}
 	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: update.RequestID}
 	content := update.content()
@@ -83,9 +83,27 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 		d.observer.replayed(ctx)
 		return record.result()
 	}
-	return d.start(ctx, update, func(answer *twilio.Answer, err error) {
-		d.store.Settle(key, recordOf(content, answer, err))
-	})
+	return d.start(ctx, update, &claim{store: d.store, key: key, content: content})
+}
+
+// claim is a request id that an update owns. Nil: the update has none.
+type claim struct {
+	store   Store
+	key     Key
+	content Content
+}
+
+func (c *claim) hold(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	return c.store.Hold(ctx, c.key)
+}
+
+func (c *claim) settle(answer *twilio.Answer, err error) {
+	if c != nil {
+		c.store.Settle(c.key, recordOf(c.content, answer, err))
+	}
 }
 
 // unclaimed is the end of an update that did not get its request id. One that

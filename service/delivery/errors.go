@@ -65,6 +65,9 @@ const (
 	Overloaded Refusal = "overloaded"
 	// CircuitOpen: Twilio has been failing, so nothing is sent for a while.
 	CircuitOpen Refusal = "circuit open"
+	// StateUnavailable: what is shared between replicas cannot be reached, or it
+	// was lost, so nobody knows whether the update may be sent.
+	StateUnavailable Refusal = "state unavailable"
 )
 
 // RefusedError is a decision of this package, not Twilio's.

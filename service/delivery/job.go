@@ -18,6 +18,7 @@ var errSuperseded error = &RefusedError{Reason: Superseded}
 type job struct {
 	d      *Deliverer
 	update *Update
+	claim  *claim
 	lane   *lane
 	ticket *Ticket
 	report func(error) // What the breaker is told of the attempt on the way.
@@ -33,15 +34,13 @@ type job struct {
 }
 
 // start puts the update in line, runs it, and waits for its end or the
-// context's. The end is told to settle before the place in line is given up.
-func (d *Deliverer) start(
-	ctx context.Context, update *Update, settle func(*twilio.Answer, error),
-) (*twilio.Answer, error) {
-	j := &job{d: d, update: update, lane: d.lane(&update.Account), done: make(chan struct{})}
+// context's. The request id is settled before the place in line is given up.
+func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twilio.Answer, error) {
+	j := &job{d: d, update: update, claim: id, lane: d.lane(&update.Account), done: make(chan struct{})}
 	if err := j.join(ctx); err != nil {
 		j.count(ctx, err)
 		err = &Error{Applied: No, Err: err}
-		settle(nil, err)
+		id.settle(nil, err)
 		return nil, err
 	}
 	d.counts.updates.Add(1)
@@ -49,7 +48,7 @@ func (d *Deliverer) start(
 		defer close(j.done)
 		defer j.ticket.Leave()
 		// Deferred, so that a panic leaves no request id under way for ever.
-		defer func() { settle(j.answer, j.err) }()
+		defer func() { id.settle(j.answer, j.err) }()
 		defer j.recover()
 		j.run(ctx)
 	})
@@ -90,7 +89,7 @@ func (j *job) join(ctx context.Context) (err error) {
 		j.ticket = noLine
 		return nil
 	}
-	j.ticket, err = j.d.store.Join(j.update.participant(), j.update.properties(), !j.update.Repeatable())
+	j.ticket, err = j.d.store.Join(ctx, j.update.participant(), j.update.properties(), !j.update.Repeatable())
 	return err
 }
 
@@ -222,8 +221,12 @@ func (j *job) clear(ctx context.Context) error {
 }
 
 // takeOff says that an attempt is on the way from now on, unless nobody waits
-// for it any more or a newer update took its place.
+// for it any more, a newer update took its place, or it lost its turn or its
+// request id to another replica.
 func (j *job) takeOff(ctx context.Context) error {
+	if err := j.valid(ctx); err != nil {
+		return err
+	}
 	select {
 	case <-j.ticket.Superseded:
 		return errSuperseded
@@ -236,6 +239,16 @@ func (j *job) takeOff(ctx context.Context) error {
 	}
 	j.flying = true
 	return nil
+}
+
+// valid asks whether the update may still be sent.
+func (j *job) valid(ctx context.Context) error {
+	if j.ticket.Valid != nil {
+		if err := j.ticket.Valid(ctx); err != nil {
+			return err
+		}
+	}
+	return j.claim.hold(ctx)
 }
 
 // attempt sends the update once, for the n-th time.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ func newLines(length int, labels *aging[Participant, string]) *lines {
 }
 
 // Join is Store's.
-func (l *lines) Join(participant Participant, sets Properties, event bool) (*Ticket, error) {
+func (l *lines) Join(_ context.Context, participant Participant, sets Properties, event bool) (*Ticket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	line := l.lineOf(participant)

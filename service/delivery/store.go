@@ -13,18 +13,23 @@ import (
 type Store interface {
 	// Claim returns what is kept under the key. If nothing is kept, it makes the
 	// caller the key's owner and returns nil; while another owns it, it waits.
-	// Its errors are a *RefusedError with RequestIDReused if the key belongs to
+	// Its errors are a *RefusedError, with RequestIDReused if the key belongs to
 	// other content, and the context's.
 	Claim(ctx context.Context, key Key, content Content) (*Record, error)
+	// Hold is called by the owner right before each attempt: from now on the update
+	// may have been sent. Its errors are a *RefusedError if the key has been taken
+	// from its owner, and the context's. Nothing may be sent after one.
+	Hold(ctx context.Context, key Key) error
 	// Settle ends the ownership of a key. The record is kept for the retention;
 	// without one the key is free again.
 	Settle(key Key, record *Record)
 
 	// Join puts an update at the end of its participant's line, and out of the
 	// line those that it supersedes. An event, such as an announcement, is not
-	// undone by what comes later, so it is never superseded. Join does not wait.
-	// Its error is a *RefusedError with Overloaded if the line is full.
-	Join(participant Participant, sets Properties, event bool) (*Ticket, error)
+	// undone by what comes later, so it is never superseded. Join does not wait
+	// for the update's turn. Its errors are a *RefusedError, with Overloaded if the
+	// line is full, and the context's.
+	Join(ctx context.Context, participant Participant, sets Properties, event bool) (*Ticket, error)
 	// Know remembers which Call SID a label stands for.
 	Know(label Participant, callSID string)
 
@@ -59,6 +64,10 @@ type Ticket struct {
 	Turn <-chan struct{}
 	// Superseded is closed when a newer update takes the place of this one.
 	Superseded <-chan struct{}
+	// Valid is called right before each attempt. Its errors are a *RefusedError if
+	// the turn has been taken from the update, and the context's. Nothing may be
+	// sent after one. Nil: the turn is never taken away.
+	Valid func(context.Context) error
 	// Leave gives the place to the next. It must be called exactly once.
 	Leave func()
 }

@@ -43,6 +43,7 @@ var twilioCodes = map[string]int{
 	outcome.TwilioUnreachable.Reason:         20503,
 	outcome.CircuitOpen.Reason:               20503,
 	outcome.ShuttingDown.Reason:              20503,
+	outcome.StateUnavailable.Reason:          20503,
 	outcome.OutcomeUnknown.Reason:            20500,
 	outcome.TwilioUnexpectedAnswer.Reason:    20500,
 	outcome.Superseded.Reason:                20409,

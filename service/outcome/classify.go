@@ -57,6 +57,8 @@ func refusal(err *delivery.RefusedError) Kind {
 		return Overloaded
 	case delivery.CircuitOpen:
 		return CircuitOpen
+	case delivery.StateUnavailable:
+		return StateUnavailable
 	default:
 		return Internal
 	}

@@ -66,6 +66,7 @@ func TestOf(t *testing.T) {
 		{"overloaded", refused(delivery.Overloaded), delivery.No, muting, codes.ResourceExhausted, 429, "OVERLOADED", second},
 		{"unreachable", &twilio.TransportError{Err: io.EOF}, delivery.No, muting, codes.Unavailable, 503, "TWILIO_UNREACHABLE", second},
 		{"breaker open", refused(delivery.CircuitOpen), delivery.No, muting, codes.Unavailable, 503, "CIRCUIT_OPEN", second},
+		{"state unavailable", refused(delivery.StateUnavailable), delivery.No, muting, codes.Unavailable, 503, "STATE_UNAVAILABLE", second},
 		{"5xx, repeatable", answer(500, 20500), delivery.Maybe, muting, codes.Unavailable, 503, "OUTCOME_UNKNOWN", 0},
 		{"5xx with the code of a refusal", answer(503, 20404), delivery.Maybe, muting, codes.Unavailable, 503, "OUTCOME_UNKNOWN", 0},
 		{"5xx, announcing", answer(502, 0), delivery.Maybe, announcing, codes.Unknown, 500, "OUTCOME_UNKNOWN", 0},

@@ -95,6 +95,10 @@ var (
 		Reason: "SHUTTING_DOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
 		Text: "this instance of the service is shutting down and takes no new calls", Retry: retryDelay,
 	}
+	StateUnavailable = Kind{
+		Reason: "STATE_UNAVAILABLE", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
+		Text: "the state that the replicas of the service share cannot be reached", Retry: retryDelay,
+	}
 	OutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable,
 		Text: "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
@@ -155,7 +159,7 @@ var Table = []Kind{
 	InvalidRequest, NothingToUpdate, RequestIDReused, CallerUnknown, NotAllowed,
 	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConflictingState,
 	TwilioCredentialsRejected, TwilioForbidden, TwilioRateLimited, Overloaded,
-	TwilioUnreachable, CircuitOpen, ShuttingDown, OutcomeUnknown, AnnouncementOutcomeUnknown,
+	TwilioUnreachable, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, AnnouncementOutcomeUnknown,
 	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,
 	Internal,
 	RouteNotFound, MethodNotAllowed, RequestTooLarge,

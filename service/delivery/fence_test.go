@@ -1,0 +1,65 @@
+package delivery
+
+import (
+	"context"
+	"testing"
+)
+
+// fenced is a store that takes turns and request ids away.
+type fenced struct {
+	Store
+	// valid and hold are asked before each attempt.
+	valid, hold func() error
+}
+
+func (f fenced) Join(ctx context.Context, p Participant, sets Properties, event bool) (*Ticket, error) {
+	ticket, err := f.Store.Join(ctx, p, sets, event)
+	if err != nil {
+		return nil, err
+	}
+	ticket.Valid = func(context.Context) error { return f.valid() }
+	return ticket, nil
+}
+
+func (f fenced) Hold(context.Context, Key) error { return f.hold() }
+
+// after is an error from the n-th call on.
+func after(n int, err error) func() error {
+	return func() error {
+		n--
+		if n < 1 {
+			return err
+		}
+		return nil
+	}
+}
+
+func TestNothingIsSentOfWhatWasTakenAway(t *testing.T) {
+	const never = 100
+	gone := &RefusedError{Reason: StateUnavailable}
+	for _, test := range []struct {
+		name        string
+		valid, hold func() error
+		sent        []string
+		want        string
+	}{
+		{"the turn", after(1, gone), after(never, nil), nil, "state unavailable, no"},
+		{"the request id", after(never, nil), after(1, gone), nil, "state unavailable, no"},
+		{"the turn, before a retry", after(2, gone), after(never, nil), []string{muteCA1}, "503, maybe"},
+		{"the request id, before a retry", after(never, nil), after(2, gone), []string{muteCA1}, "503, maybe"},
+		{"the turn of a caller who left", after(1, context.Canceled), after(never, nil), nil, "cancelled, no"},
+		{"nothing", after(never, nil), after(never, nil), []string{muteCA1, muteCA1}, "ok"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := remembering()
+			cfg.Retrying.Attempts = 3
+			cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1}
+			wrap := func(store Store) Store { return fenced{store, test.valid, test.hold} }
+			withStore(t, cfg, wrap, func(w *world) {
+				w.twilio.respond = failing(status(503))
+				w.wantEnd(w.finish(by("id", on("CA1", mute))), test.want)
+				w.wantSent(test.sent...)
+			})
+		})
+	}
+}
