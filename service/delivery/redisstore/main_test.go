@@ -1,0 +1,241 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/rueidis"
+	"go.uber.org/goleak"
+
+	"conferenced/service/delivery"
+)
+
+func TestMain(m *testing.M) {
+	// A delay of the client's, which ends by itself.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+}
+
+const (
+	// patience bounds every wait for something that must happen.
+	patience = 20 * time.Second
+	// shortLease lets leases end soon; longLease, not during a test.
+	shortLease = 300 * time.Millisecond
+	longLease  = time.Minute
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// testBounds are small enough to be reached.
+func testBounds() delivery.Bounds {
+	return delivery.Bounds{
+		LineLength: 3, Labels: 100, LabelAge: time.Minute, Records: 100, Retention: time.Minute,
+	}
+}
+
+// backend is a Redis that can be stopped and started again.
+type backend struct {
+	url         string
+	stop, start func()
+}
+
+// eachBackend runs a test on an imitation of Redis and, where there is one, on a
+// real one.
+func eachBackend(t *testing.T, test func(*testing.T, *backend)) {
+	t.Helper()
+	t.Run("miniredis", func(t *testing.T) { test(t, startMini(t)) })
+	t.Run("redis", func(t *testing.T) { test(t, startReal(t)) })
+}
+
+func startMini(t *testing.T) *backend {
+	t.Helper()
+	server := miniredis.NewMiniRedis()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	passTime(t, server)
+	return &backend{
+		// It takes no other commands on a connection that listens.
+		url:  "redis://" + server.Addr() + "?protocol=2",
+		stop: server.Close,
+		start: func() {
+			server.FlushAll()
+			if err := server.Restart(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+}
+
+// passTime lets keys expire, which miniredis does not do by itself.
+func passTime(t *testing.T, server *miniredis.Miniredis) {
+	t.Helper()
+	const step = 10 * time.Millisecond
+	ticker, done := time.NewTicker(step), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ticker.C:
+				server.FastForward(step)
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		<-done
+		ticker.Stop()
+	})
+}
+
+func startReal(t *testing.T) *backend {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "redis.sock")
+	var server *exec.Cmd
+	b := &backend{url: "unix://" + socket}
+	b.start = func() {
+		server = exec.Command(program, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "")
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		awaitPing(t, b.url)
+	}
+	b.stop = func() {
+		_ = server.Process.Signal(syscall.SIGKILL)
+		_ = server.Wait()
+	}
+	b.start()
+	t.Cleanup(func() { b.stop() })
+	return b
+}
+
+func awaitPing(t *testing.T, url string) {
+	t.Helper()
+	await(t, "redis answers", func() bool {
+		client, err := rueidis.NewClient(rueidis.MustParseURL(url))
+		if err != nil {
+			return false
+		}
+		defer client.Close()
+		return client.Do(t.Context(), client.B().Ping().Build()).Error() == nil
+	})
+}
+
+// await polls until it is so.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("it did not come to that: %s", what)
+		}
+	}
+}
+
+// dial is one replica.
+func dial(t *testing.T, cfg Config) *Store {
+	t.Helper()
+	if cfg.Timeout == 0 {
+		cfg.Timeout = cfg.Lease / 2
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Dial(cfg, testBounds(), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// freeze stops a replica as if its process stood still: nothing is renewed and
+// nothing is heard.
+func (s *Store) freeze() {
+	s.stop()
+	s.running.Wait()
+}
+
+// within is a context that ends with the test's patience.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// participant is one of a conference.
+func participant(name string) delivery.Participant {
+	return delivery.Participant{Conference: delivery.Conference{Account: "AC1", SID: "CF1"}, Name: name}
+}
+
+func join(t *testing.T, s delivery.Store, name string, sets delivery.Properties) *delivery.Ticket {
+	t.Helper()
+	return joinAs(t, s, name, sets, false)
+}
+
+func joinEvent(t *testing.T, s delivery.Store, name string) *delivery.Ticket {
+	t.Helper()
+	return joinAs(t, s, name, 1<<4, true)
+}
+
+func joinAs(t *testing.T, s delivery.Store, name string, sets delivery.Properties, event bool) *delivery.Ticket {
+	t.Helper()
+	ticket, err := s.Join(within(t), participant(name), sets, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket
+}
+
+func wantClosed(t *testing.T, what string, signal <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-signal:
+	case <-within(t).Done():
+		t.Fatalf("it did not come to that: %s", what)
+	}
+}
+
+func wantOpen(t *testing.T, what string, signal <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-signal:
+		t.Fatalf("it came to that: %s", what)
+	default:
+	}
+}
+
+func valid(t *testing.T, ticket *delivery.Ticket) error {
+	t.Helper()
+	if ticket.Valid == nil {
+		return nil
+	}
+	return ticket.Valid(within(t))
+}
+
+func wantRefused(t *testing.T, err error, want delivery.Refusal) {
+	t.Helper()
+	var refused *delivery.RefusedError
+	if !errors.As(err, &refused) || refused.Reason != want {
+		t.Errorf("the error is %v, want %q", err, want)
+	}
+}

@@ -1,0 +1,143 @@
+package redisstore
+
+import (
+	"testing"
+
+	"conferenced/service/delivery"
+)
+
+// TestWithoutRedis: who goes on and who does not.
+func TestWithoutRedis(t *testing.T) {
+	const refusedWord, on = "state unavailable", ""
+	for _, test := range []struct {
+		failure               Failure
+		update, event, withID string
+	}{
+		{Mixed, on, refusedWord, refusedWord},
+		{Closed, refusedWord, refusedWord, refusedWord},
+		{Open, on, on, on},
+	} {
+		t.Run(string(test.failure), func(t *testing.T) {
+			s := dial(t, Config{URL: "redis://127.0.0.1:1", Failure: test.failure, Lease: shortLease})
+			_, err := s.Claim(within(t), key("1"), content)
+			wantText(t, "a request id", err, test.withID)
+			if err == nil {
+				wantText(t, "its attempt", s.Hold(within(t), key("1")), on)
+				s.Settle(key("1"), nil)
+			}
+			for _, kind := range []struct {
+				event bool
+				want  string
+			}{{false, test.update}, {true, test.event}} {
+				ticket, err := s.Join(within(t), participant("CA1"), muted, kind.event)
+				wantText(t, "a place", err, kind.want)
+				if err == nil {
+					wantClosed(t, "it has its turn", ticket.Turn)
+					wantText(t, "its attempt", valid(t, ticket), on)
+					ticket.Leave()
+				}
+			}
+		})
+	}
+}
+
+func wantText(t *testing.T, what string, err error, want string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// TestRedisDiesWhileUpdatesWait: what goes on keeps its order in each replica.
+func TestRedisDiesWhileUpdatesWait(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s, _ := replicas(t, b, Mixed)
+		claimNew(t, s, key("1"))
+		first := join(t, s, "CA1", muted)
+		event := joinEvent(t, s, "CA1")
+		second := join(t, s, "CA1", held)
+		b.stop()
+
+		wantClosed(t, "an event ends", event.Turn)
+		wantRefused(t, valid(t, event), delivery.StateUnavailable)
+		event.Leave()
+		wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
+		s.Settle(key("1"), nil)
+		if err := valid(t, first); err != nil {
+			t.Errorf("the first cannot go on: %v", err)
+		}
+		await(t, "both are in a line of this replica", func() bool { return s.alone.Sizes().Waiting == 2 })
+		wantOpen(t, "both have their turn", second.Turn)
+		third := join(t, s, "CA1", held)
+		wantClosed(t, "the newest takes the place of the second", second.Superseded)
+		second.Leave()
+		first.Leave()
+		wantClosed(t, "the newest has its turn", third.Turn)
+		if err := valid(t, third); err != nil {
+			t.Errorf("the newest cannot go on: %v", err)
+		}
+		third.Leave()
+	})
+}
+
+func TestRedisComesBack(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		one, other := replicas(t, b, Closed)
+		join(t, one, "CA1", muted).Leave()
+		b.stop()
+		await(t, "updates are refused", func() bool {
+			ticket, err := one.Join(within(t), participant("CA1"), muted, false)
+			if err == nil {
+				ticket.Leave()
+			}
+			return err != nil
+		})
+		b.start()
+		for _, s := range []*Store{one, other} {
+			await(t, "updates are taken again", func() bool {
+				ticket, err := s.Join(within(t), participant("CA1"), muted, false)
+				if err == nil {
+					ticket.Leave()
+				}
+				return err == nil
+			})
+		}
+		first, second := join(t, one, "CA1", muted), join(t, other, "CA1", held)
+		wantClosed(t, "the first has its turn", first.Turn)
+		wantOpen(t, "both have their turn", second.Turn)
+		first.Leave()
+		wantClosed(t, "replicas hear each other again", second.Turn)
+		second.Leave()
+	})
+}
+
+// TestRedisLosesEverything: what was held is not held any more, and nobody is
+// told otherwise.
+func TestRedisLosesEverything(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := dial(t, Config{URL: b.url, Lease: longLease})
+		claimNew(t, s, key("1"))
+		update, event := join(t, s, "CA1", muted), joinEvent(t, s, "CA2")
+		b.stop()
+		b.start()
+		await(t, "redis is asked again", func() bool {
+			ticket, err := s.Join(within(t), participant("CA3"), muted, true)
+			if err == nil {
+				ticket.Leave()
+			}
+			return err == nil
+		})
+		wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
+		wantRefused(t, valid(t, event), delivery.StateUnavailable)
+		if err := valid(t, update); err != nil {
+			t.Errorf("what goes on without Redis does not: %v", err)
+		}
+		update.Leave()
+		event.Leave()
+		s.Settle(key("1"), nil)
+	})
+}
