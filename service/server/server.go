@@ -26,6 +26,7 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service"
 	"conferenced/service/delivery"
+	"conferenced/service/delivery/redisstore"
 	"conferenced/service/gateway"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -60,6 +61,9 @@ type Config struct {
 	Upstream twilio.Config
 	// Delivery is how updates get there.
 	Delivery delivery.Config
+	// Redis shares the state of the delivery with other replicas, unless it has no
+	// URL.
+	Redis redisstore.Config
 	// CORSOrigins are the origins whose pages may call over REST.
 	CORSOrigins []string
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
@@ -110,6 +114,7 @@ type Server struct {
 	client    *twilio.Client
 	deliverer *delivery.Deliverer
 	metrics   *telemetry.Metrics
+	shared    *redisstore.Store // nil: the state is in memory.
 }
 
 // New builds the server and binds its three addresses. Nothing is served before
@@ -119,8 +124,15 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg.Upstream.Header = cfg.Tracing.Header
-	s := &Server{cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream), ending: newEnding(), unused: newUnusedConns(), silent: newUnusedConns()}
-	s.deliverer = delivery.New(cfg.Delivery, s.client, delivery.NewMemory(cfg.Delivery.Bounds), cfg.Logger)
+	s := &Server{
+		cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream),
+		ending: newEnding(), unused: newUnusedConns(), silent: newUnusedConns(),
+	}
+	store, err := s.store()
+	if err != nil {
+		return nil, err
+	}
+	s.deliverer = delivery.New(cfg.Delivery, s.client, store, cfg.Logger)
 	s.measure()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
 		if err := step(); err != nil {
@@ -148,6 +160,22 @@ func (s *Server) measure() {
 			}
 		},
 	})
+}
+
+// store is where the delivery keeps its state.
+func (s *Server) store() (delivery.Store, error) {
+	if s.cfg.Redis.URL == "" {
+		return delivery.NewMemory(s.cfg.Delivery.Bounds), nil
+	}
+	var err error
+	s.shared, err = redisstore.Dial(s.cfg.Redis, s.cfg.Delivery.Bounds, s.cfg.Logger)
+	return s.shared, err
+}
+
+func (s *Server) closeStore() {
+	if s.shared != nil {
+		s.shared.Close()
+	}
 }
 
 // Reload reads the settings' files anew and opens the audit file anew. What is
@@ -257,6 +285,7 @@ func (s *Server) bind() error {
 func (s *Server) release() {
 	s.ending.endWatches()
 	s.closeTracing()
+	s.closeStore()
 	for _, listener := range s.listeners {
 		_ = listener.Close() // Nothing was served from it.
 	}
@@ -303,6 +332,7 @@ func (s *Server) Run(ctx context.Context) error {
 		err = errors.Join(err, s.cfg.Audit.Close())
 	}
 	s.client.CloseIdleConnections()
+	s.closeStore()
 	s.closeTracing()
 	telemetry.ControlOf(s.cfg.Logger).Flush()
 	s.cfg.Logger.Info("stopped")

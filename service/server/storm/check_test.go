@@ -125,6 +125,7 @@ var appliedOf = map[string][]string{
 	outcome.Overloaded.Reason:                {"no", "maybe"},
 	outcome.TwilioUnreachable.Reason:         {"no", "maybe"},
 	outcome.CircuitOpen.Reason:               {"no", "maybe"},
+	outcome.StateUnavailable.Reason:          {"no", "maybe"},
 	outcome.OutcomeUnknown.Reason:            {"maybe"},
 	outcome.TwilioUnexpectedAnswer.Reason:    {"yes"},
 	outcome.Superseded.Reason:                {"no", "maybe"},

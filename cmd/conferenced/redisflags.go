@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"time"
+
+	"conferenced/service/delivery/redisstore"
+)
+
+// sharing are the flags that say how replicas share their state.
+type sharing struct {
+	RedisURL          string        `name:"redis-url" env:"CONFERENCED_REDIS_URL" placeholder:"URL" help:"Redis that replicas share their state in: redis://HOST[:PORT], rediss:// for TLS, or unix:///PATH. Without it, the state is in memory."`
+	RedisPasswordFile string        `env:"CONFERENCED_REDIS_PASSWORD_FILE" placeholder:"FILE" help:"A file with the password of Redis."`
+	RedisFailure      string        `env:"CONFERENCED_REDIS_FAILURE" default:"mixed" enum:"mixed,closed,open" help:"What becomes of updates without Redis: ${enum} (${default}). Mixed refuses announcements and updates with a request id, and lets others go on."`
+	RedisLease        time.Duration `env:"CONFERENCED_REDIS_LEASE" default:"5s" help:"For how long a replica that says nothing keeps what it holds (${default}). The same for all replicas."`
+	RedisTimeout      time.Duration `env:"CONFERENCED_REDIS_TIMEOUT" default:"1s" help:"How long Redis may take to answer (${default})."`
+}
+
+// config is the flags as the store takes them; without a URL, none of the others
+// is looked at.
+func (s *sharing) config() (redisstore.Config, error) {
+	if s.RedisURL == "" {
+		return redisstore.Config{}, nil
+	}
+	cfg := redisstore.Config{
+		URL: s.RedisURL, Failure: redisstore.Failure(s.RedisFailure), Lease: s.RedisLease, Timeout: s.RedisTimeout,
+	}
+	if s.RedisPasswordFile != "" {
+		password, err := os.ReadFile(s.RedisPasswordFile)
+		if err != nil {
+			return cfg, usageError{err}
+		}
+		cfg.Password = strings.TrimSpace(string(password))
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"conferenced/service/delivery/redisstore"
+)
+
+func TestRedisFlags(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("hidden\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := sharing{
+		RedisURL: "rediss://user@redis.test:6380/2?addr=other.test:6380", RedisPasswordFile: file,
+		RedisFailure: "open", RedisLease: time.Minute, RedisTimeout: time.Second,
+	}
+	got, err := flags.config()
+	want := redisstore.Config{
+		URL: flags.RedisURL, Password: "hidden", Failure: redisstore.Open, Lease: time.Minute, Timeout: time.Second,
+	}
+	if err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
+	for name, flags := range map[string]sharing{
+		"a URL of another kind":    {RedisURL: "http://user:hidden@redis.test"},
+		"a URL that cannot be":     {RedisURL: "redis://user:hidden@redis.test:port%"},
+		"a timeout past the lease": {RedisURL: "redis://user:hidden@redis.test", RedisLease: time.Second, RedisTimeout: time.Second},
+		"no password":              {RedisURL: "redis://user:hidden@redis.test", RedisPasswordFile: "/does/not/exist"},
+	} {
+		_, err := flags.config()
+		if err == nil || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+	}
+	if cfg, err := (&sharing{RedisPasswordFile: "/does/not/exist"}).config(); err != nil || cfg.URL != "" {
+		t.Errorf("without a URL: %+v, %v", cfg, err)
+	}
+}
