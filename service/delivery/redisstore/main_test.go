@@ -96,7 +96,7 @@ func passTime(t *testing.T, server *miniredis.Miniredis) {
 	})
 }
 
-func startReal(t *testing.T) *backend {
+func startReal(t testing.TB) *backend {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -122,7 +122,7 @@ func startReal(t *testing.T) *backend {
 	return b
 }
 
-func awaitPing(t *testing.T, url string) {
+func awaitPing(t testing.TB, url string) {
 	t.Helper()
 	await(t, "redis answers", func() bool {
 		client, err := rueidis.NewClient(rueidis.MustParseURL(url))
@@ -135,7 +135,7 @@ func awaitPing(t *testing.T, url string) {
 }
 
 // await polls until it is so.
-func await(t *testing.T, what string, is func() bool) {
+func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -1,0 +1,166 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"conferenced/service/delivery"
+	"conferenced/service/twilio"
+)
+
+// fakeTwilio counts what arrives, and refuses some of it.
+type fakeTwilio struct {
+	mu      sync.Mutex
+	seen    int
+	busy    map[string]int
+	played  map[string]int
+	overlap int
+}
+
+func (f *fakeTwilio) UpdateParticipant(
+	_ context.Context, _ twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
+) (*twilio.Answer, error) {
+	refused := f.arrive(p.Participant)
+	<-time.After(time.Millisecond)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.busy[p.Participant]--
+	if refused {
+		return nil, &twilio.Error{HTTPStatus: 429}
+	}
+	if u.AnnounceURL != nil {
+		f.played[*u.AnnounceURL]++
+	}
+	return &twilio.Answer{HTTPStatus: 200, RequestID: fmt.Sprint("RQ", f.seen)}, nil
+}
+
+func (f *fakeTwilio) arrive(participant string) (refused bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen++
+	f.busy[participant]++
+	if f.busy[participant] > 1 {
+		f.overlap++
+	}
+	return f.seen%7 == 0
+}
+
+// deliverers are two on one Redis, in front of one Twilio.
+func deliverers(t *testing.T, b *backend, to *fakeTwilio) [2]*delivery.Deliverer {
+	t.Helper()
+	cfg := delivery.Default()
+	cfg.Bounds = testBounds()
+	cfg.Bounds.LineLength = 50
+	cfg.Retrying.Base = time.Millisecond
+	var two [2]*delivery.Deliverer
+	for i := range two {
+		s, err := Dial(Config{URL: b.url, Lease: longLease, Timeout: patience}, cfg.Bounds, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		two[i] = delivery.New(cfg, to, s, quiet)
+	}
+	return two
+}
+
+func announcement(n int) *delivery.Update {
+	url := fmt.Sprint("https://media.example/", n)
+	return &delivery.Update{
+		Account:   twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
+		Path:      twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: fmt.Sprint("CA", n%2)},
+		Change:    &twilio.ParticipantUpdate{AnnounceURL: &url},
+		Caller:    "caller",
+		RequestID: fmt.Sprint("id", n),
+	}
+}
+
+// TestTwoDeliverersOnOneRedis asks each of many updates of both, twice: each is
+// played once, one at a time, and all are given the same answer.
+func TestTwoDeliverersOnOneRedis(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		const updates = 30
+		to := &fakeTwilio{busy: map[string]int{}, played: map[string]int{}}
+		two := deliverers(t, b, to)
+		var callers sync.WaitGroup
+		for n := range updates {
+			callers.Go(func() { askEverybody(t, two, announcement(n)) })
+		}
+		callers.Wait()
+		if to.overlap > 0 {
+			t.Errorf("%d were sent while another was on its way", to.overlap)
+		}
+		for url, times := range to.played {
+			if times != 1 {
+				t.Errorf("%s was played %d times", url, times)
+			}
+		}
+		if len(to.played) != updates {
+			t.Errorf("%d were played, want %d", len(to.played), updates)
+		}
+	})
+}
+
+func askEverybody(t *testing.T, two [2]*delivery.Deliverer, update *delivery.Update) {
+	answers := make(chan string)
+	const times = 4
+	for i := range times {
+		go func() {
+			answer, err := two[i%2].Deliver(within(t), update)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			answers <- answer.RequestID
+		}()
+	}
+	first := <-answers
+	for range times - 1 {
+		if other := <-answers; other != first {
+			t.Errorf("one was told %q and another %q", first, other)
+		}
+	}
+}
+
+// instant answers at once, so that what is measured is the rest.
+type instant struct{}
+
+func (instant) UpdateParticipant(
+	context.Context, twilio.Account, twilio.ParticipantPath, *twilio.ParticipantUpdate,
+) (*twilio.Answer, error) {
+	return &twilio.Answer{HTTPStatus: 200}, nil
+}
+
+// BenchmarkDeliver is what an update costs with a Redis on the same machine.
+func BenchmarkDeliver(b *testing.B) {
+	cfg := delivery.Default()
+	s, err := Dial(Config{URL: startReal(b).url}, cfg.Bounds, quiet)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	d := delivery.New(cfg, instant{}, s, quiet)
+	var n atomic.Int64
+	for _, id := range []bool{false, true} {
+		b.Run(fmt.Sprintf("request id %t", id), func(b *testing.B) {
+			b.SetParallelism(16)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					update := announcement(int(n.Add(1)))
+					update.Path.Participant = update.RequestID
+					if !id {
+						update.RequestID = ""
+					}
+					if _, err := d.Deliver(context.Background(), update); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
