@@ -158,7 +158,7 @@ func (w *world) restRequest(ctx context.Context, c *call) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
-	target := "http://" + w.server.HTTP.String() + participantPath(url.PathEscape(c.name()))
+	target := "http://" + w.servers[c.marker%len(w.servers)].HTTP.String() + participantPath(url.PathEscape(c.name()))
 	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

@@ -8,7 +8,11 @@
 //
 //	go test ./service/server/storm -run TestStorm -v -calls 100000
 //
-// TestStormNaiveClient and TestStormSwitchedOff let a client without order and
-// memory, and the service without them, through the same storm, to show that the
-// same checks find what they are there for.
+// TestStormReplicas does the same with three replicas that share their state in
+// Redis, which is killed and started again on the way.
+//
+// TestStormReplicasApart, TestStormNaiveClient and TestStormSwitchedOff let replicas
+// that share nothing, a client without order and memory, and the service without
+// them, through the same storm, to show that the same checks find what they are
+// there for.
 package storm

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 )
 
@@ -16,6 +17,13 @@ type history struct {
 	journal      []sandbox.Entry
 	arrived      map[int]time.Time
 	participants []*sandbox.Participant // As they are in the end.
+	outage       bool                   // What replicas share could not be asked for a while.
+}
+
+// excused says whether the answer is one that an outage explains: that nobody can
+// be asked, or what became of an update when nobody could be told its end.
+func (h *history) excused(a answer) bool {
+	return h.outage && (a.reason == outcome.StateUnavailable.Reason || a.reason == outcome.OutcomeUnknown.Reason)
 }
 
 // bounds are the times that the service was configured with.

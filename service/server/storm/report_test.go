@@ -61,13 +61,25 @@ func (r *report) addUpstream(up *upstream) {
 }
 
 func (r *report) addStats(s delivery.Stats) {
-	r.stats.Updates += s.Updates
-	r.stats.Attempts += s.Attempts
-	r.stats.Retries += s.Retries
-	r.stats.Superseded += s.Superseded
-	r.stats.Replays += s.Replays
-	r.stats.Refused += s.Refused
-	r.stats.Abandoned += s.Abandoned
+	r.stats = sum(r.stats, s)
+}
+
+func sum(a, b delivery.Stats) delivery.Stats {
+	return delivery.Stats{
+		Updates:    a.Updates + b.Updates,
+		Attempts:   a.Attempts + b.Attempts,
+		Retries:    a.Retries + b.Retries,
+		Superseded: a.Superseded + b.Superseded,
+		Replays:    a.Replays + b.Replays,
+		Refused:    a.Refused + b.Refused,
+		Abandoned:  a.Abandoned + b.Abandoned,
+		Sizes: delivery.Sizes{
+			Lines:   a.Lines + b.Lines,
+			Waiting: a.Waiting + b.Waiting,
+			Labels:  a.Labels + b.Labels,
+			Records: a.Records + b.Records,
+		},
+	}
 }
 
 func (r *report) print(t *testing.T, who string) {

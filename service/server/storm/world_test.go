@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"conferenced/service/delivery"
+	"conferenced/service/delivery/redisstore"
 	"conferenced/service/sandbox"
 	"conferenced/service/server"
 	"conferenced/service/telemetry"
@@ -55,31 +56,36 @@ type setup struct {
 	attemptTimeout time.Duration // 0: the client's default
 	defaultTimeout time.Duration
 	through        string // An address in front of the upstream; "" for none.
+	redis          redisstore.Config
+	replicas       int // 0: one
 }
 
 // world is the service between its callers and a Twilio, all on real sockets.
 type world struct {
 	upstream *upstream
-	server   *server.Server
+	servers  []*server.Server // The replicas.
 	conns    []*grpc.ClientConn
 	http     *http.Client
 	stop     context.CancelFunc
-	stopped  chan error
+	stopped  chan error // Of each replica.
 }
 
 func newWorld(t *testing.T, s setup, up *upstream) *world {
 	t.Helper()
 	w := &world{
 		upstream: up,
-		server:   newServer(t, s, up.addr),
 		http:     &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
-		stopped:  make(chan error, 1),
+		stopped:  make(chan error),
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
-	go func() { w.stopped <- w.server.Run(ctx) }()
-	for range connections {
-		conn, err := grpc.NewClient(w.server.GRPC.String(),
+	for range max(1, s.replicas) {
+		replica := newServer(t, s, up.addr)
+		w.servers = append(w.servers, replica)
+		go func() { w.stopped <- replica.Run(ctx) }()
+	}
+	for i := range connections {
+		conn, err := grpc.NewClient(w.servers[i%len(w.servers)].GRPC.String(),
 			grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
@@ -104,6 +110,7 @@ func newServer(t *testing.T, s setup, upstreamAddr string) *server.Server {
 		Settings:        newSettings(t, upstreamAddr),
 		Upstream:        twilio.Config{ResponseHeaderTimeout: s.attemptTimeout},
 		Delivery:        s.delivery,
+		Redis:           s.redis,
 		DefaultTimeout:  s.defaultTimeout,
 		ShutdownTimeout: patience,
 		Logger:          logger,
@@ -121,9 +128,22 @@ type health struct {
 }
 
 func (w *world) health(ctx context.Context) (health, error) {
+	var all health
+	for _, replica := range w.servers {
+		h, err := w.healthOf(ctx, replica)
+		if err != nil {
+			return all, err
+		}
+		all.Upstream = append(all.Upstream, h.Upstream...)
+		all.Delivery = sum(all.Delivery, h.Delivery)
+	}
+	return all, nil
+}
+
+func (w *world) healthOf(ctx context.Context, replica *server.Server) (health, error) {
 	var h health
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		"http://"+w.server.Admin.String()+"/healthz", http.NoBody)
+		"http://"+replica.Admin.String()+"/healthz", http.NoBody)
 	if err != nil {
 		return h, err
 	}
@@ -178,8 +198,10 @@ func (w *world) close(t *testing.T) {
 	}
 	w.http.CloseIdleConnections()
 	w.stop()
-	if err := <-w.stopped; err != nil {
-		t.Errorf("the server ended with %v", err)
+	for range w.servers {
+		if err := <-w.stopped; err != nil {
+			t.Errorf("a server ended with %v", err)
+		}
 	}
 	w.upstream.close()
 }

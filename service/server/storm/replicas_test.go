@@ -1,0 +1,195 @@
+package storm_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"go.uber.org/goleak"
+
+	"conferenced/service/delivery/redisstore"
+)
+
+// replicaCount is how many servers share one Redis.
+const replicaCount = 3
+
+// TestStormReplicas lets callers of three replicas through the storm: what holds
+// for one must hold for all together.
+func TestStormReplicas(t *testing.T) {
+	calls := *callsFlag / 4
+	total := newReport()
+	t.Run("miniredis", func(t *testing.T) {
+		stormReplicas(t, total, startMiniredis(t), calls, nil)
+	})
+	t.Run("redis", func(t *testing.T) {
+		stormReplicas(t, total, newRedis(t).url, calls, nil)
+	})
+	t.Run("redis that is killed", func(t *testing.T) {
+		redis := newRedis(t)
+		stormReplicas(t, total, redis.url, 2*calls, redis)
+	})
+	total.print(t, "three replicas")
+}
+
+// TestStormReplicasApart lets callers of three replicas that share nothing through
+// the storm. What the checks find there is what sharing is for.
+func TestStormReplicasApart(t *testing.T) {
+	const calls = 600
+	s := stormSetup(profiles[0], patience)
+	s.replicas = replicaCount
+	seed := firstSeed()
+	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
+	w := newWorld(t, s, up)
+	storm := newStorm(t, up, seed, w.send)
+	storm.patient = true
+	storm.rage(t, calls)
+	w.await(t, "nothing is on the way", idle)
+	w.close(t)
+	h := storm.history(s.bounds())
+	v := examine(h)
+	seen := newReport()
+	seen.add(fmt.Sprint(seed), h, v)
+	seen.addUpstream(up)
+	seen.print(t, "three replicas apart")
+	for _, rule := range []rule{playedOnce, oneAtATime} {
+		if len(v.broken[rule]) == 0 {
+			t.Errorf("not found: %s", rule)
+		}
+	}
+}
+
+// stormReplicas is stormOnce for replicas. A Redis that is given is killed while
+// the storm rages.
+func stormReplicas(t *testing.T, total *report, url string, calls int, killed *redis) {
+	ignored := goleak.IgnoreCurrent()
+	s := stormSetup(profiles[0], retention)
+	s.replicas = replicaCount
+	s.redis = redisstore.Config{URL: url, Failure: redisstore.Closed, Lease: 5 * time.Second, Timeout: 4 * time.Second}
+	seed := firstSeed()
+	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
+	w := newWorld(t, s, up)
+	storm := newStorm(t, up, seed, w.send)
+	storm.introduce(t)
+	if killed != nil {
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			killed.killWhile(t, storm, int64(calls))
+		}()
+		defer func() { <-over }()
+	}
+	storm.rage(t, calls)
+	stats := w.await(t, "everything is forgotten after the retention", forgotten).Delivery
+	w.close(t)
+
+	h := storm.history(s.bounds())
+	h.outage = killed != nil
+	v := examine(h)
+	v.require(t)
+	total.add(fmt.Sprint(seed), h, v)
+	total.addUpstream(up)
+	total.addStats(stats)
+	goleak.VerifyNone(t, ignored, delays)
+}
+
+// delays are of Redis's client, and end by themselves.
+var delays = goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1")
+
+func startMiniredis(t *testing.T) string {
+	t.Helper()
+	server := miniredis.RunT(t)
+	const step = 10 * time.Millisecond
+	ticker, done := time.NewTicker(step), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ticker.C:
+				server.FastForward(step)
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		<-done
+		ticker.Stop()
+	})
+	return "redis://" + server.Addr() + "?protocol=2"
+}
+
+// redis is a real one, which keeps what it was told when it is killed.
+type redis struct {
+	url, socket, dir, program string
+	process                   *exec.Cmd
+}
+
+func newRedis(t *testing.T) *redis {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	dir := t.TempDir()
+	r := &redis{program: program, dir: dir, socket: filepath.Join(dir, "redis.sock")}
+	r.url = "unix://" + r.socket
+	r.start(t)
+	t.Cleanup(r.kill)
+	r.awaitStart(t)
+	return r
+}
+
+func (r *redis) awaitStart(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", r.socket)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatal(err)
+		}
+	}
+}
+
+func (r *redis) start(t *testing.T) {
+	r.process = exec.Command(r.program, "--port", "0", "--unixsocket", r.socket, "--dir", r.dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	if err := r.process.Start(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (r *redis) kill() {
+	_ = r.process.Process.Kill()
+	_ = r.process.Wait()
+}
+
+// killWhile kills Redis when a third of the calls have been made, and starts it
+// again when two thirds have.
+func (r *redis) killWhile(t *testing.T, s *storm, calls int64) {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for _, step := range []struct {
+		left int64
+		do   func()
+	}{{2 * calls / 3, r.kill}, {calls / 3, func() { r.start(t) }}} {
+		for s.left.Load() > step.left || s.left.Load() == 0 {
+			<-ticker.C
+		}
+		step.do()
+	}
+}
