@@ -24,13 +24,15 @@ func eachStore(t *testing.T, test func(*testing.T, stores)) {
 		test(t, stores{memory, memory})
 		wantNothingWaits(t, memory)
 	})
-	eachBackend(t, func(t *testing.T, b *backend) {
+	shared := func(t *testing.T, b *backend) {
 		cfg := Config{URL: b.url, Lease: longLease}
 		s := stores{dial(t, cfg), dial(t, cfg)}
 		test(t, s)
 		wantNothingWaits(t, s.a)
 		wantNothingWaits(t, s.b)
-	})
+	}
+	eachBackend(t, shared)
+	t.Run("cluster", func(t *testing.T) { shared(t, cluster.use(t)) })
 }
 
 func wantNothingWaits(t *testing.T, s delivery.Store) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +22,11 @@ import (
 
 func TestMain(m *testing.M) {
 	// A delay of the client's, which ends by itself.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
+		goleak.Cleanup(func(code int) {
+			cluster.stop()
+			os.Exit(code)
+		}))
 }
 
 const (
@@ -120,6 +127,78 @@ func startReal(t testing.TB) *backend {
 	b.start()
 	t.Cleanup(func() { b.stop() })
 	return b
+}
+
+// cluster is one of one node, which takes no step across slots. It takes a while
+// to start, so that all tests share it.
+var cluster clusterNode
+
+type clusterNode struct {
+	server       *exec.Cmd
+	dir, address string
+}
+
+// use is the cluster with nothing in it.
+func (c *clusterNode) use(t *testing.T) *backend {
+	t.Helper()
+	if c.server == nil {
+		c.start(t)
+	}
+	await(t, "the cluster is empty and has all slots", func() bool { return takeSlots(t, c.address) })
+	return &backend{url: "redis://" + c.address}
+}
+
+func (c *clusterNode) start(t *testing.T) {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	if c.dir, err = os.MkdirTemp("", "cluster"); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	c.address = "127.0.0.1:" + port
+	server := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--cluster-enabled", "yes",
+		"--cluster-port", freePort(t), "--cluster-announce-ip", "127.0.0.1", "--dir", c.dir, "--save", "")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.server = server
+}
+
+func (c *clusterNode) stop() {
+	if c.server != nil {
+		_ = c.server.Process.Kill()
+		_ = c.server.Wait()
+	}
+	_ = os.RemoveAll(c.dir)
+}
+
+func takeSlots(t *testing.T, address string) bool {
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true,
+	})
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	const last = 16383
+	client.Do(t.Context(), client.B().ClusterAddslotsrange().StartSlotEndSlot().StartSlotEndSlot(0, last).Build())
+	client.Do(t.Context(), client.B().Flushall().Build())
+	info, err := client.Do(t.Context(), client.B().ClusterInfo().Build()).ToString()
+	return err == nil && strings.Contains(info, "cluster_state:ok")
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
 }
 
 func awaitPing(t testing.TB, url string) {
