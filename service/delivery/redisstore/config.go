@@ -96,5 +96,9 @@ func (c Config) options() (rueidis.ClientOption, error) {
 	options.ConnWriteTimeout = cmp.Or(options.ConnWriteTimeout, 2*c.Timeout)
 	options.DisableCache = true
 	options.DisableRetry = true // A step that has been sent may have been made.
+	// Otherwise the deadline of the one who asks is the connection's, and whoever
+	// cannot wait that long takes it away from all others.
+	options.AlwaysPipelining = true
+	options.PipelineMultiplex = -1 // One connection to a node, made at the start.
 	return options, nil
 }

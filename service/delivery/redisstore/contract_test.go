@@ -16,6 +16,15 @@ import (
 // stores are the stores of two replicas; of a store in memory, the same twice.
 type stores struct{ a, b delivery.Store }
 
+// told waits until what was given back is given back for all.
+func (s stores) told() {
+	for _, replica := range []delivery.Store{s.a, s.b} {
+		if shared, ok := replica.(*Store); ok {
+			shared.telling.Wait()
+		}
+	}
+}
+
 // eachStore runs a test that holds for every store.
 func eachStore(t *testing.T, test func(*testing.T, stores)) {
 	t.Helper()
@@ -164,6 +173,7 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 		first.Leave()
 		wantClosed(t, "the second has its turn", second.Turn)
 		second.Leave()
+		s.told()
 		old, moved := joinEvent(t, s.a, "CA1"), joinEvent(t, s.b, "desk")
 		wantClosed(t, "the first call is another participant now", old.Turn)
 		wantClosed(t, "the label is the second call's", moved.Turn)
@@ -228,9 +238,11 @@ func TestRecordsAreKept(t *testing.T) {
 		"lost":       {Applied: delivery.Maybe, Lost: true},
 		"superseded": {Applied: delivery.Maybe, Superseded: true},
 	}
+	for _, record := range records {
+		record.Content = content
+	}
 	eachStore(t, func(t *testing.T, s stores) {
 		for id, record := range records {
-			record.Content = content
 			claimNew(t, s.a, key(id))
 			s.a.Settle(key(id), record)
 			got, err := s.b.Claim(within(t), key(id), content)

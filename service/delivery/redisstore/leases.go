@@ -159,7 +159,7 @@ func (s *Store) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		if client := s.client.Load(); client != nil {
 			c := *client
-			err := c.Receive(hooked, c.B().Subscribe().Channel("conferenced:replica:"+s.replica).Build(),
+			err := c.Receive(hooked, c.B().Subscribe().Channel(s.channel()).Build(),
 				func(m rueidis.PubSubMessage) { s.hear(m.Message) })
 			if err != nil && !errors.Is(err, context.Canceled) {
 				s.failed(err)
@@ -168,6 +168,9 @@ func (s *Store) listen(ctx context.Context) {
 		_ = pause(ctx, s.cfg.Lease/rounds)
 	}
 }
+
+// channel is where this replica is told.
+func (s *Store) channel() string { return "conferenced:replica:" + s.replica }
 
 func (s *Store) hear(message string) {
 	what, id, _ := strings.Cut(message, " ")

@@ -118,7 +118,8 @@ func (s *Store) forget(p *place) *delivery.Ticket {
 	return p.alone
 }
 
-// leave gives the place back. If Redis cannot be told, its lease ends.
+// leave gives the place back. Nobody waits until Redis was told; if it cannot be,
+// the lease ends.
 func (s *Store) leave(p *place) {
 	if alone := s.forget(p); alone != nil {
 		alone.Leave()
@@ -128,9 +129,11 @@ func (s *Store) leave(p *place) {
 		_, err := s.runLine(ctx, "leave", p.participant.Conference, p.id, p.participant.Name)
 		return err
 	}
-	if leave(context.Background()) != nil {
-		s.later(s.cfg.Lease, leave)
-	}
+	s.telling.Go(func() {
+		if leave(context.Background()) != nil {
+			s.later(s.cfg.Lease, leave)
+		}
+	})
 }
 
 // Know is delivery.Store's.

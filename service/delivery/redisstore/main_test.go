@@ -8,12 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	miniserver "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/rueidis"
 	"go.uber.org/goleak"
 
@@ -33,7 +36,7 @@ const (
 	// patience bounds every wait for something that must happen.
 	patience = 20 * time.Second
 	// shortLease lets leases end soon; longLease, not during a test.
-	shortLease = 300 * time.Millisecond
+	shortLease = time.Second
 	longLease  = time.Minute
 )
 
@@ -46,21 +49,30 @@ func testBounds() delivery.Bounds {
 	}
 }
 
-// backend is a Redis that can be stopped and started again.
+// backend is a Redis that can be stopped and started again, and that can hang
+// until it is resumed.
 type backend struct {
 	url         string
 	stop, start func()
+	hang        func() (resume func())
+	// connections counts those made so far.
+	connections func() int
 }
 
 // eachBackend runs a test on an imitation of Redis and, where there is one, on a
-// real one.
+// real one, beside other tests.
 func eachBackend(t *testing.T, test func(*testing.T, *backend)) {
 	t.Helper()
-	t.Run("miniredis", func(t *testing.T) { test(t, startMini(t)) })
-	t.Run("redis", func(t *testing.T) { test(t, startReal(t)) })
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB) *backend{"miniredis": startMini, "redis": startReal} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
 }
 
-func startMini(t *testing.T) *backend {
+func startMini(t testing.TB) *backend {
 	t.Helper()
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
@@ -78,11 +90,27 @@ func startMini(t *testing.T) *backend {
 				t.Fatal(err)
 			}
 		},
+		hang:        func() func() { return hangMini(t, server) },
+		connections: server.TotalConnectionCount,
 	}
 }
 
+func hangMini(t testing.TB, server *miniredis.Miniredis) (resume func()) {
+	hanging := make(chan struct{})
+	server.Server().SetPreHook(func(*miniserver.Peer, string, ...string) bool {
+		<-hanging
+		return false
+	})
+	resume = sync.OnceFunc(func() {
+		server.Server().SetPreHook(nil)
+		close(hanging)
+	})
+	t.Cleanup(resume)
+	return resume
+}
+
 // passTime lets keys expire, which miniredis does not do by itself.
-func passTime(t *testing.T, server *miniredis.Miniredis) {
+func passTime(t testing.TB, server *miniredis.Miniredis) {
 	t.Helper()
 	const step = 10 * time.Millisecond
 	ticker, done := time.NewTicker(step), make(chan struct{})
@@ -113,6 +141,10 @@ func startReal(t testing.TB) *backend {
 	socket := filepath.Join(dir, "redis.sock")
 	var server *exec.Cmd
 	b := &backend{url: "unix://" + socket}
+	b.hang = func() func() {
+		_ = server.Process.Signal(syscall.SIGSTOP)
+		return func() { _ = server.Process.Signal(syscall.SIGCONT) }
+	}
 	b.start = func() {
 		server = exec.Command(program, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "")
 		if err := server.Start(); err != nil {
@@ -126,7 +158,27 @@ func startReal(t testing.TB) *backend {
 	}
 	b.start()
 	t.Cleanup(func() { b.stop() })
+	b.connections = monitor(t, b.url)
 	return b
+}
+
+// monitor is a connection of its own, which asks how many were made so far.
+func monitor(t testing.TB, url string) (connections func() int) {
+	t.Helper()
+	client, err := rueidis.NewClient(rueidis.MustParseURL(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return func() int {
+		info, err := client.Do(context.Background(), client.B().Info().Section("stats").Build()).ToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(info, "total_connections_received:")
+		made, _ := strconv.Atoi(strings.Fields(after)[0])
+		return made
+	}
 }
 
 // cluster is one of one node, which takes no step across slots. It takes a while
@@ -134,6 +186,7 @@ func startReal(t testing.TB) *backend {
 var cluster clusterNode
 
 type clusterNode struct {
+	mu     sync.Mutex // Held by the test that uses it.
 	server       *exec.Cmd
 	dir, address string
 }
@@ -141,6 +194,8 @@ type clusterNode struct {
 // use is the cluster with nothing in it.
 func (c *clusterNode) use(t *testing.T) *backend {
 	t.Helper()
+	c.mu.Lock()
+	t.Cleanup(c.mu.Unlock)
 	if c.server == nil {
 		c.start(t)
 	}

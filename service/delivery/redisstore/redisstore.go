@@ -50,6 +50,7 @@ type Store struct {
 	heard   chan struct{}
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	telling sync.WaitGroup // What was given back and is not told yet.
 
 	mu     sync.Mutex
 	places map[string]*place
@@ -94,10 +95,12 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 	return s, nil
 }
 
-// Close ends the connections. What is still held is not renewed any more.
+// Close tells what was given back and ends the connections. What is still held is
+// not renewed any more. Nothing may be asked of the store after it was called.
 func (s *Store) Close() {
 	s.stop()
 	s.running.Wait()
+	s.telling.Wait()
 	if client := s.client.Swap(nil); client != nil {
 		(*client).Close()
 	}
