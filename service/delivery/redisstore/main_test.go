@@ -186,7 +186,7 @@ func monitor(t testing.TB, url string) (connections func() int) {
 var cluster clusterNode
 
 type clusterNode struct {
-	mu     sync.Mutex // Held by the test that uses it.
+	mu           sync.Mutex // Held by the test that uses it.
 	server       *exec.Cmd
 	dir, address string
 }

@@ -23,9 +23,10 @@ const replicaCount = 3
 // for one must hold for all together.
 func TestStormReplicas(t *testing.T) {
 	calls := *callsFlag / 4
+	slow := calls / 2 // The imitation of Redis is.
 	total := newReport()
 	t.Run("miniredis", func(t *testing.T) {
-		stormReplicas(t, total, startMiniredis(t), calls, nil)
+		stormReplicas(t, total, startMiniredis(t), slow, nil)
 	})
 	t.Run("redis", func(t *testing.T) {
 		stormReplicas(t, total, newRedis(t).url, calls, nil)
@@ -68,7 +69,7 @@ func TestStormReplicasApart(t *testing.T) {
 // the storm rages.
 func stormReplicas(t *testing.T, total *report, url string, calls int, killed *redis) {
 	ignored := goleak.IgnoreCurrent()
-	s := stormSetup(profiles[0], retention)
+	s := stormSetup(profiles[0], longRetention)
 	s.replicas = replicaCount
 	s.redis = redisstore.Config{URL: url, Failure: redisstore.Closed, Lease: 5 * time.Second, Timeout: 4 * time.Second}
 	seed := firstSeed()

@@ -24,10 +24,12 @@ var (
 const (
 	// callsPerSeed is how many calls a longer storm makes before the next seed.
 	callsPerSeed = 5000
-	// retention of request ids and labels: short, to see them go.
-	retention = 400 * time.Millisecond
-	// longRetention is that of longer storms, for more to come in time.
-	longRetention = 1500 * time.Millisecond
+	// retention of request ids and labels: short, to see them go, but not so short
+	// that they are gone before a busy machine has told that they are known.
+	retention = time.Second
+	// longRetention is that of longer and of slower storms, for more to come in
+	// time.
+	longRetention = 2 * time.Second
 	// usualGrace is short enough for what hangs to come to an end soon, and long
 	// enough for what does not to come to its own.
 	usualGrace = 300 * time.Millisecond

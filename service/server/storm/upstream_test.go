@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -128,7 +129,21 @@ func newDeck(random *rand.Rand) *deck {
 	}
 	d.cards = append(d.cards, make([]sandbox.Fault, deckSize-len(d.cards))...)
 	random.Shuffle(deckSize, func(i, j int) { d.cards[i], d.cards[j] = d.cards[j], d.cards[i] })
+	d.bringForward(random)
 	return d
+}
+
+// bringForward puts a card of each kind among the first, so that a storm on a slow
+// machine, which sees few of the cards, sees each kind.
+func (d *deck) bringForward(random *rand.Rand) {
+	const every = 5
+	for i, kind := range faultKinds {
+		to := 1 + every*i + random.IntN(every)
+		from := to + slices.IndexFunc(d.cards[to:], func(f sandbox.Fault) bool { return f.Kind == kind })
+		if from >= to {
+			d.cards[to], d.cards[from] = d.cards[from], d.cards[to]
+		}
+	}
 }
 
 // deal is called under the upstream's lock.
