@@ -43,6 +43,7 @@ type limiter struct {
 	callers  map[string]*list.List // Each a queue of *waiter, never empty.
 	turns    *list.List            // Of callers with a queue, the next one first.
 	waiting  int
+	sharing  sharing
 }
 
 type waiter struct {
@@ -55,13 +56,10 @@ type waiter struct {
 func newLimiter(limits Limits) *limiter {
 	l := &limiter{
 		limits:  limits,
-		limit:   float64(limits.MaxConcurrency),
 		callers: map[string]*list.List{},
 		turns:   list.New(),
 	}
-	if limits.MaxConcurrency == 0 {
-		l.limit = math.Inf(1)
-	}
+	l.limit = l.most()
 	if limits.Rate > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(limits.Rate), limits.Burst)
 	}
@@ -100,13 +98,16 @@ func (l *limiter) enqueue(ctx context.Context, caller string) (*waiter, error) {
 	defer l.mu.Unlock()
 	if l.waiting == 0 && l.mayBegin() {
 		l.inFlight++
+		l.want(false)
 		return nil, nil
 	}
 	wait := l.estimate(caller)
 	if passes(ctx, wait) || l.waiting >= l.limits.Queue && !l.makeRoom(caller) {
 		return nil, &RefusedError{Reason: Overloaded, RetryAfter: wait}
 	}
-	return l.add(caller), nil
+	w := l.add(caller)
+	l.want(true)
+	return w, nil
 }
 
 // mayBegin says whether one more attempt may begin now. If it is the rate that
@@ -169,7 +170,7 @@ func (l *limiter) estimate(caller string) time.Duration {
 // untilTokens is how long it takes until the rate allows n attempts.
 func (l *limiter) untilTokens(n int) time.Duration {
 	missing := float64(n) - l.rate.Tokens()
-	return time.Duration(missing / l.limits.Rate * float64(time.Second))
+	return time.Duration(missing / float64(l.rate.Limit()) * float64(time.Second))
 }
 
 // makeRoom refuses the newest update of the caller with the most waiting, if
@@ -283,6 +284,13 @@ func (l *limiter) release(began time.Time, answered, refused bool) {
 // last halved says nothing about the limit in force. The limit grows only while
 // it is being used.
 func (l *limiter) adapt(began, now time.Time, refused bool) {
+	if l.sharing.shared() {
+		l.tellOthers(began, refused)
+		if !refused {
+			l.timed(now.Sub(began))
+		}
+		return
+	}
 	if refused && l.limits.MaxConcurrency > 0 {
 		if began.After(l.shrunk) {
 			l.limit = math.Max(float64(l.limits.MinConcurrency), l.limit/2)
@@ -293,7 +301,11 @@ func (l *limiter) adapt(began, now time.Time, refused bool) {
 	if l.limits.MaxConcurrency > 0 && float64(l.inFlight) >= l.limit/2 {
 		l.limit = math.Min(float64(l.limits.MaxConcurrency), l.limit+1/l.limit)
 	}
-	took := now.Sub(began)
+	l.timed(now.Sub(began))
+}
+
+// timed takes an answer's time into the mean.
+func (l *limiter) timed(took time.Duration) {
 	if l.latency == 0 {
 		l.latency = took
 	}

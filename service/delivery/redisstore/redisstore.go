@@ -48,6 +48,7 @@ type Store struct {
 
 	// heard says that listening began anew: what was said before was missed.
 	heard   chan struct{}
+	stopped <-chan struct{}
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	telling sync.WaitGroup // What was given back and is not told yet.
@@ -55,6 +56,7 @@ type Store struct {
 	mu     sync.Mutex
 	places map[string]*place
 	claims map[delivery.Key]*claim
+	shares map[string]*share
 	chores []chore
 	awake  time.Time // When the leases were last looked after.
 }
@@ -64,9 +66,12 @@ var (
 	linesText string
 	//go:embed claims.lua
 	claimsText string
+	//go:embed shares.lua
+	sharesText string
 
 	linesScript  = rueidis.NewLuaScript(linesText)
 	claimsScript = rueidis.NewLuaScript(claimsText)
+	sharesScript = rueidis.NewLuaScript(sharesText)
 )
 
 // Dial returns a store that shares its state through Redis. The configuration and
@@ -83,9 +88,11 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 		cfg: cfg, bounds: bounds, options: options, logger: logger,
 		alone:   delivery.NewMemory(bounds),
 		replica: nonce(),
+		stopped: ctx.Done(),
 		stop:    stop,
 		places:  map[string]*place{},
 		claims:  map[delivery.Key]*claim{},
+		shares:  map[string]*share{},
 		heard:   make(chan struct{}, 1),
 		awake:   time.Now(),
 	}
@@ -95,12 +102,13 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 	return s, nil
 }
 
-// Close tells what was given back and ends the connections. What is still held is
+// Close tells what is given back and ends the connections. What is still held is
 // not renewed any more. Nothing may be asked of the store after it was called.
 func (s *Store) Close() {
 	s.stop()
 	s.running.Wait()
 	s.telling.Wait()
+	s.quitShares()
 	if client := s.client.Swap(nil); client != nil {
 		(*client).Close()
 	}
