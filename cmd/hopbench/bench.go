@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -104,18 +105,19 @@ func (b *bench) startOwn(ctx context.Context, name string, stub *process) (*proc
 // startConferenced starts a conferenced as it is by default, with callers,
 // policy, an audit file, and tracing that samples nothing.
 func (b *bench) startConferenced(ctx context.Context, name, binary string, stub *process) (*process, error) {
-	if err := b.files(b.urlOf(stub), b.callers); err != nil {
+	args, err := b.settings(b.urlOf(stub), b.callers)
+	if err != nil {
 		return nil, err
 	}
-	audit := b.path(name + "-audit.json")
+	audit := b.path(strings.ReplaceAll(name, " ", "-") + "-audit.json")
 	env := []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9", // Nothing is sent there.
 		"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0",
 	}
-	s, err := b.run(ctx, name, env, binary, "serve",
-		"--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
-		"--accounts", b.path("accounts.yaml"), "--tokens", b.path("tokens.yaml"), "--policy", b.path("policy.yaml"),
-		"--audit-log", audit)
+	args = append([]string{
+		"serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--audit-log", audit,
+	}, args...)
+	s, err := b.run(ctx, name, env, binary, args...)
 	if err == nil {
 		s.growing = append(s.growing, audit)
 	}

@@ -73,6 +73,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return b.soak(ctx, stdout)
 	case o.profile != "":
 		return b.profile(ctx, stdout)
+	case o.baseline != "":
+		return b.compareVersions(ctx, stdout)
 	default:
 		return b.compare(ctx, stdout)
 	}
@@ -88,7 +90,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.starts, "starts", 9, "cold `starts` that are timed")
 	flags.StringVar(&o.upstream, "upstream", "h1", "how Twilio is spoken to: `h1`, h1tls, h2tls")
 	flags.StringVar(&o.binary, "conferenced", "", "a `file` to run as conferenced; without it, it is built")
-	flags.StringVar(&o.baseline, "baseline", "", "another conferenced, a `file`, that takes part too")
+	flags.StringVar(&o.baseline, "baseline", "", "another conferenced, a `file`, to compare with instead")
 	flags.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of the contestants into a `folder` instead")
 	flags.DurationVar(&o.soak, "soak", 0, "watch conferenced's memory for this `long` instead")
 	if err := flags.Parse(args); err != nil {

@@ -29,8 +29,13 @@ type place struct{ dir string }
 
 func (p place) path(name string) string { return filepath.Join(p.dir, name) }
 
-// files writes conferenced's settings for an upstream.
-func (p place) files(upstream string, callers []caller) error {
+// settings writes conferenced's settings for an upstream, and returns the flags
+// that name them. conferenced watches their folder, so nothing else is in it.
+func (p place) settings(upstream string, callers []caller) ([]string, error) {
+	dir, err := os.MkdirTemp(p.dir, "settings-")
+	if err != nil {
+		return nil, err
+	}
 	var tokens strings.Builder
 	tokens.WriteString("tokens:\n")
 	for _, c := range callers {
@@ -44,11 +49,14 @@ func (p place) files(upstream string, callers []caller) error {
 		"policy.yaml": "rules:\n  - name: bench\n    callers: [{token: \"bench*\"}]\n" +
 			"    accounts: [" + accountSID + "]\n    properties: [muted, hold]\n",
 	} {
-		if err := os.WriteFile(p.path(name), []byte(text), 0o600); err != nil {
-			return err
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return []string{
+		"--accounts", filepath.Join(dir, "accounts.yaml"),
+		"--tokens", filepath.Join(dir, "tokens.yaml"), "--policy", filepath.Join(dir, "policy.yaml"),
+	}, nil
 }
 
 // certificate writes a certificate for the upstream that signs itself.

@@ -23,7 +23,7 @@ func (r *report) write(w io.Writer, b *bench) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s, %d CPUs, %s; upstream %s; %d rounds of %v; took %v.\n",
 		machine(), runtime.NumCPU(), runtime.Version(), b.upstream, b.rounds, b.slice, r.took.Round(time.Second))
-	text.WriteString("Medians; in brackets the lowest and the highest round. Ratios are of the same round.\n")
+	text.WriteString("Medians; in brackets the lowest and the highest round. Ratios are of the same round; the other is the peer, by gRPC or by REST.\n")
 	for _, clients := range clientCounts {
 		r.writeClients(&text, b, clients)
 	}
@@ -37,7 +37,7 @@ func (r *report) write(w io.Writer, b *bench) error {
 
 func (r *report) writeClients(text *strings.Builder, b *bench, clients int) {
 	fmt.Fprintf(text, "\n### %d callers\n\n", clients)
-	text.WriteString("| | calls/s | p50 ms | p99 ms | CPU µs/call | allocs/call | peak MiB | CPU × floor | CPU × peer | calls/s × floor | calls/s × peer |\n")
+	text.WriteString("| | calls/s | p50 ms | p99 ms | CPU µs/call | allocs/call | peak MiB | CPU × floor | CPU × other | calls/s × floor | calls/s × other |\n")
 	text.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	samples := r.results[clients]
 	for _, c := range b.contestants {

@@ -28,7 +28,7 @@ func (b *bench) compare(ctx context.Context, stdout io.Writer) error {
 	if err := b.enter(ctx); err != nil {
 		return err
 	}
-	var r report
+	r := report{results: results{}}
 	for _, step := range []func(context.Context, *report) error{
 		b.playRounds, b.playHalfLoad, b.fillFlights, b.timeStarts, b.weigh,
 	} {
@@ -43,33 +43,33 @@ func (b *bench) compare(ctx context.Context, stdout io.Writer) error {
 // enter starts the contestants.
 func (b *bench) enter(ctx context.Context) error {
 	b.say("starting the contestants")
-	floor, err := b.startOwn(ctx, "floor", b.stub)
-	if err != nil {
+	if err := b.enterFloor(ctx); err != nil {
 		return err
 	}
 	peer, err := b.startOwn(ctx, "peer", b.stub)
 	if err != nil {
 		return err
 	}
-	if err := b.join(ctx, nameFloor, floor, overGRPC, ""); err != nil {
-		return err
-	}
 	if err := b.join(ctx, namePeer, peer, overGRPC, ""); err != nil {
 		return err
 	}
-	if err := b.joinConferenced(ctx, "", b.binary); err != nil {
+	if err := b.joinConferenced(ctx, "", b.binary, namePeer, namePeerREST); err != nil {
 		return err
-	}
-	if b.baseline != "" {
-		if err := b.joinConferenced(ctx, "baseline ", b.baseline); err != nil {
-			return err
-		}
 	}
 	return b.join(ctx, namePeerREST, peer, overREST, "")
 }
 
-// joinConferenced starts a conferenced and has it take part in three ways.
-func (b *bench) joinConferenced(ctx context.Context, prefix, binary string) error {
+func (b *bench) enterFloor(ctx context.Context) error {
+	s, err := b.startOwn(ctx, "floor", b.stub)
+	if err != nil {
+		return err
+	}
+	return b.join(ctx, nameFloor, s, overGRPC, "")
+}
+
+// joinConferenced starts a conferenced and has it take part in three ways, by
+// gRPC against one peer and by HTTP against another.
+func (b *bench) joinConferenced(ctx context.Context, prefix, binary, peerGRPC, peerHTTP string) error {
 	s, err := b.startConferenced(ctx, prefix+"conferenced", binary, b.stub)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (b *bench) joinConferenced(ctx context.Context, prefix, binary string) erro
 		open    open
 		against string
 	}{
-		{nameGRPC, overGRPC, namePeer}, {nameREST, overREST, namePeerREST}, {nameTwilio, overTwilioPath, namePeerREST},
+		{nameGRPC, overGRPC, peerGRPC}, {nameREST, overREST, peerHTTP}, {nameTwilio, overTwilioPath, peerHTTP},
 	} {
 		if err := b.join(ctx, prefix+c.name, s, c.open, c.against); err != nil {
 			return err
@@ -90,19 +90,22 @@ func (b *bench) joinConferenced(ctx context.Context, prefix, binary string) erro
 
 // playRounds measures the contestants in turn. Each round begins with another.
 func (b *bench) playRounds(ctx context.Context, r *report) error {
-	r.results = results{}
-	for _, clients := range clientCounts {
-		r.results[clients] = map[string][]sample{}
+	return b.play(ctx, r.results, clientCounts)
+}
+
+func (b *bench) play(ctx context.Context, into results, counts []int) error {
+	for _, clients := range counts {
+		into[clients] = map[string][]sample{}
 	}
 	for round := range b.rounds {
 		b.say("round %d of %d", round+1, b.rounds)
-		for _, clients := range clientCounts {
+		for _, clients := range counts {
 			for _, c := range b.inTurn(round) {
 				s, err := c.measure(ctx, clients, b.slice)
 				if err != nil {
 					return err
 				}
-				r.results[clients][c.name] = append(r.results[clients][c.name], s)
+				into[clients][c.name] = append(into[clients][c.name], s)
 			}
 		}
 	}
