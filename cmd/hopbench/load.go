@@ -28,14 +28,14 @@ func (t timings) quantile(share float64) time.Duration {
 }
 
 // closedLoop has so many clients call for a while, each its next call as soon as
-// the last one ended.
+// the last one ended, and at least one.
 func closedLoop(ctx context.Context, do call, clients int, d time.Duration) (timings, error) {
 	return together(ctx, clients, func(ctx context.Context, client int) ([]time.Duration, error) {
 		var latencies []time.Duration
 		end := time.Now().Add(d)
 		for n := 0; ; n++ {
 			begin := time.Now()
-			if begin.After(end) {
+			if n > 0 && begin.After(end) {
 				return latencies, nil
 			}
 			if err := do(ctx, client, n); err != nil {

@@ -25,6 +25,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -40,6 +41,10 @@ type options struct {
 	baseline string
 	profile  string
 	soak     time.Duration
+
+	counts       []int // Numbers of clients that are measured; usualClients is one.
+	inFlight     int   // Calls that are under way while the upstream takes its time,
+	slowUpstream time.Duration
 }
 
 func main() {
@@ -81,7 +86,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+	o := options{counts: []int{1, usualClients, 256}, inFlight: 1000, slowUpstream: time.Second}
 	flags := flag.NewFlagSet("hopbench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.quick, "quick", false, "measure for half a minute: two short rounds")
@@ -99,7 +104,25 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.quick {
 		o.rounds, o.slice, o.starts = 2, 300*time.Millisecond, 3
 	}
-	return o, o.check(flags.Args())
+	if err := o.check(flags.Args()); err != nil {
+		return o, err
+	}
+	return o, o.absolute()
+}
+
+// absolute makes the files independent of the folder, which is another one where
+// they are run.
+func (o *options) absolute() error {
+	for _, name := range []*string{&o.binary, &o.baseline, &o.profile} {
+		if *name == "" {
+			continue
+		}
+		var err error
+		if *name, err = filepath.Abs(*name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o options) check(rest []string) error {

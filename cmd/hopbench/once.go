@@ -7,13 +7,6 @@ import (
 	"time"
 )
 
-const (
-	// inFlight is how many calls are under way while the upstream takes its
-	// time.
-	inFlight     = 1000
-	slowUpstream = time.Second
-)
-
 // flight is what a fresh server needed for many calls at a time.
 type flight struct {
 	idle, peak float64 // MiB resident.
@@ -23,7 +16,7 @@ type flight struct {
 
 // fillFlights has fresh servers carry many calls at a time.
 func (b *bench) fillFlights(ctx context.Context, r *report) error {
-	stub, err := b.startStub(ctx, slowUpstream)
+	stub, err := b.startStub(ctx, b.slowUpstream)
 	if err != nil {
 		return err
 	}
@@ -44,7 +37,7 @@ func (b *bench) fillFlights(ctx context.Context, r *report) error {
 		{namePeerREST, "peer", own, overREST},
 		{nameREST, "conferenced", ours, overREST},
 	} {
-		b.say("%d calls in flight: %s", inFlight, f.name)
+		b.say("%d calls in flight: %s", b.inFlight, f.name)
 		s, err := f.start(ctx, f.server)
 		if err != nil {
 			return err
@@ -80,11 +73,11 @@ func (b *bench) fill(ctx context.Context, s *process, open open) (f flight, err 
 		err     error
 	}
 	seen := make(chan look, 1)
-	time.AfterFunc(slowUpstream*7/4, func() {
+	time.AfterFunc(b.slowUpstream*7/4, func() {
 		metrics, err := s.metrics(ctx)
 		seen <- look{metrics, err}
 	})
-	t, err := closedLoop(ctx, how.do, inFlight, slowUpstream*3/2)
+	t, err := closedLoop(ctx, how.do, b.inFlight, b.slowUpstream*3/2)
 	if err != nil {
 		return f, err
 	}
@@ -95,7 +88,7 @@ func (b *bench) fill(ctx context.Context, s *process, open open) (f flight, err 
 	_, peak, err := memory(pid)
 	return flight{
 		idle: mebibytes(resident), peak: mebibytes(peak), p99: milliseconds(t.quantile(0.99)),
-		goroutines: (busy.metrics[goroutines] - idle[goroutines]) / inFlight,
+		goroutines: (busy.metrics[goroutines] - idle[goroutines]) / float64(b.inFlight),
 	}, err
 }
 

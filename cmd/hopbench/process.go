@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long anything may take that is expected at once.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // process is a server that runs.
 type process struct {

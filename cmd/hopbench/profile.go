@@ -15,10 +15,7 @@ import (
 
 // profile writes a CPU profile and one of allocations for each contestant.
 func (b *bench) profile(ctx context.Context, stdout io.Writer) error {
-	folder, err := filepath.Abs(b.options.profile)
-	if err != nil {
-		return err
-	}
+	folder := b.options.profile
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}

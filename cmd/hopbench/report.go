@@ -24,7 +24,7 @@ func (r *report) write(w io.Writer, b *bench) error {
 	fmt.Fprintf(&text, "%s, %d CPUs, %s; upstream %s; %d rounds of %v; took %v.\n",
 		machine(), runtime.NumCPU(), runtime.Version(), b.upstream, b.rounds, b.slice, r.took.Round(time.Second))
 	text.WriteString("Medians; in brackets the lowest and the highest round. Ratios are of the same round; the other is the peer, by gRPC or by REST.\n")
-	for _, clients := range clientCounts {
+	for _, clients := range b.counts {
 		r.writeClients(&text, b, clients)
 	}
 	r.writeHalfLoad(&text, b)
@@ -71,7 +71,7 @@ func (r *report) writeHalfLoad(text *strings.Builder, b *bench) {
 }
 
 func (r *report) writeFlights(text *strings.Builder, b *bench) {
-	fmt.Fprintf(text, "\n### %d calls in flight, upstream takes %v\n\n", inFlight, slowUpstream)
+	fmt.Fprintf(text, "\n### %d calls in flight, upstream takes %v\n\n", b.inFlight, b.slowUpstream)
 	text.WriteString("| | idle MiB | peak MiB | goroutines/call | p99 ms |\n|---|---|---|---|---|\n")
 	for _, c := range b.contestants {
 		if f, ok := r.flights[c.name]; ok {

@@ -16,9 +16,6 @@ const (
 	nameTwilio   = "conferenced Twilio path"
 )
 
-// clientCounts are the numbers of clients that are measured.
-var clientCounts = []int{1, usualClients, 256}
-
 // results are the samples by number of clients and contestant, one a round.
 type results map[int]map[string][]sample
 
@@ -90,7 +87,7 @@ func (b *bench) joinConferenced(ctx context.Context, prefix, binary, peerGRPC, p
 
 // playRounds measures the contestants in turn. Each round begins with another.
 func (b *bench) playRounds(ctx context.Context, r *report) error {
-	return b.play(ctx, r.results, clientCounts)
+	return b.play(ctx, r.results, b.counts)
 }
 
 func (b *bench) play(ctx context.Context, into results, counts []int) error {

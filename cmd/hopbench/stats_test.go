@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSpread(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		values []float64
+		want   spread
+	}{
+		{"nothing", nil, spread{}},
+		{"one value", []float64{3}, spread{3, 3, 3}},
+		{"an odd number", []float64{9, 1, 2}, spread{2, 1, 9}},
+		{"an even number", []float64{4, 1, 9, 2}, spread{3, 1, 9}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := spreadOf(test.values); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestComparingRoundByRound(t *testing.T) {
+	values, by := []float64{2, 9, 5}, []float64{1, 3}
+	if got, want := ratios(values, by), []float64{2, 3}; !slices.Equal(got, want) {
+		t.Errorf("ratios: got %v, want %v", got, want)
+	}
+	if got, want := differences(values, by), []float64{1, 6}; !slices.Equal(got, want) {
+		t.Errorf("differences: got %v, want %v", got, want)
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(i + 1)
+	}
+	for _, test := range []struct {
+		name      string
+		latencies []time.Duration
+		share     float64
+		want      time.Duration
+	}{
+		{"of nothing", nil, 0.99, 0},
+		{"of one", hundred[:1], 0.99, 1},
+		{"the median", hundred, 0.5, 50},
+		{"p99", hundred, 0.99, 99},
+		{"the least", hundred, 0, 1},
+		{"the most", hundred, 1, 100},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := (timings{latencies: test.latencies}).quantile(test.share); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTargets(t *testing.T) {
+	most := target{bound: 1, measured: spread{median: 1}}
+	least := target{bound: 1, least: true, measured: spread{median: 1}}
+	if !most.met() || least.met() {
+		t.Errorf("at the bound: at most is met: %t, more than is met: %t", most.met(), least.met())
+	}
+	most.measured.median, least.measured.median = 1.01, 1.01
+	if most.met() || !least.met() {
+		t.Errorf("above the bound: at most is met: %t, more than is met: %t", most.met(), least.met())
+	}
+}
+
+// lasting is a call that takes so long.
+func lasting(d time.Duration) call {
+	return func(context.Context, int, int) error {
+		time.Sleep(d)
+		return nil
+	}
+}
+
+func TestAClosedLoopCallsWithoutPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, err := closedLoop(t.Context(), lasting(10*time.Millisecond), 3, 95*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.latencies) != 30 || got.took != 100*time.Millisecond || got.perSecond() != 300 {
+			t.Errorf("got %d calls in %v, %v per second", len(got.latencies), got.took, got.perSecond())
+		}
+	})
+}
+
+func TestAnOpenLoopKeepsItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, err := openLoop(t.Context(), lasting(time.Millisecond), 1000, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.latencies) != 1000 || got.quantile(1) != time.Millisecond {
+			t.Errorf("got %d calls, the slowest took %v", len(got.latencies), got.quantile(1))
+		}
+	})
+}
+
+func TestAnOpenLoopCountsTheWaitForItsClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Each client is due every 100 ms and busy for 150 ms.
+		got, err := openLoop(t.Context(), lasting(150*time.Millisecond), pacers*10, 200*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.latencies) != 2*pacers || got.quantile(0) != 150*time.Millisecond || got.quantile(1) != 200*time.Millisecond {
+			t.Errorf("got %d calls that took %v to %v", len(got.latencies), got.quantile(0), got.quantile(1))
+		}
+	})
+}
