@@ -41,7 +41,7 @@ func TestASmallRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"### 1 callers", "### 32 callers", "### Half load", "### 8 calls in flight", "### Start and size", "### Targets",
+		"### 1 callers", "### 32 callers", "### Half load", "### 8 calls in flight", "### Start and size", "### Targets", "× floor", "× other",
 		"| " + nameFloor + " |", "| " + namePeer + " |", "| " + namePeerREST + " |",
 		"| " + nameGRPC + " |", "| " + nameREST + " |", "| " + nameTwilio + " |",
 	} {

@@ -35,28 +35,69 @@ func (r *report) write(w io.Writer, b *bench) error {
 	return err
 }
 
+// columns are what is reported of samples.
+var columns = []struct {
+	title  string
+	value  func(sample) float64
+	format string
+}{
+	{"calls/s", throughput, "%.0f"},
+	{"p50 ms", func(s sample) float64 { return s.p50 }, "%.2f"},
+	{"p99 ms", func(s sample) float64 { return s.p99 }, "%.2f"},
+	{"CPU µs/call", cpu, "%.1f"},
+	{"allocs/call", func(s sample) float64 { return s.allocations }, "%.0f"},
+	{"peak MiB", func(s sample) float64 { return s.peak }, "%.1f"},
+}
+
+// writeClients writes what was measured at a number of clients, and then the
+// ratios to floor and to the other.
 func (r *report) writeClients(text *strings.Builder, b *bench, clients int) {
-	fmt.Fprintf(text, "\n### %d callers\n\n", clients)
-	text.WriteString("| | calls/s | p50 ms | p99 ms | CPU µs/call | allocs/call | peak MiB | CPU × floor | CPU × other | calls/s × floor | calls/s × other |\n")
-	text.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(text, "\n### %d callers\n", clients)
 	samples := r.results[clients]
+	writeHead(text, "")
 	for _, c := range b.contestants {
-		own := samples[c.name]
-		middle := func(value func(sample) float64) float64 { return spreadOf(column(own, value)).median }
-		fmt.Fprintf(text, "| %s | %.0f | %.2f | %.2f | %.1f | %.0f | %.1f | %s | %s | %s | %s |\n", c.name,
-			middle(throughput), middle(func(s sample) float64 { return s.p50 }), middle(func(s sample) float64 { return s.p99 }),
-			middle(cpu), middle(allocations), middle(func(s sample) float64 { return s.peak }),
-			against(samples, c.name, nameFloor, cpu), against(samples, c.name, c.against, cpu),
-			against(samples, c.name, nameFloor, throughput), against(samples, c.name, c.against, throughput))
+		fmt.Fprintf(text, "| %s |", c.name)
+		for _, column := range columns {
+			fmt.Fprintf(text, " "+column.format+" |", medianOf(samples[c.name], column.value))
+		}
+		text.WriteString("\n")
+	}
+	writeHead(text, "× floor")
+	for _, c := range b.contestants {
+		writeRatios(text, samples, c.name, nameFloor)
+	}
+	writeHead(text, "× other")
+	for _, c := range b.contestants {
+		writeRatios(text, samples, c.name, c.against)
 	}
 }
 
-// against is a contestant's ratio to another; nothing if there is no other.
-func against(samples map[string][]sample, name, other string, value func(sample) float64) string {
-	if other == "" || name == other {
-		return ""
+func writeHead(text *strings.Builder, of string) {
+	fmt.Fprintf(text, "\n| %s |", of)
+	for _, column := range columns {
+		title, _, _ := strings.Cut(column.title, " ")
+		if of == "" {
+			title = column.title
+		}
+		fmt.Fprintf(text, " %s |", title)
 	}
-	return spreadOf(ratios(column(samples[name], value), column(samples[other], value))).String()
+	text.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
+}
+
+// writeRatios writes a contestant's row against another; none if there is none.
+func writeRatios(text *strings.Builder, samples map[string][]sample, name, other string) {
+	if other == "" || name == other {
+		return
+	}
+	fmt.Fprintf(text, "| %s |", name)
+	for _, c := range columns {
+		fmt.Fprintf(text, " %v |", spreadOf(ratios(column(samples[name], c.value), column(samples[other], c.value))))
+	}
+	text.WriteString("\n")
+}
+
+func medianOf(samples []sample, value func(sample) float64) float64 {
+	return spreadOf(column(samples, value)).median
 }
 
 func (r *report) writeHalfLoad(text *strings.Builder, b *bench) {

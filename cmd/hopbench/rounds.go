@@ -126,7 +126,7 @@ func (b *bench) playHalfLoad(ctx context.Context, r *report) error {
 	b.say("half load")
 	rates := make([]float64, 0, len(b.contestants))
 	for _, c := range b.contestants {
-		rates = append(rates, spreadOf(column(r.results[usualClients][c.name], throughput)).median)
+		rates = append(rates, medianOf(r.results[usualClients][c.name], throughput))
 	}
 	r.half = halfLoad{rate: spreadOf(rates).low / 2, p50: map[string][]float64{}, p99: map[string][]float64{}}
 	for round := range b.rounds {
@@ -154,6 +154,5 @@ func column(samples []sample, value func(sample) float64) []float64 {
 	return values
 }
 
-func throughput(s sample) float64  { return s.perSecond }
-func cpu(s sample) float64         { return s.cpu }
-func allocations(s sample) float64 { return s.allocations }
+func throughput(s sample) float64 { return s.perSecond }
+func cpu(s sample) float64        { return s.cpu }
