@@ -94,7 +94,7 @@ func (p place) build(ctx context.Context) (string, error) {
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "conferenced/cmd/conferenced")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, text)
+		return "", fmt.Errorf("go build, which works in the repository: %w\n%s", err, text)
 	}
 	return out, nil
 }
