@@ -31,6 +31,7 @@ const (
 	mallocs    = "go_memstats_mallocs_total"
 	goroutines = "go_goroutines"
 	heapInUse  = "go_memstats_heap_inuse_bytes"
+	stackInUse = "go_memstats_stack_inuse_bytes"
 )
 
 // join makes a contestant, and warms its server up.

@@ -9,9 +9,10 @@ import (
 
 // flight is what a fresh server needed for many calls at a time.
 type flight struct {
-	idle, peak float64 // MiB resident.
-	goroutines float64 // Per call.
-	p99        float64 // Milliseconds.
+	idle, peak   float64 // MiB resident.
+	heap, stacks float64 // MiB in use by Go, with the calls under way.
+	goroutines   float64 // Per call.
+	p99          float64 // Milliseconds.
 }
 
 // fillFlights has fresh servers carry many calls at a time.
@@ -88,6 +89,7 @@ func (b *bench) fill(ctx context.Context, s *process, open open) (f flight, err 
 	_, peak, err := memory(pid)
 	return flight{
 		idle: mebibytes(resident), peak: mebibytes(peak), p99: milliseconds(t.quantile(0.99)),
+		heap: busy.metrics[heapInUse] / (1 << 20), stacks: busy.metrics[stackInUse] / (1 << 20),
 		goroutines: (busy.metrics[goroutines] - idle[goroutines]) / float64(b.inFlight),
 	}, err
 }

@@ -113,10 +113,10 @@ func (r *report) writeHalfLoad(text *strings.Builder, b *bench) {
 
 func (r *report) writeFlights(text *strings.Builder, b *bench) {
 	fmt.Fprintf(text, "\n### %d calls in flight, upstream takes %v\n\n", b.inFlight, b.slowUpstream)
-	text.WriteString("| | idle MiB | peak MiB | goroutines/call | p99 ms |\n|---|---|---|---|---|\n")
+	text.WriteString("| | idle MiB | peak MiB | heap MiB | stacks MiB | goroutines/call | p99 ms |\n|---|---|---|---|---|---|---|\n")
 	for _, c := range b.contestants {
 		if f, ok := r.flights[c.name]; ok {
-			fmt.Fprintf(text, "| %s | %.1f | %.1f | %.2f | %.0f |\n", c.name, f.idle, f.peak, f.goroutines, f.p99)
+			fmt.Fprintf(text, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.0f |\n", c.name, f.idle, f.peak, f.heap, f.stacks, f.goroutines, f.p99)
 		}
 	}
 }
