@@ -20,6 +20,7 @@ func appliedBy(err error) Applied {
 		unreadable *twilio.AnswerError
 		transport  *twilio.TransportError
 		malformed  *twilio.RequestError
+		refused    *RefusedError
 	)
 	switch {
 	case errors.As(err, &answered) && answered.HTTPStatus < http.StatusInternalServerError:
@@ -28,7 +29,7 @@ func appliedBy(err error) Applied {
 		return Yes
 	case errors.As(err, &transport) && !transport.Sent:
 		return No
-	case errors.As(err, &malformed):
+	case errors.As(err, &malformed), errors.As(err, &refused):
 		return No
 	default:
 		return Maybe

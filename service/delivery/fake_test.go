@@ -222,6 +222,9 @@ func failing(errs ...error) func(*call) step {
 func (f *fake) UpdateParticipant(
 	ctx context.Context, a twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
 ) (*twilio.Answer, error) {
+	if err := twilio.Permitted(ctx); err != nil {
+		return nil, &twilio.TransportError{Err: err}
+	}
 	c := f.begin(&call{ctx: ctx, account: a, path: p, change: u, at: time.Now(), open: true, ended: make(chan step, 1)})
 	defer f.finish(c)
 	if f.respond != nil {

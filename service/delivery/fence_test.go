@@ -8,8 +8,8 @@ import (
 // fenced is a store that takes turns and request ids away.
 type fenced struct {
 	Store
-	// valid and hold are asked before each attempt.
-	valid, hold func() error
+	// valid, hold and stands are asked before each attempt.
+	valid, hold, stands func() error
 }
 
 func (f fenced) Join(ctx context.Context, p Participant, sets Properties, event bool) (*Ticket, error) {
@@ -18,6 +18,7 @@ func (f fenced) Join(ctx context.Context, p Participant, sets Properties, event 
 		return nil, err
 	}
 	ticket.Valid = func(context.Context) error { return f.valid() }
+	ticket.Stands = f.stands
 	return ticket, nil
 }
 
@@ -54,7 +55,35 @@ func TestNothingIsSentOfWhatWasTakenAway(t *testing.T) {
 			cfg := remembering()
 			cfg.Retrying.Attempts = 3
 			cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1}
-			wrap := func(store Store) Store { return fenced{store, test.valid, test.hold} }
+			wrap := func(store Store) Store { return fenced{store, test.valid, test.hold, nil} }
+			withStore(t, cfg, wrap, func(w *world) {
+				w.twilio.respond = failing(status(503))
+				w.wantEnd(w.finish(by("id", on("CA1", mute))), test.want)
+				w.wantSent(test.sent...)
+			})
+		})
+	}
+}
+
+// TestNothingIsSentOfATurnThatEndedMeanwhile: it is taken away after it was valid,
+// while a connection is made.
+func TestNothingIsSentOfATurnThatEndedMeanwhile(t *testing.T) {
+	gone := &RefusedError{Reason: StateUnavailable}
+	for _, test := range []struct {
+		name   string
+		stands func() error
+		sent   []string
+		want   string
+	}{
+		{"at once", after(1, gone), nil, "state unavailable, no"},
+		{"before a retry", after(2, gone), []string{muteCA1}, "503, maybe"},
+		{"never", after(100, gone), []string{muteCA1, muteCA1}, "ok"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := remembering()
+			cfg.Retrying.Attempts = 3
+			stands := after(100, nil)
+			wrap := func(store Store) Store { return fenced{store, stands, stands, test.stands} }
 			withStore(t, cfg, wrap, func(w *world) {
 				w.twilio.respond = failing(status(503))
 				w.wantEnd(w.finish(by("id", on("CA1", mute))), test.want)

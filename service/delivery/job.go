@@ -172,6 +172,9 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 		if err == nil {
 			return answer, nil
 		}
+		if _, refused := errors.AsType[*RefusedError](err); refused {
+			return nil, foremost(last, err)
+		}
 		last = err
 		// Of an attempt that outlived its caller, the end is for the record.
 		if n >= j.d.cfg.Retrying.Attempts || !mayRetry(err, j.update) || ctx.Err() != nil {
@@ -255,6 +258,9 @@ func (j *job) valid(ctx context.Context) error {
 func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err error) {
 	began := time.Now()
 	observed := j.d.observer.attempting(ctx, n)
+	if j.ticket.Stands != nil {
+		observed = twilio.WithPermit(observed, j.ticket.Stands)
+	}
 	err = errPanicked
 	defer func() {
 		j.land(err)
@@ -263,7 +269,11 @@ func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err er
 		j.d.observer.attempted(observed, time.Since(began), answer, err)
 	}()
 	j.d.counts.attempts.Add(1)
-	return j.send(observed)
+	answer, err = j.send(observed)
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		err = refused // It was not sent: see Ticket.Stands.
+	}
+	return answer, err
 }
 
 // land says that the attempt has ended, and what it did.

@@ -163,8 +163,11 @@ func attemptOf(answer *twilio.Answer, err error) Attempt {
 		refusal    *twilio.Error
 		unreadable *twilio.AnswerError
 		transport  *twilio.TransportError
+		refused    *RefusedError
 	)
 	switch {
+	case errors.As(err, &refused):
+		return Attempt{Result: NotSent}
 	case errors.As(err, &refusal):
 		return Attempt{
 			Result: resultOf(refusal), Connected: true, Reused: refusal.Reused,

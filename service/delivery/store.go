@@ -104,6 +104,10 @@ type Ticket struct {
 	// the turn has been taken from the update, and the context's. Nothing may be
 	// sent after one. Nil: the turn is never taken away.
 	Valid func(context.Context) error
+	// Stands is called without waiting when an attempt has a connection. Its error
+	// is a *RefusedError if the turn may have been taken from the update since Valid
+	// was called. Nothing may be sent after one. Nil: the turn is never taken away.
+	Stands func() error
 	// Leave gives the place to the next. It must be called exactly once.
 	Leave func()
 }

@@ -193,10 +193,13 @@ func newBody(form []byte) io.ReadCloser {
 func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, bool, error) {
 	for {
 		req.Body, _ = req.GetBody()
-		x := new(exchange)
+		x := &exchange{ctx: ctx}
 		resp, err := c.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, x.trace())))
 		if err == nil {
 			return resp, x.reused, nil
+		}
+		if x.denied != nil && !x.sent() {
+			return nil, false, &TransportError{Reused: x.reused, Err: x.denied}
 		}
 		if x.sent() || !x.reused || ctx.Err() != nil {
 			return nil, false, &TransportError{Sent: x.wrote, Reused: x.reused, Err: cause(ctx, err)}

@@ -568,3 +568,45 @@ func BenchmarkUpdateParticipant(b *testing.B) {
 		}
 	}
 }
+
+// TestNothingIsSentWithoutAPermit: it is asked when there is a connection, a new
+// one or one that was used before, and not a byte is written if it is refused.
+func TestNothingIsSentWithoutAPermit(t *testing.T) {
+	var bytes atomic.Int64
+	baseURL := listen(t, func(p peer) {
+		p.requests = bufio.NewReader(io.TeeReader(p.Conn, counter{&bytes}))
+		for _, ok := p.read(); ok; _, ok = p.read() {
+			p.accept()
+		}
+	})
+	client := newClient(t, twilio.Config{})
+	gone := errors.New("gone")
+	var refuse error
+	ctx := twilio.WithPermit(t.Context(), func() error { return refuse })
+	for range 2 {
+		refuse = gone
+		_, err := mute(ctx, client, baseURL)
+		if got := as[*twilio.TransportError](t, err); got.Sent || !errors.Is(err, gone) {
+			t.Errorf("%+v, want one that was not sent, for want of a permit", got)
+		}
+		if n := bytes.Swap(0); n != 0 {
+			t.Errorf("%d bytes arrived", n)
+		}
+		refuse = nil
+		if _, err := mute(ctx, client, baseURL); err != nil {
+			t.Error(err)
+		}
+		bytes.Store(0)
+	}
+	if twilio.Permitted(t.Context()) != nil {
+		t.Error("a context without a permit has none")
+	}
+}
+
+// counter counts what is written to it.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}

@@ -58,7 +58,13 @@ func (w *wire) seal(writes int64) bool { return w.writes.CompareAndSwap(writes, 
 // never sets, it does so only if it wrote nothing; see
 // persistConn.shouldRetryRequest. Each repetition begins with GetConn, which
 // settles the connection before it.
+//
+// A permit is asked when RoundTrip has a connection. If it is refused, the
+// connection is sealed before anything is written.
 type exchange struct {
+	ctx    context.Context
+	denied error
+
 	conn   *wire
 	writes int64 // of conn, when RoundTrip got it
 	reused bool
@@ -84,6 +90,28 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	x.conn, x.writes = conn, conn.writes.Load()
+	if x.denied = Permitted(x.ctx); x.denied != nil {
+		x.settle()
+	}
+}
+
+type permitKey struct{}
+
+// WithPermit returns a context whose requests ask the permit once they have a
+// connection, right before they are written; that may be much later than they
+// were made. A request whose permit is an error is not sent, and that error is
+// what its *TransportError wraps. HTTP/2 and connections through a proxy do not
+// ask.
+func WithPermit(ctx context.Context, permit func() error) context.Context {
+	return context.WithValue(ctx, permitKey{}, permit)
+}
+
+// Permitted asks the context's permit, if there is one, as a Client does.
+func Permitted(ctx context.Context) error {
+	if permit, ok := ctx.Value(permitKey{}).(func() error); ok {
+		return permit()
+	}
+	return nil
 }
 
 // settle gives the connection up, if there is one.

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"errors"
 	"testing"
 
 	"conferenced/service/delivery"
@@ -133,5 +134,46 @@ func TestNothingIsLeftInRedis(t *testing.T) {
 			size, err := client.Do(t.Context(), client.B().Dbsize().Build()).AsInt64()
 			return err == nil && size == 0
 		})
+	})
+}
+
+// TestTurnEndsWhileAConnectionIsMade: what was valid before does not stand any more
+// once the lease has ended, without Redis's being asked.
+func TestTurnEndsWhileAConnectionIsMade(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		frozen, other := replicas(t, b, Mixed)
+		first := join(t, frozen, "CA1", muted)
+		wantClosed(t, "the first has its turn", first.Turn)
+		if err := errors.Join(valid(t, first), first.Stands()); err != nil {
+			t.Fatal(err)
+		}
+		frozen.freeze()
+		second := join(t, other, "CA1", held)
+		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
+		wantRefused(t, first.Stands(), delivery.StateUnavailable)
+		if err := second.Stands(); err != nil {
+			t.Errorf("the turn of the living does not stand: %v", err)
+		}
+		first.Leave()
+		second.Leave()
+	})
+}
+
+// TestTurnStandsWithoutRedis for what goes on without it.
+func TestTurnStandsWithoutRedis(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s, _ := replicas(t, b, Mixed)
+		update, event := join(t, s, "CA1", muted), joinEvent(t, s, "CA2")
+		next := join(t, s, "CA1", held)
+		b.stop()
+		await(t, "they are in lines of this replica", func() bool { return s.alone.Sizes().Waiting == 2 })
+		if err := update.Stands(); err != nil {
+			t.Errorf("an update does not stand: %v", err)
+		}
+		wantRefused(t, event.Stands(), delivery.StateUnavailable)
+		wantRefused(t, next.Stands(), delivery.StateUnavailable)
+		update.Leave()
+		event.Leave()
+		next.Leave()
 	})
 }

@@ -70,8 +70,9 @@ func (s *Store) Join(
 	s.entered(p, answer, asked)
 	return &delivery.Ticket{
 		Turn: p.turn, Superseded: p.superseded,
-		Valid: func(ctx context.Context) error { return s.valid(ctx, p) },
-		Leave: func() { s.leave(p) },
+		Valid:  func(ctx context.Context) error { return s.valid(ctx, p) },
+		Stands: func() error { return s.standsStill(p) },
+		Leave:  func() { s.leave(p) },
 	}, nil
 }
 
@@ -180,6 +181,30 @@ func (s *Store) valid(ctx context.Context, p *place) error {
 		}
 	}
 	return s.awaitTurnAlone(ctx, p)
+}
+
+// standsStill is the ticket's Stands.
+func (s *Store) standsStill(p *place) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if over := !time.Now().Before(p.until); over && p.alone == nil {
+		if s.failures.Load() == 0 {
+			return refused()
+		}
+		s.lapse(p)
+	}
+	switch {
+	case p.fenced:
+		return refused()
+	case p.alone == nil:
+		return nil
+	}
+	select {
+	case <-p.alone.Turn:
+		return nil
+	default:
+		return refused()
+	}
 }
 
 func (s *Store) isAlone(p *place) bool {
