@@ -22,6 +22,9 @@ type job struct {
 	lane   *lane
 	ticket *Ticket
 	report func(error) // What the breaker is told of the attempt on the way.
+	// sending is the context of the attempts, which cutOff ends.
+	sending context.Context
+	cutOff  context.CancelFunc
 
 	// done is closed after answer and err are set.
 	done   chan struct{}
@@ -29,8 +32,9 @@ type job struct {
 	err    error
 
 	mu      sync.Mutex
-	applied Applied // By the attempts that have ended.
-	flying  bool    // An attempt is on the way.
+	applied Applied     // By the attempts that have ended.
+	flying  bool        // An attempt is on the way.
+	grace   *time.Timer // Set once that attempt has nobody who waits for it.
 }
 
 // start puts the update in line, runs it, and waits for its end or the
@@ -43,21 +47,31 @@ func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twil
 		id.settle(nil, err)
 		return nil, err
 	}
+	j.sending, j.cutOff = ctx, func() {}
+	if d.cfg.Grace > 0 {
+		j.sending, j.cutOff = context.WithCancel(context.WithoutCancel(ctx))
+	}
 	d.counts.updates.Add(1)
-	d.running.Go(func() {
-		defer close(j.done)
-		defer j.ticket.Leave()
-		// Deferred, so that a panic leaves no request id under way for ever.
-		defer func() { id.settle(j.answer, j.err) }()
-		defer j.recover()
-		j.run(ctx)
-	})
+	d.running.Add(1)
+	go j.goAlong(ctx)
 	select {
 	case <-j.done:
 		return j.answer, j.err
 	case <-ctx.Done():
 		return j.abandon(ctx)
 	}
+}
+
+// goAlong takes the update to its end.
+func (j *job) goAlong(ctx context.Context) {
+	defer j.d.running.Done()
+	defer j.cutOff()
+	defer close(j.done)
+	defer j.ticket.Leave()
+	// Deferred, so that a panic leaves no request id under way for ever.
+	defer func() { j.claim.settle(j.answer, j.err) }()
+	defer j.recover()
+	j.run(ctx)
 }
 
 // recover keeps a panic from ending the process.
@@ -105,6 +119,9 @@ func (j *job) abandon(ctx context.Context) (*twilio.Answer, error) {
 	defer j.mu.Unlock()
 	if !j.flying {
 		return nil, &Error{Applied: j.applied, Err: ctx.Err()}
+	}
+	if j.d.cfg.Grace > 0 {
+		j.grace = time.AfterFunc(j.d.cfg.Grace, j.cutOff)
 	}
 	j.d.counts.abandoned.Add(1)
 	j.d.observer.abandoned(ctx)
@@ -168,7 +185,7 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 		if n > 1 {
 			j.d.counts.retries.Add(1)
 		}
-		answer, err := j.attempt(ctx, n)
+		answer, err := j.attempt(n)
 		if err == nil {
 			return answer, nil
 		}
@@ -255,9 +272,9 @@ func (j *job) valid(ctx context.Context) error {
 }
 
 // attempt sends the update once, for the n-th time.
-func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err error) {
+func (j *job) attempt(n int) (answer *twilio.Answer, err error) {
 	began := time.Now()
-	observed := j.d.observer.attempting(ctx, n)
+	observed := j.d.observer.attempting(j.sending, n)
 	if j.ticket.Stands != nil {
 		observed = twilio.WithPermit(observed, j.ticket.Stands)
 	}
@@ -269,11 +286,7 @@ func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err er
 		j.d.observer.attempted(observed, time.Since(began), answer, err)
 	}()
 	j.d.counts.attempts.Add(1)
-	answer, err = j.send(observed)
-	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		err = refused // It was not sent: see Ticket.Stands.
-	}
-	return answer, err
+	return j.send(observed)
 }
 
 // land says that the attempt has ended, and what it did.
@@ -281,23 +294,19 @@ func (j *job) land(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.flying = false
+	if j.grace != nil {
+		j.grace.Stop()
+	}
 	j.applied = max(j.applied, appliedBy(err))
 }
 
-// send makes the attempt. When the context ends it goes on for the grace.
+// send makes the attempt. It goes on for the grace when the update is abandoned.
 func (j *job) send(ctx context.Context) (*twilio.Answer, error) {
-	if j.d.cfg.Grace == 0 {
-		return j.d.sender.UpdateParticipant(ctx, j.update.Account, j.update.Path, j.update.Change)
+	answer, err := j.d.sender.UpdateParticipant(ctx, j.update.Account, j.update.Path, j.update.Change)
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return nil, refused // It was not sent: see Ticket.Stands.
 	}
-	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(j.d.cfg.Grace, cancel)
-		context.AfterFunc(sending, func() { timer.Stop() })
-	})
-	defer stop()
-	answer, err := j.d.sender.UpdateParticipant(sending, j.update.Account, j.update.Path, j.update.Change)
-	if sending.Err() != nil {
+	if j.d.cfg.Grace > 0 && ctx.Err() != nil {
 		err = unanswered(err)
 	}
 	return answer, err

@@ -29,6 +29,10 @@ type line struct {
 	names  []Participant
 	places []*place
 	active int
+
+	// Most lines are as short as that.
+	firstNames  [1]Participant
+	firstPlaces [1]*place
 }
 
 // place is one update in a line.
@@ -41,7 +45,15 @@ type place struct {
 	overtaken  bool          // A newer one takes its place: superseded is closed.
 	turn       chan struct{} // Of the ticket, like the next one.
 	superseded chan struct{}
+	ticket     Ticket
 }
+
+// atOnce is the turn of those who do not have to wait for it.
+var atOnce = func() chan struct{} {
+	turn := make(chan struct{})
+	close(turn)
+	return turn
+}()
 
 func newLabels(size int, age time.Duration) *aging[Participant, string] {
 	return newAging[Participant, string](size, age)
@@ -62,13 +74,17 @@ func (l *lines) Join(_ context.Context, participant Participant, sets Properties
 	l.arrived++
 	p := &place{
 		arrival: l.arrived, line: line, sets: sets, event: event,
-		turn: make(chan struct{}), superseded: make(chan struct{}),
+		turn: atOnce, superseded: make(chan struct{}),
 	}
 	l.supersede(line, p)
 	line.places = append(line.places, p)
 	l.waiting++
+	if line.active > 0 || line.places[0] != p {
+		p.turn = make(chan struct{})
+	}
 	line.advance()
-	return &Ticket{Turn: p.turn, Superseded: p.superseded, Leave: func() { l.leave(p) }}, nil
+	p.ticket = Ticket{Turn: p.turn, Superseded: p.superseded, Leave: func() { l.leave(p) }}
+	return &p.ticket, nil
 }
 
 // lineOf is the participant's line, which begins to exist if nobody is in it. A
@@ -93,6 +109,7 @@ func (l *lines) lineOf(participant Participant) *line {
 
 func (l *lines) newLine(name Participant) *line {
 	created := &line{}
+	created.names, created.places = created.firstNames[:0], created.firstPlaces[:0]
 	l.name(created, name)
 	return created
 }
@@ -166,7 +183,9 @@ func (l *line) advance() {
 	head := l.places[0]
 	head.active = true
 	l.active++
-	close(head.turn)
+	if head.turn != atOnce {
+		close(head.turn)
+	}
 }
 
 // Know is Store's.
