@@ -53,6 +53,27 @@ func (s *Store) listens(t *testing.T) bool {
 	return heard[s.channel()] == 1
 }
 
+// TestFreshTurnIsNotAskedFor: Redis has just said whose it is.
+func TestFreshTurnIsNotAskedFor(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := dial(t, Config{URL: b.url, Lease: longLease})
+		s.fresh = longLease
+		first, second := join(t, s, "CA1", muted), join(t, s, "CA1", held)
+		b.hang()
+		if err := valid(t, first); err != nil {
+			t.Errorf("the turn is not valid: %v", err)
+		}
+		s.fresh = 0
+		impatient, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if err := first.Valid(impatient); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a turn that is not fresh: %v, want that Redis was asked", err)
+		}
+		first.Leave()
+		second.Leave()
+	})
+}
+
 // TestRedisHangs: it takes connections and says nothing. Who goes on and who does
 // not is as without Redis, and once it is known, nobody waits for it.
 func TestRedisHangs(t *testing.T) {

@@ -143,7 +143,9 @@ func startReal(t testing.TB) *backend {
 	b := &backend{url: "unix://" + socket}
 	b.hang = func() func() {
 		_ = server.Process.Signal(syscall.SIGSTOP)
-		return func() { _ = server.Process.Signal(syscall.SIGCONT) }
+		resume := func() { _ = server.Process.Signal(syscall.SIGCONT) }
+		t.Cleanup(resume)
+		return resume
 	}
 	b.start = func() {
 		server = exec.Command(program, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "")

@@ -120,6 +120,7 @@ func TestRedisComesBack(t *testing.T) {
 func TestRedisLosesEverything(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := dial(t, Config{URL: b.url, Lease: longLease})
+		s.fresh = 0
 		claimNew(t, s, key("1"))
 		update, event := join(t, s, "CA1", muted), joinEvent(t, s, "CA2")
 		b.stop()

@@ -42,6 +42,7 @@ type Store struct {
 	alone delivery.Store
 	// replica names this process among those that share the state.
 	replica  string
+	fresh    time.Duration
 	last     atomic.Uint64
 	client   atomic.Pointer[rueidis.Client]
 	failures atomic.Int64 // In a row.
@@ -88,6 +89,7 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 		cfg: cfg, bounds: bounds, options: options, logger: logger,
 		alone:   delivery.NewMemory(bounds),
 		replica: nonce(),
+		fresh:   min(fresh, cfg.Lease/rounds),
 		stopped: ctx.Done(),
 		stop:    stop,
 		places:  map[string]*place{},
