@@ -40,9 +40,10 @@ func statusValue(text, name string) int64 {
 	return value << 10
 }
 
-// forgetPeak makes the most that a process has been what it is now.
-func forgetPeak(pid int) error {
-	return os.WriteFile(procFile(pid, "clear_refs"), []byte("5"), 0)
+// forgetPeak makes the most that a process has been what it is now. Where that is
+// not allowed, as in some containers, the peak stays that of its whole life.
+func forgetPeak(pid int) {
+	_ = os.WriteFile(procFile(pid, "clear_refs"), []byte("5"), 0)
 }
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
