@@ -93,7 +93,9 @@ func Results() []Result {
 }
 
 // Refusals are all refusals of this package.
-func Refusals() []Refusal { return []Refusal{Superseded, RequestIDReused, Overloaded, CircuitOpen} }
+func Refusals() []Refusal {
+	return []Refusal{Superseded, RequestIDReused, Overloaded, CircuitOpen, StateUnavailable}
+}
 
 // Observe makes the observer be told of everything from now on. It must be
 // called before the first update is delivered, if at all.

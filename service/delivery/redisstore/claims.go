@@ -33,7 +33,7 @@ func claimKey(key delivery.Key) string {
 }
 
 func (s *Store) runClaim(ctx context.Context, op string, key delivery.Key, c *claim, record string) ([]string, error) {
-	return s.run(ctx, claimsScript, claimKey(key), op, c.id,
+	return s.run(ctx, ClaimOperation, claimsScript, claimKey(key), op, c.id,
 		milliseconds(s.cfg.Lease), milliseconds(s.bounds.Retention), hex.EncodeToString(c.content[:]), record)
 }
 
@@ -136,7 +136,10 @@ func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
 		return refused()
 	case err != nil:
 		return err
-	case answer[0] != "mine", time.Since(asked) >= s.cfg.Lease:
+	case answer[0] != "mine":
+		s.observer.lost(RequestIDHolding)
+		return refused()
+	case time.Since(asked) >= s.cfg.Lease:
 		return refused()
 	}
 	s.renewed(c, asked)

@@ -40,7 +40,7 @@ func (s *Store) runLine(
 	ctx context.Context, op string, c delivery.Conference, id string, args ...string,
 ) ([]string, error) {
 	all := append([]string{op, milliseconds(s.cfg.Lease), id}, args...)
-	return s.run(ctx, linesScript, lineKey(c), all...)
+	return s.run(ctx, LineOperation, linesScript, lineKey(c), all...)
 }
 
 // goesOn says whether an update stays in line without Redis.
@@ -82,7 +82,11 @@ func (s *Store) joinAlone(
 	if !s.goesOn(event) {
 		return nil, refused()
 	}
-	return s.alone.Join(ctx, participant, sets, event)
+	ticket, err := s.alone.Join(ctx, participant, sets, event)
+	if err == nil {
+		s.observer.alone()
+	}
+	return ticket, err
 }
 
 // enter makes the place known before Redis knows it, so that what Redis says of
@@ -308,6 +312,7 @@ func (s *Store) gone(p *place, born string) {
 		p.overtake()
 	default:
 		p.fence()
+		s.observer.lost(TurnHolding)
 	}
 }
 
@@ -318,8 +323,12 @@ func (s *Store) lapse(p *place) {
 	if p.alone != nil || p.fenced || s.places[p.id] != p {
 		return
 	}
-	stopped := time.Since(s.awake) >= s.cfg.Lease
-	if stopped || !s.goesOn(p.event) {
+	if time.Since(s.awake) >= s.cfg.Lease {
+		p.fence()
+		s.observer.lost(TurnHolding)
+		return
+	}
+	if !s.goesOn(p.event) {
 		p.fence()
 		return
 	}
@@ -329,6 +338,7 @@ func (s *Store) lapse(p *place) {
 		return
 	}
 	p.alone = ticket
+	s.observer.alone()
 	s.running.Go(func() { s.follow(p) })
 }
 

@@ -38,6 +38,8 @@ type Store struct {
 	bounds  delivery.Bounds
 	options rueidis.ClientOption
 	logger  *slog.Logger
+	// observer is set before the store is asked for anything.
+	observer Observer
 	// alone takes over what goes on without Redis.
 	alone delivery.Store
 	// replica names this process among those that share the state.
@@ -46,6 +48,7 @@ type Store struct {
 	last     atomic.Uint64
 	client   atomic.Pointer[rueidis.Client]
 	failures atomic.Int64 // In a row.
+	state    stateNote
 
 	// heard says that listening began anew: what was said before was missed.
 	heard   chan struct{}
@@ -97,6 +100,7 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 		shares:  map[string]*share{},
 		heard:   make(chan struct{}, 1),
 		awake:   time.Now(),
+		state:   stateNote{State: State{Since: time.Now()}},
 	}
 	s.connect()
 	s.running.Go(func() { s.lookAfter(ctx) })
@@ -138,6 +142,7 @@ func (s *Store) connect() {
 		return
 	}
 	s.client.Store(&client)
+	s.noteState()
 }
 
 var errUnreachable = errors.New("redis cannot be asked")
@@ -150,19 +155,25 @@ func (s *Store) down() bool { return s.failures.Load() >= tolerated }
 
 // run makes one step. Its errors are errUnreachable, after which nobody knows
 // whether the step was made, and the context's.
-func (s *Store) run(ctx context.Context, script *rueidis.Lua, key string, args ...string) ([]string, error) {
+func (s *Store) run(
+	ctx context.Context, op Operation, script *rueidis.Lua, key string, args ...string,
+) ([]string, error) {
 	client := s.client.Load()
 	if client == nil || s.down() {
+		s.observer.asked(op, NotAsked, 0)
 		return nil, errUnreachable
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
+	began := time.Now()
 	answer, err := script.Exec(bounded, *client, []string{key}, args).AsStrSlice()
-	switch {
-	case err == nil:
+	result := resultOf(ctx, err)
+	s.observer.asked(op, result, time.Since(began))
+	switch result {
+	case Answered:
 		s.worked()
 		return answer, nil
-	case ctx.Err() != nil:
+	case CutOff:
 		return nil, ctx.Err()
 	default:
 		s.failed(err)
@@ -172,6 +183,7 @@ func (s *Store) run(ctx context.Context, script *rueidis.Lua, key string, args .
 
 func (s *Store) worked() {
 	if s.failures.Load() > 0 && s.failures.Swap(0) >= tolerated {
+		s.noteState()
 		s.logger.Warn("redis answers again")
 	}
 }
@@ -179,6 +191,7 @@ func (s *Store) worked() {
 // failed logs the last failure that is borne.
 func (s *Store) failed(err error) {
 	if s.failures.Add(1) == tolerated {
+		s.noteState()
 		s.logger.Error("redis cannot be asked", "failure", string(s.cfg.Failure), "cause", err)
 	}
 }

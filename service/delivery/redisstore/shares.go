@@ -121,7 +121,7 @@ func (p *share) demand(d delivery.Demand) []string {
 
 func (s *Store) runShare(p *share, op string, args ...string) ([]string, error) {
 	all := append([]string{op, s.replica, milliseconds(s.cfg.Lease)}, args...)
-	return s.run(context.Background(), sharesScript, p.key, all...)
+	return s.run(context.Background(), ShareOperation, sharesScript, p.key, all...)
 }
 
 // quitShares gives back every part.
