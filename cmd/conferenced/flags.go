@@ -36,6 +36,7 @@ type serving struct {
 
 	Securing   securing   `embed:"" group:"Who may call:"`
 	Delivering delivering `embed:"" group:"How updates are delivered:"`
+	Sharing    sharing    `embed:"" group:"How replicas share their state:"`
 }
 
 // Validate is called by kong.
@@ -91,6 +92,9 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 		MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: s.MaxConnectionAgeGrace,
 	}
 	if err := s.Securing.apply(&cfg, base, auditLog); err != nil {
+		return server.Config{}, err
+	}
+	if cfg.Redis, err = s.Sharing.config(); err != nil {
 		return server.Config{}, err
 	}
 	if cfg.Tracing, err = telemetry.NewTracing(ctx, cfg.Version, logger); err != nil {

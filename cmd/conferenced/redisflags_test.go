@@ -44,3 +44,19 @@ func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
 		t.Errorf("without a URL: %+v, %v", cfg, err)
 	}
 }
+
+// TestEmptyRedisSettingsAreNone, as compose.yaml hands them on if nobody set them.
+func TestEmptyRedisSettingsAreNone(t *testing.T) {
+	t.Setenv("CONFERENCED_REDIS_URL", "")
+	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "")
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 0)
+
+	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "/does/not/exist")
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 0)
+
+	t.Setenv("CONFERENCED_REDIS_URL", "redis://127.0.0.1:1")
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 2, "/does/not/exist")
+
+	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "")
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 0)
+}

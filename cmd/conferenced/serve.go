@@ -13,8 +13,7 @@ import (
 type serveCommand struct {
 	serving
 
-	TwilioBaseURL string  `name:"twilio-base-url" env:"CONFERENCED_TWILIO_BASE_URL" placeholder:"URL" help:"Where Twilio's API is, instead of the host that TWILIO_REGION and TWILIO_EDGE say: https://HOST[:PORT]."`
-	Sharing       sharing `embed:"" group:"How replicas share their state:"`
+	TwilioBaseURL string `name:"twilio-base-url" env:"CONFERENCED_TWILIO_BASE_URL" placeholder:"URL" help:"Where Twilio's API is, instead of the host that TWILIO_REGION and TWILIO_EDGE say: https://HOST[:PORT]."`
 
 	AuditLog string `env:"CONFERENCED_AUDIT_LOG" default:"-" placeholder:"FILE" help:"Where the audit goes: a file to append to, or - for standard output (the default). Empty: no audit."`
 }
@@ -44,9 +43,6 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	}
 	if strings.HasPrefix(c.TwilioBaseURL, "http://") {
 		cfg.Logger.Warn("Twilio's credentials are sent in plaintext, since --twilio-base-url is not https")
-	}
-	if cfg.Redis, err = c.Sharing.config(); err != nil {
-		return err
 	}
 	s, err := server.New(cfg)
 	if err != nil {
