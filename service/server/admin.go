@@ -17,7 +17,8 @@ import (
 // adminPages answer what operators and orchestrators ask: whether the process has
 // started, whether it is alive, whether it should be sent calls, how the ways to Twilio are, what it
 // counted and what it spends its time on. A Twilio that is down does not make the
-// service unready: it still has to answer.
+// service unready, and neither does a Redis that is: it still has to answer, and
+// what it is not ready for, no other replica is.
 func (s *Server) adminPages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,8 +61,20 @@ func (s *Server) answerHealth(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(details{ // Whoever asked is gone.
 		Serving: s.ready.Load(), Upstream: s.deliverer.Lanes(), Delivery: s.deliverer.Stats(),
-		Settings: s.cfg.Settings.Status(),
+		Settings: s.cfg.Settings.Status(), Redis: s.redisDetails(),
 	})
+}
+
+// redisDetails are nil if the state is in memory.
+func (s *Server) redisDetails() *redisDetails {
+	if s.shared == nil {
+		return nil
+	}
+	state := s.shared.State()
+	if state.Up {
+		return &redisDetails{"up", state.Since}
+	}
+	return &redisDetails{"down", state.Since}
 }
 
 func (s *Server) answerLogLevel(w http.ResponseWriter, _ *http.Request) {
@@ -94,6 +107,14 @@ type details struct {
 	Upstream []delivery.Lane `json:"upstream"`
 	Delivery delivery.Stats  `json:"delivery"`
 	Settings settings.Status `json:"settings"`
+	Redis    *redisDetails   `json:"redis,omitempty"`
+}
+
+// redisDetails say whether Redis, which the replicas share their state in, is
+// `up` or `down`, and since when.
+type redisDetails struct {
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
 }
 
 // reloadText says what is wrong with the files of the settings. The service

@@ -24,7 +24,10 @@ import (
 	"conferenced/service/twilio"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A delay of the Redis client's, which ends by itself.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+}
 
 // patience is how long a test waits for what must come. It is never waited for
 // to its end by a test that passes.

@@ -58,6 +58,12 @@ var metricNames = map[string]string{
 	"conferenced_request_ids_remembered": "GAUGE",
 	"conferenced_labels_remembered":      "GAUGE",
 
+	"conferenced_shared_state_up":                       "GAUGE",
+	"conferenced_shared_state_requests_total":           "COUNTER operation result",
+	"conferenced_shared_state_request_duration_seconds": "HISTOGRAM operation",
+	"conferenced_shared_state_lost_total":               "COUNTER what",
+	"conferenced_shared_state_alone_total":              "COUNTER",
+
 	"conferenced_settings_reloads_total":            "COUNTER result",
 	"conferenced_settings_loaded_timestamp_seconds": "GAUGE",
 	"conferenced_settings_reload_failing":           "GAUGE",
@@ -107,7 +113,7 @@ func labelsOf(metric *dto.Metric) string {
 }
 
 func TestNamesOfTheMetrics(t *testing.T) {
-	r := start(t)
+	r := start(t, sharing(startRedis(t)))
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	sendREST(t, t.Context(), r, http.MethodGet, "/nowhere", "")
 	got := map[string]string{}

@@ -31,7 +31,7 @@ var targetLabels = map[string][]string{"job": {"conferenced"}, "instance": nil, 
 // vocabularyOf is what a server exposes that has been called in every way.
 func vocabularyOf(t *testing.T) vocabulary {
 	t.Helper()
-	r := start(t)
+	r := start(t, sharing(startRedis(t)))
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	sendREST(t, t.Context(), r, http.MethodGet, "/nowhere", "")
 	words := vocabulary{}

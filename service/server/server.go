@@ -149,6 +149,9 @@ func (s *Server) measure() {
 	s.deliverer.Observe(s.metrics.Observer(s.cfg.Tracing))
 	s.metrics.CountSuppressed(s.cfg.Logger)
 	s.metrics.CountAuditFailures(s.cfg.Audit)
+	if s.shared != nil {
+		s.shared.Observe(s.metrics.SharedState(s.shared.State))
+	}
 	s.metrics.Tell(telemetry.Sources{
 		Lanes: s.deliverer.Lanes,
 		Stats: s.deliverer.Stats,

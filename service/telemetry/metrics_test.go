@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"conferenced/service/delivery"
+	"conferenced/service/delivery/redisstore"
 )
 
 var discarding = slog.New(slog.DiscardHandler)
@@ -28,5 +29,14 @@ func BenchmarkMetrics(b *testing.B) {
 			observer.Attempted(observer.Attempting(ctx, 1), attempt)
 			return nil, nil
 		})
+	}
+}
+
+// BenchmarkSharedState is what metrics cost one question to Redis.
+func BenchmarkSharedState(b *testing.B) {
+	observer := NewMetrics("").SharedState(func() redisstore.State { return redisstore.State{} })
+	b.ReportAllocs()
+	for b.Loop() {
+		observer.Asked(redisstore.LineOperation, redisstore.Answered, time.Millisecond)
 	}
 }
