@@ -44,3 +44,26 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $c := ternary .Values.twilio.apiKey .Values.twilio.authToken (ne .Values.twilio.apiKey.sid "") -}}
 {{- toJson (dict "secretName" $c.secretName "key" $c.key) -}}
 {{- end -}}
+
+{{/* How many pods there are without an autoscaler. */}}
+{{- define "conferenced.replicas" -}}
+{{- if kindIs "invalid" .Values.replicas -}}
+{{- ternary 2 1 (ne .Values.redis.url "") -}}
+{{- else -}}
+{{- int .Values.replicas -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The ports that redis.url names, as JSON. */}}
+{{- define "conferenced.redisPorts" -}}
+{{- $url := urlParse .Values.redis.url -}}
+{{- $addresses := list $url.host -}}
+{{- range regexFindAll "addr=[^&]+" $url.query -1 -}}
+{{- $addresses = append $addresses . -}}
+{{- end -}}
+{{- $ports := list -}}
+{{- range $addresses -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default "6379" | int) -}}
+{{- end -}}
+{{- uniq $ports | toJson -}}
+{{- end -}}

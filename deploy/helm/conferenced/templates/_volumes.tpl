@@ -22,6 +22,9 @@ files:
   {{- with .Values.policyConfigMap.name }}
   - {name: policy, path: /etc/conferenced/policy, configMap: {{ . }}}
   {{- end }}
+  {{- with .Values.redis.password.secretName }}
+  - {name: redis, path: /etc/conferenced/redis, secret: {{ . }}}
+  {{- end }}
   {{- with .Values.tls.secretName }}
   - {name: tls, path: /etc/conferenced/tls, secret: {{ . }}}
   {{- end }}
