@@ -90,14 +90,27 @@ func (s *Store) due(all bool) map[delivery.Conference][]*place {
 	return due
 }
 
+// lapseAll lets lapse those whose lease has ended and, so that none gets ahead of
+// another, those of the same conference that came before them.
 func (s *Store) lapseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	type line struct {
+		delivery.Conference
+		born string
+	}
+	lineOf := func(p *place) line { return line{p.participant.Conference, p.born} }
+	now, latest := time.Now(), map[line]int64{}
+	for _, p := range s.places {
+		if p.born != "" && p.alone == nil && !p.fenced && !now.Before(p.until) {
+			latest[lineOf(p)] = max(latest[lineOf(p)], p.arrival)
+		}
+	}
 	inOrder := slices.SortedFunc(maps.Values(s.places), func(a, b *place) int {
 		return cmp.Compare(a.arrival, b.arrival)
 	})
 	for _, p := range inOrder {
-		if p.born != "" && !time.Now().Before(p.until) {
+		if p.born != "" && p.arrival <= latest[lineOf(p)] {
 			s.lapse(p)
 		}
 	}

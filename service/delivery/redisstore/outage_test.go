@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"testing"
+	"time"
 
 	"conferenced/service/delivery"
 )
@@ -141,4 +142,29 @@ func TestRedisLosesEverything(t *testing.T) {
 		event.Leave()
 		s.Settle(key("1"), nil)
 	})
+}
+
+// TestNobodyGetsAheadWithoutRedis: the lease of the first ends later, since it was
+// renewed before an attempt.
+func TestNobodyGetsAheadWithoutRedis(t *testing.T) {
+	s := dial(t, Config{URL: "redis://127.0.0.1:1", Lease: longLease})
+	s.freeze()
+	stand := func(arrival int64, sets delivery.Properties, until time.Time) *place {
+		p := s.enter(participant("CA1"), sets, false)
+		p.born, p.arrival, p.until = "1", arrival, until
+		return p
+	}
+	now := time.Now()
+	first, second := stand(1, muted, now.Add(longLease)), stand(2, held, now)
+	third := stand(3, 1<<2, now.Add(longLease))
+	s.lapseAll()
+	if first.alone == nil || second.alone == nil || third.alone != nil {
+		t.Fatalf("in a line of this replica: %v, %v, %v, want the first two", first.alone, second.alone, third.alone)
+	}
+	wantClosed(t, "the first has its turn", first.alone.Turn)
+	wantOpen(t, "both have their turn", second.alone.Turn)
+	for _, p := range []*place{first, second} {
+		s.leave(p)
+	}
+	s.forget(third)
 }
