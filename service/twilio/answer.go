@@ -38,15 +38,27 @@ type Answer struct {
 // these types, or if the object has neither a status nor a Call SID and so
 // describes no participant.
 func DecodeParticipant(data []byte) (*Participant, error) {
+	p := decodePlain(data)
+	if p == nil {
+		var err error
+		if p, err = decodeJSON(data); err != nil {
+			return nil, err
+		}
+	}
+	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
+		return nil, errors.New("twilio: the answer describes no participant")
+	}
+	return p, nil
+}
+
+// decodeJSON decodes any JSON.
+func decodeJSON(data []byte) (*Participant, error) {
 	var p struct {
 		Participant
 		QueueTime *looseText `json:"queue_time"`
 	}
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, err
-	}
-	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
-		return nil, errors.New("twilio: the answer describes no participant")
 	}
 	p.Participant.QueueTime = (*string)(p.QueueTime)
 	return &p.Participant, nil

@@ -121,10 +121,12 @@ func FuzzDecodeParticipant(f *testing.F) {
 	for _, data := range []string{
 		connected, "", "{}", "null", "[]", `{"status":"queued","queue_time":1e5}`, `{"status":"queued","queue_time":""}`,
 		`{"STATUS":"a","status":"b"}`, `{"call_sid":"\ud800"}`, `{"status":"x","label":"` + "\xff" + `"}`,
+		`{"\u017ftatus":"a","label":"\u00e9","muted":null, "hold" :true,"mood":[{}]}`, `{"status":"a","queue_time":"1"` + "\x00}",
 	} {
 		f.Add([]byte(data))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		checkDecoding(t, data)
 		first, err := twilio.DecodeParticipant(data)
 		if err != nil {
 			return
