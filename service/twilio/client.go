@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -128,19 +129,20 @@ func proxy(choose func(*http.Request) (*url.URL, error)) func(*http.Request) (*u
 // [*RequestError]. A context without a deadline is allowed; only Config's
 // limits apply then.
 func (c *Client) UpdateParticipant(ctx context.Context, a Account, p ParticipantPath, u *ParticipantUpdate) (*Answer, error) {
-	req, err := c.newRequest(a, p, u)
+	x := &exchange{ctx: ctx}
+	req, err := c.newRequest(httptrace.WithClientTrace(ctx, x.trace()), a, p, u)
 	if err != nil {
 		return nil, err
 	}
 	if c.header != nil {
 		c.header(ctx, req.Header)
 	}
-	resp, reused, err := c.send(ctx, req)
+	resp, err := c.send(req, x)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return c.receive(ctx, resp, reused)
+	return c.receive(ctx, resp, x.reused)
 }
 
 // CloseIdleConnections closes the connections that no request uses.
@@ -155,7 +157,7 @@ var (
 
 // newRequest returns the request, the Body of which comes from GetBody. net/http
 // uses that too, to repeat the request when a connection proves dead.
-func (c *Client) newRequest(a Account, p ParticipantPath, u *ParticipantUpdate) (*http.Request, error) {
+func (c *Client) newRequest(ctx context.Context, a Account, p ParticipantPath, u *ParticipantUpdate) (*http.Request, error) {
 	if err := p.check(a.SID); err != nil {
 		return nil, err
 	}
@@ -165,15 +167,27 @@ func (c *Client) newRequest(a Account, p ParticipantPath, u *ParticipantUpdate) 
 	}
 	target.Path, target.RawPath = p.unescaped(), p.String()
 	form := u.AppendForm(nil)
-	req := &http.Request{
-		Method:        http.MethodPost,
-		URL:           target,
-		Header:        http.Header{"Accept": acceptJSON, "Content-Type": formType, "User-Agent": c.userAgent},
+	req := http.Request{
+		Method: http.MethodPost,
+		URL:    target,
+		Header: http.Header{
+			"Accept":        acceptJSON,
+			"Authorization": {basicAuth(a.Username, a.Password)},
+			"Content-Type":  formType,
+			"User-Agent":    c.userAgent,
+		},
 		GetBody:       func() (io.ReadCloser, error) { return newBody(form), nil },
 		ContentLength: int64(len(form)),
 	}
-	req.SetBasicAuth(a.Username, a.Password.reveal())
-	return req, nil
+	return req.WithContext(ctx), nil
+}
+
+// basicAuth returns the Authorization header of RFC 7617.
+func basicAuth(username string, password Secret) string {
+	plain := make([]byte, 0, 128)
+	plain = append(append(append(plain, username...), ':'), password.reveal()...)
+	header := append(make([]byte, 0, 256), "Basic "...)
+	return string(base64.StdEncoding.AppendEncode(header, plain))
 }
 
 func newBody(form []byte) io.ReadCloser {
@@ -183,27 +197,28 @@ func newBody(form []byte) io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(form))
 }
 
-// send makes the request and reports whether its connection was used before.
+// send makes the request, which x watches.
 //
 // A reused connection may turn out to be dead. As long as nothing was written
 // to it, that is no failure of the request, and the next one is tried. net/http
 // does the same, but not if the connection closes between its leaving the pool
 // and the first write. Each round consumes one connection of the pool, so the
 // rounds end.
-func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, bool, error) {
+func (c *Client) send(req *http.Request, x *exchange) (*http.Response, error) {
 	for {
 		req.Body, _ = req.GetBody()
-		x := &exchange{ctx: ctx}
-		resp, err := c.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, x.trace())))
+		resp, err := c.transport.RoundTrip(req)
 		if err == nil {
-			return resp, x.reused, nil
+			return resp, nil
 		}
 		if x.denied != nil && !x.sent() {
-			return nil, false, &TransportError{Reused: x.reused, Err: x.denied}
+			return nil, &TransportError{Reused: x.reused, Err: x.denied}
 		}
-		if x.sent() || !x.reused || ctx.Err() != nil {
-			return nil, false, &TransportError{Sent: x.wrote, Reused: x.reused, Err: cause(ctx, err)}
+		if x.sent() || !x.reused || x.ctx.Err() != nil {
+			return nil, &TransportError{Sent: x.wrote, Reused: x.reused, Err: cause(x.ctx, err)}
 		}
+		x.reused = false
+		req = req.WithContext(req.Context()) // net/http may still hold the one before.
 	}
 }
 

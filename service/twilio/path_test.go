@@ -91,7 +91,7 @@ func FuzzPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, conference, label string) {
 		account := Account{SID: pathAccount, Username: pathAccount, Password: NewSecret("t"), BaseURL: DefaultBaseURL}
 		path := ParticipantPath{AccountSID: pathAccount, ConferenceSID: conference, Participant: label}
-		req, err := client.newRequest(account, path, &ParticipantUpdate{})
+		req, err := client.newRequest(t.Context(), account, path, &ParticipantUpdate{})
 		if err != nil {
 			if label == "" || isNoSegment(conference) {
 				return
