@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"time"
 )
@@ -129,8 +128,8 @@ func proxy(choose func(*http.Request) (*url.URL, error)) func(*http.Request) (*u
 // [*RequestError]. A context without a deadline is allowed; only Config's
 // limits apply then.
 func (c *Client) UpdateParticipant(ctx context.Context, a Account, p ParticipantPath, u *ParticipantUpdate) (*Answer, error) {
-	x := &exchange{ctx: ctx}
-	req, err := c.newRequest(httptrace.WithClientTrace(ctx, x.trace()), a, p, u)
+	x, watched := watch(ctx)
+	req, err := c.newRequest(watched, a, p, u)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +164,7 @@ func (c *Client) newRequest(ctx context.Context, a Account, p ParticipantPath, u
 	if err != nil {
 		return nil, &RequestError{Reason: "the account's base URL is not usable"}
 	}
-	target.Path, target.RawPath = p.unescaped(), p.String()
+	p.setPath(target)
 	form := u.AppendForm(nil)
 	req := http.Request{
 		Method: http.MethodPost,

@@ -1,5 +1,10 @@
 package twilio
 
+import (
+	"net/url"
+	"strings"
+)
+
 // ParticipantPath names one participant.
 type ParticipantPath struct {
 	AccountSID    string
@@ -74,6 +79,15 @@ func (p ParticipantPath) check(accountSID string) error {
 }
 
 func isNoSegment(s string) bool { return s == "" || s == "." || s == ".." }
+
+// setPath makes p the path of u, escaped as [ParticipantPath.AppendURL] does it.
+func (p ParticipantPath) setPath(u *url.URL) {
+	u.RawPath = p.String()
+	u.Path = u.RawPath
+	if strings.Contains(u.RawPath, "%") {
+		u.Path = p.unescaped()
+	}
+}
 
 // unescaped returns the path before escaping, as [net/url.URL.Path] has it.
 func (p ParticipantPath) unescaped() string {

@@ -63,6 +63,7 @@ func (w *wire) seal(writes int64) bool { return w.writes.CompareAndSwap(writes, 
 // connection is sealed before anything is written.
 type exchange struct {
 	ctx    context.Context
+	hooks  httptrace.ClientTrace
 	denied error
 
 	conn   *wire
@@ -71,10 +72,12 @@ type exchange struct {
 	wrote  bool
 }
 
-// trace returns the hooks, both of which net/http calls on the goroutine that
-// called RoundTrip.
-func (x *exchange) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{GetConn: x.getConn, GotConn: x.gotConn}
+// watch returns an exchange and the context for the RoundTrip that it is to
+// watch. net/http calls both hooks on the goroutine that called RoundTrip.
+func watch(ctx context.Context) (*exchange, context.Context) {
+	x := &exchange{ctx: ctx}
+	x.hooks = httptrace.ClientTrace{GetConn: x.getConn, GotConn: x.gotConn}
+	return x, httptrace.WithClientTrace(ctx, &x.hooks)
 }
 
 func (x *exchange) getConn(string) {
