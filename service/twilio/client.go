@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -231,18 +232,20 @@ func (c *Client) receive(ctx context.Context, resp *http.Response, reused bool) 
 	if resp.StatusCode < 200 { // 101: the rest of the connection is no body.
 		return fail("unexpected status", nil)
 	}
-	body, err := readBody(resp, c.maxAnswerBytes)
+	b := bodies.Get().(*body)
+	defer b.release()
+	err := b.read(resp, c.maxAnswerBytes)
 	switch status := resp.StatusCode; {
 	case status >= 600:
 		return fail("unexpected status", nil)
 	case status >= 400:
-		return nil, newError(resp, body, reused)
+		return nil, newError(resp, b.Bytes(), reused)
 	case status >= 300:
 		return fail("redirect not followed", nil)
 	case err != nil:
 		return fail("body cannot be read", cause(ctx, err))
 	}
-	participant, err := DecodeParticipant(body)
+	participant, err := DecodeParticipant(b.Bytes())
 	if err != nil {
 		return fail("body is not a participant", err)
 	}
@@ -251,16 +254,35 @@ func (c *Client) receive(ctx context.Context, resp *http.Response, reused bool) 
 
 var errTooLong = errors.New("twilio: the answer's body is longer than the limit")
 
-// readBody reads the body to its end, but no more than limit bytes. Together
-// with an error it returns what it read.
-func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	var buf bytes.Buffer
+// body is the body of an answer. It is used for one answer after the other, so
+// nothing that is kept may be a part of it.
+type body struct {
+	bytes.Buffer
+	from io.LimitedReader
+}
+
+var bodies = sync.Pool{New: func() any { return new(body) }}
+
+// read reads the body to its end, but no more than limit bytes. When it fails,
+// b holds what it read.
+func (b *body) read(resp *http.Response, limit int64) error {
 	if n := resp.ContentLength; 0 < n && n <= limit {
-		buf.Grow(int(n) + bytes.MinRead) // Room to see the end without growing.
+		b.Grow(int(n) + bytes.MinRead) // Room to see the end without growing.
 	}
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	b.from = io.LimitedReader{R: resp.Body, N: limit + 1}
+	n, err := b.ReadFrom(&b.from)
 	if err == nil && n > limit {
 		err = errTooLong
 	}
-	return buf.Bytes(), err
+	return err
+}
+
+// release gives b back, unless it became large.
+func (b *body) release() {
+	if b.Cap() > 64<<10 {
+		return
+	}
+	b.Reset()
+	b.from.R = nil
+	bodies.Put(b)
 }

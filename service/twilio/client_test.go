@@ -400,3 +400,54 @@ func TestTheProxyIsUsed(t *testing.T) {
 		t.Errorf("the proxy was asked for %q", got)
 	}
 }
+
+// TestAnAnswerStaysAsItIs when others are received after it, in the same room.
+func TestAnAnswerStaysAsItIs(t *testing.T) {
+	bodies := []string{
+		connected,
+		`{"status":"complete","label":"` + strings.Repeat("x", 5000) + `","queue_time":17}`,
+		`{"status":"queued","label":"caf\u00e9 1"}`,
+		`{"status":"queued","label":"` + strings.Repeat("y", 100_000) + `"}`,
+		`{"status":"failed","call_sid":"CA1","uri":"/"}`,
+	}
+	const fault = `{"code":20404,"message":"not found","more_info":"https://example.com/20404"}`
+	var calls atomic.Int32
+	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		n := int(calls.Add(1)) - 1
+		if n%(len(bodies)+1) == len(bodies) {
+			answer(404, fault)(w, r)
+			return
+		}
+		answer(200, bodies[n%(len(bodies)+1)])(w, r)
+	})
+	client := newClient(t, twilio.Config{})
+	var answers []*twilio.Answer
+	var faults []*twilio.Error
+	for range 4 * (len(bodies) + 1) {
+		got, err := mute(t.Context(), client, server.URL)
+		if err != nil {
+			faults = append(faults, as[*twilio.Error](t, err))
+			continue
+		}
+		answers = append(answers, got)
+	}
+	for i, got := range answers {
+		want, err := twilio.DecodeParticipant([]byte(bodies[i%len(bodies)]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, &got.Participant); diff != "" {
+			t.Errorf("answer %d: %s", i, diff)
+		}
+	}
+	want := &twilio.Error{HTTPStatus: 404, Code: 20404, Message: "not found", MoreInfo: "https://example.com/20404"}
+	for i, got := range faults {
+		got.Reused = false
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("fault %d: %s", i, diff)
+		}
+	}
+	if len(faults) != 4 {
+		t.Errorf("%d faults", len(faults))
+	}
+}
