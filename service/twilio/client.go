@@ -76,6 +76,11 @@ func NewClient(cfg Config) *Client {
 	}
 }
 
+// bufferBytes is the size of a connection's two buffers. A request and an
+// answer of usual length fit in. The larger ones of net/http cost as much time,
+// and 4 MiB more for 1,000 connections.
+const bufferBytes = 2 << 10
+
 func newTransport(cfg Config) *http.Transport {
 	d := &dialer{
 		net:              net.Dialer{Timeout: limit(cfg.DialTimeout, 5*time.Second)},
@@ -92,7 +97,9 @@ func newTransport(cfg Config) *http.Transport {
 		MaxConnsPerHost:        cfg.MaxConnsPerHost,
 		MaxIdleConnsPerHost:    cmp.Or(cfg.MaxIdleConnsPerHost, 512),
 		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
+		WriteBufferSize:        bufferBytes,
+		ReadBufferSize:         bufferBytes,
+		DisableCompression:     true, // An answer is one packet either way.
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
