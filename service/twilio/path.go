@@ -81,11 +81,11 @@ func (p ParticipantPath) check(accountSID string) error {
 func isNoSegment(s string) bool { return s == "" || s == "." || s == ".." }
 
 // setPath makes p the path of u, escaped as [ParticipantPath.AppendURL] does it.
+// A RawPath costs time, and is needed only where escaping makes a difference.
 func (p ParticipantPath) setPath(u *url.URL) {
-	u.RawPath = p.String()
-	u.Path = u.RawPath
-	if strings.Contains(u.RawPath, "%") {
-		u.Path = p.unescaped()
+	u.Path, u.RawPath = p.String(), ""
+	if strings.Contains(u.Path, "%") {
+		u.Path, u.RawPath = p.unescaped(), u.Path
 	}
 }
 
