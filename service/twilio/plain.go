@@ -72,7 +72,7 @@ func (d *plain) value(text place[string], flag place[bool]) bool {
 	case 't', 'f':
 		return text.to == nil && d.flag(flag)
 	case 'n':
-		return text.to != &d.status && d.word("null") && text.clear() && flag.clear()
+		return d.word("null") && text.clear() && flag.clear()
 	}
 	return false
 }

@@ -134,7 +134,7 @@ func TestDecodingIsThatOfEncodingJSONWhateverIsChanged(t *testing.T) {
 
 // TestAnAnswerOfAnyLengthIsDecoded: a long one, and one of many members.
 func TestAnAnswerOfAnyLengthIsDecoded(t *testing.T) {
-	for _, n := range []int{1, 1000, 4000, 4090, 5000, 100_000} {
+	for _, n := range []int{1, 1000, 4000, 4090, 5000, 20_000} {
 		for _, data := range []string{
 			`{"status":"a","label":"` + strings.Repeat("b", n) + `"}`,
 			`{"status":"a"` + strings.Repeat(`,"label":"b","muted":true`, n) + `}`,
