@@ -15,6 +15,12 @@ var Names = []string{
 
 // Of names the properties that the request sets, in that order.
 func Of(request *conferencev1.UpdateParticipantRequest) []string {
+	return Append(make([]string, 0, len(Names)), request)
+}
+
+// Append appends the names of the properties that the request sets, in that
+// order.
+func Append(names []string, request *conferencev1.UpdateParticipantRequest) []string {
 	sets := [...]bool{
 		request.Muted != nil,
 		request.Hold != nil,
@@ -29,7 +35,6 @@ func Of(request *conferencev1.UpdateParticipantRequest) []string {
 		request.Coaching != nil,
 		request.CallSidToCoach != nil,
 	}
-	names := make([]string, 0, len(sets))
 	for i, set := range sets {
 		if set {
 			names = append(names, Names[i])
@@ -38,9 +43,8 @@ func Of(request *conferencev1.UpdateParticipantRequest) []string {
 	return names
 }
 
-// Booleans are the values of those properties that are true or false.
-func Booleans(request *conferencev1.UpdateParticipantRequest) map[string]bool {
-	values := map[string]bool{}
+// Booleans puts down the values of those properties that are true or false.
+func Booleans(values map[string]bool, request *conferencev1.UpdateParticipantRequest) {
 	put := func(name string, value *bool) {
 		if value != nil {
 			values[name] = *value
@@ -51,5 +55,4 @@ func Booleans(request *conferencev1.UpdateParticipantRequest) map[string]bool {
 	put("beep_on_exit", request.BeepOnExit)
 	put("end_conference_on_exit", request.EndConferenceOnExit)
 	put("coaching", request.Coaching)
-	return values
 }

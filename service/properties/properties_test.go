@@ -46,7 +46,8 @@ func TestNamesAreThoseOfTheAPI(t *testing.T) {
 }
 
 func TestBooleans(t *testing.T) {
-	got := Booleans(&conferencev1.UpdateParticipantRequest{
+	got := map[string]bool{}
+	Booleans(got, &conferencev1.UpdateParticipantRequest{
 		Muted: proto.Bool(false), Coaching: proto.Bool(true), HoldUrl: proto.String("https://h.example/"),
 	})
 	if diff := cmp.Diff(map[string]bool{"muted": false, "coaching": true}, got); diff != "" {

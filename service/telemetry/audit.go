@@ -2,9 +2,9 @@ package telemetry
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -68,7 +68,9 @@ func Audit(sink *AuditSink, failOpen bool, logger *slog.Logger, where Where) grp
 		}
 		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
-		record := newRecord(ctx, info.FullMethod, where, call)
+		record := recordPool.Get().(*Record)
+		defer recordPool.Put(record)
+		record.begin(ctx, info.FullMethod, where, call)
 		record.ask(request, call)
 		applied := record.conclude(response, err)
 		if auditErr := sink.write(record); auditErr != nil {
@@ -89,8 +91,13 @@ type Where struct {
 	Client func(context.Context) string
 }
 
-func newRecord(ctx context.Context, method string, where Where, call *Call) *Record {
-	return &Record{
+// recordPool has the records of calls that have ended, of which slices and maps
+// are used again.
+var recordPool = sync.Pool{New: func() any { return &Record{Values: map[string]bool{}} }}
+
+func (r *Record) begin(ctx context.Context, method string, where Where, call *Call) {
+	clear(r.Values)
+	*r = Record{
 		Time:            time.Now().UTC(),
 		Caller:          call.Caller,
 		KnownBy:         call.KnownBy,
@@ -99,6 +106,8 @@ func newRecord(ctx context.Context, method string, where Where, call *Call) *Rec
 		Method:          method,
 		TwilioRequestID: call.TwilioRequestID,
 		TraceID:         traceID(ctx),
+		Properties:      r.Properties[:0],
+		Values:          r.Values,
 	}
 }
 
@@ -111,8 +120,8 @@ func (r *Record) ask(request any, call *Call) {
 	}
 	known := idsOf(request, call)
 	r.AccountSID, r.ConferenceSID, r.CallSID, r.RequestID = known.account, known.conference, known.call, known.request
-	r.Properties = properties.Of(update)
-	r.Values = properties.Booleans(update)
+	r.Properties = properties.Append(r.Properties, update)
+	properties.Booleans(r.Values, update)
 }
 
 // conclude puts down what came of it.
@@ -137,11 +146,6 @@ func (r *Record) conclude(response any, err error) delivery.Applied {
 	default:
 		return delivery.Maybe
 	}
-}
-
-func (r *Record) line() ([]byte, error) {
-	line, err := json.Marshal(r)
-	return append(line, '\n'), err
 }
 
 func isAPI(method string) bool { return strings.HasPrefix(method, "/conference.") }

@@ -16,7 +16,7 @@ type AuditSink struct {
 
 	mu      sync.Mutex
 	out     io.WriteCloser
-	pending []byte // What could not be written; it goes first.
+	pending []byte // What is to be written; what could not be goes first.
 }
 
 // maxPending bounds what is kept of records that could not be written.
@@ -84,18 +84,15 @@ func (s *AuditSink) ready() error {
 
 // write puts the record behind those that wait and writes them all.
 func (s *AuditSink) write(record *Record) error {
-	line, err := record.line()
-	if err != nil {
-		s.failures.Add(1)
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.pending)+len(line) > maxPending {
+	waiting := len(s.pending)
+	s.pending = record.appendTo(s.pending)
+	if len(s.pending) > maxPending {
+		s.pending = s.pending[:waiting]
 		s.failures.Add(1)
 		return errors.Join(errors.New("too many records wait to be written: this one is lost"), s.flush())
 	}
-	s.pending = append(s.pending, line...)
 	return s.flush()
 }
 
