@@ -27,22 +27,22 @@ func AccessLog(logger *slog.Logger, protocol func(context.Context) string) grpc.
 		start := time.Now()
 		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
-		level := levelOf(info.FullMethod, status.Code(err))
+		ended, level := time.Now(), levelOf(info.FullMethod, status.Code(err))
 		if !logger.Enabled(ctx, level) {
 			return response, err
 		}
-		attributes := []slog.Attr{
+		var room [16]slog.Attr
+		attributes := append(room[:0],
 			slog.String("method", info.FullMethod),
 			slog.String("protocol", protocol(ctx)),
 			slog.String("code", status.Code(err).String()),
-			slog.Duration("duration", time.Since(start)),
-		}
+			slog.Duration("duration", ended.Sub(start)))
 		attributes = appendIDs(attributes, request, call)
-		if id := traceID(ctx); id != "" {
-			attributes = append(attributes, slog.String("trace_id", id))
-		}
+		attributes = appendKnownText(attributes, "trace_id", call.traceID(ctx))
 		attributes = appendFailure(attributes, err, call)
-		logger.LogAttrs(ctx, level, "call", attributes...)
+		line := slog.NewRecord(ended, level, "call", 0)
+		line.AddAttrs(attributes...)
+		_ = logger.Handler().Handle(ctx, line) // There is nowhere to say it.
 		return response, err
 	}
 }
@@ -61,23 +61,26 @@ func levelOf(method string, code codes.Code) slog.Level {
 }
 
 func appendIDs(attributes []slog.Attr, request any, call *Call) []slog.Attr {
-	put := func(key, value string) {
-		if value != "" {
-			attributes = append(attributes, slog.String(key, value))
-		}
-	}
 	known := idsOf(request, call)
-	put("account_sid", known.account)
-	put("conference_sid", known.conference)
-	put("call_sid", known.call)
-	put("request_id", known.request)
-	put("caller", call.Caller)
-	put("twilio_request_id", call.TwilioRequestID)
+	attributes = appendKnownText(attributes, "account_sid", known.account)
+	attributes = appendKnownText(attributes, "conference_sid", known.conference)
+	attributes = appendKnownText(attributes, "call_sid", known.call)
+	attributes = appendKnownText(attributes, "request_id", known.request)
+	attributes = appendKnownText(attributes, "caller", call.Caller)
+	attributes = appendKnownText(attributes, "twilio_request_id", call.TwilioRequestID)
 	if call.IgnoredFields > 0 {
 		attributes = append(attributes,
 			slog.Int("ignored_fields", call.IgnoredFields), slog.Any("ignored_names", call.IgnoredNames))
 	}
 	return attributes
+}
+
+// appendKnownText appends an attribute, unless its text is empty.
+func appendKnownText(attributes []slog.Attr, key, text string) []slog.Attr {
+	if text == "" {
+		return attributes
+	}
+	return append(attributes, slog.String(key, text))
 }
 
 func appendFailure(attributes []slog.Attr, err error, call *Call) []slog.Attr {
@@ -87,9 +90,7 @@ func appendFailure(attributes []slog.Attr, err error, call *Call) []slog.Attr {
 	if info := outcome.Info(status.Convert(err)); info != nil {
 		attributes = append(attributes, slog.String("reason", info.GetReason()))
 		for _, key := range []string{outcome.KeyApplied, outcome.KeyTwilioStatus, outcome.KeyTwilioCode} {
-			if value := info.GetMetadata()[key]; value != "" {
-				attributes = append(attributes, slog.String(key, value))
-			}
+			attributes = appendKnownText(attributes, key, info.GetMetadata()[key])
 		}
 	}
 	if call.Cause != nil {

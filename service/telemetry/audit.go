@@ -105,7 +105,7 @@ func (r *Record) begin(ctx context.Context, method string, where Where, call *Ca
 		Protocol:        where.Protocol(ctx),
 		Method:          method,
 		TwilioRequestID: call.TwilioRequestID,
-		TraceID:         traceID(ctx),
+		TraceID:         call.traceID(ctx),
 		Properties:      r.Properties[:0],
 		Values:          r.Values,
 	}

@@ -21,9 +21,34 @@ type Call struct {
 	IgnoredNames  []string
 	// Cause is why the call failed. It is logged and never sent.
 	Cause error
+	// TraceID is the trace that the call belongs to, once that was looked for;
+	// empty if there is none.
+	TraceID string
+}
+
+// traceID is the trace that the call belongs to. Empty: none.
+func (c *Call) traceID(ctx context.Context) string {
+	if c.TraceID == "" {
+		c.TraceID = traceID(ctx)
+	}
+	return c.TraceID
 }
 
 type callKey struct{}
+
+// withCall is a context with a Call.
+type withCall struct {
+	context.Context
+	call Call
+}
+
+// Value is context.Context's.
+func (c *withCall) Value(key any) any {
+	if key == (callKey{}) {
+		return &c.call
+	}
+	return c.Context.Value(key)
+}
 
 // WithCall returns a context that carries a Call, and that Call: the context's
 // own if it has one.
@@ -31,8 +56,8 @@ func WithCall(ctx context.Context) (context.Context, *Call) {
 	if call, ok := ctx.Value(callKey{}).(*Call); ok {
 		return ctx, call
 	}
-	call := new(Call)
-	return context.WithValue(ctx, callKey{}, call), call
+	made := &withCall{Context: ctx}
+	return made, &made.call
 }
 
 // CallFrom returns the context's Call, or a new one that nobody reads.

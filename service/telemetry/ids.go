@@ -1,9 +1,6 @@
 package telemetry
 
-import (
-	"cmp"
-	"strings"
-)
+import "cmp"
 
 // ids are what may be written down of whom a call is about. Each is empty unless
 // it has the form of an id: anything else may be a name.
@@ -47,14 +44,17 @@ func isSID(prefix, text string) bool {
 // isUUID says whether the text has the form of a UUID: groups of 8, 4, 4, 4 and
 // 12 hexadecimal digits.
 func isUUID(text string) bool {
-	if len(text) != 36 {
-		return false
-	}
-	groups := strings.Split(text, "-")
-	return len(groups) == 5 && len(groups[0]) == 8 && len(groups[1]) == 4 &&
-		len(groups[2]) == 4 && len(groups[3]) == 4 && isHex(strings.Join(groups, ""))
+	return len(text) == 36 &&
+		text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-' &&
+		isHex(text[:8]) && isHex(text[9:13]) && isHex(text[14:18]) && isHex(text[19:23]) && isHex(text[24:])
 }
 
 func isHex(text string) bool {
-	return strings.Trim(text, "0123456789abcdefABCDEF") == ""
+	for i := range len(text) {
+		c := text[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
 }
