@@ -22,8 +22,9 @@ type serving struct {
 	HTTPAddr  string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where REST, /docs and /openapi.json are served (${default})."`
 	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where health, metrics, profiles and the log level are served (${default})."`
 
-	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
-	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
+	LogLevel  string        `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
+	LogFormat string        `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
+	LogDelay  time.Duration `env:"CONFERENCED_LOG_DELAY" default:"100ms" help:"How long lines about calls that went well may wait to be written together (${default}); 0: each is written at once. A process that is killed loses those that wait."`
 
 	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose pages may call over REST, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
 
@@ -54,6 +55,9 @@ func (s *serving) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.flag))
 		}
 	}
+	if s.LogDelay < 0 {
+		errs = append(errs, errors.New("--log-delay: must not be less than 0"))
+	}
 	return errors.Join(append(errs, s.checkEnds(), s.Delivering.check())...)
 }
 
@@ -78,6 +82,7 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 	if err != nil {
 		return server.Config{}, usageError{err}
 	}
+	telemetry.ControlOf(logger).SetDelay(s.LogDelay)
 	cfg := server.Config{
 		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
 		Upstream:        twilio.Config{ResponseHeaderTimeout: s.Delivering.AttemptTimeout},

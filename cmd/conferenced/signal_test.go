@@ -222,3 +222,24 @@ func TestASecondSIGTERM(t *testing.T) {
 		})
 	}
 }
+
+// TestSIGTERMWritesTheLog: what waited is written first, and nothing waits from
+// then on, even if the process is killed.
+func TestSIGTERMWritesTheLog(t *testing.T) {
+	box := sandbox.New(sandbox.Config{})
+	t.Cleanup(box.Close)
+	server := httptest.NewServer(box)
+	t.Cleanup(server.Close)
+	p := startProgram(t, server.URL, "--log-delay=1h", "--drain-delay=1h")
+	for range 3 {
+		if err := muteAgent(t, p.grpc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.stderr.awaitMatch(t, `"msg":"call".*\n.*"msg":"call".*\n.*"msg":"call".*\n.*"msg":"(draining)"`)
+	if err := muteAgent(t, p.grpc); err != nil {
+		t.Fatal(err)
+	}
+	p.stderr.awaitMatch(t, `"msg":"draining".*\n.*"msg":"(call)"`)
+}

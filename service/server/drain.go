@@ -11,6 +11,7 @@ import (
 
 	"conferenced/service/gateway"
 	"conferenced/service/outcome"
+	"conferenced/service/telemetry"
 )
 
 // ending is how far the end of a server has come.
@@ -43,6 +44,7 @@ func newEnding() ending {
 func (s *Server) drain(patient bool) {
 	s.ending.parting.Store(true)
 	s.serving(false)
+	telemetry.ControlOf(s.cfg.Logger).SetDelay(0) // Whatever ends the process now, no line waits.
 	s.cfg.Logger.Info("draining", "delay", s.cfg.DrainDelay, "timeout", s.cfg.ShutdownTimeout)
 	if patient && s.cfg.DrainDelay > 0 {
 		<-s.ending.after(s.cfg.DrainDelay)

@@ -42,9 +42,17 @@ func AccessLog(logger *slog.Logger, protocol func(context.Context) string) grpc.
 		attributes = appendFailure(attributes, err, call)
 		line := slog.NewRecord(ended, level, "call", 0)
 		line.AddAttrs(attributes...)
-		_ = logger.Handler().Handle(ctx, line) // There is nowhere to say it.
+		_ = handleCall(ctx, logger.Handler(), line) // There is nowhere to say it.
 		return response, err
 	}
+}
+
+// handleCall lets the line wait, where the handler can and it tells nothing bad.
+func handleCall(ctx context.Context, handler slog.Handler, line slog.Record) error {
+	if governed, ok := handler.(*governed); ok && line.Level < slog.LevelWarn {
+		return governed.handleLater(ctx, line)
+	}
+	return handler.Handle(ctx, line)
 }
 
 func levelOf(method string, code codes.Code) slog.Level {

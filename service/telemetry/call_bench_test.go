@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -26,6 +27,8 @@ func benchmarked(b *testing.B) func(context.Context) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	ControlOf(logger).SetDelay(100 * time.Millisecond)
+	b.Cleanup(ControlOf(logger).Flush)
 	sink, err := OpenAudit(filepath.Join(b.TempDir(), "audit"))
 	if err != nil {
 		b.Fatal(err)

@@ -145,11 +145,12 @@ func (f *flood) counter(level slog.Level) *atomic.Int64 {
 	return &f.warnings
 }
 
-// Flush writes how many lines were held back so far. It is for the end of the
-// process.
+// Flush writes the lines that wait, and how many were held back so far. It is for
+// the end of the process.
 func (c *LogControl) Flush() {
 	if c != nil {
 		c.flood.flush()
+		_ = c.lines.end() // There is nowhere to say it.
 	}
 }
 
@@ -166,9 +167,22 @@ type governed struct {
 // Handle writes the line, or holds it back.
 func (g *governed) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level < slog.LevelWarn || g.control.flood.admit(kindOf(record), g.tell) {
-		return g.Handler.Handle(ctx, record)
+		return g.write(ctx, record, g.control.lines.end)
 	}
 	return nil
+}
+
+// handleLater writes a line that may wait.
+func (g *governed) handleLater(ctx context.Context, record slog.Record) error {
+	return g.write(ctx, record, g.control.lines.wait)
+}
+
+// write has the line written as then says.
+func (g *governed) write(ctx context.Context, record slog.Record, then func() error) error {
+	if err := g.Handler.Handle(ctx, record); err != nil {
+		return err
+	}
+	return then()
 }
 
 // tell writes the line that stands for those held back.
@@ -179,7 +193,7 @@ func (g *governed) tell(k kind, held int) {
 	if k.reason != "" {
 		record.AddAttrs(slog.String("reason", k.reason))
 	}
-	_ = g.Handler.Handle(ctx, record) // There is nowhere to say it.
+	_ = g.write(ctx, record, g.control.lines.end) // There is nowhere to say it.
 }
 
 // WithAttrs is slog.Handler's.

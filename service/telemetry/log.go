@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // NewLogger returns a logger that writes lines of the given format, `text` or
@@ -14,7 +15,7 @@ import (
 // Of warnings and errors of the same kind it writes 20 in ten seconds; how many
 // more there were is a line of its own at the end of those.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	control := new(LogControl)
+	control := &LogControl{lines: lines{w: w}}
 	if err := control.SetLevel(level); err != nil {
 		return nil, err
 	}
@@ -22,9 +23,9 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var handler slog.Handler
 	switch format {
 	case "json":
-		handler = slog.NewJSONHandler(w, options)
+		handler = slog.NewJSONHandler(&control.lines, options)
 	case "text":
-		handler = slog.NewTextHandler(w, options)
+		handler = slog.NewTextHandler(&control.lines, options)
 	default:
 		return nil, fmt.Errorf("log format %q: must be text or json", format)
 	}
@@ -36,6 +37,7 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 type LogControl struct {
 	level slog.LevelVar
 	flood flood
+	lines lines
 }
 
 // ControlOf returns the control of a logger that NewLogger made, or of one
@@ -68,6 +70,16 @@ func (c *LogControl) SetLevel(text string) error {
 		}
 	}
 	return fmt.Errorf("log level %q: must be debug, info, warn or error", text)
+}
+
+// SetDelay lets lines about calls, warnings and errors excepted, wait for so
+// long to be written together, or until another line is written, which is at
+// once. With 0, as a logger begins, none waits, nor do those any more that did.
+// Of nil it does nothing.
+func (c *LogControl) SetDelay(delay time.Duration) {
+	if c != nil {
+		c.lines.setDelay(delay)
+	}
 }
 
 // Suppressed is how many lines of the level were not written so far, because
