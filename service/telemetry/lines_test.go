@@ -163,7 +163,7 @@ func TestNoLineIsLostOrTornAmongOthers(t *testing.T) {
 			all.Wait()
 			ControlOf(logger).Flush()
 			next, text := [4]int{}, strings.Join(log.all, ", ")
-			for _, said := range strings.Split(text, ", ") {
+			for said := range strings.SplitSeq(text, ", ") {
 				var n, i int
 				if _, err := fmt.Sscanf(said, "%d-%d", &n, &i); err != nil {
 					continue // Another kind.

@@ -29,7 +29,7 @@ func (t *Tracing) Interceptor(protocol func(context.Context) string) grpc.UnaryS
 		if !isAPI(info.FullMethod) {
 			return handler(ctx, request)
 		}
-		ctx, span := t.tracer.Start(withParent(ctx), info.FullMethod[1:], serverSpan)
+		ctx, span := t.tracer.Start(withParent(ctx), info.FullMethod[1:], serverSpan...)
 		// Not deferred by itself: End would then recover a panic and export its
 		// text, which may hold what must not be written.
 		defer func() { span.End() }()
@@ -47,8 +47,8 @@ func (t *Tracing) Interceptor(protocol func(context.Context) string) grpc.UnaryS
 }
 
 var (
-	serverSpan = trace.WithSpanKind(trace.SpanKindServer)
-	clientSpan = trace.WithSpanKind(trace.SpanKindClient)
+	serverSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+	clientSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 )
 
 // withParent is the context with the span that the caller's traceparent names,
@@ -126,7 +126,7 @@ func (t *Tracing) attempting(ctx context.Context, n int) context.Context {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
 	}
-	ctx, span := t.tracer.Start(ctx, "twilio update participant", clientSpan)
+	ctx, span := t.tracer.Start(ctx, "twilio update participant", clientSpan...)
 	span.SetAttributes(attribute.String("http.request.method", "POST"), attribute.Int("conferenced.attempt", n))
 	return ctx
 }
