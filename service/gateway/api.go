@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	conferencev1 "conferenced/gen/conference/v1"
@@ -23,9 +22,9 @@ type api struct {
 	proxies []netip.Prefix
 }
 
-func newAPI(conn grpc.ClientConnInterface, proxies []netip.Prefix) (http.Handler, error) {
-	service := conferencev1.File_conference_v1_conference_service_proto.Services().ByName("ConferenceService")
-	routes, err := routesOf(service)
+func newAPI(service conferencev1.ConferenceServiceServer, proxies []netip.Prefix) (http.Handler, error) {
+	descriptor := conferencev1.File_conference_v1_conference_service_proto.Services().ByName("ConferenceService")
+	routes, err := routesOf(descriptor)
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +40,7 @@ func newAPI(conn grpc.ClientConnInterface, proxies []netip.Prefix) (http.Handler
 		runtime.WithRoutingErrorHandler(writeRoutingError),
 		runtime.WithWriteContentLength(),
 	)
-	client := conferencev1.NewConferenceServiceClient(conn)
-	if err := conferencev1.RegisterConferenceServiceHandlerClient(context.Background(), mux, client); err != nil {
+	if err := conferencev1.RegisterConferenceServiceHandlerServer(context.Background(), mux, service); err != nil {
 		return nil, err
 	}
 	return &api{routes: routes, mux: mux, proxies: proxies}, nil
@@ -83,7 +81,7 @@ func (a *api) call(w http.ResponseWriter, r *http.Request, route *route, path []
 // handed on, or it would make x-forwarded-* metadata of them: interceptors have
 // the peer.
 func (a *api) forwarded(r *http.Request, path []string, message proto.Message) *http.Request {
-	to := r.WithContext(withOrigin(r, origin{protocol: ProtocolREST}, a.proxies))
+	to := r.WithContext(withOrigin(r, ProtocolREST, a.proxies))
 	to.URL = joinPath(path)
 	to.Header = allowedHeaders(r.Header)
 	to.Body = &decodedBody{message: message}

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,4 +90,39 @@ func benchmarkedResponse() *conferencev1.UpdateParticipantResponse {
 		DateCreated: created, DateUpdated: created, Status: conferencev1.ParticipantStatus_PARTICIPANT_STATUS_CONNECTED,
 		QueueTime: durationpb.New(time.Second), Uri: proto.String("/2010-04-01/Accounts/" + accountSID),
 	}}
+}
+
+// BenchmarkCall is a whole call but for the service, the steps around it and the
+// socket.
+func BenchmarkCall(b *testing.B) {
+	s := answering{response: benchmarkedResponse()}
+	handler := newHandler(b, s, Config{})
+	for _, call := range []struct{ name, path, body string }{
+		{"rest", accountPath + callSID, `{"muted": true}`},
+		{"twilio", twilioPathOfCall, "Muted=true"},
+	} {
+		b.Run(call.name, func(b *testing.B) {
+			request := httptest.NewRequest(http.MethodPost, call.path, nil)
+			request.Header.Set("Authorization", "Bearer 0123456789abcdef0123456789abcdef")
+			body, to := strings.NewReader(call.body), nowhere{}
+			b.ReportAllocs()
+			for b.Loop() {
+				body.Reset(call.body)
+				request.Body = io.NopCloser(body)
+				handler.ServeHTTP(to, request)
+			}
+		})
+	}
+}
+
+// answering is a service that answers with the same message every time.
+type answering struct {
+	conferencev1.UnimplementedConferenceServiceServer
+	response *conferencev1.UpdateParticipantResponse
+}
+
+func (a answering) UpdateParticipant(
+	context.Context, *conferencev1.UpdateParticipantRequest,
+) (*conferencev1.UpdateParticipantResponse, error) {
+	return a.response, nil
 }

@@ -63,8 +63,7 @@ func writeRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshal
 
 // statusOf is the status of a call's error. A call that returns because its
 // context is dead may be at work still, so of a status that the service did not
-// make itself it is not known whether the update was applied. The in-process
-// channel's error is then sometimes the context's and sometimes a bare EOF.
+// make itself it is not known whether the update was applied.
 func statusOf(ctx context.Context, err error) *status.Status {
 	st, ok := status.FromError(err)
 	if !ok {

@@ -24,6 +24,8 @@ import (
 	"net/netip"
 
 	"google.golang.org/grpc"
+
+	conferencev1 "conferenced/gen/conference/v1"
 )
 
 // DefaultMaxBodyBytes is the limit of a request's body where none is set.
@@ -61,18 +63,25 @@ type Config struct {
 	LastAnswer func(*http.Request) bool
 }
 
-// New returns the REST API in front of conn. That is the in-process channel
-// which runs the same interceptors as the gRPC server; AdoptPeer must be the
-// first of them.
-func New(conn grpc.ClientConnInterface, cfg Config) (http.Handler, error) {
+// New returns the REST API in front of the service and the interceptor that
+// every call goes through, over gRPC too.
+//
+// Both see an HTTP call as they see one of gRPC: peer.FromContext returns the
+// HTTP client's address and TLS state, as it would on a socket of its own, but
+// for credentials.TLSInfo's SPIFFEID. They run on the request's goroutine, so
+// they are to return when the context ends.
+func New(
+	service conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor, cfg Config,
+) (http.Handler, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	handler, err := newAPI(conn, cfg.TrustedProxies)
+	calls := newIntercepted(service, intercept)
+	handler, err := newAPI(calls, cfg.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	handler, err = withTwilio(handler, conn, cfg.TrustedProxies)
+	handler, err = withTwilio(handler, calls, cfg.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

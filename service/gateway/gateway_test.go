@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -93,18 +92,25 @@ func (s *service) notCalled(t *testing.T) {
 
 func newService() *service { return &service{calls: make(chan call, 100)} }
 
-func channelTo(s *service) *inprocgrpc.Channel {
-	channel := (&inprocgrpc.Channel{}).WithServerUnaryInterceptor(AdoptPeer)
-	conferencev1.RegisterConferenceServiceServer(channel, s)
-	return channel
+// newHandler returns a gateway in front of s.
+func newHandler(t testing.TB, s conferencev1.ConferenceServiceServer, cfg Config) http.Handler {
+	t.Helper()
+	return newInterceptedHandler(t, s, pass, cfg)
 }
 
-func newHandler(t testing.TB, conn grpc.ClientConnInterface, cfg Config) http.Handler {
+// pass is an interceptor that does nothing.
+func pass(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	return handler(ctx, req)
+}
+
+func newInterceptedHandler(
+	t testing.TB, s conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor, cfg Config,
+) http.Handler {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	handler, err := New(conn, cfg)
+	handler, err := New(s, intercept, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +120,7 @@ func newHandler(t testing.TB, conn grpc.ClientConnInterface, cfg Config) http.Ha
 // serve serves a gateway in front of s on a port of its own.
 func serve(t *testing.T, s *service, cfg Config) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(newHandler(t, channelTo(s), cfg))
+	server := httptest.NewServer(newHandler(t, s, cfg))
 	t.Cleanup(server.Close)
 	return server
 }
@@ -249,7 +255,7 @@ func TestConfigurationThatCannotBeServed(t *testing.T) {
 	}
 	for name, cfg := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := New(channelTo(newService()), cfg); err == nil {
+			if _, err := New(newService(), pass, cfg); err == nil {
 				t.Error("no error")
 			}
 		})
@@ -346,4 +352,17 @@ func TestErrorOfTheServiceIsTheBody(t *testing.T) {
 	if diff := cmp.Diff(want, compact(t, got.body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
+}
+
+// An interceptor that swallows the answer must not make a success of it.
+func TestNoAnswerAndNoError(t *testing.T) {
+	s := newService()
+	s.answer = func(context.Context, *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
+		return nil, nil
+	}
+	server := serve(t, s, Config{})
+	want := outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe})
+	wantStatus(t, send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}"), want)
+	wantTwilioError(t, send(t, server, http.MethodPost, twilioPathOfCall, ""),
+		twilioError{20500, outcome.Internal.Text, moreInfo("20500"), http.StatusInternalServerError})
 }

@@ -63,7 +63,7 @@ func TestHeadersThatBecomeMetadata(t *testing.T) {
 		{"a credential that is not ASCII", []string{"Authorization", "Bearer é"}, metadata.Pairs("authorization", "?")},
 	}
 	s := newService()
-	handler := newHandler(t, channelTo(s), Config{CORSOrigins: []string{"http://x"}})
+	handler := newHandler(t, s, Config{CORSOrigins: []string{"http://x"}})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			request := httptest.NewRequest(http.MethodPost, defaultAccountPath+callSID, strings.NewReader("{}"))
@@ -228,7 +228,7 @@ func callInBubble(t *testing.T, s *service, header, value string) *httptest.Resp
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, defaultAccountPath+callSID, strings.NewReader("{}"))
 	request.Header.Set(header, value)
 	recorder := httptest.NewRecorder()
-	newHandler(t, channelTo(s), Config{}).ServeHTTP(recorder, request)
+	newHandler(t, s, Config{}).ServeHTTP(recorder, request)
 	synctest.Wait()
 	return recorder
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
@@ -10,11 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
-
-	conferencev1 "conferenced/gen/conference/v1"
 )
 
 func TestInterceptorsSeeTheClientsAddress(t *testing.T) {
@@ -51,7 +46,7 @@ func TestInterceptorsSeeTheClientsAddress(t *testing.T) {
 
 func TestInterceptorsSeeTheClientsCertificate(t *testing.T) {
 	s := newService()
-	server := httptest.NewUnstartedServer(newHandler(t, channelTo(s), Config{}))
+	server := httptest.NewUnstartedServer(newHandler(t, s, Config{}))
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	server.StartTLS()
 	defer server.Close()
@@ -73,35 +68,16 @@ func TestAddressThatIsNotTCP(t *testing.T) {
 	s := newService()
 	request := httptest.NewRequest(http.MethodPost, defaultAccountPath+callSID, strings.NewReader("{}"))
 	request.RemoteAddr = "@"
-	newHandler(t, channelTo(s), Config{}).ServeHTTP(httptest.NewRecorder(), request)
+	newHandler(t, s, Config{}).ServeHTTP(httptest.NewRecorder(), request)
 	if got := s.seen(t).peer.Addr; got.String() != "@" || got.Network() != "other" {
 		t.Errorf("peer %s %s", got.Network(), got)
 	}
 }
 
 func TestCallsThatDoNotComeThroughTheGateway(t *testing.T) {
-	t.Run("on the same channel", func(t *testing.T) {
-		s := newService()
-		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: otherAddr("forged")})
-		client := conferencev1.NewConferenceServiceClient(channelTo(s))
-		if _, err := client.UpdateParticipant(ctx, &conferencev1.UpdateParticipantRequest{}); err != nil {
-			t.Fatal(err)
-		}
-		got := s.seen(t)
-		if got.protocol != ProtocolGRPC || got.peer.Addr.String() == "forged" {
-			t.Errorf("protocol %q, peer %v", got.protocol, got.peer.Addr)
-		}
-	})
-	t.Run("on a socket", func(t *testing.T) {
-		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: otherAddr("real")})
-		_, _ = AdoptPeer(ctx, nil, &grpc.UnaryServerInfo{}, func(ctx context.Context, _ any) (any, error) {
-			got, _ := peer.FromContext(ctx)
-			if got.Addr.String() != "real" || Protocol(ctx) != ProtocolGRPC {
-				t.Errorf("protocol %q, peer %v", Protocol(ctx), got.Addr)
-			}
-			return nil, nil
-		})
-	})
+	if got := Protocol(t.Context()); got != ProtocolGRPC {
+		t.Errorf("protocol %q", got)
+	}
 }
 
 func TestTrustedProxyNamesTheClient(t *testing.T) {

@@ -11,19 +11,20 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
-
+	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
-// panicking is a channel whose calls panic.
+// panicking is a service whose calls panic.
 type panicking struct {
-	grpc.ClientConnInterface
+	conferencev1.UnimplementedConferenceServiceServer
 	cause any
 }
 
-func (p panicking) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+func (p panicking) UpdateParticipant(
+	context.Context, *conferencev1.UpdateParticipantRequest,
+) (*conferencev1.UpdateParticipantResponse, error) {
 	panic(p.cause)
 }
 
@@ -53,7 +54,7 @@ func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 			server := quietServer(t, newHandler(t, panicking{cause: test.cause}, cfg))
 			got := send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}")
 			wantStatus(t, got, outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe}))
-			if !strings.Contains(log.String(), test.logged) || !strings.Contains(log.String(), "panicking.Invoke") {
+			if !strings.Contains(log.String(), test.logged) || !strings.Contains(log.String(), "panicking.UpdateParticipant") {
 				t.Errorf("the log does not tell what and where: %s", log.String())
 			}
 			if strings.Contains(log.String(), "secret") {

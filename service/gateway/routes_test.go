@@ -229,7 +229,7 @@ func FuzzLabel(f *testing.F) {
 		f.Add(label)
 	}
 	s := newService()
-	handler := newHandler(f, channelTo(s), Config{})
+	handler := newHandler(f, s, Config{})
 	f.Fuzz(func(t *testing.T, label string) {
 		request := httptest.NewRequest(http.MethodPost, defaultAccountPath+url.PathEscape(label), strings.NewReader("{}"))
 		recorder := httptest.NewRecorder()

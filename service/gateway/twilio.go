@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
+	"conferenced/service/telemetry"
 )
 
 const (
@@ -30,17 +32,19 @@ func isTwilio(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath
 // any other.
 type twilioAPI struct {
 	route   *route
-	client  conferencev1.ConferenceServiceClient
+	service conferencev1.ConferenceServiceServer
 	proxies []netip.Prefix
 }
 
 // withTwilio serves Twilio's paths, and the rest of the paths by next.
-func withTwilio(next http.Handler, conn grpc.ClientConnInterface, proxies []netip.Prefix) (http.Handler, error) {
+func withTwilio(
+	next http.Handler, service conferencev1.ConferenceServiceServer, proxies []netip.Prefix,
+) (http.Handler, error) {
 	route, err := newRoute(twilioPath, new(conferencev1.UpdateParticipantRequest).ProtoReflect().Descriptor())
 	if err != nil {
 		return nil, err
 	}
-	api := &twilioAPI{route: route, client: conferencev1.NewConferenceServiceClient(conn), proxies: proxies}
+	api := &twilioAPI{route: route, service: service, proxies: proxies}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isTwilio(r) {
 			api.ServeHTTP(w, r)
@@ -94,10 +98,10 @@ func (t *twilioAPI) update(w http.ResponseWriter, r *http.Request, path []string
 func (t *twilioAPI) call(
 	w http.ResponseWriter, r *http.Request, request *conferencev1.UpdateParticipantRequest, ignored ignoredFields,
 ) {
-	ctx := t.context(r, ignored)
-	var header metadata.MD
-	response, err := t.client.UpdateParticipant(ctx, request, grpc.Header(&header))
-	for _, id := range header.Get(twilioRequestID) {
+	var stream runtime.ServerTransportStream
+	ctx := grpc.NewContextWithServerTransportStream(t.context(r, ignored), &stream)
+	response, err := t.service.UpdateParticipant(ctx, request)
+	for _, id := range stream.Header().Get(twilioRequestID) {
 		w.Header().Set(twilioRequestID, id)
 	}
 	if err != nil {
@@ -108,12 +112,14 @@ func (t *twilioAPI) call(
 }
 
 // context is that of the call. Its metadata comes from the same headers as a
-// call's over REST.
+// call's over REST. The fields that were ignored are put down in
+// [telemetry.Call].
 func (t *twilioAPI) context(r *http.Request, ignored ignoredFields) context.Context {
 	headers := metadata.MD{}
 	for _, name := range []string{"Authorization", "Traceparent", "Tracestate"} {
 		headers.Append(name, r.Header.Values(name)...)
 	}
-	ctx := withOrigin(r, origin{protocol: ProtocolTwilio, ignored: ignored}, t.proxies)
-	return metadata.NewOutgoingContext(ctx, headers)
+	ctx, call := telemetry.WithCall(withOrigin(r, ProtocolTwilio, t.proxies))
+	call.IgnoredFields, call.IgnoredNames = ignored.count, ignored.names
+	return metadata.NewIncomingContext(ctx, headers)
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 
@@ -92,7 +91,7 @@ func TestTwilioCallerWhoLeaves(t *testing.T) {
 	}
 	recorder := httptest.NewRecorder()
 	request := httptest.NewRequestWithContext(ctx, http.MethodPost, twilioPathOfCall, strings.NewReader("AnnounceUrl=x"))
-	newHandler(t, channelTo(s), Config{}).ServeHTTP(recorder, request)
+	newHandler(t, s, Config{}).ServeHTTP(recorder, request)
 	wantTwilioError(t, reply{code: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()},
 		twilioError{20504, "the caller cancelled", moreInfo("20504"), 424})
 }
@@ -120,16 +119,16 @@ func TestIgnoredFieldNames(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
 			var seen telemetry.Call
-			channel := new(inprocgrpc.Channel).WithServerUnaryInterceptor(chained(
-				AdoptPeer,
+			steps := chained(
 				telemetry.AccessLog(slog.New(slog.NewTextHandler(&log, nil)), Protocol),
 				func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 					seen = *telemetry.CallFrom(ctx)
 					return handler(ctx, req)
 				},
-			))
-			conferencev1.RegisterConferenceServiceServer(channel, newService())
-			got := send(t, httpServer(t, channel), http.MethodPost, twilioPathOfCall, test.form)
+			)
+			server := httptest.NewServer(newInterceptedHandler(t, newService(), steps, Config{}))
+			t.Cleanup(server.Close)
+			got := send(t, server, http.MethodPost, twilioPathOfCall, test.form)
 			if got.code != http.StatusOK {
 				t.Fatalf("HTTP status %d: %s", got.code, got.body)
 			}
@@ -159,13 +158,6 @@ func chained(steps ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	}
 }
 
-func httpServer(t *testing.T, conn grpc.ClientConnInterface) *httptest.Server {
-	t.Helper()
-	server := httptest.NewServer(newHandler(t, conn, Config{}))
-	t.Cleanup(server.Close)
-	return server
-}
-
 // FuzzTwilioForm: whatever the body, it is refused, or the service is asked and
 // its error told in Twilio's form.
 func FuzzTwilioForm(f *testing.F) {
@@ -173,7 +165,7 @@ func FuzzTwilioForm(f *testing.F) {
 		f.Add(form)
 	}
 	s := statusAnswering(errors.New("not a status"))
-	handler := newHandler(f, channelTo(s), Config{})
+	handler := newHandler(f, s, Config{})
 	f.Fuzz(func(t *testing.T, form string) {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, twilioPathOfCall, strings.NewReader(form)))

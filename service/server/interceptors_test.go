@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -183,9 +182,7 @@ func servePanics(t *testing.T, value any) *running {
 	t.Cleanup(server.Stop)
 	r.conn = dial(t, listener.Addr().String())
 
-	channel := new(inprocgrpc.Channel).WithServerUnaryInterceptor(way)
-	channel.RegisterService(&desc, panicking{value: value})
-	handler, err := gateway.New(channel, gateway.Config{Logger: logger})
+	handler, err := gateway.New(panicking{value: value}, way, gateway.Config{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -212,10 +211,7 @@ func (s *Server) compose() error {
 	}
 	s.health.SetServingStatus(desc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 
-	channel := new(inprocgrpc.Channel).WithServerUnaryInterceptor(
-		chain([]interceptor{{"peer", gateway.AdoptPeer}, {"way", way}}))
-	channel.RegisterService(&desc, conferences)
-	rest, err := gateway.New(channel, gateway.Config{
+	rest, err := gateway.New(conferences, way, gateway.Config{
 		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Refused:          s.metrics.RefusedByGateway,
