@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
@@ -96,19 +95,23 @@ func (s *Server) adoptForwarded(
 	return handler(peer.NewContext(ctx, &client), request)
 }
 
-// chain makes one interceptor of several, the first outermost. gRPC's own
-// chaining serves only its own server, and REST must run the very same steps.
+// chain makes one interceptor of several, the first outermost, each of which calls
+// its handler at most once. gRPC's own chaining serves only its own server, and
+// REST must run the very same steps.
 func chain(steps []interceptor) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		for _, step := range slices.Backward(steps) {
-			next := handler
-			handler = func(ctx context.Context, request any) (any, error) {
-				return step.unary(ctx, request, info, next)
+		next := 0
+		var walk grpc.UnaryHandler
+		walk = func(ctx context.Context, request any) (any, error) {
+			if next == len(steps) {
+				return handler(ctx, request)
 			}
+			next++
+			return steps[next-1].unary(ctx, request, info, walk)
 		}
-		return handler(ctx, request)
+		return walk(ctx, request)
 	}
 }
 

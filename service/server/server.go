@@ -198,12 +198,11 @@ func (s *Server) compose() error {
 	if err != nil {
 		return err
 	}
-	way := chain(steps)
 	desc := conferencev1.ConferenceService_ServiceDesc
 	conferences := service.New(pinnedAccounts, authorize, s.deliverer.Deliver)
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
-	s.grpc = newGRPC(chain([]interceptor{{"peer", s.adoptForwarded}, {"way", way}}), s.cfg, tlsConfig)
+	s.grpc = newGRPC(chain(append([]interceptor{{"peer", s.adoptForwarded}}, steps...)), s.cfg, tlsConfig)
 	s.grpc.RegisterService(readable(desc), conferences)
 	grpc_health_v1.RegisterHealthServer(s.grpc, healthService{s.health, s.ending.watches})
 	if !s.cfg.NoReflection {
@@ -211,7 +210,7 @@ func (s *Server) compose() error {
 	}
 	s.health.SetServingStatus(desc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 
-	rest, err := gateway.New(conferences, way, gateway.Config{
+	rest, err := gateway.New(conferences, chain(steps), gateway.Config{
 		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Refused:          s.metrics.RefusedByGateway,
