@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/proto"
@@ -14,8 +16,8 @@ import (
 )
 
 // api serves the routes of the service. It checks a request as a whole, and
-// hands grpc-gateway one that is left with nothing to interpret: a path in one
-// encoding, the headers of the allow-list and a decoded message.
+// hands grpc-gateway one that is left with nothing to interpret: a decoded path,
+// the headers of the allow-list and a decoded message.
 type api struct {
 	routes  []*route
 	mux     *runtime.ServeMux
@@ -29,7 +31,6 @@ func newAPI(service conferencev1.ConferenceServiceServer, proxies []netip.Prefix
 		return nil, err
 	}
 	mux := runtime.NewServeMux(
-		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
@@ -79,10 +80,11 @@ func (a *api) call(w http.ResponseWriter, r *http.Request, route *route, path []
 
 // forwarded is the request that grpc-gateway sees. Host and RemoteAddr are not
 // handed on, or it would make x-forwarded-* metadata of them: interceptors have
-// the peer.
+// the peer. A path without its encoded form is taken as it is; no variable in it
+// has a slash.
 func (a *api) forwarded(r *http.Request, path []string, message proto.Message) *http.Request {
 	to := r.WithContext(withOrigin(r, ProtocolREST, a.proxies))
-	to.URL = joinPath(path)
+	to.URL = &url.URL{Path: "/" + strings.Join(path, "/")}
 	to.Header = allowedHeaders(r.Header)
 	to.Body = &decodedBody{message: message}
 	to.Host = ""

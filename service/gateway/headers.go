@@ -40,9 +40,9 @@ func allowedHeaders(from http.Header) http.Header {
 // characters must not get lost: the call would be one without authorization, for
 // which a certificate might speak.
 func presentable(values []string) []string {
-	values = slices.Clone(values)
 	for i, value := range values {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			values = slices.Clone(values)
 			values[i] = "?"
 		}
 	}

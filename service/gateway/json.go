@@ -49,19 +49,29 @@ func parseObject(body []byte) ([]member, *violation) {
 	if at := invalidUTF8(body); at >= 0 {
 		return nil, broken("", "the body is not UTF-8 at "+position(body, at))
 	}
+	isObject := bytes.TrimLeft(body, blank)[0] == '{'
+	switch valid := json.Valid(body); {
+	case valid && isObject:
+		return splitObject(body), nil
+	case valid:
+		return nil, broken("", "the body must be a JSON object")
+	default:
+		return nil, notOneObject(body)
+	}
+}
+
+// notOneObject says why a body is not just one JSON value.
+func notOneObject(body []byte) *violation {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	var object json.RawMessage
 	if err := dec.Decode(&object); err != nil {
-		return nil, unreadable(body, err)
+		return unreadable(body, err)
 	}
 	if object[0] != '{' {
-		return nil, broken("", "the body must be a JSON object")
+		return broken("", "the body must be a JSON object")
 	}
 	rest := bytes.TrimLeft(body[dec.InputOffset():], blank)
-	if len(rest) > 0 {
-		return nil, broken("", "the body goes on after its JSON object at "+position(body, len(body)-len(rest)))
-	}
-	return splitObject(object), nil
+	return broken("", "the body goes on after its JSON object at "+position(body, len(body)-len(rest)))
 }
 
 func unreadable(body []byte, err error) *violation {

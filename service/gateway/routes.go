@@ -164,16 +164,3 @@ func splitEscaped(path string) []string {
 	}
 	return segments
 }
-
-// joinPath is the opposite of splitPath. It percent-encodes all but RFC 3986's
-// unreserved characters: grpc-gateway gives some of the others a meaning.
-func joinPath(segments []string) *url.URL {
-	encoded := make([]string, len(segments))
-	for i, decoded := range segments {
-		encoded[i] = strings.ReplaceAll(url.QueryEscape(decoded), "+", "%20")
-	}
-	return &url.URL{
-		Path:    "/" + strings.Join(segments, "/"),
-		RawPath: "/" + strings.Join(encoded, "/"),
-	}
-}
