@@ -7,7 +7,6 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"conferenced/service/outcome"
@@ -42,9 +41,8 @@ func (*decodedBody) Close() error { return nil }
 // marshaler is what grpc-gateway decodes and encodes with.
 type marshaler struct{}
 
-// jsonFormat shows a message by the names of its proto file. Wrapped in
-// withNulls, a message is never partial.
-var jsonFormat = protojson.MarshalOptions{UseProtoNames: true, AllowPartial: true}
+// usualAnswer is a size that answers seldom exceed, in bytes.
+const usualAnswer = 1 << 10
 
 var errNoMessage = errors.New("gateway: not a message")
 
@@ -55,7 +53,7 @@ func (marshaler) Marshal(v any) ([]byte, error) {
 	if !ok {
 		return nil, errNoMessage
 	}
-	text, err := jsonFormat.Marshal(withNulls{message.ProtoReflect()})
+	text, err := appendMessage(make([]byte, 0, usualAnswer), message.ProtoReflect())
 	return append(text, '\n'), err
 }
 

@@ -1,51 +1,96 @@
 package gateway
 
-import "google.golang.org/protobuf/reflect/protoreflect"
+import (
+	"fmt"
+	"strconv"
+	"strings"
 
-// withNulls shows every field of a message to protojson: `false`, an empty
-// list, and null for what is not set. protojson's EmitUnpopulated leaves out
-// unset `optional` scalars.
-type withNulls struct {
-	protoreflect.Message
-}
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
 
-// ProtoReflect makes it a proto.Message, for protojson alone.
-func (m withNulls) ProtoReflect() protoreflect.Message { return m }
-
-// Range calls f with every field but the unset ones of a oneof. The value of an
-// unset field that knows presence is invalid, which protojson prints as null.
-func (m withNulls) Range(f func(protoreflect.FieldDescriptor, protoreflect.Value) bool) {
-	fields := m.Descriptor().Fields()
+// appendMessage appends a message as protojson shows it, by the names of its
+// proto file and with every field but the unset ones of a oneof: `false`, an empty
+// list, and null for what is not set. protojson's EmitUnpopulated leaves out unset
+// `optional` scalars.
+func appendMessage(to []byte, message protoreflect.Message) ([]byte, error) {
+	switch wellKnown := message.Interface().(type) {
+	case *timestamppb.Timestamp, *durationpb.Duration:
+		return protojson.MarshalOptions{}.MarshalAppend(to, wellKnown)
+	}
+	var err error
+	begin, fields := len(to), message.Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
-		if oneof := field.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() && !m.Has(field) {
+		isSet := message.Has(field)
+		if oneof := field.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() && !isSet {
 			continue
 		}
-		if !f(field, m.value(field)) {
-			return
+		to = append(append(append(to, `,"`...), field.Name()...), `":`...)
+		if field.HasPresence() && !isSet {
+			to = append(to, "null"...)
+			continue
+		}
+		if to, err = appendField(to, field, message.Get(field)); err != nil {
+			return nil, err
 		}
 	}
+	if len(to) == begin {
+		to = append(to, '{')
+	}
+	to[begin] = '{' // In the place of a comma.
+	return append(to, '}'), nil
 }
 
-func (m withNulls) value(field protoreflect.FieldDescriptor) protoreflect.Value {
-	value := m.Get(field)
-	switch {
-	case field.HasPresence() && !m.Has(field):
-		return protoreflect.Value{}
-	case field.Message() == nil || field.IsMap():
-		return value
-	case field.IsList():
-		return protoreflect.ValueOfList(listWithNulls{value.List()})
+func appendField(to []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, error) {
+	if field.IsMap() {
+		return nil, fmt.Errorf("gateway: no JSON for the map %s", field.FullName())
+	}
+	if !field.IsList() {
+		return appendValue(to, field, value)
+	}
+	var err error
+	to = append(to, '[')
+	for i := range value.List().Len() {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		if to, err = appendValue(to, field, value.List().Get(i)); err != nil {
+			return nil, err
+		}
+	}
+	return append(to, ']'), nil
+}
+
+func appendValue(to []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, error) {
+	switch field.Kind() {
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(to, value.Bool()), nil
+	case protoreflect.StringKind:
+		return appendString(to, value.String())
+	case protoreflect.EnumKind:
+		return appendEnum(to, field.Enum(), value.Enum()), nil
+	case protoreflect.MessageKind:
+		return appendMessage(to, value.Message())
 	default:
-		return protoreflect.ValueOfMessage(withNulls{value.Message()})
+		return nil, fmt.Errorf("gateway: no JSON for the %s %s", field.Kind(), field.FullName())
 	}
 }
 
-// listWithNulls is a list whose messages show every field.
-type listWithNulls struct {
-	protoreflect.List
+func appendString(to []byte, text string) ([]byte, error) {
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return protojson.MarshalOptions{}.MarshalAppend(to, wrapperspb.String(text))
+	}
+	return append(append(append(to, '"'), text...), '"'), nil
 }
 
-func (l listWithNulls) Get(i int) protoreflect.Value {
-	return protoreflect.ValueOfMessage(withNulls{l.List.Get(i).Message()})
+func appendEnum(to []byte, enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) []byte {
+	known := enum.Values().ByNumber(number)
+	if known == nil {
+		return strconv.AppendInt(to, int64(number), 10)
+	}
+	return append(append(append(to, '"'), known.Name()...), '"')
 }

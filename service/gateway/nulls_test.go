@@ -3,14 +3,18 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
@@ -101,4 +105,79 @@ func TestAnswerThatCannotBeShown(t *testing.T) {
 	}
 	got := send(t, serve(t, s, Config{}), http.MethodPatch, defaultAccountPath+callSID, "{}")
 	wantStatus(t, got, outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe}))
+}
+
+// Where all is set, an answer is what protojson makes of it.
+func TestAnswersAreThoseOfProtojson(t *testing.T) {
+	tests := map[string]string{
+		"plain": "front desk", "other letters": "café ☎ 𝄞", "signs": `<&>'"\/`, "control characters": "\x00\t\r\n\x1f\x7f",
+		"line ends of JavaScript": "\u2028\u2029",
+	}
+	for name, text := range tests {
+		t.Run(name, func(t *testing.T) {
+			answer := new(conferencev1.UpdateParticipantResponse)
+			fill(t, answer.ProtoReflect(), text)
+			want, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := marshaler{}.Marshal(answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(compact(t, want), compact(t, got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("a status of a newer version", func(t *testing.T) {
+		got, err := marshaler{}.Marshal(&conferencev1.Participant{Status: 99})
+		if err != nil || !strings.Contains(string(got), `"status":99`) {
+			t.Errorf("%s, %v", got, err)
+		}
+	})
+	t.Run("a text that is not UTF-8", func(t *testing.T) {
+		if got, err := (marshaler{}).Marshal(&conferencev1.Warning{Code: "\xff"}); err == nil {
+			t.Errorf("no error, but %s", got)
+		}
+	})
+	for name, message := range map[string]proto.Message{
+		"a number": &descriptorpb.EnumValueDescriptorProto{Number: proto.Int32(1)},
+		"a map":    &structpb.Struct{Fields: map[string]*structpb.Value{"x": nil}},
+	} {
+		t.Run(name+" is none of an answer", func(t *testing.T) {
+			if got, err := (marshaler{}).Marshal(message); err == nil {
+				t.Errorf("no error, but %s", got)
+			}
+		})
+	}
+}
+
+// fill sets every field of a message to something that is not its default.
+func fill(t *testing.T, message protoreflect.Message, text string) {
+	t.Helper()
+	fields := message.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		switch {
+		case field.IsList():
+			list := message.Mutable(field).List()
+			fill(t, list.AppendMutable().Message(), text)
+			fill(t, list.AppendMutable().Message(), text)
+		case field.Kind() == protoreflect.MessageKind:
+			fill(t, message.Mutable(field).Message(), text)
+		case field.Kind() == protoreflect.StringKind:
+			message.Set(field, protoreflect.ValueOfString(text))
+		case field.Kind() == protoreflect.BoolKind:
+			message.Set(field, protoreflect.ValueOfBool(true))
+		case field.Kind() == protoreflect.EnumKind:
+			message.Set(field, protoreflect.ValueOfEnum(1))
+		case field.Kind() == protoreflect.Int64Kind:
+			message.Set(field, protoreflect.ValueOfInt64(7))
+		case field.Kind() == protoreflect.Int32Kind:
+			message.Set(field, protoreflect.ValueOfInt32(8))
+		default:
+			t.Fatalf("%s: a %s is not filled", field.FullName(), field.Kind())
+		}
+	}
 }
