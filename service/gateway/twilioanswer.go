@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,13 +16,13 @@ import (
 )
 
 // twilioHeaders are on each of Twilio's answers.
-var twilioHeaders = map[string]string{
-	"Access-Control-Allow-Origin":  "*",
-	"Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
-	"Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, If-Match, " +
-		"If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key",
-	"Access-Control-Allow-Credentials": "true",
-	"Access-Control-Expose-Headers":    "ETag",
+var twilioHeaders = http.Header{
+	"Access-Control-Allow-Origin":  {"*"},
+	"Access-Control-Allow-Methods": {"GET, POST, DELETE, OPTIONS"},
+	"Access-Control-Allow-Headers": {"Accept, Authorization, Content-Type, If-Match, " +
+		"If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key"},
+	"Access-Control-Allow-Credentials": {"true"},
+	"Access-Control-Expose-Headers":    {"ETag"},
 }
 
 // writeTwilio answers with a resource or an error in Twilio's form. Web pages,
@@ -30,9 +31,7 @@ var twilioHeaders = map[string]string{
 func writeTwilio(w http.ResponseWriter, r *http.Request, code int, body any) {
 	header := w.Header()
 	if r.Header.Get("Origin") == "" {
-		for name, value := range twilioHeaders {
-			header.Set(name, value)
-		}
+		maps.Copy(header, twilioHeaders)
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
