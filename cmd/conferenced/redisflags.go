@@ -12,6 +12,9 @@ import (
 type sharing struct {
 	RedisURL          string        `name:"redis-url" env:"CONFERENCED_REDIS_URL" placeholder:"URL" help:"Redis that replicas share their state in: redis://HOST[:PORT], rediss:// for TLS, or unix:///PATH. Without it, the state is in memory."`
 	RedisPasswordFile string        `env:"CONFERENCED_REDIS_PASSWORD_FILE" placeholder:"FILE" help:"A file with the password of Redis."`
+	RedisCAFile       string        `name:"redis-ca-file" env:"CONFERENCED_REDIS_CA_FILE" placeholder:"FILE" help:"The CAs that the certificate of a Redis over TLS is verified by, in PEM. Without it: the system's."`
+	RedisCertFile     string        `env:"CONFERENCED_REDIS_CERT_FILE" placeholder:"FILE" help:"The certificate that Redis is shown, in PEM, if it asks for one."`
+	RedisKeyFile      string        `env:"CONFERENCED_REDIS_KEY_FILE" placeholder:"FILE" help:"Its key, in PEM."`
 	RedisFailure      string        `env:"CONFERENCED_REDIS_FAILURE" default:"mixed" enum:"mixed,closed,open" help:"What becomes of updates without Redis: ${enum} (${default}). Mixed refuses announcements and updates with a request id, and lets others go on."`
 	RedisLease        time.Duration `env:"CONFERENCED_REDIS_LEASE" default:"5s" help:"For how long a replica that says nothing keeps what it holds (${default}). The same for all replicas."`
 	RedisTimeout      time.Duration `env:"CONFERENCED_REDIS_TIMEOUT" default:"1s" help:"How long Redis may take to answer (${default})."`
@@ -25,6 +28,7 @@ func (s *sharing) config() (redisstore.Config, error) {
 	}
 	cfg := redisstore.Config{
 		URL: s.RedisURL, Failure: redisstore.Failure(s.RedisFailure), Lease: s.RedisLease, Timeout: s.RedisTimeout,
+		CAFile: s.RedisCAFile, CertFile: s.RedisCertFile, KeyFile: s.RedisKeyFile,
 	}
 	if s.RedisPasswordFile != "" {
 		password, err := os.ReadFile(s.RedisPasswordFile)

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -32,6 +31,10 @@ type Config struct {
 	URL string
 	// Password is used instead of one in the URL, unless it is empty.
 	Password string
+	// CAFile has the CAs, in PEM, that certificates of rediss:// are verified by;
+	// "": the system's. CertFile and KeyFile have this client's own, in PEM, if
+	// Redis asks for one. All are read again for each connection.
+	CAFile, CertFile, KeyFile string
 	// Failure is Mixed if it is empty.
 	Failure Failure
 	// Lease is for how long a replica that says nothing keeps its turns and its
@@ -88,11 +91,11 @@ func (c Config) options() (rueidis.ClientOption, error) {
 	if c.Password != "" {
 		options.Password = c.Password
 	}
-	if options.TLSConfig != nil {
-		options.TLSConfig.MinVersion = tls.VersionTLS12
-		options.Sentinel.TLSConfig = options.TLSConfig
+	if err := c.secure(&options); err != nil {
+		return options, err
 	}
 	options.Dialer.Timeout = cmp.Or(options.Dialer.Timeout, c.Timeout)
+	options.Sentinel.Dialer = options.Dialer
 	options.ConnWriteTimeout = cmp.Or(options.ConnWriteTimeout, 2*c.Timeout)
 	options.DisableCache = true
 	options.DisableRetry = true // A step that has been sent may have been made.
@@ -100,5 +103,9 @@ func (c Config) options() (rueidis.ClientOption, error) {
 	// cannot wait that long takes it away from all others.
 	options.AlwaysPipelining = true
 	options.PipelineMultiplex = -1 // One connection to a node, made at the start.
+	// Who is the master and which node has which slots is otherwise asked only when
+	// there is word of a change, which can be missed.
+	options.Sentinel.TopologyRefreshInterval = c.Lease
+	options.ClusterOption.ShardsRefreshInterval = c.Lease
 	return options, nil
 }

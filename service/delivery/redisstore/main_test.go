@@ -247,7 +247,7 @@ func takeSlots(t *testing.T, address string) bool {
 	return err == nil && strings.Contains(info, "cluster_state:ok")
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,237 @@
+package redisstore
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestOverTLS(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no")
+	cfg := Config{URL: "rediss://localhost:" + server.port, CAFile: ca.file, Lease: longLease}
+	wantShared(t, dial(t, cfg), dial(t, cfg))
+}
+
+func TestClientCertificate(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	server := launchTLS(t, ca, "127.0.0.1")
+	cert, key := ca.issue(t, "conferenced")
+	cfg := Config{URL: "rediss://" + server.address(), CAFile: ca.file, Lease: shortLease}
+	s, book := dialLogged(t, cfg)
+	wantUnreached(t, s, book, "") // It may say why, or just go away.
+
+	cfg.CertFile, cfg.KeyFile, cfg.Lease = cert, key, longLease
+	wantShared(t, dial(t, cfg), dial(t, cfg))
+}
+
+// TestWhoIsNotVerifiedIsNotAsked: nothing is said to a Redis whose certificate is
+// another's, is of no known CA, or that speaks only old versions of TLS.
+func TestWhoIsNotVerifiedIsNotAsked(t *testing.T) {
+	t.Parallel()
+	ca, other := newAuthority(t), newAuthority(t)
+	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no")
+	plain := launchPlain(t)
+	for name, c := range map[string]struct{ url, caFile, cause string }{
+		"another CA":   {"rediss://localhost:" + server.port, other.file, "unknown authority"},
+		"the system's": {"rediss://localhost:" + server.port, "", "unknown authority"},
+		"another name": {"rediss://" + server.address(), ca.file, "cannot validate certificate for 127.0.0.1"},
+		"no TLS there": {"rediss://localhost:" + plain.port, ca.file, ""},
+		"no TLS here":  {"redis://localhost:" + server.port, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, book := dialLogged(t, Config{URL: c.url, CAFile: c.caFile, Lease: shortLease})
+			wantUnreached(t, s, book, c.cause)
+		})
+	}
+}
+
+func TestOldTLSIsNotSpoken(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no", "--tls-protocols", "TLSv1.1",
+		"--tls-ciphers", "ALL:@SECLEVEL=0")
+	s, book := dialLogged(t, Config{URL: "rediss://localhost:" + server.port, CAFile: ca.file, Lease: shortLease})
+	wantUnreached(t, s, book, "protocol version")
+}
+
+// TestNameInCertificate: which name the certificate of an address must have.
+func TestNameInCertificate(t *testing.T) {
+	for _, c := range []struct{ address, urlHost, want string }{
+		{"redis.test:6379", "redis.test", "redis.test"},
+		{"other.test:6379", "redis.test", "other.test"},
+		{"10.0.0.2:6379", "redis.test", "redis.test"},
+		{"10.0.0.2:6379", "10.0.0.1", "10.0.0.2"},
+		{"[::1]:6379", "10.0.0.1", "::1"},
+	} {
+		if got := nameAt(c.address, c.urlHost); got != c.want {
+			t.Errorf("at %s, of a URL with %s: %q, want %q", c.address, c.urlHost, got, c.want)
+		}
+	}
+}
+
+func TestTLSFilesAreChecked(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := ca.issue(t, "localhost")
+	missing, empty := filepath.Join(t.TempDir(), "missing"), filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"all is well":        {Config{URL: "rediss://redis.test", CAFile: ca.file, CertFile: cert, KeyFile: key}, ""},
+		"no such CA":         {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
+		"a CA without one":   {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
+		"no key":             {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
+		"no certificate":     {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
+		"a key that is none": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile and KeyFile"},
+		"plaintext":          {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
+		"unverified":         {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
+	} {
+		text := ""
+		if err := c.cfg.Validate(); err != nil {
+			text = err.Error()
+		}
+		if (text == "") != (c.want == "") || !strings.Contains(text, c.want) || strings.Contains(text, "hidden") {
+			t.Errorf("%s: %q, want %q", name, text, c.want)
+		}
+	}
+}
+
+// awkward is a password of what URLs use otherwise.
+const awkward = `p@ss:w/o%r?d#1&addr=x+y {é}`
+
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	server := launchPlain(t, "--requirepass", awkward)
+	right := url.UserPassword("default", awkward).String()
+	for name, cfg := range map[string]Config{
+		"in the URL":                   {URL: "redis://" + right + "@" + server.address()},
+		"in the URL without a user":    {URL: "redis://" + url.UserPassword("", awkward).String() + "@" + server.address()},
+		"beside the URL":               {URL: "redis://" + server.address(), Password: awkward},
+		"instead of that in the URL":   {URL: "redis://:wrong@" + server.address(), Password: awkward},
+		"beside a URL that has a user": {URL: "redis://default@" + server.address(), Password: awkward},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Lease = longLease
+			wantShared(t, dial(t, cfg), dial(t, cfg))
+		})
+	}
+}
+
+func TestWrongPasswordIsLoggedWithoutIt(t *testing.T) {
+	t.Parallel()
+	server := launchPlain(t, "--requirepass", "right")
+	for name, cfg := range map[string]Config{
+		"WRONGPASS": {URL: "redis://someone:hidden@" + server.address()},
+		"NOAUTH":    {URL: "redis://" + server.address()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg.Lease = shortLease
+			s, book := dialLogged(t, cfg)
+			wantUnreached(t, s, book, name)
+			if text := book.String(); strings.Contains(text, "hidden") || strings.Contains(text, server.port) {
+				t.Errorf("logged: %s", text)
+			}
+		})
+	}
+}
+
+// TestDatabases: those of one number share, and not with those of another.
+func TestDatabases(t *testing.T) {
+	t.Parallel()
+	server := launchPlain(t)
+	for _, base := range []string{"redis://" + server.address() + "/3", "redis://" + server.address() + "?db=4"} {
+		cfg := Config{URL: base, Lease: longLease}
+		wantShared(t, dial(t, cfg), dial(t, cfg))
+	}
+	one := dial(t, Config{URL: "redis://" + server.address() + "/3", Lease: longLease})
+	other := dial(t, Config{URL: "redis://" + server.address() + "/4", Lease: longLease})
+	first, second := join(t, one, "CA1", muted), join(t, other, "CA1", muted)
+	wantClosed(t, "the first has its turn", first.Turn)
+	wantClosed(t, "so has the second, elsewhere", second.Turn)
+	first.Leave()
+	second.Leave()
+	if keyspace := order(t, server.address(), "INFO", "keyspace"); strings.Contains(keyspace, "db0") {
+		t.Errorf("something is kept elsewhere: %s", keyspace)
+	}
+}
+
+// documentedACL is the user that the README tells to make.
+func documentedACL(t *testing.T) []string {
+	t.Helper()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^ *user conferenced (.*)$`).FindSubmatch(readme)
+	if found == nil {
+		t.Fatal("the README has no line `user conferenced …`")
+	}
+	rules := strings.Fields(string(found[1]))
+	for i, rule := range rules {
+		if strings.HasPrefix(rule, ">") {
+			rules[i] = ">hidden"
+		}
+	}
+	return rules
+}
+
+// TestDocumentedUserIsEnough: nothing is denied to the user that the README tells
+// to make, and without any of its commands something would be.
+func TestDocumentedUserIsEnough(t *testing.T) {
+	t.Parallel()
+	server := launchPlain(t)
+	rules := documentedACL(t)
+	// For clusters, sentinels, other databases, connections on which nothing is said,
+	// and the end.
+	elsewhere := []string{"+cluster|slots", "+role", "+select", "+ping", "+unsubscribe"}
+	for i, rule := range rules {
+		if !strings.HasPrefix(rule, "+") || slices.Contains(elsewhere, rule) {
+			continue
+		}
+		user := "without-" + rule[1:]
+		order(t, server.address(), append([]string{"ACL", "SETUSER", user}, slices.Delete(slices.Clone(rules), i, i+1)...)...)
+		if denied := deniedTo(t, server, user); denied == "" {
+			t.Errorf("%s is not needed", rule)
+		}
+	}
+	order(t, server.address(), append([]string{"ACL", "SETUSER", "conferenced"}, rules...)...)
+	if denied := deniedTo(t, server, "conferenced"); denied != "" {
+		t.Errorf("the documented user is denied: %s", denied)
+	}
+	cfg := Config{URL: "redis://conferenced:hidden@" + server.address(), Lease: longLease}
+	one, other := dial(t, cfg), dial(t, cfg)
+	for _, s := range []*Store{one, other} {
+		await(t, "the replica listens", func() bool {
+			return strings.Contains(order(t, server.address(), "PUBSUB", "CHANNELS"), s.replica)
+		})
+	}
+	wantTold(t, one, other)
+}
+
+// deniedTo makes every step of the scripts as the user and returns what was
+// denied.
+func deniedTo(t *testing.T, server *node, user string) string {
+	t.Helper()
+	order(t, server.address(), "ACL", "LOG", "RESET")
+	cfg := Config{URL: "redis://" + user + ":hidden@" + server.address(), Lease: longLease, Timeout: patience}
+	one, other := dial(t, cfg), dial(t, cfg)
+	everyStep(one, other)
+	one.Close()
+	other.Close()
+	if log := order(t, server.address(), "ACL", "LOG"); strings.Contains(log, user) {
+		return log
+	}
+	return ""
+}

@@ -1,0 +1,304 @@
+package redisstore
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// node is a real Redis, or one of its sentinels, on a port of its own.
+type node struct {
+	port    string
+	process *exec.Cmd
+	stop    func()
+}
+
+func (n *node) address() string { return "127.0.0.1:" + n.port }
+
+// ready are what a server says when it takes connections, a sentinel the second.
+var ready = []string{"Ready to accept connections", "Sentinel ID is"}
+
+// launch starts a Redis and waits until it takes connections. The arguments are
+// made anew for each port that turns out to be taken.
+func launch(t testing.TB, args func(port string) []string) *node {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	const ports = 10
+	for range ports {
+		n := &node{port: freePort(t)}
+		n.process = exec.Command(program, args(n.port)...)
+		n.process.Dir = t.TempDir()
+		output, err := n.process.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(output)
+		started := awaitLine(lines, ready)
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			_, _ = io.Copy(io.Discard, lines)
+		}()
+		n.stop = sync.OnceFunc(func() {
+			_ = n.process.Process.Kill()
+			<-drained
+			_ = n.process.Wait()
+		})
+		t.Cleanup(n.stop)
+		if started {
+			return n
+		}
+		n.stop()
+	}
+	t.Fatalf("no redis-server starts on any of %d ports", ports)
+	return nil
+}
+
+// awaitLine says whether one of the texts was said before the end.
+func awaitLine(lines *bufio.Reader, texts []string) bool {
+	for {
+		line, err := lines.ReadString('\n')
+		for _, text := range texts {
+			if strings.Contains(line, text) {
+				return true
+			}
+		}
+		if err != nil {
+			return false
+		}
+	}
+}
+
+// launchPlain starts one that listens on loopback, with more arguments.
+func launchPlain(t testing.TB, more ...string) *node {
+	t.Helper()
+	return launch(t, func(port string) []string {
+		return append([]string{"--bind", "127.0.0.1", "--port", port, "--save", ""}, more...)
+	})
+}
+
+// command asks a server something, on a connection of its own.
+func command(t testing.TB, address string, words ...string) (string, error) {
+	t.Helper()
+	client, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true, DisableRetry: true,
+	})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	answer := client.Do(t.Context(), client.B().Arbitrary(words...).Build())
+	if err := answer.Error(); err != nil {
+		return "", err
+	}
+	message, err := answer.ToMessage()
+	return message.String(), err
+}
+
+// order is command for what must work.
+func order(t testing.TB, address string, words ...string) string {
+	t.Helper()
+	answer, err := command(t, address, words...)
+	if err != nil {
+		t.Fatalf("%s: %v", words[0], err)
+	}
+	return answer
+}
+
+// logbook is what a store has logged.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// count counts what is logged with the text.
+func (l *logbook) count(text string) int { return strings.Count(l.String(), text) }
+
+// dialLogged is dial for a store whose log is looked at.
+func dialLogged(t *testing.T, cfg Config) (*Store, *logbook) {
+	t.Helper()
+	if cfg.Timeout == 0 {
+		cfg.Timeout = cfg.Lease / 2
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	book := &logbook{}
+	s, err := Dial(cfg, testBounds(), slog.New(slog.NewTextHandler(book, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, book
+}
+
+// wantShared wants two replicas to share a line: one hears at once what the other
+// does.
+func wantShared(t *testing.T, one, other *Store) {
+	t.Helper()
+	for _, s := range []*Store{one, other} {
+		await(t, "the replica can ask", func() bool { return reaches(t, s) })
+		await(t, "the replica listens", func() bool { return s.listens(t) })
+	}
+	wantTold(t, one, other)
+}
+
+// wantTold is wantShared for replicas that listen.
+func wantTold(t *testing.T, one, other *Store) {
+	t.Helper()
+	first := joinEvent(t, one, "CA1")
+	second := joinEvent(t, other, "CA1")
+	wantClosed(t, "the first has its turn", first.Turn)
+	wantOpen(t, "both have their turn", second.Turn)
+	if err := valid(t, first); err != nil {
+		t.Errorf("the turn is not valid: %v", err)
+	}
+	first.Leave()
+	wantClosed(t, "the second has its turn", second.Turn)
+	second.Leave()
+	claimNew(t, one, key("1"))
+	if err := one.Hold(within(t), key("1")); err != nil {
+		t.Errorf("the request id is not held: %v", err)
+	}
+	one.Settle(key("1"), nil)
+	claimNew(t, other, key("1"))
+	other.Settle(key("1"), nil)
+}
+
+// reaches says whether the store can ask its Redis for a place.
+func reaches(t *testing.T, s *Store) bool {
+	t.Helper()
+	ticket, err := s.Join(within(t), participant("CA0"), muted, true)
+	if err == nil {
+		ticket.Leave()
+	}
+	return err == nil
+}
+
+// wantUnreached wants the store to log that Redis cannot be asked, and why.
+func wantUnreached(t *testing.T, s *Store, book *logbook, cause string) {
+	t.Helper()
+	await(t, "it is logged", func() bool { return book.count("redis cannot be asked") == 1 })
+	if !strings.Contains(book.String(), cause) {
+		t.Errorf("logged: %s\nwant the cause %q", book, cause)
+	}
+	if reaches(t, s) {
+		t.Error("redis is asked all the same")
+	}
+}
+
+// authority issues certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	file        string
+}
+
+// newAuthority is a CA with its certificate in a file.
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a CA"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	a := &authority{certificate: template, key: newKey(t), file: filepath.Join(t.TempDir(), "ca.pem")}
+	writePEM(t, a.file, "CERTIFICATE", a.sign(t, template, a.key))
+	return a
+}
+
+// issue writes a certificate for the name, and its key, to files.
+func (a *authority) issue(t *testing.T, name string) (certFile, keyFile string) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
+	}
+	dir, own := t.TempDir(), newKey(t)
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePEM(t, certFile, "CERTIFICATE", a.sign(t, template, own))
+	der, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, keyFile, "PRIVATE KEY", der)
+	return certFile, keyFile
+}
+
+func (a *authority) sign(t *testing.T, template *x509.Certificate, own *ecdsa.PrivateKey) []byte {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, own.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func writePEM(t *testing.T, file, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// launchTLS starts one that speaks only TLS and wants client certificates of the
+// CA.
+func launchTLS(t *testing.T, ca *authority, name string, more ...string) *node {
+	t.Helper()
+	cert, key := ca.issue(t, name)
+	return launch(t, func(port string) []string {
+		return append([]string{
+			"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--save", "",
+			"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.file,
+		}, more...)
+	})
+}

@@ -1,0 +1,99 @@
+package redisstore
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"conferenced/service/delivery"
+)
+
+// step is one of a script.
+type step struct {
+	script *rueidis.Lua
+	text   string
+	key    string
+	args   []string
+}
+
+// steps are all that the scripts can be asked, so that each of their lines is
+// run. They are told to the channels of the replicas a and b.
+func steps(conference string) []step {
+	line := func(args ...string) step {
+		return step{linesScript, linesText, lineKey(delivery.Conference{Account: "AC1", SID: conference}), args}
+	}
+	claim := func(op, id, record string) step {
+		return step{
+			claimsScript, claimsText, claimKey(delivery.Key{RequestID: conference}),
+			[]string{op, id, "60000", "60000", "content", record},
+		}
+	}
+	share := func(args ...string) step {
+		return step{sharesScript, sharesText, shareKey(delivery.Upstream{Account: conference, Host: "https://twilio.test"}), args}
+	}
+	return []step{
+		line("join", "60000", "a-1", "desk", "1", "1", "5"),
+		line("join", "60000", "a-2", "CA1", "1", "1", "5"),
+		line("join", "60000", "b-1", "desk", "1", "0", "5"),
+		line("join", "60000", "a-3", "CA1", "3", "0", "5"),
+		line("know", "60000", "", "desk", "CA1", "60000"),
+		line("renew", "60000", "", "desk", "a-1", "CA1", "a-2", "CA1", "none"),
+		line("join", "60000", "b-2", "desk", "1", "1", "1"),
+		line("leave", "60000", "a-1", "desk"),
+		line("leave", "60000", "a-2", "CA1"),
+		line("leave", "60000", "a-3", "CA1"),
+		line("leave", "60000", "b-1", "desk"),
+		line("leave", "60000", "b-2", "desk"),
+		line("join", "60000", "a-4", "desk", "1", "0", "5"),
+		line("leave", "60000", "a-4", "desk"),
+		claim("claim", "a-1", ""),
+		claim("claim", "b-1", ""),
+		claim("renew", "a-1", ""),
+		claim("hold", "a-1", ""),
+		claim("settle", "a-1", "{}"),
+		claim("claim", "b-1", ""),
+		claim("settle", "a-1", ""),
+		share("ask", "a", "60000", "10", "1", "0", "5", "0", "-1"),
+		share("ask", "b", "60000", "10", "1", "0", "9", "3", "-1"),
+		share("ask", "a", "60000", "10", "1", "0", "9", "0", "1"),
+		share("ask", "c", "1", "10", "1", "0", "9", "0", "1"),
+		share("quit", "a", "60000"),
+		share("quit", "b", "60000"),
+	}
+}
+
+// everyStep makes all of them, whatever comes of it, as two replicas who listen.
+func everyStep(one, other *Store) {
+	for _, s := range []*Store{one, other} {
+		if client := s.client.Load(); client != nil {
+			for _, made := range steps("CF9") {
+				made.script.Exec(context.Background(), *client, []string{made.key}, made.args)
+			}
+		}
+	}
+}
+
+// TestScriptsKeepToOneSlot: a script that says which language it is in is held to
+// the slot of its key, even where one node has all slots.
+func TestScriptsKeepToOneSlot(t *testing.T) {
+	node := cluster.use(t)
+	client, err := rueidis.NewClient(rueidis.MustParseURL(node.url + "?client_cache=0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	run := func(text, key string, args []string) error {
+		return client.Do(within(t), client.B().Eval().Script("#!lua\n"+text).Numkeys(1).Key(key).Arg(args...).Build()).Error()
+	}
+	for _, made := range steps("CF9") {
+		if err := run(made.text, made.key, made.args); err != nil {
+			t.Errorf("%s of %s: %v", made.args[0], made.key, err)
+		}
+	}
+	err = run(`redis.call('SET', KEYS[1] .. ':a', '') return redis.call('SET', KEYS[1] .. ':b', '')`, "untagged", nil)
+	if err == nil || !strings.Contains(err.Error(), "slot") {
+		t.Errorf("two slots in one script: %v, want that it is refused", err)
+	}
+}

@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/redis/rueidis"
+)
+
+var (
+	errPlaintext = errors.New("redisstore: CAFile, CertFile and KeyFile are for TLS: want a URL rediss://")
+	errHalf      = errors.New("redisstore: CertFile and KeyFile need each other")
+	errUnchecked = errors.New("redisstore: URL says skip_verify, but who answers is always verified: name its CA instead")
+)
+
+// secure lets every connection be one over TLS, if the URL says so. The files are
+// read for each, so that what they hold can be replaced.
+func (c Config) secure(options *rueidis.ClientOption) error {
+	if options.TLSConfig == nil {
+		if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" {
+			return errPlaintext
+		}
+		return nil
+	}
+	if options.TLSConfig.InsecureSkipVerify {
+		return errUnchecked
+	}
+	if _, err := c.tls(""); err != nil {
+		return err
+	}
+	host := options.TLSConfig.ServerName // The URL's.
+	options.Sentinel.TLSConfig = options.TLSConfig
+	options.DialCtxFn = func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		cfg, err := c.tls(nameAt(address, host))
+		if err != nil {
+			return nil, err
+		}
+		secured := tls.Dialer{NetDialer: dialer, Config: cfg}
+		return secured.DialContext(ctx, "tcp", address)
+	}
+	return nil
+}
+
+// nameAt is the name that the certificate at the address must have: the host's.
+// Clusters and sentinels often tell the IP addresses of nodes whose certificates
+// have only names; such a node must have the URL's.
+func nameAt(address, urlHost string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || net.ParseIP(host) != nil && net.ParseIP(urlHost) == nil {
+		return urlHost
+	}
+	return host
+}
+
+// tls is the configuration for connections to a server of that name.
+func (c Config) tls(name string) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redisstore: CAFile: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("redisstore: CAFile: %s: no certificate in PEM", c.CAFile)
+		}
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return nil, errHalf
+	}
+	if c.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("redisstore: CertFile and KeyFile: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
