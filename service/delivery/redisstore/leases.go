@@ -164,6 +164,9 @@ func (s *Store) doChores(ctx context.Context) {
 // said while nobody listens is seen when the leases are renewed.
 func (s *Store) listen(ctx context.Context) {
 	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
+		if s.deaf.Swap(false) {
+			s.logger.Warn("redis lets this replica listen again")
+		}
 		select {
 		case s.heard <- struct{}{}:
 		default:
@@ -174,11 +177,23 @@ func (s *Store) listen(ctx context.Context) {
 			c := *client
 			err := c.Receive(hooked, c.B().Subscribe().Channel(s.channel()).Build(),
 				func(m rueidis.PubSubMessage) { s.hear(m.Message) })
-			if err != nil && !errors.Is(err, context.Canceled) {
-				s.failed(err)
-			}
+			s.stoppedListening(err)
 		}
 		_ = pause(ctx, s.cfg.Lease/rounds)
+	}
+}
+
+// stoppedListening counts the failures of a Redis that cannot be asked. One that
+// does not let this replica listen can: turns are then seen late, when leases are
+// renewed.
+func (s *Store) stoppedListening(err error) {
+	_, denied := rueidis.IsRedisErr(err)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+	case !denied:
+		s.failed(err)
+	case !s.deaf.Swap(true):
+		s.logger.Error("redis does not let this replica listen", "channel", s.channel(), "cause", err)
 	}
 }
 

@@ -57,6 +57,7 @@ type backend struct {
 	hang        func() (resume func())
 	// connections counts those made so far.
 	connections func() int
+	server      *miniredis.Miniredis // Nil: it is a real one.
 }
 
 // eachBackend runs a test on an imitation of Redis and, where there is one, on a
@@ -92,6 +93,7 @@ func startMini(t testing.TB) *backend {
 		},
 		hang:        func() func() { return hangMini(t, server) },
 		connections: server.TotalConnectionCount,
+		server:      server,
 	}
 }
 

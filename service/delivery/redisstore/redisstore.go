@@ -22,7 +22,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +49,10 @@ type Store struct {
 	fresh    time.Duration
 	last     atomic.Uint64
 	client   atomic.Pointer[rueidis.Client]
-	failures atomic.Int64 // In a row.
+	failures atomic.Int64           // In a row.
+	troubled atomic.Pointer[string] // The key of the last step that failed.
+	full     atomic.Bool            // Redis takes nothing, but may answer.
+	deaf     atomic.Bool            // Listening is not allowed.
 	state    stateNote
 
 	// heard says that listening began anew: what was said before was missed.
@@ -72,10 +77,13 @@ var (
 	claimsText string
 	//go:embed shares.lua
 	sharesText string
+	//go:embed probe.lua
+	probeText string
 
 	linesScript  = rueidis.NewLuaScript(linesText)
 	claimsScript = rueidis.NewLuaScript(claimsText)
 	sharesScript = rueidis.NewLuaScript(sharesText)
+	probeScript  = rueidis.NewLuaScript(probeText)
 )
 
 // Dial returns a store that shares its state through Redis. The configuration and
@@ -176,13 +184,16 @@ func (s *Store) run(
 	case CutOff:
 		return nil, ctx.Err()
 	default:
+		s.troubled.Store(&key)
 		s.failed(err)
 		return nil, errUnreachable
 	}
 }
 
+// worked ends the failures, unless Redis said that it takes nothing: some steps
+// write nothing, and work all the same. Then only a probe tells that it is over.
 func (s *Store) worked() {
-	if s.failures.Load() > 0 && s.failures.Swap(0) >= tolerated {
+	if s.failures.Load() > 0 && !s.full.Load() && s.failures.Swap(0) >= tolerated {
 		s.noteState()
 		s.logger.Warn("redis answers again")
 	}
@@ -190,13 +201,30 @@ func (s *Store) worked() {
 
 // failed logs the last failure that is borne.
 func (s *Store) failed(err error) {
-	if s.failures.Add(1) == tolerated {
+	weight := int64(1)
+	if unusable(err) {
+		s.full.Store(true)
+		weight = tolerated
+	}
+	if after := s.failures.Add(weight); after >= tolerated && after-weight < tolerated {
 		s.noteState()
 		s.logger.Error("redis cannot be asked", "failure", string(s.cfg.Failure), "cause", err)
 	}
 }
 
-// probe asks a Redis that could not be asked.
+// unusable says whether Redis itself answered that it can do nothing for anybody,
+// so that asking again at once is in vain.
+func unusable(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	return ok && slices.ContainsFunc([]string{
+		"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ", "NOPERM ", "NOAUTH ", "WRONGPASS ",
+		"LOADING ", "CLUSTERDOWN ", "MASTERDOWN ",
+	}, func(code string) bool { return strings.Contains(answer.Error(), code) })
+}
+
+// probe tries a Redis that could not be asked. It does so where the last step
+// failed, and as steps do: one that is full, or a replica that only reads, still
+// answers.
 func (s *Store) probe(ctx context.Context) {
 	s.connect()
 	client := s.client.Load()
@@ -205,9 +233,23 @@ func (s *Store) probe(ctx context.Context) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	if (*client).Do(bounded, (*client).B().Ping().Build()).Error() == nil {
+	args := []string{milliseconds(s.cfg.Lease), s.channel()}
+	if probeScript.Exec(bounded, *client, []string{s.probeKey()}, args).Error() == nil {
+		s.full.Store(false)
 		s.worked()
 	}
+}
+
+// probeKey has the slot of the last step that failed.
+func (s *Store) probeKey() string {
+	key := s.replica
+	if troubled := s.troubled.Load(); troubled != nil {
+		key = *troubled
+	}
+	if _, tagged, ok := strings.Cut(key, "{"); ok {
+		key, _, _ = strings.Cut(tagged, "}")
+	}
+	return "conferenced:{" + key + "}:probe:" + s.replica
 }
 
 // refused is the end of what must not go on without Redis.
