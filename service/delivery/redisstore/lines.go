@@ -297,23 +297,22 @@ func (s *Store) see(p *place, born, state string, asked time.Time) {
 		if state == "over" {
 			p.overtake()
 		}
+	case "past":
+		p.overtake()
 	case "gone":
 		s.gone(p, born)
 	}
 }
 
-// gone is what becomes of a place that Redis does not know. Before its lease ends,
-// only a newer update or a loss of everything can have taken it away.
+// gone is what becomes of a place that Redis does not know: it has lost
+// everything, or what it learned last, or thinks that the lease has ended.
 func (s *Store) gone(p *place, born string) {
-	switch lapsed := !time.Now().Before(p.until); {
-	case !lapsed && born != p.born:
+	if born != p.born && time.Now().Before(p.until) {
 		s.lapse(p)
-	case !lapsed && !p.active:
-		p.overtake()
-	default:
-		p.fence()
-		s.observer.lost(TurnHolding)
+		return
 	}
+	p.fence()
+	s.observer.lost(TurnHolding)
 }
 
 // lapse ends the shared place of an update; it is called under the lock. If the

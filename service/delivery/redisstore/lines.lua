@@ -7,7 +7,8 @@
 -- KEYS[1]:label:NAME the Call SID that a label stands for.
 --
 -- A place has its id i, arrival a, properties s, event e, turn o, overtaken x
--- and the end of its lease d, in milliseconds of this server's clock.
+-- and the end of its lease d, in milliseconds of this server's clock. One that is
+-- overtaken stays until it leaves, so that it is told apart from one that is lost.
 local base, op, lease, self = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -43,9 +44,12 @@ local function advance(line)
   for _, place in ipairs(line.p) do
     if place.o then return end
   end
-  if line.p[1] then
-    line.p[1].o = true
-    tell(line.p[1], 'turn')
+  for _, place in ipairs(line.p) do
+    if not place.x then
+      place.o = true
+      tell(place, 'turn')
+      return
+    end
   end
 end
 
@@ -110,15 +114,15 @@ local function line_of(name)
   return line
 end
 
--- supersede takes out of the line the older ones that the newer takes the place
--- of. One whose turn it is leaves by itself.
+-- supersede marks the older ones that the newer takes the place of. They do not
+-- wait for their turn any more, and leave by themselves.
 local function supersede(line, newer)
-  remove(line, function(place)
-    if place.x or place.a >= newer.a or not yields(place, newer.s) then return false end
-    place.x = true
-    tell(place, 'over')
-    return not place.o
-  end)
+  for _, place in ipairs(line.p) do
+    if not place.x and place.a < newer.a and yields(place, newer.s) then
+      place.x = true
+      tell(place, 'over')
+    end
+  end
 end
 
 local function merge(into, from)
@@ -127,7 +131,7 @@ local function merge(into, from)
   redis.call('DEL', base .. ':line:' .. from.id)
   lines[from.id] = false
   table.sort(into.p, function(a, b) return a.a < b.a end)
-  for _, newer in ipairs({unpack(into.p)}) do supersede(into, newer) end
+  for _, newer in ipairs(into.p) do supersede(into, newer) end
   advance(into)
 end
 
@@ -148,7 +152,7 @@ function ops.join(name, sets, event, bound)
   local line, staying = line_of(name), 0
   sets = tonumber(sets)
   for _, place in ipairs(line.p) do
-    if place.o or not yields(place, sets) then staying = staying + 1 end
+    if place.o or not place.x and not yields(place, sets) then staying = staying + 1 end
   end
   if staying > tonumber(bound) then return {'full'} end
   local place = {i = self, a = redis.call('HINCRBY', base, 'seq', 1), s = sets, e = event == '1', d = now + lease}
@@ -158,7 +162,8 @@ function ops.join(name, sets, event, bound)
   return {place.o and 'turn' or 'wait', redis.call('HGET', base, 'born'), tostring(place.a)}
 end
 
--- renew: a name and an id of each place. The answer is born and their states.
+-- renew: a name and an id of each place. The answer is born and their states;
+-- over is one that is overtaken in its turn, past one that waits for none.
 function ops.renew(...)
   local states, pairs_of = {redis.call('HGET', base, 'born') or ''}, {...}
   for i = 1, #pairs_of, 2 do
@@ -166,7 +171,7 @@ function ops.renew(...)
     local state = 'gone'
     if place then
       place.d = now + lease
-      state = place.x and 'over' or place.o and 'turn' or 'wait'
+      state = place.o and (place.x and 'over' or 'turn') or place.x and 'past' or 'wait'
     end
     states[#states + 1] = state
   end

@@ -168,3 +168,56 @@ func TestNobodyGetsAheadWithoutRedis(t *testing.T) {
 	}
 	s.forget(third)
 }
+
+// TestRedisLosesTheLatest comes back with what it was a while ago, as after a
+// failover to a replica that lagged behind. Who came since has lost its place, and
+// was not superseded by anybody.
+func TestRedisLosesTheLatest(t *testing.T) {
+	t.Parallel()
+	b := startReal(t)
+	s := dial(t, Config{URL: b.url, Lease: longLease, Failure: Closed})
+	first := join(t, s, "CA1", muted)
+	wantClosed(t, "the first has its turn", first.Turn)
+	client := *s.client.Load()
+	if err := client.Do(t.Context(), client.B().Save().Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	update, event := join(t, s, "CA1", held), joinEvent(t, s, "CA1")
+	claimNew(t, s, key("1"))
+	b.stop()
+	b.start()
+	await(t, "redis is asked again", func() bool { return reaches(t, s) })
+
+	if err := valid(t, first); err != nil {
+		t.Errorf("what was kept is not valid: %v", err)
+	}
+	first.Leave()
+	for _, lost := range []*delivery.Ticket{update, event} {
+		wantRefused(t, valid(t, lost), delivery.StateUnavailable)
+		wantOpen(t, "what was lost is superseded", lost.Superseded)
+		lost.Leave()
+	}
+	wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
+	s.Settle(key("1"), nil)
+}
+
+// TestMissedSuperseding: one that was not told that a newer one takes its place
+// sees it when it renews its lease.
+func TestMissedSuperseding(t *testing.T) {
+	t.Parallel()
+	b := startReal(t)
+	deaf := dial(t, Config{URL: b.url, Lease: longLease})
+	deaf.freeze()
+	other := dial(t, Config{URL: b.url, Lease: longLease})
+	first := joinEvent(t, other, "CA1")
+	waiting := join(t, deaf, "CA1", muted)
+	newer := join(t, other, "CA1", muted)
+	wantOpen(t, "it was told", waiting.Superseded)
+	deaf.renewPlaces(t.Context(), true)
+	wantClosed(t, "it is superseded", waiting.Superseded)
+	wantOpen(t, "it has its turn", waiting.Turn)
+	waiting.Leave()
+	first.Leave()
+	wantClosed(t, "the newer has its turn", newer.Turn)
+	newer.Leave()
+}
