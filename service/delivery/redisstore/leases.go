@@ -19,6 +19,9 @@ const (
 	rounds = 5
 	// batch is how many places are renewed in one step.
 	batch = 64
+	// often is at least how often a Redis that failed is tried again, however long
+	// leases are.
+	often = time.Second
 )
 
 // chore is something to tell Redis that it could not be told at once.
@@ -40,7 +43,7 @@ func (s *Store) later(within time.Duration, do func(context.Context) error) {
 
 // lookAfter renews what this replica holds until the context ends.
 func (s *Store) lookAfter(ctx context.Context) {
-	ticker := time.NewTicker(max(time.Millisecond, s.cfg.Lease/rounds))
+	ticker := time.NewTicker(s.round())
 	defer ticker.Stop()
 	for {
 		missed := false
@@ -59,6 +62,11 @@ func (s *Store) lookAfter(ctx context.Context) {
 		s.awake = time.Now()
 		s.mu.Unlock()
 	}
+}
+
+// round is the time between two looks.
+func (s *Store) round() time.Duration {
+	return min(often, max(time.Millisecond, s.cfg.Lease/rounds))
 }
 
 // renewPlaces renews the leases of places. While Redis cannot be asked, those whose
@@ -179,7 +187,7 @@ func (s *Store) listen(ctx context.Context) {
 				func(m rueidis.PubSubMessage) { s.hear(m.Message) })
 			s.stoppedListening(err)
 		}
-		_ = pause(ctx, s.cfg.Lease/rounds)
+		_ = pause(ctx, s.round())
 	}
 }
 

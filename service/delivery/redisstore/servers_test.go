@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -115,8 +116,13 @@ func command(t testing.TB, address string, words ...string) (string, error) {
 	if err := answer.Error(); err != nil {
 		return "", err
 	}
-	message, err := answer.ToMessage()
-	return message.String(), err
+	if text, err := answer.ToString(); err == nil {
+		return text, nil
+	}
+	if number, err := answer.ToInt64(); err == nil {
+		return strconv.FormatInt(number, 10), nil
+	}
+	return answer.String(), nil
 }
 
 // order is command for what must work.

@@ -1,0 +1,120 @@
+package redisstore
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"conferenced/service/delivery"
+)
+
+// masters starts a cluster of three, among whom the slots are divided.
+func masters(t *testing.T) []*node {
+	t.Helper()
+	var all []*node
+	for i := range 3 {
+		started := launch(t, func(port string) []string {
+			return []string{
+				"--bind", "127.0.0.1", "--port", port, "--save", "", "--cluster-enabled", "yes",
+				"--cluster-port", freePort(t), "--cluster-announce-ip", "127.0.0.1",
+			}
+		})
+		const slots = 16384
+		order(t, started.address(), "CLUSTER", "ADDSLOTSRANGE",
+			strconv.Itoa(i*slots/3), strconv.Itoa((i+1)*slots/3-1))
+		all = append(all, started)
+	}
+	for _, other := range all[1:] {
+		order(t, other.address(), "CLUSTER", "SET-CONFIG-EPOCH", other.port)
+		order(t, all[0].address(), "CLUSTER", "MEET", "127.0.0.1", other.port, other.busPort(t))
+	}
+	for _, each := range all {
+		await(t, "the cluster is complete", func() bool {
+			info := order(t, each.address(), "CLUSTER", "INFO")
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
+		})
+	}
+	return all
+}
+
+// busPort is where nodes of the cluster talk to the node.
+func (n *node) busPort(t *testing.T) string {
+	t.Helper()
+	about := order(t, n.address(), "CLUSTER", "MYID")
+	for line := range strings.Lines(order(t, n.address(), "CLUSTER", "NODES")) {
+		if strings.Contains(line, about) {
+			_, after, _ := strings.Cut(line, "@")
+			port, _, _ := strings.Cut(after, " ")
+			port, _, _ = strings.Cut(port, ",")
+			return port
+		}
+	}
+	t.Fatal("a node does not know itself")
+	return ""
+}
+
+// TestClusterOfThree: conferences are on all of the nodes, and replicas hear each
+// other whichever node they listen to.
+func TestClusterOfThree(t *testing.T) {
+	t.Parallel()
+	nodes := masters(t)
+	var replicas []*Store
+	for _, first := range nodes {
+		s := dial(t, Config{URL: "redis://" + first.address(), Lease: longLease, Timeout: patience})
+		await(t, "the replica can ask", func() bool { return reaches(t, s) })
+		replicas = append(replicas, s)
+	}
+	for _, s := range replicas {
+		await(t, "the replica listens", func() bool { return s.listensIn(t, nodes) })
+	}
+	for i := range 12 {
+		somebody := participant("desk")
+		somebody.SID = fmt.Sprint("CF", i)
+		wantOneByOne(t, replicas, somebody)
+		claimNew(t, replicas[i%3], key(somebody.SID))
+		if err := replicas[i%3].Hold(within(t), key(somebody.SID)); err != nil {
+			t.Errorf("the request id is not held: %v", err)
+		}
+		replicas[i%3].Settle(key(somebody.SID), &delivery.Record{Content: content, Lost: true})
+	}
+	for _, each := range nodes {
+		if order(t, each.address(), "DBSIZE") == "0" {
+			t.Error("nothing is on one of the nodes")
+		}
+	}
+}
+
+// wantOneByOne wants a turn to go from replica to replica.
+func wantOneByOne(t *testing.T, replicas []*Store, p delivery.Participant) {
+	t.Helper()
+	var line []*delivery.Ticket
+	for _, s := range replicas {
+		ticket, err := s.Join(within(t), p, muted, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line = append(line, ticket)
+	}
+	for i, ticket := range line {
+		wantClosed(t, "the next has its turn", ticket.Turn)
+		for _, later := range line[i+1:] {
+			wantOpen(t, "another has its turn too", later.Turn)
+		}
+		if err := valid(t, ticket); err != nil {
+			t.Errorf("the turn is not valid: %v", err)
+		}
+		ticket.Leave()
+	}
+}
+
+// listensIn says whether one of the nodes has the store for a listener.
+func (s *Store) listensIn(t *testing.T, nodes []*node) bool {
+	t.Helper()
+	for _, each := range nodes {
+		if strings.Contains(order(t, each.address(), "PUBSUB", "CHANNELS"), s.channel()) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,82 @@
+package redisstore
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// watched are a master and its replica, which a sentinel watches.
+type watched struct {
+	master, replica *node
+	url             string // Of two sentinels, one of which is dead.
+}
+
+// watch starts them. The replica takes over as soon as the master has said nothing
+// for a while.
+func watch(t *testing.T) *watched {
+	t.Helper()
+	w := &watched{master: launchPlain(t, "--repl-diskless-sync-delay", "0")}
+	w.replica = launchPlain(t, "--replicaof", "127.0.0.1 "+w.master.port)
+	await(t, "the replica has all", func() bool {
+		return strings.Contains(order(t, w.replica.address(), "INFO", "replication"), "master_link_status:up")
+	})
+	sentinel := launchSentinel(t, w.master.port)
+	await(t, "the sentinel knows the replica", func() bool {
+		return strings.Contains(order(t, sentinel.address(), "INFO", "sentinel"), "slaves=1")
+	})
+	w.url = "redis://127.0.0.1:" + freePort(t) + "?master_set=conferences&addr=" + sentinel.address()
+	return w
+}
+
+// launchSentinel starts one that decides alone.
+func launchSentinel(t *testing.T, masterPort string) *node {
+	t.Helper()
+	sentinel := launch(t, func(port string) []string {
+		file := filepath.Join(t.TempDir(), "sentinel.conf")
+		text := strings.Join([]string{
+			"bind 127.0.0.1", "port " + port, "sentinel monitor conferences 127.0.0.1 " + masterPort + " 1",
+			"sentinel down-after-milliseconds conferences 500", "sentinel failover-timeout conferences 1000", "",
+		}, "\n")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{file, "--sentinel"}
+	})
+	// It looks every few seconds only otherwise. Old ones always do.
+	_, _ = command(t, sentinel.address(), "SENTINEL", "DEBUG", "INFO-PERIOD", "100",
+		"PUBLISH-PERIOD", "100", "ELECTION-TIMEOUT", "1000")
+	return sentinel
+}
+
+// TestFailover: when the master dies, its replica takes over and updates go on
+// there. What was not lost is still held.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	w := watch(t)
+	cfg := Config{URL: w.url, Lease: longLease, Timeout: shortLease, Failure: Closed}
+	one, other := dial(t, cfg), dial(t, cfg)
+	wantShared(t, one, other)
+	claimNew(t, one, key("2"))
+	first, second := join(t, one, "CA1", muted), join(t, other, "CA1", held)
+	order(t, w.master.address(), "WAIT", "1", "0")
+
+	w.master.stop()
+	for _, replica := range []*Store{one, other} {
+		await(t, "updates go on", func() bool { return reaches(t, replica) })
+	}
+	if err := valid(t, first); err != nil {
+		t.Errorf("the turn is not valid: %v", err)
+	}
+	wantOpen(t, "both have their turn", second.Turn)
+	first.Leave()
+	wantClosed(t, "the second has its turn", second.Turn)
+	second.Leave()
+	if err := one.Hold(within(t), key("2")); err != nil {
+		t.Errorf("the request id is not held: %v", err)
+	}
+	one.Settle(key("2"), nil)
+	await(t, "both listen", func() bool { return one.listens(t) && other.listens(t) })
+	wantShared(t, one, other)
+}
