@@ -24,6 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	runReplica()
 	// A delay of the client's, which ends by itself.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
 		goleak.Cleanup(func(code int) {

@@ -1,0 +1,144 @@
+package redisstore
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"conferenced/service/delivery"
+	"conferenced/service/twilio"
+)
+
+// Set in the environment, these let the test's own program be another replica, on
+// that Redis, in front of that Twilio. It delivers one update and says what came
+// of it.
+const (
+	replicaRedis   = "TEST_REPLICA_REDIS"
+	replicaTwilio  = "TEST_REPLICA_TWILIO"
+	replicaFailure = "TEST_REPLICA_FAILURE"
+)
+
+// runReplica is that replica, and never returns; without the environment it does
+// nothing.
+func runReplica() {
+	if os.Getenv(replicaRedis) == "" {
+		return
+	}
+	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)))
+	if err == nil {
+		_, err = d.Deliver(context.Background(), paused(os.Getenv(replicaTwilio), "child"))
+	}
+	fmt.Println("ended:", err)
+	os.Exit(0)
+}
+
+// newReplica delivers by way of a real client.
+func newReplica(url string, failure Failure) (*delivery.Deliverer, *Store, error) {
+	cfg := delivery.Default()
+	s, err := Dial(Config{URL: url, Failure: failure, Lease: shortLease, Timeout: shortLease / 2}, cfg.Bounds, quiet)
+	if err != nil {
+		return nil, nil, err
+	}
+	return delivery.New(cfg, twilio.NewClient(twilio.Config{}), s, quiet), s, nil
+}
+
+// paused is an announcement with a request id, which whoever sends it signs.
+func paused(base, who string) *delivery.Update {
+	update := announcement(0)
+	update.Account.BaseURL = base
+	sound := "https://media.example/" + who
+	update.Change = &twilio.ParticipantUpdate{AnnounceURL: &sound}
+	update.RequestID = who
+	return update
+}
+
+// refusing is a Twilio that takes its first request for one too many, and all
+// others. Before it answers the first, it lets something happen.
+type refusing struct {
+	mu     sync.Mutex
+	seen   []string
+	before func()
+}
+
+func (r *refusing) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	sound := request.FormValue("AnnounceUrl")
+	r.mu.Lock()
+	r.seen = append(r.seen, sound[strings.LastIndex(sound, "/")+1:])
+	first := len(r.seen) == 1
+	r.mu.Unlock()
+	if first {
+		r.before()
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	}
+	_, _ = io.WriteString(w, `{"call_sid": "CA0"}`)
+}
+
+func (r *refusing) requests() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.seen, " ")
+}
+
+// TestPausedProcessDoesNotSendLate stops a process, which has its turn and waits to
+// send again, for longer than its lease, until another has sent. When it goes on,
+// it sends nothing.
+func TestPausedProcessDoesNotSendLate(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []Failure{Mixed, Closed, Open} {
+		t.Run(string(failure), func(t *testing.T) {
+			t.Parallel()
+			b := startReal(t)
+			var child *exec.Cmd
+			started, stopped := make(chan struct{}), make(chan struct{})
+			to := &refusing{before: func() {
+				<-started
+				_ = child.Process.Signal(syscall.SIGSTOP)
+				close(stopped)
+			}}
+			server := httptest.NewServer(to)
+			defer server.Close()
+			child = exec.Command(os.Args[0])
+			child.Env = append(os.Environ(), replicaRedis+"="+b.url, replicaTwilio+"="+server.URL, replicaFailure+"="+string(failure))
+			output, err := child.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			close(started)
+			defer func() {
+				_ = child.Process.Kill()
+				_ = child.Wait()
+			}()
+			wantClosed(t, "the child has sent and is stopped", stopped)
+
+			d, s, err := newReplica(b.url, failure)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if _, err := d.Deliver(within(t), paused(server.URL, "other")); err != nil {
+				t.Errorf("the other replica: %v", err)
+			}
+			_ = child.Process.Signal(syscall.SIGCONT)
+			last, err := bufio.NewReader(output).ReadString('\n')
+			if err != nil || !strings.Contains(last, "state unavailable") && !strings.Contains(last, "429") {
+				t.Errorf("the child said %q, %v, want that it was refused", last, err)
+			}
+			if got, want := to.requests(), "child other"; got != want {
+				t.Errorf("Twilio was sent %q, want %q", got, want)
+			}
+		})
+	}
+}
