@@ -47,10 +47,7 @@ func (s *Store) listens(t *testing.T) bool {
 	t.Helper()
 	client := *s.client.Load()
 	heard, err := client.Do(t.Context(), client.B().PubsubNumsub().Channel(s.channel()).Build()).AsIntMap()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return heard[s.channel()] == 1
+	return err == nil && heard[s.channel()] == 1
 }
 
 // TestFreshTurnIsNotAskedFor: Redis has just said whose it is.

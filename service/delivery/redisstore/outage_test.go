@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -220,4 +221,42 @@ func TestMissedSuperseding(t *testing.T) {
 	first.Leave()
 	wantClosed(t, "the newer has its turn", newer.Turn)
 	newer.Leave()
+}
+
+// TestOpenGoesOnApart: without Redis, everything goes on in each replica by itself.
+// Once it is back, what comes then is shared again; what went on apart is not.
+func TestOpenGoesOnApart(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		one, other := replicas(t, b, Open)
+		join(t, one, "CA1", muted).Leave()
+		b.stop()
+		for _, s := range []*Store{one, other} {
+			first, second := joinEvent(t, s, "CA1"), joinEvent(t, s, "CA1")
+			wantClosed(t, "the first has its turn", first.Turn)
+			wantOpen(t, "two of a replica have their turn", second.Turn)
+			first.Leave()
+			wantClosed(t, "the second has its turn", second.Turn)
+			second.Leave()
+			claimNew(t, s, key("1")) // In each of them.
+			if err := s.Hold(within(t), key("1")); err != nil {
+				t.Errorf("the request id is not held: %v", err)
+			}
+		}
+		b.start()
+		for _, s := range []*Store{one, other} {
+			await(t, "redis is asked again", func() bool { return !s.down() && s.listens(t) })
+			s.Settle(key("1"), &delivery.Record{Content: content, Lost: true})
+		}
+		first, second := joinEvent(t, one, "CA1"), joinEvent(t, other, "CA1")
+		wantClosed(t, "the first has its turn", first.Turn)
+		wantOpen(t, "both have their turn", second.Turn)
+		first.Leave()
+		wantClosed(t, "the second has its turn", second.Turn)
+		second.Leave()
+		claimNew(t, one, key("2"))
+		if _, err := other.look(within(t), key("2"), content); !errors.Is(err, errBusy) {
+			t.Errorf("a request id that another has: %v", err)
+		}
+		one.Settle(key("2"), nil)
+	})
 }
