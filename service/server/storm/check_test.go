@@ -40,6 +40,8 @@ type verdict struct {
 	// ordered applications were held against those before them; late ones were
 	// not, since their attempt may have been given up on the way.
 	ordered, late int
+	// relaxed applications were not either, for an outage.
+	relaxed int
 	// forgotten updates had calls that came too late for their request id.
 	forgotten int
 }

@@ -9,7 +9,8 @@
 //	go test ./service/server/storm -run TestStorm -v -calls 100000
 //
 // TestStormReplicas does the same with three replicas that share their state in
-// Redis, which is killed and started again on the way.
+// Redis, which is killed and started again on the way. Where updates go on without
+// it, the order of those is not checked, but that of announcements is.
 //
 // TestStormReplicasApart, TestStormNaiveClient and TestStormSwitchedOff let replicas
 // that share nothing, a client without order and memory, and the service without

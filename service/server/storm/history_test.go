@@ -17,13 +17,36 @@ type history struct {
 	journal      []sandbox.Entry
 	arrived      map[int]time.Time
 	participants []*sandbox.Participant // As they are in the end.
-	outage       bool                   // What replicas share could not be asked for a while.
+	outage       *outage                // Nil: what replicas share could always be asked.
+}
+
+// outage is when what replicas share could not be asked: it ends when every
+// replica has played an announcement again.
+type outage struct {
+	from, to time.Time
+	// goesOn says that updates go on meanwhile, but for announcements.
+	goesOn bool
+}
+
+// during says whether there was an outage at that time.
+func (h *history) during(at time.Time) bool {
+	return h.outage != nil && !at.Before(h.outage.from) && !at.After(h.outage.to)
+}
+
+// relaxed says whether the update's order is not promised: it goes on without what
+// replicas share, and was under way while that could not be asked. That another
+// comes too early or too late for it is then no breach; between two of which
+// neither is relaxed, it is.
+func (h *history) relaxed(r *record) bool {
+	o := h.outage
+	return o != nil && o.goesOn && !r.announces() &&
+		!r.begin().After(o.to) && !r.end().Add(h.grace).Before(o.from)
 }
 
 // excused says whether the answer is one that an outage explains: that nobody can
 // be asked, or what became of an update when nobody could be told its end.
 func (h *history) excused(a answer) bool {
-	return h.outage && (a.reason == outcome.StateUnavailable.Reason || a.reason == outcome.OutcomeUnknown.Reason)
+	return h.outage != nil && (a.reason == outcome.StateUnavailable.Reason || a.reason == outcome.OutcomeUnknown.Reason)
 }
 
 // bounds are the times that the service was configured with.

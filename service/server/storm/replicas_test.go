@@ -31,10 +31,13 @@ func TestStormReplicas(t *testing.T) {
 	t.Run("redis", func(t *testing.T) {
 		stormReplicas(t, total, newRedis(t).url, calls, nil)
 	})
-	t.Run("redis that is killed", func(t *testing.T) {
-		redis := newRedis(t)
-		stormReplicas(t, total, redis.url, 2*calls, redis)
-	})
+	for _, failure := range []redisstore.Failure{redisstore.Closed, redisstore.Mixed} {
+		t.Run("redis that is killed, "+string(failure), func(t *testing.T) {
+			redis := newRedis(t)
+			redis.failure = failure
+			stormReplicas(t, total, redis.url, 2*calls, redis)
+		})
+	}
 	total.print(t, "three replicas")
 }
 
@@ -72,27 +75,32 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 	s := stormSetup(profiles[0], longRetention)
 	s.replicas = replicaCount
 	s.redis = redisstore.Config{URL: url, Failure: redisstore.Closed, Lease: 5 * time.Second, Timeout: 4 * time.Second}
+	if killed != nil {
+		s.redis.Failure = killed.failure
+	}
 	seed := firstSeed()
 	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
 	w := newWorld(t, s, up)
 	storm := newStorm(t, up, seed, w.send)
 	storm.introduce(t)
+	outages := make(chan *outage, 1)
 	if killed != nil {
-		over := make(chan struct{})
-		go func() {
-			defer close(over)
-			killed.killWhile(t, storm, int64(calls))
-		}()
-		defer func() { <-over }()
+		go func() { outages <- killed.killWhile(t, storm, int64(calls)) }()
+	} else {
+		outages <- nil
 	}
 	storm.rage(t, calls)
+	outage := <-outages
 	stats := w.await(t, "everything is forgotten after the retention", forgotten).Delivery
 	w.close(t)
 
 	h := storm.history(s.bounds())
-	h.outage = killed != nil
+	h.outage = outage
 	v := examine(h)
 	v.require(t)
+	if outage != nil && outage.goesOn && v.relaxed == 0 {
+		t.Error("nothing went on in the outage")
+	}
 	total.add(fmt.Sprint(seed), h, v)
 	total.addUpstream(up)
 	total.addStats(stats)
@@ -129,6 +137,7 @@ func startMiniredis(t *testing.T) string {
 type redis struct {
 	url, socket, dir, program string
 	process                   *exec.Cmd
+	failure                   redisstore.Failure // What becomes of updates while it is killed.
 }
 
 func newRedis(t *testing.T) *redis {
@@ -181,16 +190,41 @@ func (r *redis) kill() {
 
 // killWhile kills Redis when a third of the calls have been made, and starts it
 // again when two thirds have.
-func (r *redis) killWhile(t *testing.T, s *storm, calls int64) {
+func (r *redis) killWhile(t *testing.T, s *storm, calls int64) *outage {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
-	for _, step := range []struct {
-		left int64
-		do   func()
-	}{{2 * calls / 3, r.kill}, {calls / 3, func() { r.start(t) }}} {
-		for s.left.Load() > step.left || s.left.Load() == 0 {
-			<-ticker.C
-		}
-		step.do()
+	for s.left.Load() > 2*calls/3 || s.left.Load() == 0 {
+		<-ticker.C
 	}
+	o := &outage{from: time.Now(), goesOn: r.failure == redisstore.Mixed}
+	r.kill()
+	for s.left.Load() > calls/3 {
+		<-ticker.C
+	}
+	r.start(t)
+	script := s.script(1<<32, 0)
+	for conn := range connections {
+		s.announce(t, script, conn)
+	}
+	o.to = time.Now()
+	return o
+}
+
+// announce asks the replica of a connection for announcements until one is played,
+// which takes what replicas share.
+func (s *storm) announce(t *testing.T, script *script, conn int) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		u := script.next()
+		if !u.announces() {
+			continue
+		}
+		c := &call{update: u, conn: conn}
+		s.make(t, c)
+		if c.answer.ok() {
+			return
+		}
+	}
+	t.Error("no announcement is played any more")
 }

@@ -22,6 +22,7 @@ type report struct {
 	applications  int
 	announcements int
 	ordered, late int
+	relaxed       int
 	forgotten     int
 	broken        map[rule]int
 }
@@ -46,6 +47,7 @@ func (r *report) add(seed string, h *history, v *verdict) {
 	r.announcements += v.announcements
 	r.ordered += v.ordered
 	r.late += v.late
+	r.relaxed += v.relaxed
 	r.forgotten += v.forgotten
 	for broken, examples := range v.broken {
 		r.broken[broken] += len(examples)
@@ -94,8 +96,8 @@ func (r *report) print(t *testing.T, who string) {
 		fmt.Fprintf(&b, "  delivery: updates %d, attempts %d, retries %d, superseded %d, replays %d, refused %d, abandoned %d\n",
 			s.Updates, s.Attempts, s.Retries, s.Superseded, s.Replays, s.Refused, s.Abandoned)
 	}
-	fmt.Fprintf(&b, "  order: %d applications checked, %d late; %d repeated after their request id was forgotten\n",
-		r.ordered, r.late, r.forgotten)
+	fmt.Fprintf(&b, "  order: %d applications checked, %d late, %d in an outage; %d repeated after their request id was forgotten\n",
+		r.ordered, r.late, r.relaxed, r.forgotten)
 	list(&b, "faults", r.faults)
 	list(&b, "outcomes", r.outcomes)
 	broken := map[string]int{}

@@ -59,9 +59,20 @@ func (s *story) apply(u *update, second int, request string) {
 	}
 }
 
+// outOfOrder lets a first update end at 4 and a second at 7, and be applied in
+// the other order. The first may be announced, the second too.
+func (s *story) outOfOrder(first, second string) {
+	a, b := s.update("1", first), s.update("2", second)
+	s.call(a, 2, 3, noWord)
+	s.call(b, 4, 7, ok("y"))
+	s.apply(b, 5, "y")
+	s.apply(a, 8, "x")
+}
+
 func ok(request string) answer { return answer{heard: true, requestID: request} }
 
 var (
+	noWord     = answer{heard: true, code: codes.Unknown, reason: "OUTCOME_UNKNOWN", applied: "maybe"}
 	lost       = answer{heard: true, code: codes.Unavailable, reason: "OUTCOME_UNKNOWN", applied: "maybe"}
 	full       = answer{heard: true, code: codes.ResourceExhausted, reason: "OVERLOADED", applied: "no"}
 	superseded = answer{heard: true, code: codes.Aborted, reason: "SUPERSEDED", applied: "no"}
@@ -139,6 +150,34 @@ func TestRules(t *testing.T) {
 			s.apply(b, 4, "y")
 			s.apply(a, 5, "x")
 		}, []rule{oneAtATime}},
+		"an older one after a newer one, in an outage": {func(s *story) {
+			s.outOfOrder("HoldUrl", "HoldUrl")
+			s.outage = &outage{from: s.at(5), to: s.at(6), goesOn: true}
+		}, nil},
+		"an older one after a newer one, and the newer in an outage": {func(s *story) {
+			s.outOfOrder("AnnounceUrl", "HoldUrl")
+			s.outage = &outage{from: s.at(4), to: s.at(5), goesOn: true}
+		}, nil},
+		"an announcement after another, in an outage": {func(s *story) {
+			s.outOfOrder("AnnounceUrl", "AnnounceUrl")
+			s.outage = &outage{from: s.at(0), to: s.at(9), goesOn: true}
+		}, []rule{inOrder}},
+		"an older one after a newer one, after an outage": {func(s *story) {
+			s.call(s.update("3", "HoldUrl"), 0, 1, lost)
+			s.outOfOrder("HoldUrl", "HoldUrl")
+			s.outage = &outage{from: s.at(0), to: s.at(1), goesOn: true}
+		}, []rule{inOrder, lastStays}},
+		"an older one after a newer one, in an outage in which nothing goes on": {func(s *story) {
+			s.outOfOrder("HoldUrl", "HoldUrl")
+			s.outage = &outage{from: s.at(0), to: s.at(9)}
+		}, []rule{inOrder, lastStays}},
+		"played twice in an outage": {func(s *story) {
+			a := s.update("1", "AnnounceUrl")
+			s.call(a, 0, 9, ok("y"))
+			s.apply(a, 1, "x")
+			s.apply(a, 2, "y")
+			s.outage = &outage{from: s.at(0), to: s.at(9), goesOn: true}
+		}, []rule{playedOnce}},
 		"superseded by the next": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
 			b := s.update("2", "HoldUrl")

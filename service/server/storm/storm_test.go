@@ -1,6 +1,7 @@
 package storm_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
 
 	"conferenced/service/delivery"
 	"conferenced/service/sandbox"
@@ -195,19 +197,27 @@ func newStorm(t *testing.T, up *upstream, seed uint64, send send) *storm {
 	return s
 }
 
-// introduce lets the service learn every label.
+// introduce lets the service learn every label. A busy machine may need a while.
 func (s *storm) introduce(t *testing.T) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	script := s.script(0, 0)
 	for _, p := range s.participants {
-		u := script.next()
-		u.participant, u.byLabel = p, true
-		c := &call{update: u}
-		s.make(t, c)
-		if !c.answer.ok() && c.answer.code.String() != "FailedPrecondition" {
-			t.Fatalf("introducing %s: %v", p.Label, c.answer)
+		for !s.introduced(t, script, p) {
+			if ctx.Err() != nil {
+				t.Fatalf("%s cannot be introduced", p.Label)
+			}
 		}
 	}
+}
+
+func (s *storm) introduced(t *testing.T, script *script, p *sandbox.Participant) bool {
+	u := script.next()
+	u.participant, u.byLabel = p, true
+	c := &call{update: u}
+	s.make(t, c)
+	return c.answer.ok() || c.answer.code == codes.FailedPrecondition
 }
 
 // rage makes the calls, with faults.
