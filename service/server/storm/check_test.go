@@ -16,20 +16,21 @@ import (
 type rule string
 
 const (
-	playedOnce   rule = "an announcement is played once"
-	okApplied    rule = "OK: applied exactly as sent"
-	noNotApplied rule = "applied=no: not applied"
-	yesApplied   rule = "applied=yes: applied"
-	nothingElse  rule = "nothing is applied but what was asked"
-	inOrder      rule = "what came first is not applied after what came later"
-	oneAtATime   rule = "one update of a participant is on its way at a time"
-	notUndone    rule = "a repetition undoes nothing"
-	lastStays    rule = "the final state is that of the last OK or of a newer update"
-	stateShown   rule = "the final state is what was applied last"
-	overtaken    rule = "only an update of all its properties takes the place of another"
-	sameAnswer   rule = "a request id gets its first answer"
-	idsKept      rule = "a request id belongs to its content"
-	inTable      rule = "every answer is in the table"
+	playedOnce     rule = "an announcement is played once"
+	playedTogether rule = "no announcement is played while what replicas share cannot be asked"
+	okApplied      rule = "OK: applied exactly as sent"
+	noNotApplied   rule = "applied=no: not applied"
+	yesApplied     rule = "applied=yes: applied"
+	nothingElse    rule = "nothing is applied but what was asked"
+	inOrder        rule = "what came first is not applied after what came later"
+	oneAtATime     rule = "one update of a participant is on its way at a time"
+	notUndone      rule = "a repetition undoes nothing"
+	lastStays      rule = "the final state is that of the last OK or of a newer update"
+	stateShown     rule = "the final state is what was applied last"
+	overtaken      rule = "only an update of all its properties takes the place of another"
+	sameAnswer     rule = "a request id gets its first answer"
+	idsKept        rule = "a request id belongs to its content"
+	inTable        rule = "every answer is in the table"
 )
 
 // verdict is what was found wrong, and how much was looked at.
@@ -78,6 +79,11 @@ func (v *verdict) checkAnnouncement(h *history, r *record) {
 		return
 	}
 	v.announcements += len(r.applied)
+	for _, entry := range r.applied {
+		if h.outage.alone(r, entry) {
+			v.breach(playedTogether, "update %d: %v", r.marker, r)
+		}
+	}
 	switch {
 	case len(r.applied) < 2:
 	case !r.remembered(h.bounds):

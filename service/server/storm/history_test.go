@@ -24,8 +24,15 @@ type history struct {
 // replica has played an announcement again.
 type outage struct {
 	from, to time.Time
+	// dead and alive are when it certainly could not be asked.
+	dead, alive time.Time
 	// goesOn says that updates go on meanwhile, but for announcements.
 	goesOn bool
+}
+
+// alone says whether the update began and was applied while nobody could ask.
+func (o *outage) alone(r *record, e sandbox.Entry) bool {
+	return o != nil && r.begin().After(o.dead) && e.Time.Before(o.alive)
 }
 
 // during says whether there was an outage at that time.

@@ -198,9 +198,11 @@ func (r *redis) killWhile(t *testing.T, s *storm, calls int64) *outage {
 	}
 	o := &outage{from: time.Now(), goesOn: r.failure == redisstore.Mixed}
 	r.kill()
+	o.dead = time.Now()
 	for s.left.Load() > calls/3 {
 		<-ticker.C
 	}
+	o.alive = time.Now()
 	r.start(t)
 	script := s.script(1<<32, 0)
 	for conn := range connections {

@@ -171,6 +171,12 @@ func TestRules(t *testing.T) {
 			s.outOfOrder("HoldUrl", "HoldUrl")
 			s.outage = &outage{from: s.at(0), to: s.at(9)}
 		}, []rule{inOrder, lastStays}},
+		"played in an outage": {func(s *story) {
+			a := s.update("1", "AnnounceUrl")
+			s.call(a, 1, 3, ok("x"))
+			s.apply(a, 2, "x")
+			s.outage = &outage{from: s.at(0), dead: s.at(0), alive: s.at(4), to: s.at(9), goesOn: true}
+		}, []rule{playedTogether}},
 		"played twice in an outage": {func(s *story) {
 			a := s.update("1", "AnnounceUrl")
 			s.call(a, 0, 9, ok("y"))
