@@ -29,17 +29,26 @@ func Interceptor(current func(context.Context) *Set, basic func(context.Context)
 		if !strings.HasPrefix(info.FullMethod, guarded) {
 			return handler(ctx, request)
 		}
-		call := telemetry.CallFrom(ctx)
-		authenticate := current(ctx).Authenticate
-		if basic(ctx) {
-			authenticate = current(ctx).AuthenticateBasic
-		}
-		caller, err := authenticate(ctx)
+		ctx, err := authenticated(ctx, current(ctx), basic(ctx))
 		if err != nil {
-			call.Cause = err
-			return nil, outcome.CallerUnknown.Err(outcome.Facts{})
+			return nil, err
 		}
-		call.Caller, call.KnownBy = caller.Name, caller.Kind.String()
-		return handler(WithCaller(ctx, caller), request)
+		return handler(ctx, request)
 	}
+}
+
+// authenticated is the context of a call whose caller is known.
+func authenticated(ctx context.Context, set *Set, basic bool) (context.Context, error) {
+	call := telemetry.CallFrom(ctx)
+	authenticate := set.Authenticate
+	if basic {
+		authenticate = set.AuthenticateBasic
+	}
+	caller, err := authenticate(ctx)
+	if err != nil {
+		call.Cause = err
+		return nil, outcome.CallerUnknown.Err(outcome.Facts{})
+	}
+	call.Caller, call.KnownBy = caller.Name, caller.Kind.String()
+	return WithCaller(ctx, caller), nil
 }

@@ -133,5 +133,7 @@ func (s *Server) refuseLate(
 	if gateway.Protocol(ctx) == gateway.ProtocolGRPC && bounded && !deadline.After(*end) {
 		return handler(ctx, request)
 	}
-	return nil, outcome.ShuttingDown.Err(outcome.Facts{})
+	return nil, errShuttingDown
 }
+
+var errShuttingDown = outcome.ShuttingDown.Err(outcome.Facts{})

@@ -115,6 +115,9 @@ func chain(steps []interceptor) grpc.UnaryServerInterceptor {
 	}
 }
 
+// errDeadline is the end of a call whose deadline has passed before it began.
+var errDeadline = outcome.Deadline.Err(outcome.Facts{})
+
 // deadline gives every call a deadline: the caller's less a margin to answer
 // in, or the default.
 func deadline(byDefault time.Duration) grpc.UnaryServerInterceptor {
@@ -129,7 +132,7 @@ func deadline(byDefault time.Duration) grpc.UnaryServerInterceptor {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		if ctx.Err() != nil {
-			return nil, outcome.Deadline.Err(outcome.Facts{})
+			return nil, errDeadline
 		}
 		return handler(ctx, request)
 	}

@@ -21,38 +21,67 @@ import (
 // Calls of other services than the API's, health checks above all, are logged
 // at debug level.
 func AccessLog(logger *slog.Logger, protocol func(context.Context) string) grpc.UnaryServerInterceptor {
+	log := &accessLog{logger, protocol}
 	return func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
 		start := time.Now()
 		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
-		ended, level := time.Now(), levelOf(info.FullMethod, status.Code(err))
-		if !logger.Enabled(ctx, level) {
-			return response, err
-		}
-		var room [16]slog.Attr
-		attributes := append(room[:0],
-			slog.String("method", info.FullMethod),
-			slog.String("protocol", protocol(ctx)),
-			slog.String("code", status.Code(err).String()),
-			slog.Duration("duration", ended.Sub(start)))
-		attributes = appendIDs(attributes, request, call)
-		attributes = appendKnownText(attributes, "trace_id", call.traceID(ctx))
-		attributes = appendFailure(attributes, err, call)
-		line := slog.NewRecord(ended, level, "call", 0)
-		line.AddAttrs(attributes...)
-		_ = handleCall(ctx, logger.Handler(), line) // There is nowhere to say it.
+		log.ended(ctx, request, info.FullMethod, call, start, err)
 		return response, err
 	}
 }
 
-// handleCall lets the line wait, where the handler can and it tells nothing bad.
-func handleCall(ctx context.Context, handler slog.Handler, line slog.Record) error {
-	if governed, ok := handler.(*governed); ok && line.Level < slog.LevelWarn {
-		return governed.handleLater(ctx, line)
+// accessLog is where the lines go.
+type accessLog struct {
+	logger   *slog.Logger
+	protocol func(context.Context) string
+}
+
+// ended writes the line. The work is divided so that none of it holds room on the
+// stack while something else goes deep: the call, for one, or the handler.
+func (a *accessLog) ended(
+	ctx context.Context, request any, method string, call *Call, start time.Time, err error,
+) {
+	level := levelOf(method, status.Code(err))
+	if a.logger.Enabled(ctx, level) {
+		var line slog.Record
+		line.Time, line.Level, line.Message = time.Now(), level, "call"
+		a.describe(ctx, &line, request, method, call, start, err)
+		handleCall(ctx, a.logger.Handler(), &line)
 	}
-	return handler.Handle(ctx, line)
+}
+
+func (a *accessLog) describe(
+	ctx context.Context, line *slog.Record, request any, method string, call *Call, start time.Time, err error,
+) {
+	var room [16]slog.Attr
+	attributes := append(room[:0],
+		slog.String("method", method),
+		slog.String("protocol", a.protocol(ctx)),
+		slog.String("code", status.Code(err).String()),
+		slog.Duration("duration", line.Time.Sub(start)))
+	attributes = appendIDs(attributes, request, call)
+	attributes = appendKnownText(attributes, "trace_id", call.traceID(ctx))
+	attributes = appendFailure(attributes, err, call)
+	line.AddAttrs(attributes...)
+}
+
+// handleCall lets the line wait, where the handler can and it tells nothing bad.
+func handleCall(ctx context.Context, handler slog.Handler, line *slog.Record) {
+	if governed, ok := handler.(*governed); ok && line.Level < slog.LevelWarn {
+		_ = governed.handleLater(ctx, line) // There is nowhere to say it.
+		return
+	}
+	handleNow(ctx, handler, line)
+}
+
+// handleNow has a copy of the line, for which handleCall needs no room.
+//
+//go:noinline
+func handleNow(ctx context.Context, handler slog.Handler, line *slog.Record) {
+	_ = handler.Handle(ctx, *line) // There is nowhere to say it.
 }
 
 func levelOf(method string, code codes.Code) slog.Level {

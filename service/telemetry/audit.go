@@ -64,7 +64,7 @@ func Audit(sink *AuditSink, failOpen bool, logger *slog.Logger, where Where) grp
 		}
 		if err := sink.ready(); err != nil && !failOpen {
 			logger.ErrorContext(ctx, "audit failed: the call is refused", "cause", err)
-			return nil, outcome.AuditFailed.Err(outcome.Facts{})
+			return nil, auditFailed(delivery.No)
 		}
 		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
@@ -76,11 +76,15 @@ func Audit(sink *AuditSink, failOpen bool, logger *slog.Logger, where Where) grp
 		if auditErr := sink.write(record); auditErr != nil {
 			logger.ErrorContext(ctx, "audit failed", "cause", auditErr)
 			if !failOpen {
-				return nil, outcome.AuditFailed.Err(outcome.Facts{Applied: applied})
+				return nil, auditFailed(applied)
 			}
 		}
 		return response, err
 	}
+}
+
+func auditFailed(applied delivery.Applied) error {
+	return outcome.AuditFailed.Err(outcome.Facts{Applied: applied})
 }
 
 // Where tells where a call came from.

@@ -167,19 +167,19 @@ type governed struct {
 // Handle writes the line, or holds it back.
 func (g *governed) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level < slog.LevelWarn || g.control.flood.admit(kindOf(record), g.tell) {
-		return g.write(ctx, record, g.control.lines.end)
+		return g.write(ctx, &record, g.control.lines.end)
 	}
 	return nil
 }
 
 // handleLater writes a line that may wait.
-func (g *governed) handleLater(ctx context.Context, record slog.Record) error {
+func (g *governed) handleLater(ctx context.Context, record *slog.Record) error {
 	return g.write(ctx, record, g.control.lines.wait)
 }
 
 // write has the line written as then says.
-func (g *governed) write(ctx context.Context, record slog.Record, then func() error) error {
-	if err := g.Handler.Handle(ctx, record); err != nil {
+func (g *governed) write(ctx context.Context, record *slog.Record, then func() error) error {
+	if err := g.Handler.Handle(ctx, *record); err != nil {
 		return err
 	}
 	return then()
@@ -193,7 +193,7 @@ func (g *governed) tell(k kind, held int) {
 	if k.reason != "" {
 		record.AddAttrs(slog.String("reason", k.reason))
 	}
-	_ = g.write(ctx, record, g.control.lines.end) // There is nowhere to say it.
+	_ = g.write(ctx, &record, g.control.lines.end) // There is nowhere to say it.
 }
 
 // WithAttrs is slog.Handler's.

@@ -153,7 +153,7 @@ func TestNoLineIsLostOrTornAmongOthers(t *testing.T) {
 				all.Go(func() {
 					for i := range each {
 						line := slog.NewRecord(time.Now(), slog.LevelInfo, fmt.Sprintf("%d-%d", n, i), 0)
-						_ = handleCall(t.Context(), logger.Handler(), line)
+						handleCall(t.Context(), logger.Handler(), &line)
 						if i%50 == n {
 							logger.Error("bad")
 						}

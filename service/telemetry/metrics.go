@@ -185,13 +185,17 @@ func (m *Metrics) Interceptor(protocol func(context.Context) string) grpc.UnaryS
 		inFlight.Inc()
 		defer inFlight.Dec()
 		response, err := handler(ctx, request)
-		ended := m.calls.series(callKind{info.FullMethod, by, status.Code(err)})
-		ended.count.Inc()
-		ended.duration.Observe(time.Since(start).Seconds())
-		if err != nil {
-			m.calls.failed(err)
-		}
+		m.calls.ended(info.FullMethod, by, start, err)
 		return response, err
+	}
+}
+
+func (m *callMetrics) ended(method, protocol string, start time.Time, err error) {
+	ended := m.series(callKind{method, protocol, status.Code(err)})
+	ended.count.Inc()
+	ended.duration.Observe(time.Since(start).Seconds())
+	if err != nil {
+		m.failed(err)
 	}
 }
 
