@@ -37,6 +37,7 @@ type Deliverer struct {
 	observer Observer
 
 	running sync.WaitGroup
+	crew    *crew // nil: each update has a new goroutine.
 	counts  counters
 
 	mu    sync.Mutex
@@ -122,6 +123,7 @@ func (d *Deliverer) reportRefusal(ctx context.Context, err error) {
 // Wait returns when nothing is on the way any more, or when the context ends.
 // Nothing may be delivered after it was called.
 func (d *Deliverer) Wait(ctx context.Context) error {
+	d.crew.dismiss()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -21,7 +21,8 @@ type job struct {
 	claim  *claim
 	lane   *lane
 	ticket *Ticket
-	report func(error) // What the breaker is told of the attempt on the way.
+	report func(error)     // What the breaker is told of the attempt on the way.
+	ctx    context.Context // Of the one who asks.
 	// sending is the context of the attempts, which cutOff ends.
 	sending context.Context
 	cutOff  context.CancelFunc
@@ -40,7 +41,7 @@ type job struct {
 // start puts the update in line, runs it, and waits for its end or the
 // context's. The request id is settled before the place in line is given up.
 func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twilio.Answer, error) {
-	j := &job{d: d, update: update, claim: id, lane: d.lane(&update.Account), done: make(chan struct{})}
+	j := &job{d: d, update: update, claim: id, ctx: ctx, lane: d.lane(&update.Account), done: make(chan struct{})}
 	if err := j.join(ctx); err != nil {
 		j.count(ctx, err)
 		err = &Error{Applied: No, Err: err}
@@ -53,7 +54,7 @@ func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twil
 	}
 	d.counts.updates.Add(1)
 	d.running.Add(1)
-	go j.goAlong(ctx)
+	d.crew.run(j)
 	select {
 	case <-j.done:
 		return j.answer, j.err
@@ -63,7 +64,7 @@ func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twil
 }
 
 // goAlong takes the update to its end.
-func (j *job) goAlong(ctx context.Context) {
+func (j *job) goAlong() {
 	defer j.d.running.Done()
 	defer j.cutOff()
 	defer close(j.done)
@@ -71,7 +72,7 @@ func (j *job) goAlong(ctx context.Context) {
 	// Deferred, so that a panic leaves no request id under way for ever.
 	defer func() { j.claim.settle(j.answer, j.err) }()
 	defer j.recover()
-	j.run(ctx)
+	j.run(j.ctx)
 }
 
 // recover keeps a panic from ending the process.
