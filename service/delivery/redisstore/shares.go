@@ -25,7 +25,10 @@ type share struct {
 	limits delivery.Limits
 	member delivery.Member
 	woken  chan struct{}
-	part   int // The latest; only keepShare's.
+
+	// These are only keepShare's.
+	part    int       // The latest.
+	refused time.Time // When the attempt began whose 429 is still to be told; 0: none.
 }
 
 func shareKey(u delivery.Upstream) string {
@@ -71,20 +74,21 @@ func (s *Store) keepShare(p *share) {
 // ask asks for a part, or gives it back if nothing is wanted, and returns when to
 // ask again.
 func (s *Store) ask(p *share) time.Duration {
-	demand := p.member.Demand()
+	demand := p.demand()
 	if demand.Wanted == 0 && !demand.Refused {
 		p.member.Grant(0, 0)
 		// Something may have come in between.
-		if demand = p.member.Demand(); demand.Wanted == 0 {
+		if demand = p.demand(); demand.Wanted == 0 {
 			_, _ = s.runShare(p, "quit")
 			return math.MaxInt64
 		}
 	}
-	answer, err := s.runShare(p, "ask", p.demand(demand)...)
+	answer, err := s.runShare(p, "ask", p.terms(demand)...)
 	if err != nil {
 		p.member.Alone()
 		return s.cfg.Lease / rounds
 	}
+	p.refused = time.Time{}
 	part, due, all := number(answer[0]), number(answer[1]), number(answer[2])
 	p.member.Grant(part, float64(due)/float64(max(1, all)))
 	before := p.part
@@ -104,7 +108,25 @@ func number(text string) int {
 	return n
 }
 
-func (p *share) demand(d delivery.Demand) []string {
+// demand is the member's, with the latest 429 that Redis has not answered to: it is
+// told again, though Redis may have heard it and only the answer was lost. Then the
+// attempt began before the limit was halved, and does not halve it again. Only if
+// the way to Redis takes longer than the attempt did can that be mistaken, and the
+// limit be too low for a while, which does less harm than a 429 that nobody hears.
+// Successes are told once at most: told twice, they would raise the limit too far.
+func (p *share) demand() delivery.Demand {
+	d := p.member.Demand()
+	if began := time.Now().Add(-d.Age); d.Refused && began.After(p.refused) {
+		p.refused = began
+	}
+	if !p.refused.IsZero() {
+		d.Refused, d.Age = true, time.Since(p.refused)
+	}
+	return d
+}
+
+// terms are the arguments of an ask.
+func (p *share) terms(d delivery.Demand) []string {
 	most, least := p.limits.MaxConcurrency, p.limits.MinConcurrency
 	if most == 0 {
 		most, least = unlimited, unlimited

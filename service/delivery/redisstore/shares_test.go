@@ -1,10 +1,17 @@
 package redisstore
 
 import (
+	"bufio"
+	"io"
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	miniserver "github.com/alicebob/miniredis/v2/server"
 
 	"conferenced/service/delivery"
 )
@@ -167,6 +174,47 @@ func TestRefusalIsEverybodys(t *testing.T) {
 		}
 		await(t, "the least is left", func() bool { return first.has(1) && second.has(1) })
 	})
+}
+
+// TestRefusalIsToldAgain: a 429 that was to be told when Redis failed is told by the
+// next ask. It halves the limit once, also if Redis had heard it before.
+func TestRefusalIsToldAgain(t *testing.T) {
+	t.Parallel()
+	for name, heard := range map[string]bool{"the ask is lost": false, "the answer is lost": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startMini(t)
+			one, other := replicas(t, b, Mixed)
+			first, second := eat(one, tenForAll, much), eat(other, tenForAll, much)
+			await(t, "both have a half", func() bool { return first.has(5) && second.has(5) })
+
+			told := failOnRefusal(b.server, heard)
+			first.want(delivery.Demand{Wanted: 100, Refused: true, Age: patience})
+			await(t, "it is told again", func() bool { return told.Load() == 2 })
+			await(t, "both have half as much", func() bool {
+				return !first.isAlone() && together(first, second) == 5
+			})
+		})
+	}
+}
+
+// failOnRefusal lets the first ask fail that tells of a 429, before or after it is
+// heard, and counts those that do.
+func failOnRefusal(server *miniredis.Miniredis, heard bool) (told *atomic.Int64) {
+	told = new(atomic.Int64)
+	nobody := miniserver.NewPeer(bufio.NewWriter(io.Discard))
+	server.Server().SetPreHook(func(peer *miniserver.Peer, command string, args ...string) bool {
+		tells := command == "EVALSHA" && slices.Contains(args, "ask") && args[len(args)-1] != "-1"
+		if peer == nobody || !tells || told.Add(1) > 1 {
+			return false
+		}
+		if heard {
+			server.Server().Dispatch(nobody, append([]string{command}, args...))
+		}
+		peer.WriteError("ERR it fails")
+		return true
+	})
+	return told
 }
 
 func TestShareOfTheDeadIsFreeAgain(t *testing.T) {
