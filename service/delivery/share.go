@@ -17,7 +17,7 @@ type sharing struct {
 
 	wanted    int // The most since it was last asked.
 	successes int
-	refused   time.Time // When the attempt began that got the latest 429; 0: none.
+	refused   time.Time // When the latest attempt began that got a 429; 0: none.
 }
 
 // share lets the limiter have a part of the limits, if others have the rest.
@@ -55,7 +55,9 @@ func (l *limiter) want(asking bool) {
 func (l *limiter) tellOthers(began time.Time, refused bool) {
 	switch {
 	case refused:
-		l.sharing.refused = began
+		if began.After(l.sharing.refused) {
+			l.sharing.refused = began
+		}
 		l.sharing.wake()
 	case float64(l.inFlight) >= l.limit/2:
 		l.sharing.successes++

@@ -79,6 +79,21 @@ func TestRefusalIsToldToOthers(t *testing.T) {
 	})
 }
 
+// TestLatestRefusalIsTold: an attempt that began earlier and was refused later does
+// not hide one that began after the limit was last halved.
+func TestLatestRefusalIsTold(t *testing.T) {
+	withPool(t, Limits{MaxConcurrency: 8, MinConcurrency: 1, Queue: 10}, func(g *gate, p *pool) {
+		p.member.Grant(8, 1)
+		slow := g.enter(g.t.Context(), "a")
+		g.pass(3 * time.Second)
+		quick := g.enter(g.t.Context(), "a")
+		g.pass(time.Second)
+		g.refuse(quick)
+		g.refuse(slow)
+		p.wantDemand(t, Demand{Held: 8, Wanted: 2, Refused: true, Age: time.Second})
+	})
+}
+
 func TestSharedRateIsAFraction(t *testing.T) {
 	withPool(t, Limits{Rate: 10, Burst: 4, Queue: 10}, func(g *gate, p *pool) {
 		p.member.Grant(100, 0.5)

@@ -68,7 +68,8 @@ type Demand struct {
 	Held, Wanted int
 	// Successes are the answers that speak for a higher limit.
 	Successes int
-	// Refused says that there was a 429, Age how long ago that attempt began.
+	// Refused says that there was a 429, Age how long ago the latest attempt began
+	// that got one.
 	Refused bool
 	Age     time.Duration
 }
