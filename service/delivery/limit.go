@@ -284,8 +284,8 @@ func (l *limiter) release(began time.Time, answered, refused bool) {
 // last halved says nothing about the limit in force. The limit grows only while
 // it is being used.
 func (l *limiter) adapt(began, now time.Time, refused bool) {
+	l.tellOthers(began, refused)
 	if l.sharing.shared() {
-		l.tellOthers(began, refused)
 		if !refused {
 			l.timed(now.Sub(began))
 		}

@@ -51,15 +51,17 @@ func (l *limiter) want(asking bool) {
 	}
 }
 
-// tellOthers notes what an answer says about the limit of all.
+// tellOthers notes what an answer says about the limit of all. While they cannot be
+// asked, only a 429 does: they are told of it after that.
 func (l *limiter) tellOthers(began time.Time, refused bool) {
 	switch {
+	case l.sharing.wake == nil:
 	case refused:
 		if began.After(l.sharing.refused) {
 			l.sharing.refused = began
 		}
 		l.sharing.wake()
-	case float64(l.inFlight) >= l.limit/2:
+	case l.sharing.shared() && float64(l.inFlight) >= l.limit/2:
 		l.sharing.successes++
 	}
 }

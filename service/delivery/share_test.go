@@ -143,6 +143,20 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// TestRefusalOfOneAloneIsToldToOthers once they can be asked again. Successes are not.
+func TestRefusalOfOneAloneIsToldToOthers(t *testing.T) {
+	withPool(t, Limits{MaxConcurrency: 8, MinConcurrency: 1, Queue: 10}, func(g *gate, p *pool) {
+		p.member.Grant(2, 1)
+		p.member.Alone()
+		refused, answered := g.enter(g.t.Context(), "a"), g.enter(g.t.Context(), "a")
+		g.pass(time.Second)
+		g.leave(answered)
+		g.refuse(refused)
+		g.want(1, 0, 0)
+		p.wantDemand(t, Demand{Held: 1, Wanted: 2, Refused: true, Age: time.Second})
+	})
+}
+
 func TestAloneWithoutALimitOfConcurrency(t *testing.T) {
 	withPool(t, Limits{Rate: 100, Burst: 10, Queue: 10}, func(g *gate, p *pool) {
 		p.member.Alone()
