@@ -280,9 +280,7 @@ func (l *limiter) release(began time.Time, answered, refused bool) {
 	l.grant()
 }
 
-// adapt moves the limit. A 429 to an attempt that began before the limit was
-// last halved says nothing about the limit in force. The limit grows only while
-// it is being used.
+// adapt moves the limit, which grows only while it is being used.
 func (l *limiter) adapt(began, now time.Time, refused bool) {
 	l.tellOthers(began, refused)
 	if l.sharing.shared() {
@@ -292,16 +290,22 @@ func (l *limiter) adapt(began, now time.Time, refused bool) {
 		return
 	}
 	if refused && l.limits.MaxConcurrency > 0 {
-		if began.After(l.shrunk) {
-			l.limit = math.Max(float64(l.limits.MinConcurrency), l.limit/2)
-			l.shrunk = now
-		}
+		l.halve(began, now)
 		return
 	}
 	if l.limits.MaxConcurrency > 0 && float64(l.inFlight) >= l.limit/2 {
 		l.limit = math.Min(float64(l.limits.MaxConcurrency), l.limit+1/l.limit)
 	}
 	l.timed(now.Sub(began))
+}
+
+// halve does so for a 429, unless its attempt began before the limit was last
+// halved: that says nothing about the limit in force.
+func (l *limiter) halve(began, now time.Time) {
+	if began.After(l.shrunk) {
+		l.limit = math.Max(float64(l.limits.MinConcurrency), l.limit/2)
+		l.shrunk = now
+	}
 }
 
 // timed takes an answer's time into the mean.

@@ -18,6 +18,7 @@ type sharing struct {
 	wanted    int // The most since it was last asked.
 	successes int
 	refused   time.Time // When the latest attempt began that got a 429; 0: none.
+	told      time.Time // What refused was when it was last asked.
 }
 
 // share lets the limiter have a part of the limits, if others have the rest.
@@ -79,7 +80,7 @@ func (l *limiter) Demand() Demand {
 	if d.Refused {
 		d.Age = time.Since(s.refused)
 	}
-	s.wanted, s.successes, s.refused = now, 0, time.Time{}
+	s.wanted, s.successes, s.told, s.refused = now, 0, s.refused, time.Time{}
 	return d
 }
 
@@ -110,7 +111,20 @@ func (l *limiter) Alone() {
 		l.limit = float64(l.sharing.had)
 	}
 	l.sharing.alone = true
+	l.heedUnheard()
 	l.grant()
+}
+
+// heedUnheard lets a 429 that the others have not heard of halve what is now the
+// limit of one alone.
+func (l *limiter) heedUnheard() {
+	if l.limits.MaxConcurrency == 0 {
+		return
+	}
+	now := time.Now()
+	for _, began := range []time.Time{l.sharing.told, l.sharing.refused} {
+		l.halve(began, now)
+	}
 }
 
 // most is the limit that none is above.

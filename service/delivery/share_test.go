@@ -157,6 +157,41 @@ func TestRefusalOfOneAloneIsToldToOthers(t *testing.T) {
 	})
 }
 
+// TestRefusalThatOthersDidNotHear halves the limit of the one who got it, once.
+func TestRefusalThatOthersDidNotHear(t *testing.T) {
+	demand := func(_ *gate, p *pool) { p.member.Demand() }
+	grant := func(_ *gate, p *pool) { p.member.Grant(8, 1) }
+	refuse := func(g *gate, _ *pool) {
+		v := g.enter(g.t.Context(), "a")
+		g.pass(time.Second)
+		g.refuse(v)
+	}
+	for _, test := range []struct {
+		name  string
+		steps []func(*gate, *pool)
+		want  int
+	}{
+		{"it was to be told", []func(*gate, *pool){refuse, demand}, 4},
+		{"it came while they were asked", []func(*gate, *pool){demand, refuse}, 4},
+		{"one was to be told and another came", []func(*gate, *pool){refuse, demand, refuse}, 4},
+		{"it was heard", []func(*gate, *pool){refuse, demand, grant, demand}, 8},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			withPool(t, Limits{MaxConcurrency: 8, MinConcurrency: 1, Queue: 10}, func(g *gate, p *pool) {
+				grant(g, p)
+				for _, step := range test.steps {
+					step(g, p)
+				}
+				p.member.Alone()
+				g.want(test.want, 0, 0)
+				p.member.Demand()
+				p.member.Alone()
+				g.want(test.want, 0, 0)
+			})
+		})
+	}
+}
+
 func TestAloneWithoutALimitOfConcurrency(t *testing.T) {
 	withPool(t, Limits{Rate: 100, Burst: 10, Queue: 10}, func(g *gate, p *pool) {
 		p.member.Alone()

@@ -56,7 +56,7 @@ type Member interface {
 	Grant(concurrency int, fraction float64)
 	// Alone lets the member go on with what it was granted last, or with all if
 	// that was never anything, and adapt by itself until the next grant: the others
-	// cannot be asked.
+	// cannot be asked, and may not have heard of the 429 of its latest demand.
 	Alone()
 }
 
