@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"conferenced/service/delivery/redisstore/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -20,8 +22,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
-	// A delay of the Redis client's, which ends by itself.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+	goleak.VerifyTestMain(m, redistest.Delays)
 }
 
 // anywhere are the addresses of a command that serves, on ports that are free.

@@ -18,6 +18,7 @@ import (
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/delivery"
+	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -25,8 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A delay of the Redis client's, which ends by itself.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+	goleak.VerifyTestMain(m, redistest.Delays)
 }
 
 // patience is how long a test waits for what must come. It is never waited for

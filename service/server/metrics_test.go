@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"conferenced/service/delivery"
+	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -113,7 +114,7 @@ func labelsOf(metric *dto.Metric) string {
 }
 
 func TestNamesOfTheMetrics(t *testing.T) {
-	r := start(t, sharing(startRedis(t)))
+	r := start(t, sharing(redistest.StartMini(t)))
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	sendREST(t, t.Context(), r, http.MethodGet, "/nowhere", "")
 	got := map[string]string{}

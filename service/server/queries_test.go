@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/gateway"
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
@@ -31,7 +32,7 @@ var targetLabels = map[string][]string{"job": {"conferenced"}, "instance": nil, 
 // vocabularyOf is what a server exposes that has been called in every way.
 func vocabularyOf(t *testing.T) vocabulary {
 	t.Helper()
-	r := start(t, sharing(startRedis(t)))
+	r := start(t, sharing(redistest.StartMini(t)))
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	sendREST(t, t.Context(), r, http.MethodGet, "/nowhere", "")
 	words := vocabulary{}

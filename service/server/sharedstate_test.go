@@ -7,30 +7,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"google.golang.org/grpc/status"
 
 	"conferenced/service/delivery/redisstore"
+	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 )
 
-// startRedis starts an imitation of Redis. Its keys do not expire.
-func startRedis(t *testing.T) *miniredis.Miniredis {
-	t.Helper()
-	redis := miniredis.NewMiniRedis()
-	if err := redis.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Close)
-	return redis
-}
-
 // sharing lets a server share its state in Redis.
-func sharing(redis *miniredis.Miniredis) func(*setup) {
-	url := "redis://" + redis.Addr() + "?protocol=2" // It takes no others where it publishes.
+func sharing(redis *redistest.Mini) func(*setup) {
 	return func(s *setup) {
-		s.Redis = redisstore.Config{URL: url, Lease: time.Second, Timeout: time.Second / 2}
+		s.Redis = redisstore.Config{URL: redis.URL, Lease: time.Second, Timeout: time.Second / 2}
 	}
 }
 
@@ -47,7 +35,7 @@ func healthDetails(t *testing.T, r *running) *redisDetails {
 
 // TestARedisThatIsGone: the replica is ready all the same, and tells what is wrong.
 func TestARedisThatIsGone(t *testing.T) {
-	redis := startRedis(t)
+	redis := redistest.StartMini(t)
 	r := start(t, sharing(redis))
 	before := time.Now()
 	withID := func(id string) *request { return to(sandbox.AgentSID, &request{Hold: yes, RequestId: id}) }

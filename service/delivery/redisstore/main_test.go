@@ -21,16 +21,15 @@ import (
 	"go.uber.org/goleak"
 
 	"conferenced/service/delivery"
+	"conferenced/service/delivery/redisstore/redistest"
 )
 
 func TestMain(m *testing.M) {
 	runReplica()
-	// A delay of the client's, which ends by itself.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
-		goleak.Cleanup(func(code int) {
-			cluster.stop()
-			os.Exit(code)
-		}))
+	goleak.VerifyTestMain(m, redistest.Delays, goleak.Cleanup(func(code int) {
+		cluster.stop()
+		os.Exit(code)
+	}))
 }
 
 const (
@@ -76,15 +75,9 @@ func eachBackend(t *testing.T, test func(*testing.T, *backend)) {
 
 func startMini(t testing.TB) *backend {
 	t.Helper()
-	server := miniredis.NewMiniRedis()
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	passTime(t, server)
+	server := redistest.StartMini(t)
 	return &backend{
-		// It takes no other commands on a connection that listens.
-		url:  "redis://" + server.Addr() + "?protocol=2",
+		url:  server.URL,
 		stop: server.Close,
 		start: func() {
 			server.FlushAll()
@@ -92,9 +85,9 @@ func startMini(t testing.TB) *backend {
 				t.Fatal(err)
 			}
 		},
-		hang:        func() func() { return hangMini(t, server) },
+		hang:        func() func() { return hangMini(t, server.Miniredis) },
 		connections: server.TotalConnectionCount,
-		server:      server,
+		server:      server.Miniredis,
 	}
 }
 
@@ -110,28 +103,6 @@ func hangMini(t testing.TB, server *miniredis.Miniredis) (resume func()) {
 	})
 	t.Cleanup(resume)
 	return resume
-}
-
-// passTime lets keys expire, which miniredis does not do by itself.
-func passTime(t testing.TB, server *miniredis.Miniredis) {
-	t.Helper()
-	const step = 10 * time.Millisecond
-	ticker, done := time.NewTicker(step), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-ticker.C:
-				server.FastForward(step)
-			case <-t.Context().Done():
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		<-done
-		ticker.Stop()
-	})
 }
 
 func startReal(t testing.TB) *backend {

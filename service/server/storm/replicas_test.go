@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
 
 	"conferenced/service/delivery/redisstore"
+	"conferenced/service/delivery/redisstore/redistest"
 )
 
 // replicaCount is how many servers share one Redis.
@@ -26,7 +26,7 @@ func TestStormReplicas(t *testing.T) {
 	slow := calls / 2 // The imitation of Redis is.
 	total := newReport()
 	t.Run("miniredis", func(t *testing.T) {
-		stormReplicas(t, total, startMiniredis(t), slow, nil)
+		stormReplicas(t, total, redistest.StartMini(t).URL, slow, nil)
 	})
 	t.Run("redis", func(t *testing.T) {
 		stormReplicas(t, total, newRedis(t).url, calls, nil)
@@ -104,33 +104,7 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 	total.add(fmt.Sprint(seed), h, v)
 	total.addUpstream(up)
 	total.addStats(stats)
-	goleak.VerifyNone(t, ignored, delays)
-}
-
-// delays are of Redis's client, and end by themselves.
-var delays = goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1")
-
-func startMiniredis(t *testing.T) string {
-	t.Helper()
-	server := miniredis.RunT(t)
-	const step = 10 * time.Millisecond
-	ticker, done := time.NewTicker(step), make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-ticker.C:
-				server.FastForward(step)
-			case <-t.Context().Done():
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		<-done
-		ticker.Stop()
-	})
-	return "redis://" + server.Addr() + "?protocol=2"
+	goleak.VerifyNone(t, ignored, redistest.Delays)
 }
 
 // redis is a real one, which keeps what it was told when it is killed.
