@@ -14,12 +14,7 @@ func masters(t *testing.T) []*node {
 	t.Helper()
 	var all []*node
 	for i := range 3 {
-		started := launch(t, func(port string) []string {
-			return []string{
-				"--bind", "127.0.0.1", "--port", port, "--save", "", "--cluster-enabled", "yes",
-				"--cluster-port", freePort(t), "--cluster-announce-ip", "127.0.0.1",
-			}
-		})
+		started := launch(t, clusterArgs(t))
 		const slots = 16384
 		order(t, started.address(), "CLUSTER", "ADDSLOTSRANGE",
 			strconv.Itoa(i*slots/3), strconv.Itoa((i+1)*slots/3-1))
@@ -36,6 +31,16 @@ func masters(t *testing.T) []*node {
 		})
 	}
 	return all
+}
+
+// clusterArgs are of a node of a cluster.
+func clusterArgs(t *testing.T) func(port string) []string {
+	return func(port string) []string {
+		return []string{
+			"--bind", "127.0.0.1", "--port", port, "--save", "", "--cluster-enabled", "yes",
+			"--cluster-port", freePort(t), "--cluster-announce-ip", "127.0.0.1",
+		}
+	}
 }
 
 // busPort is where nodes of the cluster talk to the node.

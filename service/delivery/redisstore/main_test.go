@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,35 +105,23 @@ func hangMini(t testing.TB, server *miniredis.Miniredis) (resume func()) {
 
 func startReal(t testing.TB) *backend {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
+	server := redistest.StartServer(t, "--save", "")
+	return &backend{
+		url:  server.URL,
+		stop: server.Kill,
+		start: func() {
+			if err := server.Start(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		hang: func() func() {
+			server.Signal(syscall.SIGSTOP)
+			resume := func() { server.Signal(syscall.SIGCONT) }
+			t.Cleanup(resume)
+			return resume
+		},
+		connections: monitor(t, server.URL),
 	}
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "redis.sock")
-	var server *exec.Cmd
-	b := &backend{url: "unix://" + socket}
-	b.hang = func() func() {
-		_ = server.Process.Signal(syscall.SIGSTOP)
-		resume := func() { _ = server.Process.Signal(syscall.SIGCONT) }
-		t.Cleanup(resume)
-		return resume
-	}
-	b.start = func() {
-		server = exec.Command(program, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "")
-		if err := server.Start(); err != nil {
-			t.Fatal(err)
-		}
-		awaitPing(t, b.url)
-	}
-	b.stop = func() {
-		_ = server.Process.Signal(syscall.SIGKILL)
-		_ = server.Wait()
-	}
-	b.start()
-	t.Cleanup(func() { b.stop() })
-	b.connections = monitor(t, b.url)
-	return b
 }
 
 // monitor is a connection of its own, which asks how many were made so far.
@@ -163,7 +149,7 @@ var cluster clusterNode
 
 type clusterNode struct {
 	mu           sync.Mutex // Held by the test that uses it.
-	server       *exec.Cmd
+	server       *redistest.Server
 	dir, address string
 }
 
@@ -181,27 +167,19 @@ func (c *clusterNode) use(t *testing.T) *backend {
 
 func (c *clusterNode) start(t *testing.T) {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
+	if c.dir == "" {
+		var err error
+		if c.dir, err = os.MkdirTemp("", "cluster"); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if c.dir, err = os.MkdirTemp("", "cluster"); err != nil {
-		t.Fatal(err)
-	}
-	port := freePort(t)
-	c.address = "127.0.0.1:" + port
-	server := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--cluster-enabled", "yes",
-		"--cluster-port", freePort(t), "--cluster-announce-ip", "127.0.0.1", "--dir", c.dir, "--save", "")
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c.server = server
+	n := startNode(t, c.dir, clusterArgs(t))
+	c.server, c.address = n.Server, n.address()
 }
 
 func (c *clusterNode) stop() {
 	if c.server != nil {
-		_ = c.server.Process.Kill()
-		_ = c.server.Wait()
+		c.server.Kill()
 	}
 	_ = os.RemoveAll(c.dir)
 }
@@ -230,18 +208,6 @@ func freePort(t testing.TB) string {
 	defer listener.Close()
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	return port
-}
-
-func awaitPing(t testing.TB, url string) {
-	t.Helper()
-	await(t, "redis answers", func() bool {
-		client, err := rueidis.NewClient(rueidis.MustParseURL(url))
-		if err != nil {
-			return false
-		}
-		defer client.Close()
-		return client.Do(t.Context(), client.B().Ping().Build()).Error() == nil
-	})
 }
 
 // await polls until it is so.

@@ -62,7 +62,7 @@ func TestFailover(t *testing.T) {
 	first, second := join(t, one, "CA1", muted), join(t, other, "CA1", held)
 	order(t, w.master.address(), "WAIT", "1", "0")
 
-	w.master.stop()
+	w.master.Kill()
 	for _, replica := range []*Store{one, other} {
 		await(t, "updates go on", func() bool { return reaches(t, replica) })
 	}

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,12 +8,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,75 +20,40 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"conferenced/service/delivery/redisstore/redistest"
 )
 
 // node is a real Redis, or one of its sentinels, on a port of its own.
 type node struct {
-	port    string
-	process *exec.Cmd
-	stop    func()
+	*redistest.Server
+	port string
 }
 
 func (n *node) address() string { return "127.0.0.1:" + n.port }
 
-// ready are what a server says when it takes connections, a sentinel the second.
-var ready = []string{"Ready to accept connections", "Sentinel ID is"}
-
-// launch starts a Redis and waits until it takes connections. The arguments are
-// made anew for each port that turns out to be taken.
+// launch starts a Redis that ends with the test and waits until it takes
+// connections. The arguments are made anew for each port that turns out to be taken.
 func launch(t testing.TB, args func(port string) []string) *node {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
-	}
+	n := startNode(t, t.TempDir(), args)
+	t.Cleanup(n.Kill)
+	return n
+}
+
+// startNode is launch for one in that directory, which must be killed.
+func startNode(t testing.TB, dir string, args func(port string) []string) *node {
+	t.Helper()
 	const ports = 10
 	for range ports {
-		n := &node{port: freePort(t)}
-		n.process = exec.Command(program, args(n.port)...)
-		n.process.Dir = t.TempDir()
-		output, err := n.process.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := n.process.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(output)
-		started := awaitLine(lines, ready)
-		drained := make(chan struct{})
-		go func() {
-			defer close(drained)
-			_, _ = io.Copy(io.Discard, lines)
-		}()
-		n.stop = sync.OnceFunc(func() {
-			_ = n.process.Process.Kill()
-			<-drained
-			_ = n.process.Wait()
-		})
-		t.Cleanup(n.stop)
-		if started {
+		port := freePort(t)
+		n := &node{redistest.NewServer(t, dir, args(port)...), port}
+		if n.Start() == nil {
 			return n
 		}
-		n.stop()
 	}
 	t.Fatalf("no redis-server starts on any of %d ports", ports)
 	return nil
-}
-
-// awaitLine says whether one of the texts was said before the end.
-func awaitLine(lines *bufio.Reader, texts []string) bool {
-	for {
-		line, err := lines.ReadString('\n')
-		for _, text := range texts {
-			if strings.Contains(line, text) {
-				return true
-			}
-		}
-		if err != nil {
-			return false
-		}
-	}
 }
 
 // launchPlain starts one that listens on loopback, with more arguments.

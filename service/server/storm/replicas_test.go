@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -29,13 +26,13 @@ func TestStormReplicas(t *testing.T) {
 		stormReplicas(t, total, redistest.StartMini(t).URL, slow, nil)
 	})
 	t.Run("redis", func(t *testing.T) {
-		stormReplicas(t, total, newRedis(t).url, calls, nil)
+		stormReplicas(t, total, newRedis(t).URL, calls, nil)
 	})
 	for _, failure := range []redisstore.Failure{redisstore.Closed, redisstore.Mixed} {
 		t.Run("redis that is killed, "+string(failure), func(t *testing.T) {
 			redis := newRedis(t)
 			redis.failure = failure
-			stormReplicas(t, total, redis.url, 2*calls, redis)
+			stormReplicas(t, total, redis.URL, 2*calls, redis)
 		})
 	}
 	total.print(t, "three replicas")
@@ -109,57 +106,13 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 
 // redis is a real one, which keeps what it was told when it is killed.
 type redis struct {
-	url, socket, dir, program string
-	process                   *exec.Cmd
-	failure                   redisstore.Failure // What becomes of updates while it is killed.
+	*redistest.Server
+	failure redisstore.Failure // What becomes of updates while it is killed.
 }
 
 func newRedis(t *testing.T) *redis {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
-	}
-	dir := t.TempDir()
-	r := &redis{program: program, dir: dir, socket: filepath.Join(dir, "redis.sock")}
-	r.url = "unix://" + r.socket
-	r.start(t)
-	t.Cleanup(r.kill)
-	r.awaitStart(t)
-	return r
-}
-
-func (r *redis) awaitStart(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", r.socket)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatal(err)
-		}
-	}
-}
-
-func (r *redis) start(t *testing.T) {
-	r.process = exec.Command(r.program, "--port", "0", "--unixsocket", r.socket, "--dir", r.dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	if err := r.process.Start(); err != nil {
-		t.Error(err)
-	}
-}
-
-func (r *redis) kill() {
-	_ = r.process.Process.Kill()
-	_ = r.process.Wait()
+	return &redis{Server: redistest.StartServer(t, "--save", "", "--appendonly", "yes", "--appendfsync", "always")}
 }
 
 // killWhile kills Redis when a third of the calls have been made, and starts it
@@ -171,13 +124,15 @@ func (r *redis) killWhile(t *testing.T, s *storm, calls int64) *outage {
 		<-ticker.C
 	}
 	o := &outage{from: time.Now(), goesOn: r.failure == redisstore.Mixed}
-	r.kill()
+	r.Kill()
 	o.dead = time.Now()
 	for s.left.Load() > calls/3 {
 		<-ticker.C
 	}
 	o.alive = time.Now()
-	r.start(t)
+	if err := r.Start(); err != nil {
+		t.Error(err)
+	}
 	script := s.script(1<<32, 0)
 	for conn := range connections {
 		s.announce(t, script, conn)
