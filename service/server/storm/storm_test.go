@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -288,7 +289,7 @@ func (s *storm) history(b bounds) *history {
 	h := &history{bounds: b, calls: s.calls, journal: s.upstream.Journal()}
 	s.upstream.mu.Lock()
 	defer s.upstream.mu.Unlock()
-	h.arrived = s.upstream.arrived
+	h.arrived = maps.Clone(s.upstream.arrived) // What was left on the way may still arrive.
 	for _, account := range s.upstream.State().Accounts {
 		for _, conference := range account.Conferences {
 			if conference.SID == sandbox.ConferenceSID {
