@@ -3,7 +3,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -64,49 +63,43 @@ func (s *Service) update(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
 	change := changeOf(request)
-	if *change == (twilio.ParticipantUpdate{}) {
+	if setsNothing(change) {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}
 	account, err := s.account(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	update := &delivery.Update{
-		Account: account,
-		Path: twilio.ParticipantPath{
-			AccountSID:    account.SID,
-			ConferenceSID: request.GetConferenceSid(),
-			Participant:   request.GetCallSid(),
-		},
-		Change:    change,
-		Caller:    callers.FromContext(ctx).Key(),
-		RequestID: request.GetRequestId(),
-	}
+	update := updateOf(request, account, change)
+	update.Caller = callers.FromContext(ctx).Key()
 	answer, err := s.deliver(ctx, update)
 	if err != nil {
 		return nil, failed(ctx, err, update)
 	}
 	telemetry.CallFrom(ctx).TwilioRequestID = answer.RequestID
-	participant := participantOf(&answer.Participant)
-	return &conferencev1.UpdateParticipantResponse{
-		Participant: participant,
-		Warnings:    warningsFor(change, participant),
-	}, nil
+	return responseOf(answer, change), nil
+}
+
+func setsNothing(change *twilio.ParticipantUpdate) bool {
+	return *change == (twilio.ParticipantUpdate{})
 }
 
 // account is the one that the request names, if the caller may do there what the
 // request asks. A caller learns nothing of accounts that are not theirs.
 func (s *Service) account(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
-) (twilio.Account, error) {
+) (*twilio.Account, error) {
 	account, ok := s.accounts(ctx).Lookup(request.GetAccountSid())
-	sid := cmp.Or(request.GetAccountSid(), account.SID)
+	sid := request.GetAccountSid()
+	if ok {
+		sid = account.SID
+	}
 	telemetry.CallFrom(ctx).AccountSID = sid
 	if err := s.authorize(ctx, sid, properties.Of(request)); err != nil {
-		return twilio.Account{}, notAllowed(ctx, err)
+		return nil, notAllowed(ctx, err)
 	}
 	if !ok {
-		return twilio.Account{}, accountNotConfigured(request)
+		return nil, accountNotConfigured(request)
 	}
 	return account, nil
 }

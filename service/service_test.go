@@ -137,7 +137,7 @@ func TestWhatIsDelivered(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []*delivery.Update{{
-				Account:   accountOf(test.want),
+				Account:   new(accountOf(test.want)),
 				Path:      twilio.ParticipantPath{AccountSID: test.want, ConferenceSID: conferenceSID, Participant: "front desk"},
 				Change:    &twilio.ParticipantUpdate{Muted: proto.Bool(true), WaitURL: proto.String("")},
 				Caller:    callers.FromContext(t.Context()).Key(),

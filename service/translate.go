@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/delivery"
 	"conferenced/service/twilio"
 )
 
@@ -39,6 +40,31 @@ func methodOf(method conferencev1.HttpMethod) string {
 		return "POST"
 	default:
 		return ""
+	}
+}
+
+// updateOf is the request as it is delivered for the account.
+func updateOf(
+	request *conferencev1.UpdateParticipantRequest, account *twilio.Account, change *twilio.ParticipantUpdate,
+) *delivery.Update {
+	return &delivery.Update{
+		Account: account,
+		Path: twilio.ParticipantPath{
+			AccountSID:    account.SID,
+			ConferenceSID: request.GetConferenceSid(),
+			Participant:   request.GetCallSid(),
+		},
+		Change:    change,
+		RequestID: request.GetRequestId(),
+	}
+}
+
+// responseOf is what the API answers when Twilio has made the change.
+func responseOf(answer *twilio.Answer, change *twilio.ParticipantUpdate) *conferencev1.UpdateParticipantResponse {
+	participant := participantOf(&answer.Participant)
+	return &conferencev1.UpdateParticipantResponse{
+		Participant: participant,
+		Warnings:    warningsFor(change, participant),
 	}
 }
 

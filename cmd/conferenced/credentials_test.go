@@ -91,7 +91,7 @@ func TestCredentials(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := twilio.Account{
+			want := &twilio.Account{
 				SID: testAccountSID, Username: test.username,
 				Password: twilio.NewSecret(test.password), BaseURL: test.wantURL,
 			}

@@ -61,7 +61,7 @@ func (a *answers) claim(key Key, content Content) (*Record, *owned) {
 func (a *answers) Hold(context.Context, Key) error { return nil }
 
 // Settle is Store's.
-func (a *answers) Settle(key Key, record *Record) {
+func (a *answers) Settle(_ context.Context, key Key, record *Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if record != nil {

@@ -16,11 +16,15 @@ type instant struct{}
 
 var answerAtOnce = &twilio.Answer{HTTPStatus: 200, Participant: twilio.Participant{Label: new("desk"), CallSID: new("CA1")}}
 
-func (instant) UpdateParticipant(
-	context.Context, twilio.Account, twilio.ParticipantPath, *twilio.ParticipantUpdate,
-) (*twilio.Answer, error) {
-	return answerAtOnce, nil
+func (i instant) Send(
+	context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
+) (twilio.Pending, error) {
+	return i, nil
 }
+
+func (instant) Answer() (*twilio.Answer, error) { return answerAtOnce, nil }
+func (instant) Resume(context.Context) bool     { return false }
+func (instant) Close()                          {}
 
 func benchmarked(b *testing.B) (*Deliverer, context.Context) {
 	cfg := Default()

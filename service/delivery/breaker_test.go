@@ -218,6 +218,31 @@ func TestAttemptsThatAreCutOffDoNotOpenTheBreaker(t *testing.T) {
 	})
 }
 
+// TestNoConnectionForTheGrace: that connecting takes so long says something of
+// Twilio, whenever the caller left. A caller who leaves sooner says nothing.
+func TestNoConnectionForTheGrace(t *testing.T) {
+	for patience, want := range map[time.Duration]string{time.Second: "open", time.Second - 1: "closed"} {
+		t.Run(want, func(t *testing.T) {
+			cfg := breaking()
+			cfg.Grace = time.Second
+			with(t, cfg, func(w *world) {
+				var results []Result
+				w.Observe(Observer{Attempted: func(_ context.Context, a Attempt) { results = append(results, a.Result) }})
+				w.twilio.unreachable = true
+				for range cfg.Breaking.Failures {
+					p := w.deliver(w.within(patience), on("CA1", mute))
+					<-p.done
+					w.wantEnd(p, "deadline, no")
+				}
+				w.wantBreaker(want)
+				if seen := map[string]Result{"open": NotSent, "closed": CutOff}[want]; results[0] != seen {
+					w.t.Errorf("the attempt was %s, want %s", results[0], seen)
+				}
+			})
+		})
+	}
+}
+
 // The place of a probe that was not sent, or ended without a word of Twilio, goes
 // to the next.
 func TestProbeThatSaysNothingLetsTheNextOneProbe(t *testing.T) {

@@ -23,9 +23,9 @@ import (
 
 // Sender sends an update to Twilio once, as *twilio.Client does.
 type Sender interface {
-	UpdateParticipant(
-		context.Context, twilio.Account, twilio.ParticipantPath, *twilio.ParticipantUpdate,
-	) (*twilio.Answer, error)
+	Send(
+		context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
+	) (twilio.Pending, error)
 }
 
 // Deliverer gets updates to Twilio. It is safe for concurrent use.
@@ -37,7 +37,6 @@ type Deliverer struct {
 	observer Observer
 
 	running sync.WaitGroup
-	crew    *crew // nil: each update has a new goroutine.
 	counts  counters
 
 	mu    sync.Mutex
@@ -69,6 +68,11 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 	if update.RequestID == "" || d.cfg.Forgetful {
 		return d.start(ctx, update, nil)
 	}
+	return d.deliverOnce(ctx, update)
+}
+
+// deliverOnce delivers an update that has a request id, unless it was made before.
+func (d *Deliverer) deliverOnce(ctx context.Context, update *Update) (*twilio.Answer, error) {
 	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: update.RequestID}
 	content := update.content()
 	record, err := d.store.Claim(ctx, key, content)
@@ -98,9 +102,9 @@ func (c *claim) hold(ctx context.Context) error {
 	return c.store.Hold(ctx, c.key)
 }
 
-func (c *claim) settle(answer *twilio.Answer, err error) {
+func (c *claim) settle(ctx context.Context, answer *twilio.Answer, err error) {
 	if c != nil {
-		c.store.Settle(c.key, recordOf(c.content, answer, err))
+		c.store.Settle(ctx, c.key, recordOf(c.content, answer, err))
 	}
 }
 
@@ -123,7 +127,6 @@ func (d *Deliverer) reportRefusal(ctx context.Context, err error) {
 // Wait returns when nothing is on the way any more, or when the context ends.
 // Nothing may be delivered after it was called.
 func (d *Deliverer) Wait(ctx context.Context) error {
-	d.crew.dismiss()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -68,7 +68,7 @@ func TestPanicInTheSender(t *testing.T) {
 // faulty is a store that panics when it is to learn from an answer.
 type faulty struct{ Store }
 
-func (faulty) Know(Participant, string) { panic("in the store") }
+func (faulty) Know(context.Context, Participant, string) { panic("in the store") }
 
 func TestPanicAfterTheAnswer(t *testing.T) {
 	wrap := func(store Store) Store { return faulty{store} }

@@ -175,6 +175,8 @@ func cause(err error) string {
 type fake struct {
 	// respond says how and when each call ends; nil: the test ends each by hand.
 	respond func(*call) step
+	// unreachable: connecting takes for ever.
+	unreachable bool
 
 	mu    sync.Mutex
 	calls []*call
@@ -184,7 +186,7 @@ type fake struct {
 type call struct {
 	n       int // From 1.
 	ctx     context.Context
-	account twilio.Account
+	account *twilio.Account
 	path    twilio.ParticipantPath
 	change  *twilio.ParticipantUpdate
 	at      time.Time
@@ -219,25 +221,47 @@ func failing(errs ...error) func(*call) step {
 	return script(steps...)
 }
 
-func (f *fake) UpdateParticipant(
-	ctx context.Context, a twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
-) (*twilio.Answer, error) {
+func (f *fake) Send(
+	ctx context.Context, a *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate,
+) (twilio.Pending, error) {
 	if err := twilio.Permitted(ctx); err != nil {
 		return nil, &twilio.TransportError{Err: err}
 	}
-	c := f.begin(&call{ctx: ctx, account: a, path: p, change: u, at: time.Now(), open: true, ended: make(chan step, 1)})
-	defer f.finish(c)
+	if f.unreachable {
+		<-ctx.Done()
+		return nil, &twilio.TransportError{Err: ctx.Err()}
+	}
+	c := f.begin(&call{ctx: ctx, account: a, path: *p, change: u, at: time.Now(), ended: make(chan step, 1)})
 	if f.respond != nil {
 		s := f.respond(c)
 		time.AfterFunc(s.after, func() { c.ended <- s })
 	}
+	f.set(c, true)
+	return &flying{f, c, ctx}, nil
+}
+
+// flying is a call whose answer has not come.
+type flying struct {
+	*fake
+	*call
+	ctx context.Context
+}
+
+func (f *flying) Answer() (*twilio.Answer, error) {
 	select {
-	case s := <-c.ended:
-		return s.result(c.n)
-	case <-ctx.Done():
-		return nil, &twilio.TransportError{Sent: true, Err: ctx.Err()}
+	case s := <-f.ended:
+		return s.result(f.n)
+	case <-f.ctx.Done():
+		return nil, &twilio.TransportError{Sent: true, Err: f.ctx.Err()}
 	}
 }
+
+func (f *flying) Resume(ctx context.Context) bool {
+	f.ctx = ctx
+	return true
+}
+
+func (f *flying) Close() { f.set(f.call, false) }
 
 func (s step) result(n int) (*twilio.Answer, error) {
 	switch {
@@ -258,10 +282,10 @@ func (f *fake) begin(c *call) *call {
 	return c
 }
 
-func (f *fake) finish(c *call) {
+func (f *fake) set(c *call, open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c.open = false
+	c.open = open
 }
 
 func (f *fake) sent() []*call {
@@ -357,7 +381,7 @@ const (
 // on is an update of a participant.
 func on(participant string, changes ...change) *Update {
 	u := &Update{
-		Account: twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
+		Account: &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
 		Path:    twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: participant},
 		Change:  &twilio.ParticipantUpdate{},
 		Caller:  "caller",

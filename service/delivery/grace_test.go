@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"conferenced/service/twilio"
@@ -94,16 +93,6 @@ func TestWithoutGraceADeadlineIsADeadline(t *testing.T) {
 			w.wantEnd(p, "deadline, maybe")
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, twilio: new(fake)}
-		w.Deliverer = New(cfg, w.twilio, NewMemory(cfg.Bounds), nil)
-		ctx := w.within(time.Second)
-		j := &job{d: w.Deliverer, update: on("CA1", mute)}
-		_, err := j.send(ctx)
-		if got := cause(&Error{Err: err}); got != "deadline" {
-			t.Errorf("the attempt ends with %q, want that of its caller", got)
-		}
-	})
 }
 
 // TestNothingMoreIsSentOnceTheCallerIsGone has every attempt that would be made
@@ -185,18 +174,19 @@ func TestRecordOfOneWhoseCallerLeftDuringTheWaitForARetry(t *testing.T) {
 // stalled is a store that takes its time to learn from an answer.
 type stalled struct {
 	Store
-	reached, proceed chan struct{}
+	reached, known chan struct{}
 }
 
-func (s *stalled) Know(Participant, string) {
+func (s *stalled) Know(ctx context.Context, _ Participant, _ string) {
 	close(s.reached)
-	<-s.proceed
+	<-ctx.Done()
+	close(s.known)
 }
 
-func TestCallerWhoLeavesBetweenTheAnswerAndTheEndIsToldThatItWasApplied(t *testing.T) {
+func TestCallerWhoseTimeEndsBetweenTheAnswerAndTheEndIsGivenTheAnswer(t *testing.T) {
 	stall := &stalled{}
 	wrap := func(store Store) Store {
-		stall.Store, stall.reached, stall.proceed = store, make(chan struct{}), make(chan struct{})
+		stall.Store, stall.reached, stall.known = store, make(chan struct{}), make(chan struct{})
 		return stall
 	}
 	withStore(t, ordered(), wrap, func(w *world) {
@@ -204,9 +194,43 @@ func TestCallerWhoLeavesBetweenTheAnswerAndTheEndIsToldThatItWasApplied(t *testi
 		p := w.deliver(ctx, on("CA1", mute))
 		w.end(1, known("front desk", "CA1"))
 		<-stall.reached
+		w.wantEnd(p, "under way")
 		cancel()
-		w.wantEnd(p, "cancelled, yes")
-		close(stall.proceed)
+		<-stall.known
+		w.wantEnd(p, "ok")
+	})
+}
+
+// hasty is a store that does nothing in no time.
+type hasty struct{ Store }
+
+func (s hasty) Know(ctx context.Context, label Participant, callSID string) {
+	if ctx.Err() == nil {
+		s.Store.Know(ctx, label, callSID)
+	}
+}
+
+func (s hasty) Settle(ctx context.Context, key Key, record *Record) {
+	if ctx.Err() != nil {
+		record = nil
+	}
+	s.Store.Settle(ctx, key, record)
+}
+
+// TestWhatIsLeftWhenTheCallersTimeHasEndedIsDone: an answer that came just in time
+// is learnt from and kept all the same.
+func TestWhatIsLeftWhenTheCallersTimeHasEndedIsDone(t *testing.T) {
+	withStore(t, remembering(), func(store Store) Store { return hasty{store} }, func(w *world) {
+		ctx, cancel := context.WithCancel(w.t.Context())
+		defer cancel()
+		w.Observe(Observer{Attempted: func(context.Context, Attempt) { cancel() }})
+		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
+		w.wantEnd(w.deliver(ctx, by("id", on("CA1", mute))), "ok")
+		w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
+		w.wantSends(1)
+		if got := w.Stats().Sizes; got.Labels != 1 || got.Lines != 0 {
+			w.t.Errorf("%+v, want the label known, and nothing in line", got)
+		}
 	})
 }
 
@@ -249,9 +273,9 @@ func TestJustBeforeTheAttempt(t *testing.T) {
 				w.fail()
 				w.pass(cfg.Breaking.OpenFor + 1)
 				update := on("CA1", mute)
-				j := &job{d: w.Deliverer, update: update, lane: w.lane(&update.Account), ticket: test.ticket}
-				if err := j.clear(test.ctx); !errors.Is(err, test.want) || j.flying {
-					w.t.Errorf("%v, flying %t, want %v on the ground", err, j.flying, test.want)
+				j := &job{d: w.Deliverer, update: update, lane: w.lane(update.Account), ticket: test.ticket}
+				if err := j.clear(test.ctx); !errors.Is(err, test.want) {
+					w.t.Errorf("%v, want %v", err, test.want)
 				}
 				w.twilio.respond = failing()
 				w.wantEnd(w.finish(on("CA1", mute)), "ok") // It has the slot, and is the probe.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"conferenced/service/twilio"
@@ -13,66 +12,60 @@ import (
 // errSuperseded ends the waits of an update whose place a newer one takes.
 var errSuperseded error = &RefusedError{Reason: Superseded}
 
-// job is one update on its way. It runs by itself, so that it can end in order
-// even when whoever asked for it is gone.
+// job is one update on its way. It is the goroutine's of the one who asks, until
+// that one leaves while an attempt is on the way.
 type job struct {
 	d      *Deliverer
 	update *Update
 	claim  *claim
 	lane   *lane
 	ticket *Ticket
-	report func(error)     // What the breaker is told of the attempt on the way.
-	ctx    context.Context // Of the one who asks.
-	// sending is the context of the attempts, which cutOff ends.
-	sending context.Context
-	cutOff  context.CancelFunc
+	report func(error) // What the breaker is told of the attempt on the way.
 
-	// done is closed after answer and err are set.
-	done   chan struct{}
-	answer *twilio.Answer
-	err    error
-
-	mu      sync.Mutex
-	applied Applied     // By the attempts that have ended.
-	flying  bool        // An attempt is on the way.
-	grace   *time.Timer // Set once that attempt has nobody who waits for it.
+	answer  *twilio.Answer
+	err     error
+	applied Applied // By the attempts that have ended.
+	// gone is what the one who asked is told who left before the end: the rest is
+	// another goroutine's.
+	gone *Error
 }
 
-// start puts the update in line, runs it, and waits for its end or the
-// context's. The request id is settled before the place in line is given up.
+// start puts the update in line and takes it to its end, or as far as it comes
+// before the context ends.
 func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twilio.Answer, error) {
-	j := &job{d: d, update: update, claim: id, ctx: ctx, lane: d.lane(&update.Account), done: make(chan struct{})}
+	j := &job{d: d, update: update, claim: id, lane: d.lane(update.Account)}
 	if err := j.join(ctx); err != nil {
 		j.count(ctx, err)
 		err = &Error{Applied: No, Err: err}
-		id.settle(nil, err)
+		id.settle(context.WithoutCancel(ctx), nil, err)
 		return nil, err
-	}
-	j.sending, j.cutOff = ctx, func() {}
-	if d.cfg.Grace > 0 {
-		j.sending, j.cutOff = context.WithCancel(context.WithoutCancel(ctx))
 	}
 	d.counts.updates.Add(1)
 	d.running.Add(1)
-	d.crew.run(j)
-	select {
-	case <-j.done:
+	j.run(ctx)
+	switch {
+	case j.gone != nil:
+		return nil, j.gone
+	case ctx.Err() != nil: // The end may take time, and nobody has any.
+		answer, err := j.answer, j.err
+		go j.end(context.WithoutCancel(ctx))
+		return answer, err
+	default:
+		j.end(ctx)
 		return j.answer, j.err
-	case <-ctx.Done():
-		return j.abandon(ctx)
 	}
 }
 
-// goAlong takes the update to its end.
-func (j *job) goAlong() {
+// end learns from the answer, settles the request id and then gives up the place
+// in line. Deferred, as a panic must leave no update under way for ever.
+func (j *job) end(ctx context.Context) {
 	defer j.d.running.Done()
-	defer j.cutOff()
-	defer close(j.done)
 	defer j.ticket.Leave()
-	// Deferred, so that a panic leaves no request id under way for ever.
-	defer func() { j.claim.settle(j.answer, j.err) }()
+	defer func() { j.claim.settle(ctx, j.answer, j.err) }()
 	defer j.recover()
-	j.run(j.ctx)
+	if j.err == nil {
+		j.learn(ctx)
+	}
 }
 
 // recover keeps a panic from ending the process.
@@ -108,35 +101,23 @@ func (j *job) join(ctx context.Context) (err error) {
 	return err
 }
 
-// abandon is the answer to somebody whose context has ended: the update's own,
-// if it has just come.
-func (j *job) abandon(ctx context.Context) (*twilio.Answer, error) {
-	select {
-	case <-j.done:
-		return j.answer, j.err
-	default:
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.flying {
-		return nil, &Error{Applied: j.applied, Err: ctx.Err()}
-	}
-	if j.d.cfg.Grace > 0 {
-		j.grace = time.AfterFunc(j.d.cfg.Grace, j.cutOff)
-	}
-	j.d.counts.abandoned.Add(1)
-	j.d.observer.abandoned(ctx)
-	return nil, &Error{Applied: max(j.applied, Maybe), Err: ctx.Err()}
-}
-
 // run takes the update through its line and its attempts.
 func (j *job) run(ctx context.Context) {
+	defer j.recover()
 	err := j.turn(ctx)
+	var answer *twilio.Answer
 	if err == nil {
-		j.answer, err = j.attempts(ctx)
+		answer, err = j.attempts(ctx)
 	}
+	if j.gone == nil {
+		j.conclude(ctx, answer, err)
+	}
+}
+
+// conclude notes how the update ended.
+func (j *job) conclude(ctx context.Context, answer *twilio.Answer, err error) {
 	if err == nil {
-		j.learn()
+		j.answer = answer
 		return
 	}
 	j.count(ctx, err)
@@ -186,15 +167,14 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 		if n > 1 {
 			j.d.counts.retries.Add(1)
 		}
-		answer, err := j.attempt(n)
-		if err == nil {
-			return answer, nil
+		answer, err := j.attempt(ctx, n)
+		if err == nil || j.gone != nil {
+			return answer, err
 		}
 		if _, refused := errors.AsType[*RefusedError](err); refused {
 			return nil, foremost(last, err)
 		}
 		last = err
-		// Of an attempt that outlived its caller, the end is for the record.
 		if n >= j.d.cfg.Retrying.Attempts || !mayRetry(err, j.update) || ctx.Err() != nil {
 			return nil, last
 		}
@@ -241,9 +221,9 @@ func (j *job) clear(ctx context.Context) error {
 	return nil
 }
 
-// takeOff says that an attempt is on the way from now on, unless nobody waits
-// for it any more, a newer update took its place, or it lost its turn or its
-// request id to another replica.
+// takeOff says whether an attempt may be made: somebody still waits for it, no
+// newer update took its place, and it has not lost its turn or its request id to
+// another replica.
 func (j *job) takeOff(ctx context.Context) error {
 	if err := j.valid(ctx); err != nil {
 		return err
@@ -252,14 +232,8 @@ func (j *job) takeOff(ctx context.Context) error {
 	case <-j.ticket.Superseded:
 		return errSuperseded
 	default:
+		return ctx.Err()
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	j.flying = true
-	return nil
 }
 
 // valid asks whether the update may still be sent.
@@ -272,45 +246,107 @@ func (j *job) valid(ctx context.Context) error {
 	return j.claim.hold(ctx)
 }
 
+// flight is an attempt on the way.
+type flight struct {
+	began time.Time
+	ctx   context.Context // The observer's.
+}
+
 // attempt sends the update once, for the n-th time.
-func (j *job) attempt(n int) (answer *twilio.Answer, err error) {
-	began := time.Now()
-	observed := j.d.observer.attempting(j.sending, n)
-	if j.ticket.Stands != nil {
-		observed = twilio.WithPermit(observed, j.ticket.Stands)
-	}
+func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err error) {
+	f := flight{began: time.Now(), ctx: j.d.observer.attempting(ctx, n)}
 	err = errPanicked
 	defer func() {
-		j.land(err)
-		j.report(err)
-		j.lane.release(began, answered(err), isRateLimited(err))
-		j.d.observer.attempted(observed, time.Since(began), answer, err)
+		if j.gone == nil {
+			j.land(f, answer, err)
+		}
 	}()
 	j.d.counts.attempts.Add(1)
-	return j.send(observed)
+	return j.fly(f)
 }
 
-// land says that the attempt has ended, and what it did.
-func (j *job) land(err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.flying = false
-	if j.grace != nil {
-		j.grace.Stop()
+// fly sends the update and waits for the answer, for as long as somebody waits
+// for it.
+func (j *job) fly(f flight) (*twilio.Answer, error) {
+	pending, err := j.send(f.ctx)
+	if err != nil {
+		return nil, err
 	}
-	j.applied = max(j.applied, appliedBy(err))
+	defer func() {
+		if j.gone == nil {
+			pending.Close()
+		}
+	}()
+	answer, err := pending.Answer()
+	if isContext(err) {
+		j.abandon(f, pending)
+	}
+	return answer, err
 }
 
-// send makes the attempt. It goes on for the grace when the update is abandoned.
-func (j *job) send(ctx context.Context) (*twilio.Answer, error) {
-	answer, err := j.d.sender.UpdateParticipant(ctx, j.update.Account, j.update.Path, j.update.Change)
+func (j *job) send(ctx context.Context) (twilio.Pending, error) {
+	if j.ticket.Stands != nil {
+		ctx = twilio.WithPermit(ctx, j.ticket.Stands)
+	}
+	pending, err := j.d.sender.Send(ctx, j.update.Account, &j.update.Path, j.update.Change)
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		return nil, refused // It was not sent: see Ticket.Stands.
+		return nil, refused // See Ticket.Stands.
 	}
-	if j.d.cfg.Grace > 0 && ctx.Err() != nil {
+	return pending, err
+}
+
+// abandon lets the attempt go on for the grace, now that the one who asked is
+// gone, on a goroutine that takes the update to its end.
+func (j *job) abandon(f flight, pending twilio.Pending) {
+	j.d.counts.abandoned.Add(1)
+	j.d.observer.abandoned(f.ctx)
+	if j.d.cfg.Grace <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), j.d.cfg.Grace)
+	if !pending.Resume(ctx) {
+		cancel()
+		return
+	}
+	j.gone = &Error{Applied: max(j.applied, Maybe), Err: f.ctx.Err()}
+	go func() {
+		defer cancel()
+		j.outlive(ctx, f, pending)
+	}()
+}
+
+// outlive takes the update to its end. Nothing more is sent.
+func (j *job) outlive(ctx context.Context, f flight, pending twilio.Pending) {
+	lasting := context.WithoutCancel(ctx)
+	defer j.end(lasting)
+	defer j.recover()
+	answer, err := j.await(ctx, f, pending)
+	j.conclude(lasting, answer, err)
+}
+
+// await waits for the end of an attempt that was abandoned.
+func (j *job) await(ctx context.Context, f flight, pending twilio.Pending) (answer *twilio.Answer, err error) {
+	err = errPanicked
+	defer func() {
+		pending.Close()
+		j.land(f, answer, err)
+	}()
+	answer, err = pending.Answer()
+	if ctx.Err() != nil {
 		err = unanswered(err)
 	}
 	return answer, err
+}
+
+// land says that the attempt has ended, and what it did.
+func (j *job) land(f flight, answer *twilio.Answer, err error) {
+	j.applied = max(j.applied, appliedBy(err))
+	if grace := j.d.cfg.Grace; grace > 0 && err != nil && time.Since(f.began) >= grace {
+		err = unanswered(err) // So it was, even if the caller left in the middle.
+	}
+	j.report(err)
+	j.lane.release(f.began, answered(err), isRateLimited(err))
+	j.d.observer.attempted(f.ctx, time.Since(f.began), answer, err)
 }
 
 // unanswered is the error of an attempt that was cut off after the grace: that
@@ -336,12 +372,12 @@ func answered(err error) bool {
 }
 
 // learn remembers which Call SID the answer's label stands for.
-func (j *job) learn() {
+func (j *job) learn(ctx context.Context) {
 	label, callSID := j.answer.Participant.Label, j.answer.Participant.CallSID
 	if j.d.cfg.Unordered || label == nil || *label == "" || callSID == nil {
 		return
 	}
 	participant := j.update.participant()
 	participant.Name = *label
-	j.d.store.Know(participant, *callSID)
+	j.d.store.Know(ctx, participant, *callSID)
 }

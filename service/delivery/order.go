@@ -189,7 +189,7 @@ func (l *line) advance() {
 }
 
 // Know is Store's.
-func (l *lines) Know(label Participant, callSID string) {
+func (l *lines) Know(_ context.Context, label Participant, callSID string) {
 	if known, ok := l.labels.get(label); ok && known == callSID {
 		l.labels.put(label, callSID) // It was seen again.
 		return

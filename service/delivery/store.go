@@ -21,8 +21,9 @@ type Store interface {
 	// from its owner, and the context's. Nothing may be sent after one.
 	Hold(ctx context.Context, key Key) error
 	// Settle ends the ownership of a key. The record is kept for the retention;
-	// without one the key is free again.
-	Settle(key Key, record *Record)
+	// without one the key is free again. What takes longer than the context lasts
+	// is done after it has returned.
+	Settle(ctx context.Context, key Key, record *Record)
 
 	// Join puts an update at the end of its participant's line, and out of the
 	// line those that it supersedes. An event, such as an announcement, is not
@@ -30,8 +31,9 @@ type Store interface {
 	// for the update's turn. Its errors are a *RefusedError, with Overloaded if the
 	// line is full, and the context's.
 	Join(ctx context.Context, participant Participant, sets Properties, event bool) (*Ticket, error)
-	// Know remembers which Call SID a label stands for.
-	Know(label Participant, callSID string)
+	// Know remembers which Call SID a label stands for, unless the context ends
+	// before that.
+	Know(ctx context.Context, label Participant, callSID string)
 
 	// Share lets the member have a part of what the limits allow for the upstream,
 	// if other processes use it too, and says whether it does: then the member may

@@ -9,7 +9,7 @@ import (
 // Update is one change of one participant on its way to Twilio.
 type Update struct {
 	// Account is where and as whom the update goes.
-	Account twilio.Account
+	Account *twilio.Account
 	// Path names the participant.
 	Path twilio.ParticipantPath
 	// Change is what to change.

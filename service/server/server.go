@@ -37,7 +37,6 @@ const (
 	maxRequestBytes   = 64 << 10
 	maxHeaderBytes    = 16 << 10
 	maxStreams        = 2048
-	idleWorkers       = 64 // Goroutines of the delivery, kept for the next update.
 	handshakeTimeout  = 10 * time.Second
 	minPing           = 10 * time.Second
 	serverPing        = time.Minute
@@ -133,7 +132,6 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, store, cfg.Logger)
-	s.deliverer.KeepCrew(idleWorkers)
 	s.measure()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
 		if err := step(); err != nil {

@@ -96,8 +96,8 @@ func TestAccounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range test.want {
-				if got, _ := accounts.Lookup(want.SID); !cmp.Equal(got, want) {
-					t.Error(cmp.Diff(want, got))
+				if got, _ := accounts.Lookup(want.SID); !cmp.Equal(got, &want) {
+					t.Error(cmp.Diff(&want, got))
 				}
 			}
 			if _, ok := accounts.Lookup(""); ok {

@@ -152,7 +152,7 @@ func isDNSLabel(s string) bool {
 // Accounts is an immutable set of accounts, one of which may be the default.
 // It is safe for concurrent use.
 type Accounts struct {
-	bySID      map[string]Account
+	bySID      map[string]*Account
 	defaultSID string
 }
 
@@ -161,7 +161,7 @@ type Accounts struct {
 // that is wrong, joined: accounts that are invalid or given twice, and a
 // default that is not among them.
 func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
-	set := &Accounts{bySID: make(map[string]Account, len(accounts)), defaultSID: defaultSID}
+	set := &Accounts{bySID: make(map[string]*Account, len(accounts)), defaultSID: defaultSID}
 	var errs []error
 	for i, a := range accounts {
 		if err := a.Validate(); err != nil {
@@ -170,7 +170,7 @@ func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 		if _, twice := set.bySID[a.SID]; twice {
 			errs = append(errs, fmt.Errorf("account %d: twilio: the account SID is given twice", i+1))
 		}
-		set.bySID[a.SID] = a
+		set.bySID[a.SID] = &a
 	}
 	if _, ok := set.bySID[defaultSID]; defaultSID != "" && !ok {
 		errs = append(errs, errors.New("twilio: the default account is not among the accounts"))
@@ -181,9 +181,9 @@ func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 	return set, nil
 }
 
-// Lookup returns the account with that SID; "" means the default account. It
-// reports false if there is none.
-func (s *Accounts) Lookup(sid string) (Account, bool) {
+// Lookup returns the account with that SID, which must not be changed; "" means
+// the default account. It reports false if there is none.
+func (s *Accounts) Lookup(sid string) (*Account, bool) {
 	if sid == "" {
 		sid = s.defaultSID
 	}

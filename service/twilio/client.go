@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+
+	"conferenced/service/twilio/wire"
 )
 
 // Config configures a [Client]. The zero Config is a good one. A zero duration
@@ -23,17 +22,14 @@ type Config struct {
 	DialTimeout time.Duration
 	// TLSHandshakeTimeout limits the TLS handshake. Default 5 s.
 	TLSHandshakeTimeout time.Duration
-	// ResponseHeaderTimeout limits the wait for the answer's header once the
-	// request is written. Default 30 s. A call's context usually ends earlier.
-	ResponseHeaderTimeout time.Duration
+	// AnswerTimeout limits the time from when a request has a connection to the
+	// end of its answer. Default 30 s. A call's context usually ends earlier.
+	AnswerTimeout time.Duration
 	// IdleConnTimeout is how long an unused connection is kept. Default 50 s:
 	// shorter than the 60 s after which load balancers commonly close it, so
 	// that few requests meet a connection that is about to close.
 	IdleConnTimeout time.Duration
 
-	// MaxConnsPerHost limits the connections to one host, in use or not.
-	// Default 0: no limit.
-	MaxConnsPerHost int
 	// MaxIdleConnsPerHost limits the unused connections kept to one host. It
 	// should be no lower than the number of requests at a time. Default 512.
 	MaxIdleConnsPerHost int
@@ -44,15 +40,11 @@ type Config struct {
 	UserAgent string
 	// RootCAs verify the host's certificate. Default: the system's.
 	RootCAs *x509.CertPool
-	// Proxy chooses a request's proxy. Default [http.ProxyFromEnvironment]:
+	// Proxy chooses a host's proxy, once. Default [http.ProxyFromEnvironment]:
 	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY, read once.
 	Proxy func(*http.Request) (*url.URL, error)
-	// HTTP2 lets the host choose HTTP/2. Many requests share a connection
-	// then, so a request counts as sent as soon as it has one; see
-	// [TransportError].
-	HTTP2 bool
 	// Header, if set, adds to the header of each request, given the context of
-	// the call. It must not change what is there.
+	// the call. What the client itself says there stays as it is.
 	Header func(context.Context, http.Header)
 }
 
@@ -60,236 +52,168 @@ type Config struct {
 // repeats no request of which a byte may have been written. It is safe for
 // concurrent use and meant to be shared, since it keeps connections open.
 type Client struct {
-	transport      *http.Transport
-	maxAnswerBytes int64
-	userAgent      []string
-	header         func(context.Context, http.Header)
+	pool   *wire.Pool
+	agent  string
+	header func(context.Context, http.Header)
+
+	mu    sync.Mutex
+	bases map[string]*url.URL // By base URL, which are as many as settings name.
 }
 
 // NewClient returns a client.
 func NewClient(cfg Config) *Client {
+	choose := cfg.Proxy
+	if choose == nil {
+		choose = http.ProxyFromEnvironment
+	}
 	return &Client{
-		transport:      newTransport(cfg),
-		maxAnswerBytes: cmp.Or(cfg.MaxAnswerBytes, 1<<20),
-		userAgent:      []string{cmp.Or(cfg.UserAgent, "conferenced")},
-		header:         cfg.Header,
+		pool: wire.NewPool(wire.Config{
+			DialTimeout:   limit(cfg.DialTimeout, 5*time.Second),
+			TLSTimeout:    limit(cfg.TLSHandshakeTimeout, 5*time.Second),
+			AnswerTimeout: limit(cfg.AnswerTimeout, 30*time.Second),
+			IdleTimeout:   limit(cfg.IdleConnTimeout, 50*time.Second),
+			MaxIdle:       cmp.Or(cfg.MaxIdleConnsPerHost, 512),
+			MaxBody:       cmp.Or(cfg.MaxAnswerBytes, 1<<20),
+			RootCAs:       cfg.RootCAs,
+			Proxy:         choose,
+		}),
+		agent:  oneLine.Replace(cmp.Or(cfg.UserAgent, "conferenced")),
+		header: cfg.Header,
+		bases:  map[string]*url.URL{},
 	}
 }
 
-// bufferBytes is the size of a connection's two buffers. A request and an
-// answer of usual length fit in. The larger ones of net/http cost as much time,
-// and 4 MiB more for 1,000 connections.
-const bufferBytes = 2 << 10
-
-func newTransport(cfg Config) *http.Transport {
-	d := &dialer{
-		net:              net.Dialer{Timeout: limit(cfg.DialTimeout, 5*time.Second)},
-		tls:              &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-		handshakeTimeout: limit(cfg.TLSHandshakeTimeout, 5*time.Second),
-	}
-	t := &http.Transport{
-		Proxy:                  proxy(cfg.Proxy),
-		DialContext:            d.dial,
-		TLSClientConfig:        d.tls,
-		TLSHandshakeTimeout:    d.handshakeTimeout,
-		ResponseHeaderTimeout:  limit(cfg.ResponseHeaderTimeout, 30*time.Second),
-		IdleConnTimeout:        limit(cfg.IdleConnTimeout, 50*time.Second),
-		MaxConnsPerHost:        cfg.MaxConnsPerHost,
-		MaxIdleConnsPerHost:    cmp.Or(cfg.MaxIdleConnsPerHost, 512),
-		MaxResponseHeaderBytes: 64 << 10,
-		WriteBufferSize:        bufferBytes,
-		ReadBufferSize:         bufferBytes,
-		DisableCompression:     true, // An answer is one packet either way.
-		Protocols:              new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	t.Protocols.SetHTTP2(cfg.HTTP2)
-	if !cfg.HTTP2 { // net/http speaks HTTP/2 on its own TLS connections only.
-		t.DialTLSContext = d.dialTLS
-	}
-	return t
-}
+// oneLine keeps a header's value from ending its line.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
 func limit(d, byDefault time.Duration) time.Duration {
 	return max(0, cmp.Or(d, byDefault))
 }
 
-var errProxy = errors.New("proxy setting not usable")
-
-// proxy hides the errors of choose, which may hold the proxy's password.
-func proxy(choose func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
-	if choose == nil {
-		choose = http.ProxyFromEnvironment
-	}
-	return func(r *http.Request) (*url.URL, error) {
-		u, err := choose(r)
-		if err != nil {
-			return nil, errProxy
-		}
-		return u, nil
-	}
+// Pending is an update that was sent and whose answer has not been received. It
+// is for one goroutine at a time.
+type Pending interface {
+	// Answer waits for Twilio's answer and returns it. The error is an [*Error],
+	// [*AnswerError] or [*TransportError].
+	Answer() (*Answer, error)
+	// Resume makes it possible to call Answer again after the end of the context
+	// has interrupted it, and from now on the end of this context does. It reports
+	// false if there is no answer to come any more.
+	Resume(context.Context) bool
+	// Close must be called in the end. Without an answer it gives up the
+	// connection.
+	Close()
 }
 
-// UpdateParticipant sends the update to the participant at p, with the
-// credentials of a, and returns Twilio's answer. Both must name the same
-// account. The error is an [*Error], [*AnswerError], [*TransportError] or
-// [*RequestError]. A context without a deadline is allowed; only Config's
-// limits apply then.
-func (c *Client) UpdateParticipant(ctx context.Context, a Account, p ParticipantPath, u *ParticipantUpdate) (*Answer, error) {
-	x, watched := watch(ctx)
-	req, err := c.newRequest(watched, a, p, u)
-	if err != nil {
-		return nil, err
-	}
-	if c.header != nil {
-		c.header(ctx, req.Header)
-	}
-	resp, err := c.send(req, x)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	return c.receive(ctx, resp, x.reused)
-}
-
-// CloseIdleConnections closes the connections that no request uses.
-func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
-
-// The values of these headers are shared by all requests; net/http only reads
-// them.
-var (
-	acceptJSON = []string{"application/json"}
-	formType   = []string{"application/x-www-form-urlencoded"}
-)
-
-// newRequest returns the request, the Body of which comes from GetBody. net/http
-// uses that too, to repeat the request when a connection proves dead.
-func (c *Client) newRequest(ctx context.Context, a Account, p ParticipantPath, u *ParticipantUpdate) (*http.Request, error) {
-	if err := p.check(a.SID); err != nil {
-		return nil, err
-	}
-	target, err := parseBaseURL(a.BaseURL)
+// Send sends the update to the participant at p, with the credentials of a, which
+// must not be changed after that. Both must name the same account. It returns as soon as the update is written. The
+// error is a [*TransportError] or [*RequestError], and nothing was sent. A context
+// without a deadline is allowed; only Config's limits apply then.
+func (c *Client) Send(ctx context.Context, a *Account, p *ParticipantPath, u *ParticipantUpdate) (Pending, error) {
+	base, err := c.base(a.BaseURL)
 	if err != nil {
 		return nil, &RequestError{Reason: "the account's base URL is not usable"}
 	}
-	p.setPath(target)
-	form := u.AppendForm(nil)
-	req := http.Request{
-		Method: http.MethodPost,
-		URL:    target,
-		Header: http.Header{
-			"Accept":        acceptJSON,
-			"Authorization": {basicAuth(a.Username, a.Password)},
-			"Content-Type":  formType,
-			"User-Agent":    c.userAgent,
-		},
-		GetBody:       func() (io.ReadCloser, error) { return newBody(form), nil },
-		ContentLength: int64(len(form)),
+	if err := p.check(a.SID); err != nil {
+		return nil, err
 	}
-	return req.WithContext(ctx), nil
-}
-
-// basicAuth returns the Authorization header of RFC 7617.
-func basicAuth(username string, password Secret) string {
-	plain := make([]byte, 0, 128)
-	plain = append(append(append(plain, username...), ':'), password.reveal()...)
-	header := append(make([]byte, 0, 256), "Basic "...)
-	return string(base64.StdEncoding.AppendEncode(header, plain))
-}
-
-func newBody(form []byte) io.ReadCloser {
-	if len(form) == 0 {
-		return http.NoBody
+	r := requests.Get().(*request)
+	defer requests.Put(r)
+	r.write(a, p, u, c.agent)
+	if c.header != nil {
+		r.add(ctx, c.header)
 	}
-	return io.NopCloser(bytes.NewReader(form))
-}
-
-// send makes the request, which x watches.
-//
-// A reused connection may turn out to be dead. As long as nothing was written
-// to it, that is no failure of the request, and the next one is tried. net/http
-// does the same, but not if the connection closes between its leaving the pool
-// and the first write. Each round consumes one connection of the pool, so the
-// rounds end.
-func (c *Client) send(req *http.Request, x *exchange) (*http.Response, error) {
-	for {
-		req.Body, _ = req.GetBody()
-		resp, err := c.transport.RoundTrip(req)
-		if err == nil {
-			return resp, nil
-		}
-		if x.denied != nil && !x.sent() {
-			return nil, &TransportError{Reused: x.reused, Err: x.denied}
-		}
-		if x.sent() || !x.reused || x.ctx.Err() != nil {
-			return nil, &TransportError{Sent: x.wrote, Reused: x.reused, Err: cause(x.ctx, err)}
-		}
-		x.reused = false
-		req = req.WithContext(req.Context()) // net/http may still hold the one before.
-	}
-}
-
-// receive reads the answer to its end, so that its connection can be used
-// again.
-func (c *Client) receive(ctx context.Context, resp *http.Response, reused bool) (*Answer, error) {
-	id := requestID(resp.Header)
-	fail := func(reason string, err error) (*Answer, error) {
-		return nil, &AnswerError{HTTPStatus: resp.StatusCode, RequestID: id, Reused: reused, Reason: reason, Err: err}
-	}
-	if resp.StatusCode < 200 { // 101: the rest of the connection is no body.
-		return fail("unexpected status", nil)
-	}
-	b := bodies.Get().(*body)
-	defer b.release()
-	err := b.read(resp, c.maxAnswerBytes)
-	switch status := resp.StatusCode; {
-	case status >= 600:
-		return fail("unexpected status", nil)
-	case status >= 400:
-		return nil, newError(resp, b.Bytes(), reused)
-	case status >= 300:
-		return fail("redirect not followed", nil)
-	case err != nil:
-		return fail("body cannot be read", cause(ctx, err))
-	}
-	participant, err := DecodeParticipant(b.Bytes())
+	conn, err := c.send(ctx, base, &r.Request)
 	if err != nil {
-		return fail("body is not a participant", err)
+		return nil, err
 	}
-	return &Answer{Participant: *participant, HTTPStatus: resp.StatusCode, RequestID: id, Reused: reused}, nil
+	return &pending{ctx: ctx, conn: conn, account: a}, nil
 }
 
-var errTooLong = errors.New("twilio: the answer's body is longer than the limit")
-
-// body is the body of an answer. It is used for one answer after the other, so
-// nothing that is kept may be a part of it.
-type body struct {
-	bytes.Buffer
-	from io.LimitedReader
+// base returns the base URL, which is parsed once.
+func (c *Client) base(text string) (*url.URL, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if base := c.bases[text]; base != nil {
+		return base, nil
+	}
+	base, err := parseBaseURL(text)
+	if err == nil {
+		c.bases[text] = base
+	}
+	return base, err
 }
 
-var bodies = sync.Pool{New: func() any { return new(body) }}
+// CloseIdleConnections closes the connections that no request uses.
+func (c *Client) CloseIdleConnections() { c.pool.CloseIdle() }
 
-// read reads the body to its end, but no more than limit bytes. When it fails,
-// b holds what it read.
-func (b *body) read(resp *http.Response, limit int64) error {
-	if n := resp.ContentLength; 0 < n && n <= limit {
-		b.Grow(int(n) + bytes.MinRead) // Room to see the end without growing.
-	}
-	b.from = io.LimitedReader{R: resp.Body, N: limit + 1}
-	n, err := b.ReadFrom(&b.from)
-	if err == nil && n > limit {
-		err = errTooLong
-	}
-	return err
+// request is room for a request, which is used for one after the other.
+type request struct{ wire.Request }
+
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+func (r *request) write(a *Account, p *ParticipantPath, u *ParticipantUpdate, agent string) {
+	r.Path = p.AppendURL(r.Path[:0])
+	r.Body = u.AppendForm(r.Body[:0])
+	h := r.Header[:0]
+	h = append(h, "User-Agent: "...)
+	h = append(h, agent...)
+	h = append(h, "\r\nAccept: application/json\r\nAuthorization: "...)
+	h = appendBasicAuth(h, a.Username, a.Password)
+	h = append(h, "\r\nContent-Type: application/x-www-form-urlencoded\r\n"...)
+	r.Header = h
 }
 
-// release gives b back, unless it became large.
-func (b *body) release() {
-	if b.Cap() > 64<<10 {
+// ours are the header's lines that no function may add to.
+var ours = map[string]bool{
+	"Accept": true, "Authorization": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Host": true,
+	"Proxy-Authorization": true, "Trailer": true, "Transfer-Encoding": true, "User-Agent": true,
+}
+
+// add adds what the function adds to the header.
+func (r *request) add(ctx context.Context, more func(context.Context, http.Header)) {
+	header := http.Header{}
+	more(ctx, header)
+	if len(header) == 0 {
 		return
 	}
-	b.Reset()
-	b.from.R = nil
-	bodies.Put(b)
+	lines := bytes.NewBuffer(r.Header)
+	_ = header.WriteSubset(lines, ours) // A buffer takes all, and no line ends early.
+	r.Header = lines.Bytes()
+}
+
+// appendBasicAuth appends the Authorization header's value of RFC 7617.
+func appendBasicAuth(dst []byte, username string, password Secret) []byte {
+	plain := make([]byte, 0, 128)
+	plain = append(append(append(plain, username...), ':'), password.reveal()...)
+	return base64.StdEncoding.AppendEncode(append(dst, "Basic "...), plain)
+}
+
+// send returns the connection that the request was sent on, once its permit is
+// given.
+//
+// A used connection may turn out to be dead. As long as nothing was written to
+// it, that is no failure of the request, and another is tried. Each round
+// consumes one connection of the pool, so the rounds end.
+func (c *Client) send(ctx context.Context, base *url.URL, r *wire.Request) (*wire.Conn, error) {
+	for {
+		conn, err := c.pool.Get(ctx, base)
+		if err != nil {
+			return nil, &TransportError{Err: cause(ctx, err)}
+		}
+		denied := Permitted(ctx)
+		if denied == nil {
+			if err = conn.Send(ctx, r); err == nil {
+				return conn, nil
+			}
+		}
+		used := conn.Used()
+		conn.Close()
+		switch {
+		case denied != nil:
+			return nil, &TransportError{Reused: used, Err: denied}
+		case !used || ctx.Err() != nil:
+			return nil, &TransportError{Reused: used, Err: cause(ctx, err)}
+		}
+	}
 }

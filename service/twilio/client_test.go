@@ -3,6 +3,7 @@ package twilio_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +44,19 @@ func testPath(participant string) twilio.ParticipantPath {
 
 // mute makes a call that mutes a participant at the base URL.
 func mute(ctx context.Context, client *twilio.Client, baseURL string) (*twilio.Answer, error) {
-	return client.UpdateParticipant(ctx, testAccount(baseURL), testPath(callSID), &twilio.ParticipantUpdate{Muted: new(true)})
+	return update(ctx, client, testAccount(baseURL), testPath(callSID), &twilio.ParticipantUpdate{Muted: new(true)})
+}
+
+// update makes a call and waits for its answer.
+func update(
+	ctx context.Context, client *twilio.Client, a twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
+) (*twilio.Answer, error) {
+	pending, err := client.Send(ctx, &a, &p, u)
+	if err != nil {
+		return nil, err
+	}
+	defer pending.Close()
+	return pending.Answer()
 }
 
 // as returns err as an E, or fails the test.
@@ -103,8 +116,8 @@ func TestTheWholeRequest(t *testing.T) {
 	server, requests := record(t)
 	account := testAccount(server.URL)
 	account.Username, account.Password = keySID, twilio.NewSecret("key:secret")
-	update := &twilio.ParticipantUpdate{Muted: new(false), HoldURL: new("https://example.com/a b"), HoldMethod: "GET", WaitURL: new("")}
-	if _, err := newClient(t, twilio.Config{}).UpdateParticipant(t.Context(), account, testPath("front desk"), update); err != nil {
+	change := &twilio.ParticipantUpdate{Muted: new(false), HoldURL: new("https://example.com/a b"), HoldMethod: "GET", WaitURL: new("")}
+	if _, err := update(t.Context(), newClient(t, twilio.Config{}), account, testPath("front desk"), change); err != nil {
 		t.Fatal(err)
 	}
 	want := request{
@@ -126,7 +139,7 @@ func TestTheWholeRequest(t *testing.T) {
 
 func TestAnEmptyUpdateHasAnEmptyBody(t *testing.T) {
 	server, requests := record(t)
-	_, err := newClient(t, twilio.Config{}).UpdateParticipant(t.Context(), testAccount(server.URL), testPath("a"), &twilio.ParticipantUpdate{})
+	_, err := update(t.Context(), newClient(t, twilio.Config{}), testAccount(server.URL), testPath("a"), &twilio.ParticipantUpdate{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +167,7 @@ func TestLabelsArriveAsOneSegment(t *testing.T) {
 	}
 	for _, label := range labels {
 		t.Run(label, func(t *testing.T) {
-			_, err := client.UpdateParticipant(t.Context(), testAccount(server.URL), testPath(label), &twilio.ParticipantUpdate{Muted: new(true)})
+			_, err := update(t.Context(), client, testAccount(server.URL), testPath(label), &twilio.ParticipantUpdate{Muted: new(true)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +197,7 @@ func TestArgumentsThatMakeNoRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newClient(t, twilio.Config{}).UpdateParticipant(t.Context(), tt.account, tt.path, &twilio.ParticipantUpdate{})
+			_, err := update(t.Context(), newClient(t, twilio.Config{}), tt.account, tt.path, &twilio.ParticipantUpdate{})
 			refused := as[*twilio.RequestError](t, err)
 			if strings.Contains(refused.Error(), "test-token") {
 				t.Error(refused)
@@ -344,10 +357,11 @@ func TestAHundredCallsUseOneConnection(t *testing.T) {
 	}
 }
 
-// newTLSServer returns a server and the certificates to trust it by.
-func newTLSServer(t testing.TB, http2 bool, handler http.HandlerFunc) (*httptest.Server, *x509.CertPool) {
+// newTLSServer returns a server, of HTTP/2 too, and the certificates to trust it
+// by.
+func newTLSServer(t testing.TB, handler http.HandlerFunc) (*httptest.Server, *x509.CertPool) {
 	server := httptest.NewUnstartedServer(handler)
-	server.EnableHTTP2 = http2
+	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -357,28 +371,23 @@ func newTLSServer(t testing.TB, http2 bool, handler http.HandlerFunc) (*httptest
 }
 
 func TestTLS(t *testing.T) {
-	for _, http2 := range []bool{false, true} {
-		t.Run(fmt.Sprintf("HTTP/2 %v", http2), func(t *testing.T) {
-			protocols := make(chan string, 2)
-			server, roots := newTLSServer(t, true, func(w http.ResponseWriter, r *http.Request) {
-				protocols <- r.Proto
-				_, _ = io.WriteString(w, connected)
-			})
-			client := newClient(t, twilio.Config{RootCAs: roots, HTTP2: http2})
-			for _, reused := range []bool{false, true} {
-				got, err := mute(t.Context(), client, server.URL)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got.Reused != reused {
-					t.Errorf("reused %v, want %v", got.Reused, reused)
-				}
-				want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[http2]
-				if got := <-protocols; got != want {
-					t.Errorf("protocol %s, want %s", got, want)
-				}
-			}
-		})
+	protocols := make(chan string, 2)
+	server, roots := newTLSServer(t, func(w http.ResponseWriter, r *http.Request) {
+		protocols <- r.Proto
+		_, _ = io.WriteString(w, connected)
+	})
+	client := newClient(t, twilio.Config{RootCAs: roots})
+	for _, reused := range []bool{false, true} {
+		got, err := mute(t.Context(), client, server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Reused != reused {
+			t.Errorf("reused %v, want %v", got.Reused, reused)
+		}
+		if got := <-protocols; got != "HTTP/1.1" {
+			t.Errorf("protocol %s", got)
+		}
 	}
 }
 
@@ -449,5 +458,115 @@ func TestAnAnswerStaysAsItIs(t *testing.T) {
 	}
 	if len(faults) != 4 {
 		t.Errorf("%d faults", len(faults))
+	}
+}
+
+// send sends an update whose answer can be waited for.
+func send(ctx context.Context, t testing.TB, client *twilio.Client, baseURL string) twilio.Pending {
+	t.Helper()
+	account, path := testAccount(baseURL), testPath(callSID)
+	pending, err := client.Send(ctx, &account, &path, &twilio.ParticipantUpdate{Muted: new(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pending
+}
+
+// TestAClosedUpdateTouchesNoOther: its connection may serve the next by then.
+func TestAClosedUpdateTouchesNoOther(t *testing.T) {
+	server := newServer(t, answer(200, connected))
+	client := newClient(t, twilio.Config{})
+	first := send(t.Context(), t, client, server.URL)
+	if _, err := first.Answer(); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second := send(t.Context(), t, client, server.URL)
+	defer second.Close()
+	first.Close()
+	if first.Resume(t.Context()) {
+		t.Error("the first can be resumed")
+	}
+	_, err := first.Answer()
+	if got := as[*twilio.TransportError](t, err); !got.Sent {
+		t.Errorf("%+v", got)
+	}
+	if got, err := second.Answer(); err != nil || !got.Reused {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestAnInterruptedUpdateCanBeResumed: once the context has ended, another may
+// wait for the same answer.
+func TestAnInterruptedUpdateCanBeResumed(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			proceed := make(chan struct{})
+			handler := func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				select {
+				case <-proceed:
+					answer(200, connected)(w, r)
+				case <-r.Context().Done():
+				}
+			}
+			server, roots := newTLSServer(t, handler)
+			if scheme == "http" {
+				server = newServer(t, handler)
+			}
+			client := newClient(t, twilio.Config{RootCAs: roots})
+			ctx, cancel := context.WithCancel(t.Context())
+			pending := send(ctx, t, client, server.URL)
+			defer pending.Close()
+			for range 2 {
+				cancel()
+				_, err := pending.Answer()
+				if got := as[*twilio.TransportError](t, err); !got.Sent || !errors.Is(err, context.Canceled) {
+					t.Errorf("%+v", got)
+				}
+				next, stop := context.WithCancel(t.Context())
+				if cancel = stop; !pending.Resume(next) {
+					t.Fatal("it cannot be resumed")
+				}
+			}
+			defer cancel()
+			close(proceed)
+			if got, err := pending.Answer(); err != nil || got.Participant.Status != "connected" {
+				t.Errorf("%+v, %v", got, err)
+			}
+			if pending.Resume(t.Context()) {
+				t.Error("another answer is to come")
+			}
+		})
+	}
+}
+
+func TestNoSettingAddsALineToTheRequest(t *testing.T) {
+	server, requests := record(t)
+	client := newClient(t, twilio.Config{
+		UserAgent: "conferenced\r\nX-Agent: x",
+		Header: func(_ context.Context, h http.Header) {
+			h.Set("Traceparent", "a\r\nX-Trace: x")
+			h.Set("Transfer-Encoding", "chunked")
+			h.Set("Content-Length", "0")
+			h.Set("Host", "x")
+			h.Set("Authorization", "x")
+			h["X-Name: x\r\nX-Other"] = []string{"x"}
+		},
+	})
+	if _, err := mute(t.Context(), client, server.URL); err != nil {
+		t.Fatal(err)
+	}
+	want := http.Header{
+		"Accept":         {"application/json"},
+		"Authorization":  {"Basic " + base64.StdEncoding.EncodeToString([]byte(accountSID+":test-token"))},
+		"Content-Length": {"10"},
+		"Content-Type":   {"application/x-www-form-urlencoded"},
+		"Traceparent":    {"a  X-Trace: x"},
+		"User-Agent":     {"conferenced  X-Agent: x"},
+	}
+	got := <-requests
+	if diff := cmp.Diff(want, got.Header); diff != "" || got.Body != "Muted=true" {
+		t.Errorf("body %q, header %s", got.Body, diff)
 	}
 }

@@ -2,7 +2,7 @@
 // this module needs: updating a conference participant.
 //
 // It knows HTTP and Twilio: accounts and their hosts, the form, the answer,
-// and the ways in which a request can end. Each call makes one request and
+// and the ways in which a request can end. Each update is one request and
 // ends in exactly one of these:
 //
 //   - an [Answer]: Twilio applied the update and described the participant;
@@ -13,10 +13,10 @@
 //     byte of the request may have left;
 //   - a [RequestError]: the arguments do not make a request; nothing was sent.
 //
-// It speaks HTTP/1.1 unless [Config] says otherwise. A connection then carries
-// one update at a time, so that a lost one takes no more than that with it, and
-// whether a byte of the update was written is known exactly. HTTP/2 needs fewer
-// connections, but a measurement showed no gain in time or CPU.
+// It speaks HTTP/1.1, by package wire. A connection carries one update at a time,
+// so that a lost one takes no more than that with it, and whether a byte of the
+// update was written is known exactly. HTTP/2 needs fewer connections, but a
+// measurement showed no gain in time or CPU.
 //
 // No error text of this package holds a credential, a URL or a participant's
 // label. Retrying, ordering and limiting are left to the caller.

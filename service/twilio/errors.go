@@ -9,6 +9,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"conferenced/service/twilio/wire"
 )
 
 // Error is Twilio's answer with a 4xx or 5xx status. Only the status is
@@ -141,21 +143,22 @@ func reason(err error) string {
 	var (
 		lookup      *net.DNSError
 		certificate *tls.CertificateVerificationError
-		op          *net.OpError
 		errno       syscall.Errno
 		timeout     interface{ Timeout() bool }
 	)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errProxy):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err.Error()
-	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return "no connection through the proxy"
+	case errors.Is(err, wire.ErrProxySetting):
+		return wire.ErrProxySetting.Error()
+	case errors.Is(err, wire.ErrProxy):
+		return wire.ErrProxy.Error()
 	case errors.As(err, &lookup):
 		return "name lookup failed"
 	case errors.As(err, &certificate):
 		return "certificate not trusted"
-	case errors.Is(err, errHandshake):
-		return errHandshake.Error()
+	case errors.Is(err, wire.ErrHandshake):
+		return wire.ErrHandshake.Error()
 	case errors.As(err, &errno):
 		return errno.Error()
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -12,16 +12,19 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"conferenced/service/twilio/wire"
 )
 
-// newError returns the error that resp and its body tell of.
-func newError(resp *http.Response, body []byte, reused bool) *Error {
-	e := &Error{HTTPStatus: resp.StatusCode, RequestID: requestID(resp.Header), Reused: reused}
-	e.RetryAfter, e.HasRetryAfter = retryAfter(resp.Header, time.Now())
-	f := parseFault(body)
+// newError returns the error that the answer to a request of the account tells
+// of.
+func newError(a *wire.Answer, as *Account, reused bool) *Error {
+	e := &Error{HTTPStatus: a.Status, RequestID: requestID(a.Header), Reused: reused}
+	e.RetryAfter, e.HasRetryAfter = retryAfter(a.Header, time.Now())
+	f := parseFault(a.Body)
 	e.Code = parseCode(f.Code)
-	e.Message = cleanMessage(f.Message, resp.Request)
-	e.MoreInfo = cleanLink(f.MoreInfo, resp.Request)
+	e.Message = cleanMessage(f.Message, as)
+	e.MoreInfo = cleanLink(f.MoreInfo, as)
 	return e
 }
 
@@ -93,10 +96,10 @@ func parseCode(s string) int {
 const maxMessage = 500
 
 // cleanMessage makes Twilio's text safe to show and to log.
-func cleanMessage(s string, req *http.Request) string {
+func cleanMessage(s string, as *Account) string {
 	s = strings.Map(printable, strings.ToValidUTF8(s, "\uFFFD"))
 	s = userinfo.ReplaceAllLiteralString(s, "//"+redacted+"@")
-	s = redactCredentials(s, req)
+	s = redactCredentials(s, as)
 	return truncate(strings.TrimSpace(s), maxMessage)
 }
 
@@ -115,17 +118,14 @@ func printable(r rune) rune {
 // may hold any delimiter unescaped, so rather too much is matched.
 var userinfo = regexp.MustCompile(`//[^ ]*@`)
 
-// redactCredentials removes the password that the request was made with, in
-// case it comes back.
-func redactCredentials(s string, req *http.Request) string {
-	_, password, _ := req.BasicAuth()
-	if password != "" {
+// redactCredentials removes the account's password, and the header that it was
+// sent in, in case they come back.
+func redactCredentials(s string, as *Account) string {
+	if password := as.Password.reveal(); password != "" {
 		s = strings.ReplaceAll(s, password, redacted)
 	}
-	if _, token, _ := strings.Cut(req.Header.Get("Authorization"), " "); token != "" {
-		s = strings.ReplaceAll(s, token, redacted)
-	}
-	return s
+	_, token, _ := strings.Cut(string(appendBasicAuth(nil, as.Username, as.Password)), " ")
+	return strings.ReplaceAll(s, token, redacted)
 }
 
 // truncate cuts s after n characters and marks the cut.
@@ -138,14 +138,14 @@ func truncate(s string, n int) string {
 
 // cleanLink returns s, normalized, if it is a web address of a reasonable
 // length without userinfo or the request's credentials, and otherwise "".
-func cleanLink(s string, req *http.Request) string {
+func cleanLink(s string, as *Account) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, len(s) > 1000:
 		return ""
 	case u.Scheme != "https" && u.Scheme != "http":
 		return ""
-	case u.Host == "", u.User != nil, redactCredentials(s, req) != s:
+	case u.Host == "", u.User != nil, redactCredentials(s, as) != s:
 		return ""
 	}
 	return u.String()

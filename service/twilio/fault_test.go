@@ -46,12 +46,8 @@ func TestParseCode(t *testing.T) {
 	}
 }
 
-// authorized returns a request made with the password "hunter2".
-func authorized() *http.Request {
-	r := &http.Request{Header: http.Header{}}
-	r.SetBasicAuth("AC1", "hunter2")
-	return r
-}
+// authorized is an account with the password "hunter2".
+var authorized = &Account{Username: "AC1", Password: NewSecret("hunter2")}
 
 func TestCleanMessage(t *testing.T) {
 	tests := []struct{ name, text, want string }{
@@ -76,7 +72,7 @@ func TestCleanMessage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := cleanMessage(tt.text, authorized()); got != tt.want {
+			if got := cleanMessage(tt.text, authorized); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -97,7 +93,7 @@ func TestCleanLink(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := cleanLink(tt.link, authorized()); got != tt.want {
+			if got := cleanLink(tt.link, authorized); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -1,10 +1,5 @@
 package twilio
 
-import (
-	"net/url"
-	"strings"
-)
-
 // ParticipantPath names one participant.
 type ParticipantPath struct {
 	AccountSID    string
@@ -21,7 +16,7 @@ const pathPrefix = "/2010-04-01/Accounts/"
 // returns the result. Every byte of the three names that is not in RFC 3986's
 // unreserved set is percent-encoded, so each stays one segment whatever it
 // holds.
-func (p ParticipantPath) AppendURL(dst []byte) []byte {
+func (p *ParticipantPath) AppendURL(dst []byte) []byte {
 	dst = append(dst, pathPrefix...)
 	dst = appendSegment(dst, p.AccountSID)
 	dst = append(dst, "/Conferences/"...)
@@ -64,7 +59,7 @@ func isUnreserved(c byte) bool {
 
 // check returns a [RequestError] unless p names one participant of the account
 // with that SID. A dot alone would be taken for a relative path.
-func (p ParticipantPath) check(accountSID string) error {
+func (p *ParticipantPath) check(accountSID string) error {
 	switch {
 	case isNoSegment(p.AccountSID):
 		return &RequestError{Reason: "no account SID"}
@@ -79,17 +74,3 @@ func (p ParticipantPath) check(accountSID string) error {
 }
 
 func isNoSegment(s string) bool { return s == "" || s == "." || s == ".." }
-
-// setPath makes p the path of u, escaped as [ParticipantPath.AppendURL] does it.
-// A RawPath costs time, and is needed only where escaping makes a difference.
-func (p ParticipantPath) setPath(u *url.URL) {
-	u.Path, u.RawPath = p.String(), ""
-	if strings.Contains(u.Path, "%") {
-		u.Path, u.RawPath = p.unescaped(), u.Path
-	}
-}
-
-// unescaped returns the path before escaping, as [net/url.URL.Path] has it.
-func (p ParticipantPath) unescaped() string {
-	return pathPrefix + p.AccountSID + "/Conferences/" + p.ConferenceSID + "/Participants/" + p.Participant + ".json"
-}

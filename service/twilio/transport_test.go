@@ -103,7 +103,7 @@ func closedPort(t testing.TB) string {
 }
 
 func TestNothingIsSentWithoutAConnection(t *testing.T) {
-	untrusted, _ := newTLSServer(t, false, answer(200, connected))
+	untrusted, _ := newTLSServer(t, answer(200, connected))
 	noTLS := listen(t, func(p peer) { _, _ = p.read(); p.write("HTTP/1.1 400 Bad Request\r\n\r\n") })
 	silent := listen(t, func(p peer) { _, _ = io.Copy(io.Discard, p) })
 	refusing := closedPort(t)
@@ -115,7 +115,6 @@ func TestNothingIsSentWithoutAConnection(t *testing.T) {
 		{"connection refused", "http://" + refusing, twilio.Config{}, "connection refused"},
 		{"no such name", "http://" + strings.Repeat("a", 64), twilio.Config{}, "name lookup failed"},
 		{"a certificate that is not trusted", untrusted.URL, twilio.Config{}, "certificate not trusted"},
-		{"a certificate that is not trusted for HTTP/2", untrusted.URL, twilio.Config{HTTP2: true}, "certificate not trusted"},
 		{"a host without TLS", strings.Replace(noTLS, "http", "https", 1), twilio.Config{}, "TLS handshake failed"},
 		{"a TLS handshake that takes too long", strings.Replace(silent, "http", "https", 1),
 			twilio.Config{TLSHandshakeTimeout: time.Millisecond}, "timeout"},
@@ -161,8 +160,8 @@ func TestALostAnswerCountsAsSent(t *testing.T) {
 	}{
 		{"a reset", func(p peer) { p.reset() }, "connection reset by peer"},
 		{"a close", func(p peer) { _ = p.Close() }, "connection closed"},
-		{"a cut status line", func(p peer) { p.write("HTTP/1.1 20") }, "connection failed"},
-		{"a cut header", func(p peer) { p.write("HTTP/1.1 200 OK\r\nContent-Le") }, "connection failed"},
+		{"a cut status line", func(p peer) { p.write("HTTP/1.1 20") }, "connection closed"},
+		{"a cut header", func(p peer) { p.write("HTTP/1.1 200 OK\r\nContent-Le") }, "connection closed"},
 		{"another protocol", func(p peer) { p.write("220 smtp.example front desk\r\n") }, "connection failed"},
 		{"an endless header", func(p peer) { p.write("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 1<<20)) }, "connection failed"},
 	}
@@ -284,22 +283,24 @@ func TestARequestLostOnAReusedConnectionIsNotRepeated(t *testing.T) {
 }
 
 func TestAConnectionClosedWhileIdleCostsNoError(t *testing.T) {
-	noticed := make(chan struct{}, 1)
+	closed := make(chan struct{}, 1)
 	baseURL := listen(t, func(p peer) {
 		if _, ok := p.read(); !ok {
 			return
 		}
 		p.accept()
 		_ = p.Conn.(*net.TCPConn).CloseWrite()
-		_, _ = p.read() // The client closes its side as soon as it notices.
-		noticed <- struct{}{}
+		closed <- struct{}{}
+		if r, ok := p.read(); ok { // The client closes its side as soon as it notices.
+			t.Errorf("%s was sent on a connection that was closed", r.URL)
+		}
 	})
 	client := newClient(t, twilio.Config{})
 	for range 10 {
 		if _, err := mute(t.Context(), client, baseURL); err != nil {
 			t.Fatal(err)
 		}
-		<-noticed
+		<-closed
 	}
 }
 
@@ -317,7 +318,7 @@ func TestARaceWithClosingConnections(t *testing.T) {
 				group.Go(func() {
 					for i := range calls {
 						label := fmt.Sprintf("%d-%d", caller, i)
-						_, err := client.UpdateParticipant(t.Context(), testAccount(host.url), testPath(label), everything())
+						_, err := update(t.Context(), client, testAccount(host.url), testPath(label), everything())
 						host.check(t, label, err)
 						if err == nil {
 							answered.Add(1)
@@ -359,8 +360,8 @@ func newFickleHost(t testing.TB, secure bool) *fickleHost {
 		host.url = listen(t, handle)
 		return host
 	}
-	server, roots := newTLSServer(t, false, nil)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", server.TLS)
+	server, roots := newTLSServer(t, nil)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: server.TLS.Certificates})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,17 +396,21 @@ func (h *fickleHost) check(t *testing.T, label string, err error) {
 }
 
 func TestCancelWhileWaiting(t *testing.T) {
-	for _, http2 := range []bool{false, true} {
-		t.Run(fmt.Sprintf("HTTP/2 %v", http2), func(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
 			arrived := make(chan struct{})
-			server, roots := newTLSServer(t, http2, func(_ http.ResponseWriter, r *http.Request) {
+			wait := func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				close(arrived)
 				<-r.Context().Done()
-			})
+			}
+			server, roots := newTLSServer(t, wait)
+			if scheme == "http" {
+				server = newServer(t, wait)
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-arrived; cancel() }()
-			_, err := mute(ctx, newClient(t, twilio.Config{RootCAs: roots, HTTP2: http2}), server.URL)
+			_, err := mute(ctx, newClient(t, twilio.Config{RootCAs: roots}), server.URL)
 			if got := as[*twilio.TransportError](t, err); !got.Sent || got.Error() != "twilio: no answer: context canceled" {
 				t.Errorf("sent %v, %v", got.Sent, got)
 			}
@@ -491,7 +496,7 @@ func TestTheCallersDeadlineIsToldFromOurOwnTimeouts(t *testing.T) {
 		text string
 	}{
 		{"the caller's deadline", twilio.Config{}, func(c expiring) { close(c.passed) }, true, "context deadline exceeded"},
-		{"our timeout", twilio.Config{ResponseHeaderTimeout: time.Millisecond}, func(expiring) {}, false, "timeout"},
+		{"our timeout", twilio.Config{AnswerTimeout: time.Millisecond}, func(expiring) {}, false, "timeout"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -540,7 +545,7 @@ func TestErrorTextsHoldNoCredentialURLOrLabel(t *testing.T) {
 	}
 	for name, baseURL := range baseURLs {
 		t.Run(name, func(t *testing.T) {
-			_, err := newClient(t, twilio.Config{}).UpdateParticipant(t.Context(), testAccount(baseURL), testPath("jane-doe"), everything())
+			_, err := update(t.Context(), newClient(t, twilio.Config{}), testAccount(baseURL), testPath("jane-doe"), everything())
 			if err == nil {
 				t.Fatal("no error")
 			}

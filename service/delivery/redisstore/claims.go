@@ -115,7 +115,7 @@ func (s *Store) unclaimed(
 	if record == nil && err == nil {
 		err = s.own(key, &claim{id: c.id, content: c.content, alone: true, renewed: time.Now()})
 		if err != nil {
-			s.alone.Settle(key, nil)
+			s.alone.Settle(ctx, key, nil)
 		}
 	}
 	return record, err
@@ -168,13 +168,13 @@ func (s *Store) wasStopped() bool {
 
 // Settle is delivery.Store's. What Redis does not take is offered again for as
 // long as it would be kept.
-func (s *Store) Settle(key delivery.Key, record *delivery.Record) {
+func (s *Store) Settle(ctx context.Context, key delivery.Key, record *delivery.Record) {
 	s.mu.Lock()
 	c := s.claims[key]
 	delete(s.claims, key)
 	s.mu.Unlock()
 	if c.alone {
-		s.alone.Settle(key, record)
+		s.alone.Settle(ctx, key, record)
 		return
 	}
 	text := encode(record)
@@ -182,7 +182,7 @@ func (s *Store) Settle(key delivery.Key, record *delivery.Record) {
 		_, err := s.runClaim(ctx, "settle", key, c, text)
 		return err
 	}
-	if settle(context.Background()) != nil {
+	if settle(ctx) != nil {
 		s.later(s.bounds.Retention, settle)
 	}
 }

@@ -81,7 +81,7 @@ func TestClusterOfThree(t *testing.T) {
 		if err := replicas[i%3].Hold(within(t), key(somebody.SID)); err != nil {
 			t.Errorf("the request id is not held: %v", err)
 		}
-		replicas[i%3].Settle(key(somebody.SID), &delivery.Record{Content: content, Lost: true})
+		replicas[i%3].Settle(t.Context(), key(somebody.SID), &delivery.Record{Content: content, Lost: true})
 	}
 	for _, each := range nodes {
 		if order(t, each.address(), "DBSIZE") == "0" {

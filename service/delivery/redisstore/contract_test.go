@@ -129,7 +129,7 @@ func TestLinesAreBounded(t *testing.T) {
 
 func TestNamesOfOneParticipantShareALine(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		s.a.Know(participant("desk {1}"), "CA1")
+		s.a.Know(t.Context(), participant("desk {1}"), "CA1")
 		first := join(t, s.b, "desk {1}", held)
 		second := join(t, s.a, "CA1", muted)
 		third := join(t, s.b, "desk {1}", muted)
@@ -149,7 +149,7 @@ func TestLinesMergeWhenNamesBecomeKnown(t *testing.T) {
 		older := join(t, s.a, "CA1", muted)
 		between := join(t, s.b, "desk", held)
 		newer := join(t, s.b, "desk", muted)
-		s.b.Know(participant("desk"), "CA1")
+		s.b.Know(t.Context(), participant("desk"), "CA1")
 		wantClosed(t, "a newer one in the other line covers it", older.Superseded)
 		older.Leave()
 		bySID.Leave()
@@ -165,9 +165,9 @@ func TestLinesMergeWhenNamesBecomeKnown(t *testing.T) {
 
 func TestLabelMovesToAnotherCall(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		s.a.Know(participant("desk"), "CA1")
+		s.a.Know(t.Context(), participant("desk"), "CA1")
 		first := joinEvent(t, s.a, "desk")
-		s.b.Know(participant("desk"), "CA2")
+		s.b.Know(t.Context(), participant("desk"), "CA2")
 		second := joinEvent(t, s.b, "CA2")
 		wantOpen(t, "two have their turn", second.Turn)
 		first.Leave()
@@ -206,8 +206,8 @@ func TestRequestIDBelongsToItsContentAndCaller(t *testing.T) {
 		another := key("1")
 		another.Caller = "another"
 		claimNew(t, s.b, another)
-		s.b.Settle(another, nil)
-		s.a.Settle(key("1"), &delivery.Record{Content: content, Lost: true})
+		s.b.Settle(t.Context(), another, nil)
+		s.a.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
 		_, err := s.b.Claim(within(t), key("1"), otherContent)
 		wantRefused(t, err, delivery.RequestIDReused)
 	})
@@ -219,9 +219,9 @@ func TestRequestIDIsFreeAgainWithoutARecord(t *testing.T) {
 		if err := s.a.Hold(within(t), key("1")); err != nil {
 			t.Fatal(err)
 		}
-		s.a.Settle(key("1"), nil)
+		s.a.Settle(t.Context(), key("1"), nil)
 		claimNew(t, s.b, key("1"))
-		s.b.Settle(key("1"), nil)
+		s.b.Settle(t.Context(), key("1"), nil)
 	})
 }
 
@@ -244,7 +244,7 @@ func TestRecordsAreKept(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
 		for id, record := range records {
 			claimNew(t, s.a, key(id))
-			s.a.Settle(key(id), record)
+			s.a.Settle(t.Context(), key(id), record)
 			got, err := s.b.Claim(within(t), key(id), content)
 			if err != nil || !cmp.Equal(got, record) {
 				t.Errorf("%s: %v, %s", id, err, cmp.Diff(record, got))
@@ -271,7 +271,7 @@ func TestOneUpstreamCallForOneRequestID(t *testing.T) {
 				answers <- fmt.Sprint(record != nil && record.Lost, err)
 			}()
 		}
-		s.a.Settle(key("1"), &delivery.Record{Content: content, Lost: true})
+		s.a.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
 		for range 3 {
 			if got := <-answers; got != "true <nil>" {
 				t.Errorf("the answer is %s, want the first one", got)
@@ -291,6 +291,6 @@ func TestWaitForAnotherEndsWithTheContext(t *testing.T) {
 				t.Errorf("the wait ended with %v", err)
 			}
 		}
-		s.a.Settle(key("1"), nil)
+		s.a.Settle(t.Context(), key("1"), nil)
 	})
 }

@@ -21,14 +21,27 @@ type fakeTwilio struct {
 	overlap int
 }
 
-func (f *fakeTwilio) UpdateParticipant(
-	_ context.Context, _ twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
-) (*twilio.Answer, error) {
+// answering is an update whose answer comes when the function returns.
+type answering func() (*twilio.Answer, error)
+
+func (a answering) Answer() (*twilio.Answer, error) { return a() }
+func (answering) Resume(context.Context) bool       { return false }
+func (answering) Close()                            {}
+
+func (f *fakeTwilio) Send(
+	_ context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate,
+) (twilio.Pending, error) {
 	refused := f.arrive(p.Participant)
+	return answering(func() (*twilio.Answer, error) { return f.answer(p.Participant, u, refused) }), nil
+}
+
+func (f *fakeTwilio) answer(
+	participant string, u *twilio.ParticipantUpdate, refused bool,
+) (*twilio.Answer, error) {
 	<-time.After(time.Millisecond)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.busy[p.Participant]--
+	f.busy[participant]--
 	if refused {
 		return nil, &twilio.Error{HTTPStatus: 429}
 	}
@@ -52,9 +65,13 @@ func (f *fakeTwilio) arrive(participant string) (refused bool) {
 // crowd is a Twilio that takes its time and counts how many are there at once.
 type crowd struct{ now, most atomic.Int64 }
 
-func (c *crowd) UpdateParticipant(
-	context.Context, twilio.Account, twilio.ParticipantPath, *twilio.ParticipantUpdate,
-) (*twilio.Answer, error) {
+func (c *crowd) Send(
+	context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
+) (twilio.Pending, error) {
+	return answering(c.answer), nil
+}
+
+func (c *crowd) answer() (*twilio.Answer, error) {
 	now := c.now.Add(1)
 	defer c.now.Add(-1)
 	for most := c.most.Load(); now > most && !c.most.CompareAndSwap(most, now); most = c.most.Load() {
@@ -85,7 +102,7 @@ func deliverers(t *testing.T, b *backend, to *fakeTwilio) [2]*delivery.Deliverer
 func announcement(n int) *delivery.Update {
 	url := fmt.Sprint("https://media.example/", n)
 	return &delivery.Update{
-		Account:   twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
+		Account:   &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
 		Path:      twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: fmt.Sprint("CA", n%2)},
 		Change:    &twilio.ParticipantUpdate{AnnounceURL: &url},
 		Caller:    "caller",
@@ -143,10 +160,10 @@ func askEverybody(t *testing.T, two [2]*delivery.Deliverer, update *delivery.Upd
 // instant answers at once, so that what is measured is the rest.
 type instant struct{}
 
-func (instant) UpdateParticipant(
-	context.Context, twilio.Account, twilio.ParticipantPath, *twilio.ParticipantUpdate,
-) (*twilio.Answer, error) {
-	return &twilio.Answer{HTTPStatus: 200}, nil
+func (instant) Send(
+	context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
+) (twilio.Pending, error) {
+	return answering(func() (*twilio.Answer, error) { return &twilio.Answer{HTTPStatus: 200}, nil }), nil
 }
 
 // BenchmarkDeliver is what an update costs with a Redis on the same machine.

@@ -35,12 +35,12 @@ func TestFrozenReplicaCannotSendLate(t *testing.T) {
 			wantRefused(t, valid(t, first), delivery.StateUnavailable)
 			wantRefused(t, frozen.Hold(within(t), key("1")), delivery.StateUnavailable)
 			first.Leave()
-			frozen.Settle(key("1"), nil)
+			frozen.Settle(t.Context(), key("1"), nil)
 			if err := valid(t, second); err != nil {
 				t.Errorf("%s: the late one took the turn away: %v", failure, err)
 			}
 			second.Leave()
-			other.Settle(key("1"), nil)
+			other.Settle(t.Context(), key("1"), nil)
 		}
 	})
 }
@@ -59,7 +59,7 @@ func TestFrozenReplicaWakesWithoutRedis(t *testing.T) {
 		wantRefused(t, valid(t, first), delivery.StateUnavailable)
 		wantRefused(t, frozen.Hold(within(t), key("1")), delivery.StateUnavailable)
 		first.Leave()
-		frozen.Settle(key("1"), nil)
+		frozen.Settle(t.Context(), key("1"), nil)
 	})
 }
 
@@ -85,7 +85,7 @@ func TestLeasesAreRenewed(t *testing.T) {
 		if err := one.Hold(within(t), key("1")); err != nil {
 			t.Errorf("the request id is not held: %v", err)
 		}
-		one.Settle(key("1"), nil)
+		one.Settle(t.Context(), key("1"), nil)
 		first.Leave()
 		second.Leave()
 	})
@@ -105,7 +105,7 @@ func TestOwnerDiesAfterItMayHaveSent(t *testing.T) {
 		if err != nil || record == nil || !record.Lost || record.Applied != delivery.Maybe {
 			t.Errorf("the claim: %+v, %v, want a record of what is not known", record, err)
 		}
-		frozen.Settle(key("1"), &delivery.Record{Content: content, Superseded: true})
+		frozen.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Superseded: true})
 		record, err = other.Claim(within(t), key("1"), content)
 		if err != nil || record == nil || !record.Superseded {
 			t.Errorf("the claim: %+v, %v, want the record", record, err)
@@ -123,9 +123,9 @@ func TestNothingIsLeftInRedis(t *testing.T) {
 		}
 		defer s.Close()
 		claimNew(t, s, key("1"))
-		s.Settle(key("1"), &delivery.Record{Content: content, Lost: true})
+		s.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
 		claimNew(t, s, key("2"))
-		s.Know(participant("desk"), "CA1")
+		s.Know(t.Context(), participant("desk"), "CA1")
 		join(t, s, "desk", muted).Leave()
 		join(t, s, "CA2", muted)
 		s.freeze()

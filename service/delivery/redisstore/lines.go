@@ -142,13 +142,13 @@ func (s *Store) leave(p *place) {
 }
 
 // Know is delivery.Store's.
-func (s *Store) Know(label delivery.Participant, callSID string) {
-	s.alone.Know(label, callSID)
+func (s *Store) Know(ctx context.Context, label delivery.Participant, callSID string) {
+	s.alone.Know(ctx, label, callSID)
 	know := func(ctx context.Context) error {
 		_, err := s.runLine(ctx, "know", label.Conference, "", label.Name, callSID, milliseconds(s.bounds.LabelAge))
 		return err
 	}
-	_ = know(context.Background()) // Without Redis, it will be seen again.
+	_ = know(ctx) // Without Redis, it will be seen again.
 }
 
 // giveTurn is called under the lock, like the next one.

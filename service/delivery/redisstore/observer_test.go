@@ -77,13 +77,13 @@ func TestQuestionsAreObserved(t *testing.T) {
 		ticket.Leave()
 		s.telling.Wait()
 		told.want(t, map[string]int{"line ok": 3, "claim ok": 0})
-		s.Know(participant("desk"), "CA1")
+		s.Know(t.Context(), participant("desk"), "CA1")
 		told.want(t, map[string]int{"line ok": 4})
 		claimNew(t, s, key("1"))
 		if err := s.Hold(within(t), key("1")); err != nil {
 			t.Error(err)
 		}
-		s.Settle(key("1"), nil)
+		s.Settle(t.Context(), key("1"), nil)
 		told.want(t, map[string]int{"line ok": 4, "claim ok": 3, "alone": 0, "lost turn": 0, "lost request_id": 0})
 	})
 }
@@ -153,8 +153,8 @@ func TestWhatIsLostIsObserved(t *testing.T) {
 		told.want(t, map[string]int{"lost turn": 1, "lost request_id": 1, "alone": 0})
 		first.Leave()
 		second.Leave()
-		frozen.Settle(key("1"), nil)
-		other.Settle(key("1"), nil)
+		frozen.Settle(t.Context(), key("1"), nil)
+		other.Settle(t.Context(), key("1"), nil)
 	})
 }
 

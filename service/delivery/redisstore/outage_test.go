@@ -25,7 +25,7 @@ func TestWithoutRedis(t *testing.T) {
 			wantText(t, "a request id", err, test.withID)
 			if err == nil {
 				wantText(t, "its attempt", s.Hold(within(t), key("1")), on)
-				s.Settle(key("1"), nil)
+				s.Settle(t.Context(), key("1"), nil)
 			}
 			for _, kind := range []struct {
 				event bool
@@ -68,7 +68,7 @@ func TestRedisDiesWhileUpdatesWait(t *testing.T) {
 		wantRefused(t, valid(t, event), delivery.StateUnavailable)
 		event.Leave()
 		wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
-		s.Settle(key("1"), nil)
+		s.Settle(t.Context(), key("1"), nil)
 		if err := valid(t, first); err != nil {
 			t.Errorf("the first cannot go on: %v", err)
 		}
@@ -141,7 +141,7 @@ func TestRedisLosesEverything(t *testing.T) {
 		}
 		update.Leave()
 		event.Leave()
-		s.Settle(key("1"), nil)
+		s.Settle(t.Context(), key("1"), nil)
 	})
 }
 
@@ -199,7 +199,7 @@ func TestRedisLosesTheLatest(t *testing.T) {
 		lost.Leave()
 	}
 	wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
-	s.Settle(key("1"), nil)
+	s.Settle(t.Context(), key("1"), nil)
 }
 
 // TestMissedSuperseding: one that was not told that a newer one takes its place
@@ -245,7 +245,7 @@ func TestOpenGoesOnApart(t *testing.T) {
 		b.start()
 		for _, s := range []*Store{one, other} {
 			await(t, "redis is asked again", func() bool { return !s.down() && s.listens(t) })
-			s.Settle(key("1"), &delivery.Record{Content: content, Lost: true})
+			s.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
 		}
 		first, second := joinEvent(t, one, "CA1"), joinEvent(t, other, "CA1")
 		wantClosed(t, "the first has its turn", first.Turn)
@@ -257,6 +257,6 @@ func TestOpenGoesOnApart(t *testing.T) {
 		if _, err := other.look(within(t), key("2"), content); !errors.Is(err, errBusy) {
 			t.Errorf("a request id that another has: %v", err)
 		}
-		one.Settle(key("2"), nil)
+		one.Settle(t.Context(), key("2"), nil)
 	})
 }

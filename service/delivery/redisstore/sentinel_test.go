@@ -76,7 +76,7 @@ func TestFailover(t *testing.T) {
 	if err := one.Hold(within(t), key("2")); err != nil {
 		t.Errorf("the request id is not held: %v", err)
 	}
-	one.Settle(key("2"), nil)
+	one.Settle(t.Context(), key("2"), nil)
 	await(t, "both listen", func() bool { return one.listens(t) && other.listens(t) })
 	wantShared(t, one, other)
 }

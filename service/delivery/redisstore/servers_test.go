@@ -164,9 +164,9 @@ func wantTold(t *testing.T, one, other *Store) {
 	if err := one.Hold(within(t), key("1")); err != nil {
 		t.Errorf("the request id is not held: %v", err)
 	}
-	one.Settle(key("1"), nil)
+	one.Settle(t.Context(), key("1"), nil)
 	claimNew(t, other, key("1"))
-	other.Settle(key("1"), nil)
+	other.Settle(t.Context(), key("1"), nil)
 }
 
 // reaches says whether the store can ask its Redis for a place.
