@@ -75,6 +75,7 @@ func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	if err := c.welcome(out.stdout, s, listener.Addr()); err != nil {
+		s.Close()
 		return err
 	}
 	return runBoth(ctx, s, fake, listener)

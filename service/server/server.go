@@ -37,6 +37,7 @@ const (
 	maxRequestBytes   = 64 << 10
 	maxHeaderBytes    = 16 << 10
 	maxStreams        = 2048
+	streamWorkers     = 64 // Goroutines that are kept for the next call over gRPC.
 	handshakeTimeout  = 10 * time.Second
 	minPing           = 10 * time.Second
 	serverPing        = time.Minute
@@ -117,7 +118,8 @@ type Server struct {
 }
 
 // New builds the server and binds its three addresses. Nothing is served before
-// Run; what New returns an error for has been released.
+// Run; what New returns an error for has been released. A server that is not run
+// must be closed.
 func New(cfg Config) (*Server, error) {
 	if err := errors.Join(cfg.Delivery.Validate(), cfg.checkAges()); err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func New(cfg Config) (*Server, error) {
 	s.measure()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
 		if err := step(); err != nil {
-			s.release()
+			s.Close()
 			return nil, err
 		}
 	}
@@ -237,6 +239,7 @@ func newGRPC(way grpc.UnaryServerInterceptor, cfg Config, tlsConfig *tls.Config)
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.KeepaliveParams(keepaliveOf(cfg)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
@@ -279,11 +282,15 @@ func (s *Server) bind() error {
 	return nil
 }
 
-// release gives back what a server holds that never ran.
-func (s *Server) release() {
+// Close gives back what a server holds that never ran, its addresses among it. Run
+// must not be called then.
+func (s *Server) Close() {
 	s.ending.endWatches()
 	s.closeTracing()
 	s.closeStore()
+	if s.grpc != nil {
+		s.grpc.Stop()
+	}
 	for _, listener := range s.listeners {
 		_ = listener.Close() // Nothing was served from it.
 	}
