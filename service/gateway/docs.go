@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/swaggest/swgui/v5/static"
 
@@ -43,12 +44,13 @@ var contentTypes = map[string]string{
 //go:embed ui
 var ui embed.FS
 
-// document is a file that is served as it is.
+// document is a file that is served as it is. Few ask for it, so it is read for
+// each of them.
 type document struct {
 	contentType string
-	etag        string
-	content     []byte
-	// gzipped says that content is compressed.
+	read        func() []byte
+	etag        func() string
+	// gzipped says that what is read is compressed.
 	gzipped bool
 }
 
@@ -75,7 +77,7 @@ func withDocs(next http.Handler) http.Handler {
 func docs() map[string]*document {
 	index := embedded(ui, "ui/index.html")
 	return map[string]*document{
-		openAPIPath:                        newDocument(openAPIPath, openapi.Document, false),
+		openAPIPath:                        newDocument(openAPIPath, func() []byte { return openapi.Document }, false),
 		docsPath:                           index,
 		docsPath + "/":                     index,
 		docsPath + "/start.js":             embedded(ui, "ui/start.js"),
@@ -87,19 +89,22 @@ func docs() map[string]*document {
 }
 
 func embedded(files embed.FS, name string) *document {
-	content, err := fs.ReadFile(files, name)
-	if err != nil {
-		panic(err) // The files are compiled in: a test serves each of them.
+	read := func() []byte {
+		content, err := fs.ReadFile(files, name)
+		if err != nil {
+			panic(err) // The files are compiled in: a test serves each of them.
+		}
+		return content
 	}
 	plain, gzipped := strings.CutSuffix(name, ".gz")
-	return newDocument(plain, content, gzipped)
+	return newDocument(plain, read, gzipped)
 }
 
-func newDocument(name string, content []byte, gzipped bool) *document {
+func newDocument(name string, read func() []byte, gzipped bool) *document {
 	return &document{
 		contentType: contentTypes[path.Ext(name)],
-		etag:        fmt.Sprintf(`"%.16x"`, sha256.Sum256(content)),
-		content:     content,
+		read:        read,
+		etag:        sync.OnceValue(func() string { return fmt.Sprintf(`"%.16x"`, sha256.Sum256(read())) }),
 		gzipped:     gzipped,
 	}
 }
@@ -108,16 +113,16 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Content-Security-Policy", docsPolicy)
-	header.Set("Etag", d.etag)
+	header.Set("Etag", d.etag())
 	if d.gzipped {
 		header.Set("Vary", "Accept-Encoding")
 	}
-	if matches(r.Header.Get("If-None-Match"), d.etag) {
+	if matches(r.Header.Get("If-None-Match"), d.etag()) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	header.Set("Content-Type", d.contentType)
-	content := d.content
+	content := d.read()
 	switch {
 	case d.gzipped && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"):
 		header.Set("Content-Encoding", "gzip")
