@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -614,4 +615,42 @@ type counter struct{ n *atomic.Int64 }
 func (c counter) Write(p []byte) (int, error) {
 	c.n.Add(int64(len(p)))
 	return len(p), nil
+}
+
+// TestARefusedPermitKeepsTheConnection for the next update.
+func TestARefusedPermitKeepsTheConnection(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			var connections atomic.Int32
+			server := httptest.NewUnstartedServer(answer(200, connected))
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			cfg := twilio.Config{RootCAs: x509.NewCertPool()}
+			if scheme == "https" {
+				server.StartTLS()
+				cfg.RootCAs.AddCert(server.Certificate())
+			} else {
+				server.Start()
+			}
+			t.Cleanup(server.Close)
+			client := newClient(t, cfg)
+			refused := twilio.WithPermit(t.Context(), func() error { return errors.New("gone") })
+			for _, ctx := range []context.Context{refused, refused, t.Context(), refused, t.Context()} {
+				_, err := mute(ctx, client, server.URL)
+				if ctx != refused {
+					if err != nil {
+						t.Error(err)
+					}
+				} else if got := as[*twilio.TransportError](t, err); got.Sent {
+					t.Errorf("%+v", got)
+				}
+			}
+			if got := connections.Load(); got != 1 {
+				t.Errorf("%d connections", got)
+			}
+		})
+	}
 }
