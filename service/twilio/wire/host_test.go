@@ -252,7 +252,7 @@ func TestHandshakesThatFail(t *testing.T) {
 		cfg.MinVersion = tls.VersionTLS10
 		_ = tls.Server(p.Conn, cfg).Handshake()
 	}
-	good := secured(answerAll(ok("")))
+	good := func(p peer) { _ = tls.Server(p.Conn, hostTLS).Handshake() }
 	silent := func(p peer) { p.wait() }
 	plain := func(p peer) { p.write("HTTP/1.1 400 Bad Request\r\n\r\n"); p.wait() }
 	distrust := wire.Config{RootCAs: x509.NewCertPool()}
@@ -270,11 +270,17 @@ func TestHandshakesThatFail(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, port, _ := net.SplitHostPort(listen(t, tt.handle))
+			closed := make(chan struct{})
+			_, port, _ := net.SplitHostPort(listen(t, func(p peer) {
+				defer close(closed)
+				tt.handle(p)
+				p.wait()
+			}))
 			_, err := newPool(t, tt.cfg).Get(t.Context(), parse(t, "https://"+net.JoinHostPort(tt.host, port)))
 			if !errors.Is(err, wire.ErrHandshake) {
 				t.Errorf("error %v", err)
 			}
+			<-closed
 		})
 	}
 }

@@ -175,24 +175,32 @@ func TestAProxyThatEndsTheTunnel(t *testing.T) {
 }
 
 func TestProxiesThatRefuseATunnel(t *testing.T) {
-	tests := []struct{ name, answer, text string }{
-		{"407", "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=%[1]s\r\nContent-Length: 0\r\n\r\n", "the proxy answered 407"},
-		{"502", "HTTP/1.1 502 Bad Gateway\r\n\r\n%[1]s", "the proxy answered 502"},
-		{"a redirect", "HTTP/1.1 302 %[1]s\r\nLocation: %[1]s\r\n\r\n", "the proxy answered 302"},
-		{"a success that is no tunnel", "HTTP/1.1 202 Accepted\r\n\r\n", "the proxy answered 202"},
-		{"something in the tunnel", "HTTP/1.1 200 OK\r\n\r\n%[1]s", "the answer is not HTTP"},
-		{"no HTTP", "%[1]s\r\n\r\n", "the answer is not HTTP"},
-		{"no header", "HTTP/1.1 200 OK\r\n%[1]s\r\n\r\n", "the answer is not HTTP"},
-		{"an endless header", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 1<<17), "the answer's header is longer than the limit"},
-		{"a cut header", "HTTP/1.1 200 OK\r\nA: %[1]s", "unexpected EOF"},
-		{"nothing", "", "unexpected EOF"},
+	tests := []struct {
+		name, answer, text string
+		ends               bool // The proxy closes the connection.
+	}{
+		{"407", "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=%[1]s\r\nContent-Length: 0\r\n\r\n", "the proxy answered 407", false},
+		{"502", "HTTP/1.1 502 Bad Gateway\r\n\r\n%[1]s", "the proxy answered 502", false},
+		{"a redirect", "HTTP/1.1 302 %[1]s\r\nLocation: %[1]s\r\n\r\n", "the proxy answered 302", false},
+		{"a success that is no tunnel", "HTTP/1.1 202 Accepted\r\n\r\n", "the proxy answered 202", false},
+		{"something in the tunnel", "HTTP/1.1 200 OK\r\n\r\n%[1]s", "the answer is not HTTP", false},
+		{"no HTTP", "%[1]s\r\n\r\n", "the answer is not HTTP", false},
+		{"no header", "HTTP/1.1 200 OK\r\n%[1]s\r\n\r\n", "the answer is not HTTP", false},
+		{"an endless header", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 1<<17), "the answer's header is longer than the limit", false},
+		{"a cut header", "HTTP/1.1 200 OK\r\nA: %[1]s", "unexpected EOF", true},
+		{"nothing", "", "unexpected EOF", true},
 	}
 	for _, tt := range tests {
 		for _, scheme := range []string{"http", "https"} {
 			t.Run(tt.name+" "+scheme, func(t *testing.T) {
+				closed := make(chan struct{})
 				proxy := func(p peer) {
+					defer close(closed)
 					if r, more := p.read(); more {
 						p.write(strings.ReplaceAll(tt.answer, "%[1]s", r.header.Get("Proxy-Authorization")))
+					}
+					if !tt.ends {
+						p.wait()
 					}
 				}
 				if scheme == "https" {
@@ -204,6 +212,7 @@ func TestProxiesThatRefuseATunnel(t *testing.T) {
 					t.Errorf("error %v, want %q", err, tt.text)
 				}
 				wantNoPassword(t, err)
+				<-closed
 			})
 		}
 	}

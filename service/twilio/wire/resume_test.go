@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -126,30 +127,51 @@ func TestResumeWithinARecord(t *testing.T) {
 	wantAnswer(t, conn, "body")
 }
 
-// TestResumeReplacesTheContext: it may do so without an interruption.
+// TestResumeReplacesTheContext: it may do so without an interruption, and the end
+// of the one before is none any more.
 func TestResumeReplacesTheContext(t *testing.T) {
-	pool := newPool(t, wire.Config{})
-	conn, host := adopt(t, pool)
-	defer conn.Close()
-	go host.read()
-	first, endFirst := context.WithCancel(t.Context())
-	if err := conn.Send(first, simple); err != nil {
-		t.Fatal(err)
-	}
-	second, endSecond := context.WithCancel(t.Context())
-	if !conn.Resume(second) {
-		t.Fatal("it cannot be resumed")
-	}
-	endFirst()
-	received := make(chan error)
-	go func() {
-		_, err := conn.Receive()
-		received <- err
-	}()
-	endSecond()
-	if err := <-received; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		pool := newPool(t, wire.Config{})
+		conn, host := adopt(t, pool)
+		defer conn.Close()
+		go host.read()
+		first, endFirst := context.WithCancel(t.Context())
+		if err := conn.Send(first, simple); err != nil {
+			t.Fatal(err)
+		}
+		second, endSecond := context.WithCancel(t.Context())
+		if !conn.Resume(second) {
+			t.Fatal("it cannot be resumed")
+		}
+		endFirst()
+		begin := time.Now()
+		time.AfterFunc(time.Second, endSecond)
+		wantInterrupted(t, conn)
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("it took %v until the interruption", took)
+		}
+		if !conn.Resume(t.Context()) {
+			t.Fatal("it cannot be resumed")
+		}
+		go host.write(ok("body"))
+		wantAnswer(t, conn, "body")
+	})
+}
+
+// TestALostAnswerCannotBeResumed, whenever the context ends.
+func TestALostAnswerCannotBeResumed(t *testing.T) {
+	each(t, func(p peer) { p.read() }, func(t *testing.T, base *url.URL) {
+		ctx, cancel := context.WithCancel(t.Context())
+		conn := sent(ctx, t, newPool(t, wire.Config{}), base)
+		defer conn.Close()
+		if _, err := conn.Receive(); !errors.Is(err, io.EOF) {
+			t.Errorf("error %v", err)
+		}
+		cancel()
+		if conn.Resume(t.Context()) {
+			t.Error("it can be resumed")
+		}
+	})
 }
 
 // TestNothingToResume: in all these states there is no answer to come.
