@@ -53,14 +53,14 @@ func TestTheAnswer(t *testing.T) {
 		{"interim answers", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" + ok("body"), 200, "body", http.Header{"Content-Length": {"4"}}},
 		{"a change of protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nbytes", 101, "",
 			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"x"}}},
-		{"a body as long as the limit", ok(strings.Repeat("x", 20_000)), 200, strings.Repeat("x", 20_000), http.Header{"Content-Length": {"20000"}}},
-		{"chunks as long as the limit", chunked(strings.Repeat("x", 20_000)), 200, strings.Repeat("x", 20_000), http.Header{}},
+		{"a body as long as the limit", ok(strings.Repeat("x", 200_000)), 200, strings.Repeat("x", 200_000), http.Header{"Content-Length": {"200000"}}},
+		{"chunks as long as the limit", chunked(strings.Repeat("x", 200_000)), 200, strings.Repeat("x", 200_000), http.Header{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			answer := func(p peer) { _, _ = p.read(); p.write(tt.answer) }
 			each(t, answer, func(t *testing.T, base *url.URL) {
-				conn := sent(t.Context(), t, newPool(t, wire.Config{MaxBody: 20_000}), base)
+				conn := sent(t.Context(), t, newPool(t, wire.Config{MaxBody: 200_000}), base)
 				defer conn.Close()
 				got, err := conn.Receive()
 				if err != nil {
