@@ -18,7 +18,8 @@ import (
 // Config configures a [Client]. The zero Config is a good one. A zero duration
 // means the default, a negative one no limit.
 type Config struct {
-	// DialTimeout limits the name lookup and the TCP handshake. Default 5 s.
+	// DialTimeout limits the name lookup and the TCP handshake, and all that a
+	// proxy does until the host is reached. Default 5 s.
 	DialTimeout time.Duration
 	// TLSHandshakeTimeout limits the TLS handshake. Default 5 s.
 	TLSHandshakeTimeout time.Duration

@@ -38,7 +38,6 @@ type Conn struct {
 	used      bool // For an exchange before this one.
 
 	// Of the exchange:
-	due    time.Time     // When it must have ended; zero: at no time.
 	guard  *guard        // nil: nothing was sent.
 	broken bool          // The request was not written whole.
 	over   bool          // The answer has begun, or there will be none.
@@ -57,8 +56,8 @@ func newConn(h *host, s *socket, stream net.Conn) *Conn {
 func (c *Conn) begin(now time.Time) {
 	c.broken, c.over, c.whole, c.in.left = false, false, false, maxHead
 	if timeout := c.host.pool.cfg.AnswerTimeout; timeout > 0 {
-		c.due = now.Add(timeout)
-		_ = c.conn.SetDeadline(c.due) // It fails on what is closed, as reading will.
+		c.socket.due = now.Add(timeout)
+		_ = c.conn.SetDeadline(c.socket.due) // It fails on what is closed, as reading will.
 	}
 }
 
@@ -210,14 +209,15 @@ func (c *Conn) readBody(resp *http.Response) error {
 // reports false if there will be no answer any more: it has begun, the exchange
 // has failed, or its time is over.
 func (c *Conn) Resume(ctx context.Context) bool {
+	due := c.socket.due
 	switch {
 	case c.guard == nil, c.broken, c.over:
 		return false
-	case !c.due.IsZero() && !time.Now().Before(c.due):
+	case !due.IsZero() && !time.Now().Before(due):
 		return false
 	}
 	c.guard.end()
-	if c.conn.SetDeadline(c.due) != nil {
+	if c.conn.SetDeadline(due) != nil {
 		return false
 	}
 	c.guard = watch(ctx, c.conn)

@@ -22,7 +22,7 @@ type script struct {
 	net.Conn // nil: nothing else is called.
 	answers  [][]byte
 	step     int   // How many bytes are read at a time, at most.
-	end      error // nil: it is waited for more.
+	end      error // After the last answer.
 
 	mu     sync.Mutex
 	change sync.Cond
@@ -58,10 +58,13 @@ func (s *script) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n := copy(p[:min(len(p), s.step)], s.rest)
-	if s.rest = s.rest[n:]; n == 0 {
-		return 0, s.end
+	if s.rest = s.rest[n:]; n > 0 {
+		return n, nil
 	}
-	return n, nil
+	if len(s.answers) > 0 { // Nothing is said unasked.
+		return 0, os.ErrDeadlineExceeded
+	}
+	return 0, s.end
 }
 
 func (s *script) Close() error {

@@ -25,8 +25,10 @@ import (
 
 // Config configures a [Pool]. A duration of 0 is no limit.
 type Config struct {
-	// DialTimeout limits the name lookup and the TCP handshake, TLSTimeout the TLS
-	// handshake, AnswerTimeout an exchange, from Get to the end of the answer.
+	// DialTimeout limits the name lookup and the TCP handshake, and all that a
+	// proxy does until the host is reached; TLSTimeout the TLS handshake;
+	// AnswerTimeout an exchange, once Get has a connection, to the end of the
+	// answer.
 	DialTimeout, TLSTimeout, AnswerTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept, MaxIdle how many are
 	// kept to one host.

@@ -232,21 +232,18 @@ func wantNoPassword(t *testing.T, err error) {
 func TestProxiesThatSayNothing(t *testing.T) {
 	for _, scheme := range []string{"http", "https", "socks5"} {
 		t.Run(scheme, func(t *testing.T) {
-			dialled := make(chan struct{}, 2)
-			proxy := via(scheme, listen(t, func(p peer) { dialled <- struct{}{}; p.wait() }), "user:secret")
 			base := parse(t, "https://example.com")
-
-			_, err := newPool(t, wire.Config{Proxy: proxy, DialTimeout: 20 * time.Millisecond}).Get(t.Context(), base)
+			silent := via(scheme, listen(t, func(p peer) { p.wait() }), "user:secret")
+			_, err := newPool(t, wire.Config{Proxy: silent, DialTimeout: 20 * time.Millisecond}).Get(t.Context(), base)
 			var timeout net.Error
 			if !errors.Is(err, wire.ErrProxy) || !errors.As(err, &timeout) || !timeout.Timeout() {
 				t.Errorf("error %v, want a timeout", err)
 			}
 			wantNoPassword(t, err)
-			<-dialled
 
 			ctx, cancel := context.WithCancel(t.Context())
-			go func() { <-dialled; cancel() }()
-			if _, err := newPool(t, wire.Config{Proxy: proxy}).Get(ctx, base); !errors.Is(err, wire.ErrProxy) || ctx.Err() == nil {
+			silent = via(scheme, listen(t, func(p peer) { cancel(); p.wait() }), "user:secret")
+			if _, err := newPool(t, wire.Config{Proxy: silent}).Get(ctx, base); !errors.Is(err, wire.ErrProxy) || ctx.Err() == nil {
 				t.Errorf("error %v", err)
 			}
 		})

@@ -2,8 +2,18 @@
 
 package wire
 
-import "syscall"
+import (
+	"errors"
+	"os"
+	"time"
+)
 
-// quiet cannot be told here. A request on a connection that the host has closed
-// fails, and counts as sent.
-func quiet(syscall.RawConn) bool { return true }
+// quiet says whether the connection is open and has nothing to be read. The
+// system cannot be asked without waiting here, so it takes a moment.
+func (s *socket) quiet() bool {
+	var b [1]byte
+	_ = s.SetReadDeadline(time.Now().Add(time.Millisecond)) // It fails on what is closed, as reading will.
+	_, err := s.Conn.Read(b[:])
+	_ = s.SetReadDeadline(s.due)
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}

@@ -445,7 +445,7 @@ func TestAnEarlyAnswerIsRead(t *testing.T) {
 
 // TestTheTimeForAnAnswerEndsAWrite, too: of a request that the host does not read.
 func TestTheTimeForAnAnswerEndsAWrite(t *testing.T) {
-	released := make(chan struct{})
+	released := make(chan struct{}, 2)
 	each(t, func(peer) { <-released }, func(t *testing.T, base *url.URL) {
 		defer func() { released <- struct{}{} }()
 		conn := get(t, newPool(t, wire.Config{AnswerTimeout: 20 * time.Millisecond}), base)

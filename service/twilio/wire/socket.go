@@ -6,21 +6,23 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 )
 
 // socket is a TCP connection that counts the bytes that are written to it, and
 // that can be asked whether there is anything to read.
 type socket struct {
 	net.Conn
-	raw     syscall.RawConn // nil: it cannot be asked.
+	raw     syscall.RawConn // nil: it has none.
+	due     time.Time       // When the exchange must have ended; zero: at no time.
 	written int64
-	asked   bool // Read takes nothing, and waits for nothing.
+	asked   bool // Read tells whether there is anything to read, and takes nothing.
 }
 
 func newSocket(tcp net.Conn) *socket {
 	s := &socket{Conn: tcp}
 	if sc, ok := tcp.(syscall.Conn); ok {
-		s.raw, _ = sc.SyscallConn() // Without it a request finds out.
+		s.raw, _ = sc.SyscallConn() // It fails on what is closed.
 	}
 	return s
 }
@@ -39,7 +41,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	switch {
 	case !s.asked:
 		return s.Conn.Read(p)
-	case s.raw == nil || quiet(s.raw):
+	case s.quiet():
 		return 0, os.ErrDeadlineExceeded
 	}
 	return 0, io.EOF
