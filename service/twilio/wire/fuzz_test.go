@@ -91,6 +91,7 @@ func byNetHTTP(answer []byte, step int) outcome {
 			return newScript(step, io.EOF, answer), nil
 		},
 		DisableCompression: true,
+		DisableKeepAlives:  true,
 		ReadBufferSize:     2 << 10, // Which limits trailers.
 	}
 	defer transport.CloseIdleConnections()
