@@ -107,9 +107,10 @@ type Pending interface {
 }
 
 // Send sends the update to the participant at p, with the credentials of a, which
-// must not be changed after that. Both must name the same account. It returns as soon as the update is written. The
-// error is a [*TransportError] or [*RequestError], and nothing was sent. A context
-// without a deadline is allowed; only Config's limits apply then.
+// must not be changed after that. Both must name the same account. It returns as
+// soon as the update is written. Its error is a [*TransportError] or
+// [*RequestError], and then nothing was sent. A context without a deadline is
+// allowed; only Config's limits apply then.
 func (c *Client) Send(ctx context.Context, a *Account, p *ParticipantPath, u *ParticipantUpdate) (Pending, error) {
 	base, err := c.base(a.BaseURL)
 	if err != nil {
