@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"conferenced/service/twilio"
+	"conferenced/service/twilio/wire/wiretest"
 )
 
 // peer is one connection as a host sees it.
@@ -58,39 +59,11 @@ func (p peer) reset() {
 // It returns the base URL.
 func listen(t testing.TB, handle func(peer)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve(t, listener, handle)
-	return "http://" + listener.Addr().String()
+	return "http://" + wiretest.Listen(t, owning(handle))
 }
 
-func serve(t testing.TB, listener net.Listener, handle func(peer)) {
-	var running sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn
-	running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			open = append(open, conn)
-			mu.Unlock()
-			running.Go(func() { defer conn.Close(); handle(peer{conn, bufio.NewReader(conn)}) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		mu.Lock()
-		for _, conn := range open {
-			_ = conn.Close()
-		}
-		mu.Unlock()
-		running.Wait()
-	})
+func owning(handle func(peer)) func(net.Conn) {
+	return func(conn net.Conn) { handle(peer{conn, bufio.NewReader(conn)}) }
 }
 
 // closedPort returns the address of a port that refuses connections.
@@ -366,7 +339,7 @@ func newFickleHost(t testing.TB, secure bool) *fickleHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, listener, handle)
+	wiretest.Serve(t, listener, owning(handle))
 	host.url, host.cfg = "https://"+listener.Addr().String(), twilio.Config{RootCAs: roots}
 	return host
 }

@@ -12,11 +12,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"conferenced/service/twilio/wire"
+	"conferenced/service/twilio/wire/wiretest"
 
 	"go.uber.org/goleak"
 )
@@ -67,35 +67,7 @@ func answerAll(answer string) func(peer) {
 // listen serves each connection with handle until the test ends.
 func listen(t testing.TB, handle func(peer)) (addr string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn
-	running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			open = append(open, conn)
-			mu.Unlock()
-			running.Go(func() { defer conn.Close(); handle(peer{conn, bufio.NewReader(conn)}) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		mu.Lock()
-		for _, conn := range open {
-			_ = conn.Close()
-		}
-		mu.Unlock()
-		running.Wait()
-	})
-	return listener.Addr().String()
+	return wiretest.Listen(t, func(conn net.Conn) { handle(peer{conn, bufio.NewReader(conn)}) })
 }
 
 // hostTLS has a certificate for 127.0.0.1 and example.com, and roots trust it.
