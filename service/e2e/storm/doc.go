@@ -6,7 +6,7 @@
 // Twilio against what the callers were told. The flags -calls, -workers and
 // -seed make it longer, wider, or repeat a seed that was printed:
 //
-//	go test ./service/server/storm -run TestStorm -v -calls 100000
+//	go test ./service/e2e/storm -run TestStorm -v -calls 100000
 //
 // TestStormReplicas does the same with three replicas that share their state in
 // Redis, which is killed and started again on the way. Where updates go on without

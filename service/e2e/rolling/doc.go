@@ -9,5 +9,5 @@
 // The flags -calls and -rounds make it longer; -plain adds gRPC clients without a
 // retry policy:
 //
-//	go test ./service/server/rolling -v -calls 50000 -rounds 6
+//	go test ./service/e2e/rolling -v -calls 50000 -rounds 6
 package rolling
