@@ -2,31 +2,89 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
 
-// usualClients is the number at which the targets are set.
-const usualClients = 32
+// usualCallers is the number of concurrent callers at which the targets are set.
+const usualCallers = 32
 
-// bench is one run of this program.
-type bench struct {
-	options
-	place
-	self        string // This program.
-	callers     []caller
-	stub        *process // Of Twilio.
-	servers     []*process
-	contestants []*contestant
-	progress    io.Writer
+// row is a row of the tables: a system that is called over one protocol.
+type row struct {
+	name     string
+	system   string // What start starts.
+	protocol protocol
+	other    string  // The row to compare with, if there is one.
+	maxCPU   float64 // The target: at most this × other's CPU a call. 0: none.
 }
 
-// prepare builds conferenced and starts the stub of Twilio.
-func prepare(ctx context.Context, o options, progress io.Writer) (b *bench, err error) {
-	b = &bench{options: o, callers: newCallers(8), progress: progress}
+// comparedRows compare conferenced with floor and peer.
+var comparedRows = []row{
+	{name: "floor", system: "floor", protocol: overGRPC},
+	{name: "peer, gRPC", system: "peer", protocol: overGRPC},
+	{name: "conferenced, gRPC", system: "conferenced", protocol: overGRPC, other: "peer, gRPC", maxCPU: 0.9},
+	{name: "peer, REST", system: "peer", protocol: overREST},
+	{name: "conferenced, REST", system: "conferenced", protocol: overREST, other: "peer, REST", maxCPU: 0.7},
+	{name: "conferenced, Twilio-shaped", system: "conferenced", protocol: overForm, other: "peer, REST"},
+}
+
+// baselineRows compare conferenced with another build.
+var baselineRows = []row{
+	{name: "floor", system: "floor", protocol: overGRPC},
+	{name: "baseline, gRPC", system: "baseline", protocol: overGRPC},
+	{name: "conferenced, gRPC", system: "conferenced", protocol: overGRPC, other: "baseline, gRPC"},
+	{name: "baseline, REST", system: "baseline", protocol: overREST},
+	{name: "conferenced, REST", system: "conferenced", protocol: overREST, other: "baseline, REST"},
+	{name: "baseline, Twilio-shaped", system: "baseline", protocol: overForm},
+	{name: "conferenced, Twilio-shaped", system: "conferenced", protocol: overForm, other: "baseline, Twilio-shaped"},
+}
+
+// start starts a process of a system, with the stub as its Twilio.
+func (b *bench) start(ctx context.Context, system string, stub *process) (*process, error) {
+	upstream := "http://" + stub.http
+	binary := map[string]string{"conferenced": b.binary, "baseline": b.baseline}[system]
+	if binary == "" { // One of hopbench's own servers.
+		return b.launch(ctx, system, b.self, system, upstream)
+	}
+	audit := b.path(fmt.Sprintf("%s-%d-audit.json", system, len(b.processes)))
+	p, err := b.launch(ctx, system, binary,
+		"serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
+		"--twilio-base-url", upstream, "--tokens", b.path("tokens.yaml"), "--policy", b.path("policy.yaml"), "--audit-log", audit)
+	if err == nil {
+		p.files = append(p.files, audit)
+	}
+	return p, err
+}
+
+// bench is one run of hopbench.
+type bench struct {
+	options
+	self      string     // The path of hopbench itself.
+	dir       string     // Temporary files.
+	stub      *process   // Of Twilio.
+	processes []*process // All that were started.
+	subjects  []subject
+	progress  io.Writer
+}
+
+// subject is a row whose system is running.
+type subject struct {
+	row
+	process *process
+	call    call
+}
+
+// newBench builds conferenced, writes its settings and starts the stub of Twilio.
+// After an error nothing is left to close.
+func newBench(ctx context.Context, o options, progress io.Writer) (b *bench, err error) {
+	b = &bench{options: o, progress: progress}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -38,88 +96,76 @@ func prepare(ctx context.Context, o options, progress io.Writer) (b *bench, err 
 	if b.dir, err = os.MkdirTemp("", "hopbench-"); err != nil {
 		return b, err
 	}
-	if err := b.certificate(); err != nil {
+	if err := b.writeSettings(); err != nil {
 		return b, err
 	}
 	if b.binary == "" {
+		b.binary = b.path("conferenced")
 		b.say("building conferenced")
-		if b.binary, err = b.build(ctx); err != nil {
-			return b, err
+		command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.binary, "conferenced/cmd/conferenced")
+		command.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := command.CombinedOutput(); err != nil {
+			return b, fmt.Errorf("go build, which works inside the repository only: %w\n%s", err, text)
 		}
 	}
 	b.stub, err = b.startStub(ctx, 0)
 	return b, err
 }
 
-func (b *bench) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(b.progress, format+"\n", args...) // It is only for whoever watches.
+// tokens is the number of bearer tokens that conferenced accepts. The callers
+// share them.
+const tokens = 512
+
+// tokenOf returns a caller's token, both its name and its secret.
+func tokenOf(caller int) string { return fmt.Sprintf("bench%d", caller%tokens) }
+
+func (b *bench) writeSettings() error {
+	var tokensFile strings.Builder
+	tokensFile.WriteString("tokens:\n")
+	for i := range tokens {
+		fmt.Fprintf(&tokensFile, "  - {name: %s, sha256: \"%x\"}\n", tokenOf(i), sha256.Sum256([]byte(tokenOf(i))))
+	}
+	const policyFile = "rules: [{name: bench, callers: [{token: bench*}], accounts: [" + accountSID + "], properties: [muted, hold]}]\n"
+	return errors.Join(
+		os.WriteFile(b.path("tokens.yaml"), []byte(tokensFile.String()), 0o600),
+		os.WriteFile(b.path("policy.yaml"), []byte(policyFile), 0o600),
+	)
 }
 
-// close ends the servers and removes the files.
-func (b *bench) close() {
-	for _, c := range b.contestants {
-		c.close()
+func (b *bench) startStub(ctx context.Context, latency time.Duration) (*process, error) {
+	return b.launch(ctx, "twilio", b.self, "twilio", latency.String())
+}
+
+// connect starts the systems of the rows, one process each, and warms them up.
+func (b *bench) connect(ctx context.Context, rows []row) error {
+	b.say("starting the systems")
+	started := map[string]*process{}
+	for _, r := range rows {
+		if started[r.system] == nil {
+			p, err := b.start(ctx, r.system, b.stub)
+			if err != nil {
+				return err
+			}
+			started[r.system] = p
+		}
+		s := subject{row: r, process: started[r.system]}
+		s.call, _ = r.protocol(s.process)
+		if _, err := closedLoop(ctx, s.call, usualCallers, b.slice/2); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		b.subjects = append(b.subjects, s)
 	}
-	for _, s := range b.servers {
-		s.stop()
+	return nil
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.progress, format+"\n", args...) }
+
+// close ends the processes and removes the temporary files.
+func (b *bench) close() {
+	for _, p := range b.processes {
+		p.stop()
 	}
 	_ = os.RemoveAll(b.dir) // It is in the folder for temporary files.
-}
-
-func (b *bench) run(ctx context.Context, name string, env []string, path string, args ...string) (*process, error) {
-	s, err := b.start(ctx, name, append(env, "SSL_CERT_FILE="+b.path("upstream.pem"), "NO_PROXY=*"), path, args...)
-	if err == nil {
-		b.servers = append(b.servers, s)
-	}
-	return s, err
-}
-
-// startStub starts a stub of Twilio that answers after the delay.
-func (b *bench) startStub(ctx context.Context, delay time.Duration) (*process, error) {
-	args := []string{"upstream", "-delay", delay.String()}
-	if b.upstream != plainHTTP1 {
-		args = append(args, "-cert", b.path("upstream.pem"), "-key", b.path("upstream.key"))
-	}
-	if b.upstream == tlsHTTP2 {
-		args = append(args, "-http2")
-	}
-	return b.run(ctx, "upstream", nil, b.self, args...)
-}
-
-func (b *bench) urlOf(stub *process) string {
-	if b.upstream == plainHTTP1 {
-		return "http://" + stub.http
-	}
-	return "https://" + stub.http
-}
-
-// startOwn starts floor or peer.
-func (b *bench) startOwn(ctx context.Context, name string, stub *process) (*process, error) {
-	args := []string{name, "-upstream", b.urlOf(stub)}
-	if b.upstream == tlsHTTP2 {
-		args = append(args, "-http2")
-	}
-	return b.run(ctx, name, nil, b.self, args...)
-}
-
-// startConferenced starts a conferenced as it is by default, with callers,
-// policy, an audit file, and tracing that samples nothing.
-func (b *bench) startConferenced(ctx context.Context, name, binary string, stub *process) (*process, error) {
-	args, err := b.settings(b.urlOf(stub), b.callers)
-	if err != nil {
-		return nil, err
-	}
-	audit := b.path(strings.ReplaceAll(name, " ", "-") + "-audit.json")
-	env := []string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9", // Nothing is sent there.
-		"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0",
-	}
-	args = append([]string{
-		"serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--audit-log", audit,
-	}, args...)
-	s, err := b.run(ctx, name, env, binary, args...)
-	if err == nil {
-		s.growing = append(s.growing, audit)
-	}
-	return s, err
 }

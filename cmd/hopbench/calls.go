@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -16,122 +14,76 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 )
 
-// call makes a client's n-th call. It is an error if that does not succeed.
-type call func(ctx context.Context, client, n int) error
+// call makes a caller's n-th call and returns an error unless that succeeds.
+type call func(ctx context.Context, caller, n int) error
 
-// way is how a server is called: a call for a number of clients, and its end.
-type way struct {
-	do    call
-	close func()
-}
-
-// open makes the connections of a way to a server.
-type open func(s *process, callers []caller) (way, error)
+// protocol returns calls to a server. Disconnect closes the connections, after
+// the last call.
+type protocol func(p *process) (do call, disconnect func())
 
 const (
-	// connections is how many of gRPC's the clients share.
-	connections = 4
-	// participants is how many each client updates in turn, so that none waits
-	// for another's update.
-	participants = 8
-	// perConference is how many clients update participants of the same
-	// conference.
-	perConference = 4
+	grpcConnections     = 4 // The callers share them.
+	participantsACaller = 8 // Updated in turn, so that no update waits for another.
+	callersAConference  = 4
 )
 
-// names are the conference and the participant that a client's n-th call is
-// about.
-func names(client, n int) (conference, participant string) {
-	return fmt.Sprintf("CF%032x", client/perConference), fmt.Sprintf("CA%016x%016x", client, n%participants)
+func conferenceOf(caller int) string { return fmt.Sprintf("CF%032x", caller/callersAConference) }
+
+func participantFor(caller, n int) string {
+	return fmt.Sprintf("CA%016x%016x", caller, n%participantsACaller)
 }
 
-func overGRPC(s *process, callers []caller) (way, error) {
-	var stubs [connections]conferencev1.ConferenceServiceClient
-	var ends []io.Closer
-	for i := range stubs {
-		conn, err := grpc.NewClient(s.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func overGRPC(p *process) (do call, disconnect func()) {
+	conns := make([]*grpc.ClientConn, grpcConnections)
+	for i := range conns {
+		var err error
+		conns[i], err = grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
-			return way{}, err
+			return func(context.Context, int, int) error { return err }, func() {}
 		}
-		stubs[i], ends = conferencev1.NewConferenceServiceClient(conn), append(ends, conn)
 	}
-	tokens := make([]metadata.MD, len(callers))
-	for i, c := range callers {
-		tokens[i] = metadata.Pairs("authorization", "Bearer "+c.token)
-	}
-	do := func(ctx context.Context, client, n int) error {
-		ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(ctx, tokens[client%len(tokens)]), patience)
+	do = func(ctx context.Context, caller, n int) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		conference, participant := names(client, n)
-		_, err := stubs[client%connections].UpdateParticipant(ctx, &conferencev1.UpdateParticipantRequest{
-			ConferenceSid: conference, CallSid: participant, Muted: proto.Bool(n%2 == 0),
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+tokenOf(caller))
+		client := conferencev1.NewConferenceServiceClient(conns[caller%len(conns)])
+		_, err := client.UpdateParticipant(ctx, &conferencev1.UpdateParticipantRequest{
+			ConferenceSid: conferenceOf(caller), CallSid: participantFor(caller, n), Muted: proto.Bool(n%2 == 0),
 		})
 		return err
 	}
-	return way{do, func() {
-		for _, end := range ends {
-			_ = end.Close() // Nothing is under way any more.
+	return do, func() {
+		for _, conn := range conns {
+			_ = conn.Close() // Nothing is in flight.
 		}
-	}}, nil
+	}
 }
 
-func overREST(s *process, callers []caller) (way, error) {
-	return overHTTP(func(client, n int) (*http.Request, error) {
-		conference, participant := names(client, n)
-		// The peer has no default account, so the path names it.
-		url := "http://" + s.http + "/v1/accounts/" + accountSID + "/conferences/" + conference + "/participants/" + participant
-		body := strings.NewReader(fmt.Sprintf(`{"muted": %t}`, n%2 == 0))
-		request, err := http.NewRequest(http.MethodPatch, url, body)
-		if err != nil {
-			return nil, err
-		}
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("Authorization", "Bearer "+callers[client%len(callers)].token)
-		return request, nil
-	}), nil
-}
+// overREST names the account in the path, since the peer has no default account.
+var overREST = overHTTP(http.MethodPatch, "/v1/accounts/%s/conferences/%s/participants/%s", "application/json", `{"muted": %t}`,
+	func(r *http.Request, token string) { r.Header.Set("Authorization", "Bearer "+token) })
 
-// overTwilioPath calls as Twilio's SDKs do.
-func overTwilioPath(s *process, callers []caller) (way, error) {
-	return overHTTP(func(client, n int) (*http.Request, error) {
-		conference, participant := names(client, n)
-		url := "http://" + s.http + "/2010-04-01/Accounts/" + accountSID + "/Conferences/" + conference +
-			"/Participants/" + participant + ".json"
-		request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(fmt.Sprintf("Muted=%t", n%2 == 0)))
-		if err != nil {
-			return nil, err
-		}
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		who := callers[client%len(callers)]
-		request.SetBasicAuth(who.name, who.token)
-		return request, nil
-	}), nil
-}
+// overForm calls as Twilio's SDKs do.
+var overForm = overHTTP(http.MethodPost, participantPath, "application/x-www-form-urlencoded", "Muted=%t",
+	func(r *http.Request, token string) { r.SetBasicAuth(token, token) })
 
-func overHTTP(newRequest func(client, n int) (*http.Request, error)) way {
-	transport := &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
-	do := func(ctx context.Context, client, n int) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		request, err := newRequest(client, n)
-		if err != nil {
+// overHTTP returns a protocol. The path and the body are formats.
+func overHTTP(method, path, contentType, body string, authorize func(r *http.Request, token string)) protocol {
+	return func(p *process) (do call, disconnect func()) {
+		transport := &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
+		do = func(ctx context.Context, caller, n int) error {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			url := "http://" + p.http + fmt.Sprintf(path, accountSID, conferenceOf(caller), participantFor(caller, n))
+			r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(fmt.Sprintf(body, n%2 == 0)))
+			if err != nil {
+				return err
+			}
+			r.Header.Set("Content-Type", contentType)
+			authorize(r, tokenOf(caller))
+			_, err = fetch(transport, r)
 			return err
 		}
-		return roundTrip(transport, request.WithContext(ctx))
+		return do, transport.CloseIdleConnections
 	}
-	return way{do, transport.CloseIdleConnections}
-}
-
-// roundTrip makes a request that must be answered by 200.
-func roundTrip(transport http.RoundTripper, request *http.Request) error {
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(response.Status + ": " + string(body))
-	}
-	return err
 }

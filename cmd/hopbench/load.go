@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// timings are those of the calls of a load.
+// timings are the durations of the calls of one load.
 type timings struct {
 	latencies []time.Duration // Sorted.
-	took      time.Duration   // From the first call's begin to the last one's end.
+	took      time.Duration   // From the begin of the first call to the end of the last one.
 }
 
-// perSecond is the throughput.
 func (t timings) perSecond() float64 { return float64(len(t.latencies)) / t.took.Seconds() }
 
-// quantile is the least latency that a share of the calls did not exceed.
+// quantile returns the lowest latency that this share of the calls did not
+// exceed, 0 if there are no calls.
 func (t timings) quantile(share float64) time.Duration {
 	if len(t.latencies) == 0 {
 		return 0
@@ -27,64 +27,56 @@ func (t timings) quantile(share float64) time.Duration {
 	return t.latencies[max(at, 0)]
 }
 
-// closedLoop has so many clients call for a while, each its next call as soon as
-// the last one ended, and at least one.
-func closedLoop(ctx context.Context, do call, clients int, d time.Duration) (timings, error) {
-	return together(ctx, clients, func(ctx context.Context, client int) ([]time.Duration, error) {
-		var latencies []time.Duration
-		end := time.Now().Add(d)
-		for n := 0; ; n++ {
-			begin := time.Now()
-			if n > 0 && begin.After(end) {
-				return latencies, nil
-			}
-			if err := do(ctx, client, n); err != nil {
-				return nil, err
-			}
-			latencies = append(latencies, time.Since(begin))
-		}
+// closedLoop has the callers call for a duration. Each starts its next call when
+// its last one has ended, and makes at least one.
+func closedLoop(ctx context.Context, do call, callers int, d time.Duration) (timings, error) {
+	end := time.Now().Add(d)
+	return load(ctx, do, callers, func(_, n int) (begin time.Time, more bool) {
+		begin = time.Now()
+		return begin, n == 0 || !begin.After(end)
 	})
 }
 
-// pacers is how many clients share a rate. It bounds the calls at a time.
-const pacers = 256
+// openLoopCallers share the rate of an open loop. They bound the calls in flight.
+const openLoopCallers = 256
 
-// openLoop makes so many calls per second for a while, whether earlier ones
-// have ended or not. A call that has to wait for a client counts from when it
-// was due. That the machine woke its client late does not count.
-func openLoop(ctx context.Context, do call, rate float64, d time.Duration) (timings, error) {
-	every := time.Duration(float64(pacers) / rate * float64(time.Second))
+// openLoop makes calls at a rate for a duration, whether earlier ones have ended
+// or not. The latency of a call that waits for its caller counts from the time at
+// which it was due. A late timer of this process does not count.
+func openLoop(ctx context.Context, do call, perSecond float64, d time.Duration) (timings, error) {
+	interval := time.Duration(openLoopCallers / perSecond * float64(time.Second))
 	start := time.Now()
-	return together(ctx, pacers, func(ctx context.Context, client int) ([]time.Duration, error) {
-		var latencies []time.Duration
-		due := start.Add(every * time.Duration(client) / pacers)
-		for n := 0; due.Sub(start) < d; n++ {
-			begin := due
-			if wait := time.Until(due); wait > 0 {
-				time.Sleep(wait)
-				begin = time.Now()
-			}
-			if err := do(ctx, client, n); err != nil {
-				return nil, err
-			}
-			latencies = append(latencies, time.Since(begin))
-			due = due.Add(every)
+	return load(ctx, do, openLoopCallers, func(caller, n int) (begin time.Time, more bool) {
+		after := interval*time.Duration(caller)/openLoopCallers + interval*time.Duration(n)
+		due := start.Add(after)
+		if after >= d || !time.Now().Before(due) {
+			return due, after < d
 		}
-		return latencies, nil
+		time.Sleep(time.Until(due))
+		return time.Now(), true
 	})
 }
 
-// together runs the clients until all have ended. The first error ends them.
-func together(
-	ctx context.Context, clients int, work func(ctx context.Context, client int) ([]time.Duration, error),
+// load runs the callers until all have ended. The first error ends them. Next
+// waits for a caller's n-th call and returns when that begins, or false after the
+// last one.
+func load(
+	ctx context.Context, do call, callers int, next func(caller, n int) (begin time.Time, more bool),
 ) (timings, error) {
-	each := make([][]time.Duration, clients)
+	each := make([][]time.Duration, callers)
 	group, ctx := errgroup.WithContext(ctx)
 	start := time.Now()
-	for client := range clients {
-		group.Go(func() (err error) {
-			each[client], err = work(ctx, client)
-			return err
+	for caller := range callers {
+		group.Go(func() error {
+			var latencies []time.Duration
+			for begin, more := next(caller, 0); more; begin, more = next(caller, len(latencies)) {
+				if err := do(ctx, caller, len(latencies)); err != nil {
+					return err
+				}
+				latencies = append(latencies, time.Since(begin))
+			}
+			each[caller] = latencies
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -2,130 +2,240 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
+	"io"
+	"os"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// sample is what one contestant showed at a number of clients in one round.
-type sample struct {
-	perSecond   float64
-	p50, p99    float64 // Milliseconds.
-	cpu         float64 // Microseconds of the server's per call.
-	allocations float64 // Of the server's per call.
-	peak        float64 // MiB that the server had resident at most.
-}
-
-// contestant is a server and a way of calling it.
-type contestant struct {
-	name   string
-	server *process
-	way
-	// against names the peer that it is compared with; "": none.
-	against string
-	// scrape is how many allocations reading the server's metrics costs it.
-	scrape float64
-}
+// metric is something that is measured, named with its unit.
+type metric string
 
 const (
-	mallocs    = "go_memstats_mallocs_total"
-	goroutines = "go_goroutines"
-	heapInUse  = "go_memstats_heap_inuse_bytes"
-	stackInUse = "go_memstats_stack_inuse_bytes"
+	throughput  metric = "calls/s"
+	p50         metric = "p50 ms"
+	p99         metric = "p99 ms"
+	cpu         metric = "CPU µs/call" // This and what follows is the server's.
+	allocations metric = "allocs/call"
+	rest        metric = "at rest, MiB"
+	peak        metric = "peak MiB"
+	goroutines  metric = "goroutines/call"
 )
 
-// join makes a contestant, and warms its server up.
-func (b *bench) join(ctx context.Context, name string, s *process, open open, against string) error {
-	how, err := open(s, b.callers)
-	if err != nil {
-		return err
+// measurements are the values of each subject's metrics, one for each round.
+type measurements map[string]map[metric][]float64
+
+func (m measurements) add(s subject, name metric, value float64) {
+	if m[s.name] == nil {
+		m[s.name] = map[metric][]float64{}
 	}
-	c := &contestant{name: name, server: s, way: how, against: against}
-	b.contestants = append(b.contestants, c)
-	if _, err := closedLoop(ctx, c.do, usualClients, b.slice/2); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return c.calibrate(ctx)
+	m[s.name][name] = append(m[s.name][name], value)
 }
 
-// calibrate takes what reading the metrics costs, when nothing else goes on.
-func (c *contestant) calibrate(ctx context.Context) error {
-	c.scrape = math.Inf(1)
-	for range 5 {
-		cost, err := c.allocationsOf(ctx, func() error { return nil })
-		if err != nil {
-			return err
-		}
-		c.scrape = min(c.scrape, cost)
-	}
-	return nil
-}
-
-// measure loads the contestant for a while, after a tenth of that unmeasured.
-func (c *contestant) measure(ctx context.Context, clients int, d time.Duration) (sample, error) {
-	s, err := c.tryMeasure(ctx, clients, d)
-	if err != nil {
-		return s, fmt.Errorf("%s with %d clients: %w", c.name, clients, err)
-	}
-	return s, nil
-}
-
-func (c *contestant) tryMeasure(ctx context.Context, clients int, d time.Duration) (sample, error) {
-	pid := c.server.command.Process.Pid
-	if _, err := closedLoop(ctx, c.do, clients, d/10); err != nil {
-		return sample{}, err
-	}
-	forgetPeak(pid)
-	var t timings
-	var spent time.Duration
-	allocated, err := c.allocationsOf(ctx, func() (err error) {
-		spent, err = cpuOf(pid, func() (err error) {
-			t, err = closedLoop(ctx, c.do, clients, d)
-			return err
-		})
-		return err
-	})
-	if err != nil {
-		return sample{}, err
-	}
-	_, peak, err := memory(pid)
-	if err != nil {
-		return sample{}, err
-	}
-	calls := float64(len(t.latencies))
-	return sample{
-		perSecond: t.perSecond(), p50: milliseconds(t.quantile(0.5)), p99: milliseconds(t.quantile(0.99)),
-		cpu: float64(spent.Microseconds()) / calls, allocations: (allocated - c.scrape) / calls, peak: mebibytes(peak),
-	}, c.server.empty()
-}
-
-// allocationsOf is how many the server makes while work is done, and while it is
-// asked for that.
-func (c *contestant) allocationsOf(ctx context.Context, work func() error) (float64, error) {
-	before, err := c.server.metrics(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := work(); err != nil {
-		return 0, err
-	}
-	after, err := c.server.metrics(ctx)
-	return after[mallocs] - before[mallocs], err
-}
-
-// cpuOf is what the process spends while work is done.
-func cpuOf(pid int, work func() error) (time.Duration, error) {
-	before, err := cpuTime(pid)
-	if err != nil {
-		return 0, err
-	}
-	if err := work(); err != nil {
-		return 0, err
-	}
-	after, err := cpuTime(pid)
-	return after - before, err
+func (m measurements) addTimings(s subject, t timings) {
+	m.add(s, throughput, t.perSecond())
+	m.add(s, p50, milliseconds(t.quantile(0.5)))
+	m.add(s, p99, milliseconds(t.quantile(0.99)))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+// compare measures conferenced beside floor and peer, or, at the usual load only,
+// beside a baseline, and writes the report.
+func (b *bench) compare(ctx context.Context, w io.Writer) error {
+	began := time.Now()
+	rows, steps := comparedRows, []func(context.Context, *report) error{
+		b.measureLoads, b.measureHalfLoad, b.measureInFlight, b.measureStarts,
+	}
+	if b.baseline != "" {
+		rows, steps, b.callers = baselineRows, steps[:1], []int{usualCallers}
+	}
+	if err := b.connect(ctx, rows); err != nil {
+		return err
+	}
+	var r report
+	for _, step := range steps {
+		if err := step(ctx, &r); err != nil {
+			return err
+		}
+	}
+	r.took = time.Since(began)
+	return b.writeReport(w, r)
+}
+
+// measureLoads measures the subjects round by round at each number of callers.
+func (b *bench) measureLoads(ctx context.Context, r *report) error {
+	r.loads = map[int]measurements{}
+	for _, callers := range b.callers {
+		r.loads[callers] = measurements{}
+	}
+	for round := range b.rounds {
+		b.say("round %d of %d", round+1, b.rounds)
+		for _, callers := range b.callers {
+			for _, s := range b.inTurn(round) {
+				if err := b.measureLoad(ctx, s, callers, r.loads[callers]); err != nil {
+					return fmt.Errorf("%s with %d callers: %w", s.name, callers, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// inTurn returns the subjects in the order of a round. Each round begins with
+// another.
+func (b *bench) inTurn(round int) []subject {
+	first := round % len(b.subjects)
+	return slices.Concat(b.subjects[first:], b.subjects[:first])
+}
+
+// measureLoad measures a subject for one slice, after a tenth of it that does not
+// count. Reading the number of allocations allocates too, so two readings in a
+// row show how much to subtract.
+func (b *bench) measureLoad(ctx context.Context, s subject, callers int, into measurements) error {
+	if _, err := closedLoop(ctx, s.call, callers, b.slice/10); err != nil {
+		return err
+	}
+	s.process.resetPeak()
+	const mallocs = "go_memstats_mallocs_total"
+	first, err1 := s.process.metric(ctx, mallocs)
+	before, err2 := s.process.metric(ctx, mallocs)
+	cpuBefore, err3 := s.process.cpuTime()
+	t, err4 := closedLoop(ctx, s.call, callers, b.slice)
+	cpuAfter, err5 := s.process.cpuTime()
+	after, err6 := s.process.metric(ctx, mallocs)
+	_, peakMiB, err7 := s.process.memory()
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+		return err
+	}
+	reading, all := before-first, after-before
+	calls := float64(len(t.latencies))
+	into.addTimings(s, t)
+	into.add(s, cpu, float64((cpuAfter-cpuBefore).Microseconds())/calls)
+	into.add(s, allocations, (all-reading)/calls)
+	into.add(s, peak, peakMiB)
+	return s.process.truncateFiles()
+}
+
+// measureHalfLoad measures latencies at half the rate that the slowest subject
+// reaches. It takes fewer, longer rounds: a p99 needs many calls.
+func (b *bench) measureHalfLoad(ctx context.Context, r *report) error {
+	b.say("half load")
+	var rates []float64
+	for _, s := range b.subjects {
+		rates = append(rates, spreadOf(r.loads[usualCallers][s.name][throughput]).median)
+	}
+	r.halfRate, r.half = slices.Min(rates)/2, measurements{}
+	const fewer = 3
+	for round := range max(1, b.rounds/fewer) {
+		for _, s := range b.inTurn(round) {
+			t, err := openLoop(ctx, s.call, r.halfRate, fewer*b.slice)
+			if err := errors.Join(err, s.process.truncateFiles()); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			r.half.addTimings(s, t)
+		}
+	}
+	return nil
+}
+
+// measureInFlight measures the memory of fresh processes with many calls in
+// flight to a slow upstream.
+func (b *bench) measureInFlight(ctx context.Context, r *report) error {
+	stub, err := b.startStub(ctx, b.latency)
+	if err != nil {
+		return err
+	}
+	r.inFlight = measurements{}
+	for _, s := range b.subjects {
+		b.say("%d calls in flight: %s", b.inFlight, s.name)
+		if s.process, err = b.start(ctx, s.system, stub); err != nil {
+			return err
+		}
+		err := b.fill(ctx, s, r.inFlight)
+		s.process.stop()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// fill has each caller make two calls, and counts goroutines during the second.
+func (b *bench) fill(ctx context.Context, s subject, into measurements) error {
+	do, disconnect := s.protocol(s.process)
+	defer disconnect()
+	const running = "go_goroutines"
+	atRest, err1 := s.process.metric(ctx, running)
+	restMiB, _, err2 := s.process.memory()
+	var t timings
+	var busy float64
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		t, err = closedLoop(ctx, do, b.inFlight, b.latency*3/2)
+		return err
+	})
+	group.Go(func() (err error) {
+		time.Sleep(b.latency * 7 / 4)
+		busy, err = s.process.metric(ctx, running)
+		return err
+	})
+	err3 := group.Wait()
+	_, peakMiB, err4 := s.process.memory()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	into.addTimings(s, t)
+	into.add(s, rest, restMiB)
+	into.add(s, peak, peakMiB)
+	into.add(s, goroutines, (busy-atRest)/float64(b.inFlight))
+	return nil
+}
+
+// measureStarts times cold starts and weighs the binary.
+func (b *bench) measureStarts(ctx context.Context, r *report) error {
+	b.say("cold starts")
+	for range 9 {
+		p, err := b.start(ctx, "conferenced", b.stub)
+		if err != nil {
+			return err
+		}
+		r.ready = append(r.ready, milliseconds(p.ready))
+		p.stop()
+	}
+	binary, err := os.ReadFile(b.binary)
+	r.binarySize = len(binary)
+	return err
+}
+
+// spread is the median and the range of the values of the rounds.
+type spread struct{ median, low, high float64 }
+
+// spreadOf returns the zero spread for no values.
+func spreadOf(values []float64) spread {
+	if len(values) == 0 {
+		return spread{}
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	upper, lower := sorted[len(sorted)/2], sorted[(len(sorted)-1)/2]
+	return spread{median: (lower + upper) / 2, low: sorted[0], high: sorted[len(sorted)-1]}
+}
+
+// String returns the median and the range, such as 1.20 (1.17–1.24).
+func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.median, s.low, s.high) }
+
+// paired combines values with those of the same rounds of another row.
+func paired(values, others []float64, combine func(value, other float64) float64) spread {
+	combined := make([]float64, min(len(values), len(others)))
+	for i := range combined {
+		combined[i] = combine(values[i], others[i])
+	}
+	return spreadOf(combined)
+}
+
+func ratio(value, other float64) float64      { return value / other }
+func difference(value, other float64) float64 { return value - other }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,91 +12,76 @@ import (
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
 )
 
-// peer is the service that is soon written: Twilio's SDK behind grpc-go, and
-// grpc-gateway in front of it over loopback. Its pool of connections is tuned.
+// peer is the service that a team would write first: Twilio's SDK behind grpc-go,
+// and grpc-gateway in front of it over loopback.
 type peer struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	sdk *api.ApiService
 }
 
-func newPeer(s roleSettings, self net.Addr) (role, error) {
-	base, err := url.Parse(s.upstream)
+func newPeer(upstream, grpcAddr string) (server, error) {
+	base, err := url.Parse(upstream)
 	if err != nil {
-		return role{}, err
+		return server{}, err
 	}
-	via := &client.Client{
+	twilio := &client.Client{
 		Credentials: client.NewCredentials(accountSID, authToken),
-		HTTPClient:  &http.Client{Transport: redirected{base, tunedTransport(s)}, Timeout: patience},
+		HTTPClient:  &http.Client{Transport: redirectTransport{base, tunedTransport()}, Timeout: patience},
 	}
-	via.SetAccountSid(accountSID)
-	server := grpc.NewServer()
-	conferencev1.RegisterConferenceServiceServer(server, &peer{sdk: api.NewApiServiceWithClient(via)})
+	twilio.SetAccountSid(accountSID)
 	mux := runtime.NewServeMux()
-	err = conferencev1.RegisterConferenceServiceHandlerFromEndpoint(context.Background(), mux, self.String(),
+	err = conferencev1.RegisterConferenceServiceHandlerFromEndpoint(context.Background(), mux, grpcAddr,
 		[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())})
-	if err != nil {
-		return role{}, err
-	}
-	return role{grpc: server, http: &http.Server{Handler: mux, ReadHeaderTimeout: patience}}, nil
+	return server{service: &peer{sdk: api.NewApiServiceWithClient(twilio)}, http: mux}, err
 }
 
-// redirected sends the SDK's requests to another host, for which the SDK has no
-// setting. The requests are nobody else's, so they are changed in place.
-type redirected struct {
+// redirectTransport sends requests to another host. The SDK has no setting for
+// that. It modifies the requests in place, since only the SDK has them.
+type redirectTransport struct {
 	base *url.URL
 	next http.RoundTripper
 }
 
-// RoundTrip makes the request to the base.
-func (r redirected) RoundTrip(request *http.Request) (*http.Response, error) {
-	request.URL.Scheme, request.URL.Host, request.Host = r.base.Scheme, r.base.Host, ""
-	return r.next.RoundTrip(request)
+// RoundTrip sends the request to the base URL's host.
+func (t redirectTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	request.URL.Scheme, request.URL.Host, request.Host = t.base.Scheme, t.base.Host, ""
+	return t.next.RoundTrip(request)
 }
 
-// UpdateParticipant passes the update on to the SDK.
+var methods = map[conferencev1.HttpMethod]*string{
+	conferencev1.HttpMethod_HTTP_METHOD_GET:  proto.String(http.MethodGet),
+	conferencev1.HttpMethod_HTTP_METHOD_POST: proto.String(http.MethodPost),
+}
+
+// UpdateParticipant makes the update with the SDK.
 func (p *peer) UpdateParticipant(
 	_ context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
-	answer, err := p.sdk.UpdateParticipant(request.GetConferenceSid(), request.GetCallSid(), paramsOf(request))
-	if err != nil {
-		return nil, err
-	}
-	return &conferencev1.UpdateParticipantResponse{Participant: participantOf(answer)}, nil
-}
-
-func paramsOf(request *conferencev1.UpdateParticipantRequest) *api.UpdateParticipantParams {
-	return &api.UpdateParticipantParams{
+	answer, err := p.sdk.UpdateParticipant(request.GetConferenceSid(), request.GetCallSid(), &api.UpdateParticipantParams{
 		Muted:               request.Muted,
 		Hold:                request.Hold,
 		HoldUrl:             request.HoldUrl,
-		HoldMethod:          methodOf(request.GetHoldMethod()),
+		HoldMethod:          methods[request.GetHoldMethod()],
 		AnnounceUrl:         request.AnnounceUrl,
-		AnnounceMethod:      methodOf(request.GetAnnounceMethod()),
+		AnnounceMethod:      methods[request.GetAnnounceMethod()],
 		WaitUrl:             request.WaitUrl,
-		WaitMethod:          methodOf(request.GetWaitMethod()),
+		WaitMethod:          methods[request.GetWaitMethod()],
 		BeepOnExit:          request.BeepOnExit,
 		EndConferenceOnExit: request.EndConferenceOnExit,
 		Coaching:            request.Coaching,
 		CallSidToCoach:      request.CallSidToCoach,
+	})
+	if err != nil {
+		return nil, err
 	}
-}
-
-func methodOf(method conferencev1.HttpMethod) *string {
-	name := http.MethodPost
-	switch method {
-	case conferencev1.HttpMethod_HTTP_METHOD_GET:
-		name = http.MethodGet
-	case conferencev1.HttpMethod_HTTP_METHOD_POST:
-	default:
-		return nil
-	}
-	return &name
+	return &conferencev1.UpdateParticipantResponse{Participant: participantOf(answer)}, nil
 }
 
 func participantOf(answer *api.ApiV2010Participant) *conferencev1.Participant {

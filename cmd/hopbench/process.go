@@ -8,148 +8,166 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// patience is how long anything may take that is expected at once.
+// patience is the longest time that a start, a call or an exit may take.
 const patience = 30 * time.Second
 
-// process is a server that runs.
+// process is a running server.
 type process struct {
-	name              string
-	command           *exec.Cmd
+	pid               int
 	grpc, http, admin string        // host:port
-	ready             time.Duration // From its start until it was ready.
-	logPath           string
-	growing           []string      // Files that are to be emptied now and then.
-	exited            chan struct{} // Closed when it has ended.
+	ready             time.Duration // From the start until /readyz answered 200.
+	files             []string      // Files that it appends to; the first is its log.
+	cancel            context.CancelFunc
+	exited            chan struct{} // Closed when it has exited.
 }
 
-var addresses = regexp.MustCompile(`msg=serving grpc=(\S+) http=(\S+) admin=(\S+)`)
+// environment is that of every process, but only conferenced reads it. Tracing
+// samples nothing, so nothing is sent to the endpoint.
+var environment = []string{
+	"TWILIO_ACCOUNT_SID=" + accountSID, "TWILIO_AUTH_TOKEN=" + authToken,
+	"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9",
+	"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0",
+}
 
-// start runs a server and waits until it is ready. Its log goes to a file.
-func (p place) start(ctx context.Context, name string, env []string, path string, args ...string) (*process, error) {
-	log, err := os.CreateTemp(p.dir, name+"-*.log")
+// launch starts a server and waits until it is ready. It runs until stop, or
+// until ctx is done.
+func (b *bench) launch(ctx context.Context, name, path string, args ...string) (*process, error) {
+	path, err := filepath.Abs(path) // A bare name would be looked up in PATH.
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }() // The process has it.
-	appending, err := os.OpenFile(log.Name(), os.O_WRONLY|os.O_APPEND, 0)
+	logName := b.path(fmt.Sprintf("%s-%d.log", name, len(b.processes)))
+	log, err := os.OpenFile(logName, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = appending.Close() }()
+	defer log.Close() // The process has its own descriptor.
+	p := &process{files: []string{logName}, exited: make(chan struct{})}
+	ctx, p.cancel = context.WithCancel(ctx)
 	command := exec.CommandContext(ctx, path, args...)
-	command.Env, command.Stderr, command.Dir = env, appending, p.dir
+	command.Env, command.Stderr = environment, log
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.WaitDelay = patience
+	command.WaitDelay = patience // Then it is killed.
 	began := time.Now()
 	if err := command.Start(); err != nil {
+		p.cancel()
 		return nil, err
 	}
-	s := &process{
-		name: name, command: command, logPath: log.Name(), growing: []string{log.Name()}, exited: make(chan struct{}),
-	}
+	p.pid = command.Process.Pid
+	b.processes = append(b.processes, p)
 	go func() {
-		_ = command.Wait() // That it ended is all there is to know.
-		close(s.exited)
+		_ = command.Wait() // Its exit status does not matter.
+		close(p.exited)
 	}()
-	if err := s.await(ctx); err != nil {
-		s.stop()
-		return nil, err
+	if err := p.awaitReady(ctx); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	s.ready = time.Since(began)
-	return s, nil
+	p.ready = time.Since(began)
+	return p, nil
 }
 
-// await waits until the log says the addresses and the server says it is ready.
-func (s *process) await(ctx context.Context) error {
+var addresses = regexp.MustCompile(`grpc=(\S+) http=(\S+) admin=(\S+)`)
+
+// awaitReady waits until the log has the addresses and /readyz answers 200.
+func (p *process) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		if s.admin == "" {
-			s.readAddresses()
+		log, err := os.ReadFile(p.files[0])
+		if err != nil {
+			return err
 		}
-		if s.admin != "" {
-			if _, err := get(ctx, "http://"+s.admin+"/readyz"); err == nil {
+		if found := addresses.FindStringSubmatch(string(log)); found != nil {
+			p.grpc, p.http, p.admin = found[1], found[2], found[3]
+			if _, err := p.page(ctx, "/readyz"); err == nil {
 				return nil
 			}
 		}
 		select {
-		case <-s.exited:
-			text, _ := os.ReadFile(s.logPath)
-			return fmt.Errorf("%s ended at once:\n%s", s.name, text)
+		case <-p.exited:
+			return fmt.Errorf("it exited:\n%s", log)
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", s.name, ctx.Err())
+			return ctx.Err()
 		case <-time.After(time.Millisecond):
 		}
 	}
 }
 
-func (s *process) readAddresses() {
-	text, err := os.ReadFile(s.logPath)
-	if err != nil {
-		return
-	}
-	if found := addresses.FindSubmatch(text); found != nil {
-		s.grpc, s.http, s.admin = string(found[1]), string(found[2]), string(found[3])
-	}
+// stop ends the process and waits for its exit.
+func (p *process) stop() {
+	p.cancel()
+	<-p.exited
 }
 
-// stop ends the process and waits until it has ended.
-func (s *process) stop() {
-	_ = s.command.Cancel() // It may have ended by itself.
-	select {
-	case <-s.exited:
-	case <-time.After(patience):
-		_ = s.command.Process.Kill()
-		<-s.exited
-	}
-}
-
-// empty empties the files that the process appends to.
-func (s *process) empty() error {
+// truncateFiles keeps the log and the audit file from filling the disk.
+func (p *process) truncateFiles() error {
 	var errs []error
-	for _, name := range s.growing {
+	for _, name := range p.files {
 		errs = append(errs, os.Truncate(name, 0))
 	}
 	return errors.Join(errs...)
 }
 
-// metrics are the values of the metrics without labels.
-func (s *process) metrics(ctx context.Context) (map[string]float64, error) {
-	text, err := get(ctx, "http://"+s.admin+"/metrics")
+// metric returns the value of a metric without labels.
+func (p *process) metric(ctx context.Context, name string) (float64, error) {
+	page, err := p.page(ctx, "/metrics")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.name, err)
+		return 0, err
 	}
-	values := map[string]float64{}
-	for line := range strings.Lines(string(text)) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if number, err := strconv.ParseFloat(value, 64); ok && err == nil {
-			values[name] = number
-		}
-	}
-	return values, nil
+	return numberAfter("\n"+name+" ", page)
 }
 
-// get returns the body of a page that answers 200.
-func get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// memory returns the resident memory in MiB: now, and at most since resetPeak.
+func (p *process) memory() (resident, peak float64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	resident, err1 := numberAfter("VmRSS:", status)
+	peak, err2 := numberAfter("VmHWM:", status)
+	return resident / 1024, peak / 1024, errors.Join(err1, err2) // They are in kB.
+}
+
+// resetPeak makes the peak what is resident now. Where that is not allowed, as in
+// some containers, the peak stays that of the process's whole life.
+func (p *process) resetPeak() {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.pid), []byte("5"), 0)
+}
+
+func numberAfter(label string, text []byte) (number float64, err error) {
+	_, rest, _ := strings.Cut(string(text), label)
+	if _, err = fmt.Sscan(rest, &number); err != nil {
+		err = fmt.Errorf("%q: %w", label, err)
+	}
+	return number, err
+}
+
+// page returns a page of the admin address.
+func (p *process) page(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	return fetch(http.DefaultTransport, request)
+}
+
+// fetch returns the body of an answer, which must be 200.
+func fetch(transport http.RoundTripper, request *http.Request) ([]byte, error) {
+	answer, err := transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(response.Status)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", answer.Status, body)
 	}
 	return body, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,56 +12,43 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// profile writes a CPU profile and one of allocations for each contestant.
-func (b *bench) profile(ctx context.Context, stdout io.Writer) error {
-	folder := b.options.profile
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+// writeProfiles writes a CPU and an allocation profile of each subject, taken
+// under the usual load, and prints their names.
+func (b *bench) writeProfiles(ctx context.Context, w io.Writer) error {
+	if err := os.MkdirAll(b.profile, 0o700); err != nil {
 		return err
 	}
-	if err := b.enter(ctx); err != nil {
+	if err := b.connect(ctx, comparedRows); err != nil {
 		return err
 	}
-	for _, c := range b.contestants {
+	for _, s := range b.subjects {
 		for kind, page := range map[string]string{"cpu": "profile", "allocs": "allocs"} {
-			name := filepath.Join(folder, strings.ReplaceAll(c.name, " ", "-")+"."+kind+".pb.gz")
-			if err := c.profile(ctx, page, name); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
+			name := filepath.Join(b.profile, strings.ReplaceAll(s.name, ", ", "-")+"."+kind+".pb.gz")
+			if err := writeProfile(ctx, s, page, name); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			if _, err := fmt.Fprintln(stdout, name); err != nil {
-				return err
-			}
+			fmt.Fprintln(w, name)
 		}
 	}
 	return nil
 }
 
-// profiledFor is how long a profile is taken, in seconds.
-const profiledFor = 8
-
-// profile saves a page of the server's profiles, taken under the usual load.
-func (c *contestant) profile(ctx context.Context, page, name string) error {
+func writeProfile(ctx context.Context, s subject, page, name string) error {
+	const seconds = 8
 	group, ctx := errgroup.WithContext(ctx)
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	group.Go(func() error {
-		_, err := closedLoop(ctx, c.do, usualClients, profiledFor*time.Second+patience)
-		if errors.Is(context.Cause(ctx), errProfiled) {
-			return nil
-		}
+		_, err := closedLoop(ctx, s.call, usualCallers, (seconds+1)*time.Second)
 		return err
 	})
 	group.Go(func() error {
-		text, err := get(ctx, fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", c.server.admin, page, profiledFor))
+		text, err := s.process.page(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", page, seconds))
 		if err != nil {
 			return err
 		}
-		stop(errProfiled)
 		return os.WriteFile(name, text, 0o600)
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return c.server.empty()
+	return s.process.truncateFiles()
 }
-
-var errProfiled = errors.New("the profile is taken")

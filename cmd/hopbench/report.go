@@ -3,139 +3,152 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
-// report is all that a run found out.
+// report is what a run has measured.
 type report struct {
-	results   results
-	half      halfLoad
-	flights   map[string]flight
-	starts    map[string][]float64 // Milliseconds.
-	binaryMiB float64
-	took      time.Duration
+	loads      map[int]measurements // By number of callers.
+	half       measurements
+	halfRate   float64 // Calls per second.
+	inFlight   measurements
+	ready      []float64 // Milliseconds.
+	binarySize int
+	took       time.Duration
 }
 
-// write writes the report as Markdown.
-func (r *report) write(w io.Writer, b *bench) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s, %d CPUs, %s; upstream %s; %d rounds of %v; took %v.\n",
-		machine(), runtime.NumCPU(), runtime.Version(), b.upstream, b.rounds, b.slice, r.took.Round(time.Second))
-	text.WriteString("Medians; in brackets the lowest and the highest round. Ratios are of the same round; the other is the peer, by gRPC or by REST.\n")
-	for _, clients := range b.counts {
-		r.writeClients(&text, b, clients)
-	}
-	r.writeHalfLoad(&text, b)
-	r.writeFlights(&text, b)
-	r.writeStarts(&text)
-	r.writeTargets(&text)
-	_, err := io.WriteString(w, text.String())
-	return err
+// column is a column of a table.
+type column struct {
+	title string
+	cell  func(m measurements, s subject) string
 }
 
-// columns are what is reported of samples.
-var columns = []struct {
-	title  string
-	value  func(sample) float64
-	format string
-}{
-	{"calls/s", throughput, "%.0f"},
-	{"p50 ms", func(s sample) float64 { return s.p50 }, "%.2f"},
-	{"p99 ms", func(s sample) float64 { return s.p99 }, "%.2f"},
-	{"CPU µs/call", cpu, "%.1f"},
-	{"allocs/call", func(s sample) float64 { return s.allocations }, "%.0f"},
-	{"peak MiB", func(s sample) float64 { return s.peak }, "%.1f"},
+func median(name metric, format string) column {
+	return column{string(name), func(m measurements, s subject) string {
+		return fmt.Sprintf(format, spreadOf(m[s.name][name]).median)
+	}}
 }
 
-// writeClients writes what was measured at a number of clients, and then the
-// ratios to floor and to the other.
-func (r *report) writeClients(text *strings.Builder, b *bench, clients int) {
-	fmt.Fprintf(text, "\n### %d callers\n", clients)
-	samples := r.results[clients]
-	writeHead(text, "")
-	for _, c := range b.contestants {
-		fmt.Fprintf(text, "| %s |", c.name)
-		for _, column := range columns {
-			fmt.Fprintf(text, " "+column.format+" |", medianOf(samples[c.name], column.value))
+// against compares a metric with that of another row, round by round.
+func against(title string, name metric, compare func(value, other float64) float64, otherOf func(subject) string) column {
+	return column{title, func(m measurements, s subject) string {
+		other := otherOf(s)
+		if other == "" || other == s.name {
+			return ""
 		}
-		text.WriteString("\n")
-	}
-	writeHead(text, "× floor")
-	for _, c := range b.contestants {
-		writeRatios(text, samples, c.name, nameFloor)
-	}
-	writeHead(text, "× other")
-	for _, c := range b.contestants {
-		writeRatios(text, samples, c.name, c.against)
-	}
+		return paired(m[s.name][name], m[other][name], compare).String()
+	}}
 }
 
-func writeHead(text *strings.Builder, of string) {
-	fmt.Fprintf(text, "\n| %s |", of)
-	for _, column := range columns {
-		title, _, _ := strings.Cut(column.title, " ")
-		if of == "" {
-			title = column.title
+func theFloor(subject) string   { return "floor" }
+func itsOther(s subject) string { return s.other }
+
+func (b *bench) writeReport(w io.Writer, r report) error {
+	t := tables{tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)}
+	fmt.Fprintf(t, "%s, %d CPUs, %s; %d rounds; took %v.\n",
+		machine(), runtime.NumCPU(), runtime.Version(), b.rounds, r.took.Round(time.Second))
+	fmt.Fprintln(t, "Medians; in brackets the lowest and the highest round. Ratios compare values of the same round.")
+	other := "peer"
+	if b.baseline != "" {
+		other = "baseline"
+	}
+	for _, callers := range b.callers {
+		t.write(fmt.Sprintf("%d callers", callers), b.subjects, r.loads[callers],
+			median(throughput, "%.0f"), median(p50, "%.2f"), median(p99, "%.1f"), median(cpu, "%.1f"),
+			against("CPU × floor", cpu, ratio, theFloor),
+			against("CPU × "+other, cpu, ratio, itsOther),
+			against("calls/s × "+other, throughput, ratio, itsOther),
+			median(allocations, "%.0f"), median(peak, "%.0f"))
+	}
+	if b.baseline == "" {
+		b.writeRest(t, r)
+	}
+	return t.Flush()
+}
+
+// writeRest writes what is not measured beside a baseline.
+func (b *bench) writeRest(t tables, r report) {
+	t.write(fmt.Sprintf("Half load: %.0f calls/s", r.halfRate), b.subjects, r.half,
+		median(p50, "%.2f"), median(p99, "%.1f"),
+		against("p50 above floor", p50, difference, theFloor),
+		against("p99 above floor", p99, difference, theFloor))
+	t.write(fmt.Sprintf("%d calls in flight, Twilio takes %v", b.inFlight, b.latency), b.subjects, r.inFlight,
+		median(rest, "%.0f"), median(peak, "%.0f"), against("peak × peer", peak, ratio, itsOther), median(goroutines, "%.1f"))
+	fmt.Fprintf(t, "\nconferenced is ready after %v ms. Its binary has %.1f MiB.\n",
+		spreadOf(r.ready), float64(r.binarySize)/(1<<20))
+	t.head(fmt.Sprintf("Targets, at %d callers", usualCallers), "target", "measured", "")
+	for _, s := range b.subjects {
+		if s.maxCPU > 0 {
+			usual := r.loads[usualCallers]
+			t.target(s.name+": CPU/call", "≤", s.maxCPU, "× peer", s.ratioTo(usual, cpu))
+			t.target(s.name+": calls/s", ">", 1, "× peer", s.ratioTo(usual, throughput))
+			t.target(s.name+": peak memory of calls in flight", "<", 1, "× peer", s.ratioTo(r.inFlight, peak))
 		}
-		fmt.Fprintf(text, " %s |", title)
 	}
-	text.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
+	t.target("conferenced: ready", "<", 150, "ms", spreadOf(r.ready))
 }
 
-// writeRatios writes a contestant's row against another; none if there is none.
-func writeRatios(text *strings.Builder, samples map[string][]sample, name, other string) {
-	if other == "" || name == other {
-		return
-	}
-	fmt.Fprintf(text, "| %s |", name)
+// ratioTo compares a metric with that of the other row.
+func (s subject) ratioTo(m measurements, name metric) spread {
+	return paired(m[s.name][name], m[s.other][name], ratio)
+}
+
+// tables writes Markdown whose columns are aligned.
+type tables struct{ *tabwriter.Writer }
+
+func (t tables) write(title string, subjects []subject, m measurements, columns ...column) {
+	var titles []string
 	for _, c := range columns {
-		fmt.Fprintf(text, " %v |", spreadOf(ratios(column(samples[name], c.value), column(samples[other], c.value))))
+		titles = append(titles, c.title)
 	}
-	text.WriteString("\n")
-}
-
-func medianOf(samples []sample, value func(sample) float64) float64 {
-	return spreadOf(column(samples, value)).median
-}
-
-func (r *report) writeHalfLoad(text *strings.Builder, b *bench) {
-	fmt.Fprintf(text, "\n### Half load: %.0f calls/s\n\n", r.half.rate)
-	text.WriteString("| | p50 ms | p99 ms | p50 over floor, ms | p99 over floor, ms |\n|---|---|---|---|---|\n")
-	for _, c := range b.contestants {
-		fmt.Fprintf(text, "| %s | %v | %v | %v | %v |\n", c.name,
-			spreadOf(r.half.p50[c.name]), spreadOf(r.half.p99[c.name]),
-			spreadOf(differences(r.half.p50[c.name], r.half.p50[nameFloor])),
-			spreadOf(differences(r.half.p99[c.name], r.half.p99[nameFloor])))
-	}
-}
-
-func (r *report) writeFlights(text *strings.Builder, b *bench) {
-	fmt.Fprintf(text, "\n### %d calls in flight, upstream takes %v\n\n", b.inFlight, b.slowUpstream)
-	text.WriteString("| | idle MiB | peak MiB | heap MiB | stacks MiB | goroutines/call | p99 ms |\n|---|---|---|---|---|---|---|\n")
-	for _, c := range b.contestants {
-		if f, ok := r.flights[c.name]; ok {
-			fmt.Fprintf(text, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f | %.0f |\n", c.name, f.idle, f.peak, f.heap, f.stacks, f.goroutines, f.p99)
+	t.head(title, titles...)
+	for _, s := range subjects {
+		cells := []string{s.name}
+		for _, c := range columns {
+			cells = append(cells, c.cell(m, s))
 		}
+		t.row(cells...)
 	}
 }
 
-func (r *report) writeStarts(text *strings.Builder) {
-	text.WriteString("\n### Start and size\n\n| | ready after, ms |\n|---|---|\n")
-	for _, name := range []string{"floor", "peer", "conferenced"} {
-		fmt.Fprintf(text, "| %s | %v |\n", name, spreadOf(r.starts[name]))
-	}
-	fmt.Fprintf(text, "\nThe binary of conferenced has %.1f MiB.\n", r.binaryMiB)
+// head starts a table. Its first column has no title.
+func (t tables) head(title string, columns ...string) {
+	fmt.Fprintf(t, "\n### %s\n\n", title)
+	t.row(append([]string{""}, columns...)...)
+	fmt.Fprintln(t, "|"+strings.Repeat("---\t|", len(columns)+1))
 }
 
-func (r *report) writeTargets(text *strings.Builder) {
-	fmt.Fprintf(text, "\n### Targets, at %d callers\n\n| | target | measured | |\n|---|---|---|---|\n", usualClients)
-	for _, t := range r.targets() {
-		verdict := "met"
-		if !t.met() {
-			verdict = "missed"
-		}
-		fmt.Fprintf(text, "| %s | %s | %s | %s |\n", t.what, t.wanted(), t.measured, verdict)
+func (t tables) row(cells ...string) { fmt.Fprintln(t, "| "+strings.Join(cells, "\t| ")+"\t|") }
+
+// target writes a row that compares the median of what was measured with a bound.
+func (t tables) target(what, relation string, bound float64, unit string, measured spread) {
+	verdict := "missed"
+	if met(measured.median, relation, bound) {
+		verdict = "met"
 	}
+	t.row(what, fmt.Sprintf("%s %g %s", relation, bound, unit), measured.String(), verdict)
+}
+
+func met(measured float64, relation string, bound float64) bool {
+	switch relation {
+	case "<":
+		return measured < bound
+	case ">":
+		return measured > bound
+	default: // ≤
+		return measured <= bound
+	}
+}
+
+// machine returns the processor and the kernel.
+func machine() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	_, rest, _ := strings.Cut(string(text), "model name")
+	model, _, _ := strings.Cut(rest, "\n")
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return strings.Trim(model, " \t:") + ", Linux " + strings.TrimSpace(string(kernel))
 }

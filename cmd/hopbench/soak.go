@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -11,116 +12,69 @@ import (
 )
 
 const (
-	// soakClients call at the same time, each by one of the three ways.
-	soakClients = 24
-	// soakCallers is how many the clients take turns as.
-	soakCallers = 512
-	// soakCalls is how many calls a client makes before it is another caller on
-	// a new connection.
-	soakCalls = 400
-	// soakLooks is how often the memory is looked at.
-	soakLooks = 60
+	soakCallers    = 24 // A third over each protocol.
+	soakCallsAConn = 400
+	soakSamples    = 60
 )
 
-// soak calls conferenced for a long time, with ever new participants and
-// changing callers, and writes what memory it has.
-func (b *bench) soak(ctx context.Context, stdout io.Writer) error {
-	b.callers = newCallers(soakCallers)
-	s, err := b.startConferenced(ctx, "conferenced", b.binary, b.stub)
+// runSoak calls conferenced for a long time, with ever new participants, changing
+// tokens and new connections, and reports its memory.
+func (b *bench) runSoak(ctx context.Context, w io.Writer) error {
+	p, err := b.start(ctx, "conferenced", b.stub)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.options.soak+patience)
-	defer cancel()
-	end := time.Now().Add(b.options.soak)
-	counts := make([]counter, soakClients)
+	var calls atomic.Int64
+	start := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
-	for client := range soakClients {
-		group.Go(func() error { return b.churn(ctx, s, client, end, &counts[client]) })
+	for caller := range soakCallers {
+		group.Go(func() error { return b.soakCaller(ctx, p, caller, start.Add(b.soak), &calls) })
 	}
-	group.Go(func() error { return b.watch(ctx, s, end, counts, stdout) })
+	group.Go(func() error { return b.sampleMemory(ctx, p, start, &calls, w) })
 	return group.Wait()
 }
 
-// churn calls until the end, as one caller after the other.
-func (b *bench) churn(ctx context.Context, s *process, client int, end time.Time, calls *counter) error {
-	opens := []open{overGRPC, overREST, overTwilioPath}
-	for turn := 0; time.Now().Before(end); turn++ {
-		who := b.callers[(client+turn*soakClients)%len(b.callers)]
-		how, err := opens[client%len(opens)](s, []caller{who})
-		if err != nil {
-			return err
+func (b *bench) soakCaller(ctx context.Context, p *process, caller int, end time.Time, calls *atomic.Int64) error {
+	connect := []protocol{overGRPC, overREST, overForm}[caller%3]
+	var do call
+	disconnect := func() {}
+	for n := 0; time.Now().Before(end); n++ {
+		if n%soakCallsAConn == 0 {
+			disconnect()
+			do, disconnect = connect(p)
 		}
-		err = churnOne(ctx, how.do, client, turn, end, calls)
-		how.close()
-		if err != nil {
-			return fmt.Errorf("call %d of client %d: %w", calls.Load(), client, err)
-		}
-	}
-	return nil
-}
-
-// churnOne makes the calls of one caller: two to each participant.
-func churnOne(ctx context.Context, do call, client, turn int, end time.Time, calls *counter) error {
-	for n := 0; n < soakCalls && time.Now().Before(end); n++ {
-		fresh := client + soakClients*(turn*soakCalls/2/participants+n/2/participants)
-		if err := do(ctx, fresh, n/2); err != nil {
-			return err
+		participant := n / 2 // Each is updated twice.
+		fresh := caller + soakCallers*(participant/participantsACaller)
+		if err := do(ctx, fresh, participant); err != nil {
+			return fmt.Errorf("call %d of caller %d: %w", n, caller, err)
 		}
 		calls.Add(1)
 	}
+	disconnect()
 	return nil
 }
 
-type counter = atomic.Int64
-
-// watch writes a row about the memory now and then, and a summary at the end.
-func (b *bench) watch(ctx context.Context, s *process, end time.Time, counts []counter, stdout io.Writer) error {
-	if _, err := fmt.Fprint(stdout, "| after | calls | RSS MiB | heap MiB | goroutines |\n|---|---|---|---|---|\n"); err != nil {
-		return err
-	}
-	var resident []float64
-	ticks := time.NewTicker(b.options.soak / soakLooks)
+// sampleMemory writes a line for each sample and a summary at the end.
+func (b *bench) sampleMemory(ctx context.Context, p *process, start time.Time, calls *atomic.Int64, w io.Writer) error {
+	var samples []float64
+	ticks := time.NewTicker(b.soak / soakSamples)
 	defer ticks.Stop()
-	for time.Now().Before(end) {
+	for time.Since(start) < b.soak {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticks.C:
 		}
-		now, err := b.look(ctx, s, b.options.soak-time.Until(end), counts, stdout)
-		if err != nil {
+		resident, _, err := p.memory()
+		if err := errors.Join(err, p.truncateFiles()); err != nil {
 			return err
 		}
-		resident = append(resident, now)
+		samples = append(samples, resident)
+		fmt.Fprintf(w, "after %v: %d calls, %.1f MiB resident\n", time.Since(start).Round(100*time.Millisecond), calls.Load(), resident)
 	}
-	third := max(len(resident)/3, 1)
-	middle, last := spreadOf(resident[third:2*third]), spreadOf(resident[len(resident)-third:])
-	_, err := fmt.Fprintf(stdout, "\nRSS of the last third is %.2f × that of the second (medians); the most was %.1f MiB.\n",
-		last.median/middle.median, spreadOf(resident).high)
+	third := max(len(samples)/3, 1)
+	second, last := spreadOf(samples[third:2*third]), spreadOf(samples[len(samples)-third:])
+	_, err := fmt.Fprintf(w, "The last third has %.2f × the memory of the second (medians). The peak is %.1f MiB.\n",
+		last.median/second.median, spreadOf(samples).high)
 	return err
-}
-
-// look writes one row, and empties the server's files. It returns the resident
-// memory in MiB.
-func (b *bench) look(
-	ctx context.Context, s *process, after time.Duration, counts []counter, stdout io.Writer,
-) (float64, error) {
-	metrics, err := s.metrics(ctx)
-	if err != nil {
-		return 0, err
-	}
-	now, _, err := memory(s.command.Process.Pid)
-	if err != nil {
-		return 0, err
-	}
-	var calls int64
-	for i := range counts {
-		calls += counts[i].Load()
-	}
-	if _, err := fmt.Fprintf(stdout, "| %v | %d | %.1f | %.1f | %.0f |\n", after.Round(100*time.Millisecond), calls,
-		mebibytes(now), metrics[heapInUse]/(1<<20), metrics[goroutines]); err != nil {
-		return 0, err
-	}
-	return mebibytes(now), s.empty()
 }

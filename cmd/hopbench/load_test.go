@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +13,7 @@ func TestSpread(t *testing.T) {
 		values []float64
 		want   spread
 	}{
-		{"nothing", nil, spread{}},
+		{"no values", nil, spread{}},
 		{"one value", []float64{3}, spread{3, 3, 3}},
 		{"an odd number", []float64{9, 1, 2}, spread{2, 1, 9}},
 		{"an even number", []float64{4, 1, 9, 2}, spread{3, 1, 9}},
@@ -27,13 +26,13 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-func TestComparingRoundByRound(t *testing.T) {
-	values, by := []float64{2, 9, 5}, []float64{1, 3}
-	if got, want := ratios(values, by), []float64{2, 3}; !slices.Equal(got, want) {
-		t.Errorf("ratios: got %v, want %v", got, want)
+func TestPairedValues(t *testing.T) {
+	values, others := []float64{2, 9, 5}, []float64{1, 3}
+	if got, want := paired(values, others, ratio), (spread{2.5, 2, 3}); got != want {
+		t.Errorf("ratio: got %v, want %v", got, want)
 	}
-	if got, want := differences(values, by), []float64{1, 6}; !slices.Equal(got, want) {
-		t.Errorf("differences: got %v, want %v", got, want)
+	if got, want := paired(values, others, difference), (spread{3.5, 1, 6}); got != want {
+		t.Errorf("difference: got %v, want %v", got, want)
 	}
 }
 
@@ -48,12 +47,12 @@ func TestQuantiles(t *testing.T) {
 		share     float64
 		want      time.Duration
 	}{
-		{"of nothing", nil, 0.99, 0},
-		{"of one", hundred[:1], 0.99, 1},
+		{"no calls", nil, 0.99, 0},
+		{"one call", hundred[:1], 0.99, 1},
 		{"the median", hundred, 0.5, 50},
 		{"p99", hundred, 0.99, 99},
-		{"the least", hundred, 0, 1},
-		{"the most", hundred, 1, 100},
+		{"the lowest", hundred, 0, 1},
+		{"the highest", hundred, 1, 100},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := (timings{latencies: test.latencies}).quantile(test.share); got != test.want {
@@ -64,18 +63,19 @@ func TestQuantiles(t *testing.T) {
 }
 
 func TestTargets(t *testing.T) {
-	most := target{bound: 1, measured: spread{median: 1}}
-	least := target{bound: 1, least: true, measured: spread{median: 1}}
-	if !most.met() || least.met() {
-		t.Errorf("at the bound: at most is met: %t, more than is met: %t", most.met(), least.met())
-	}
-	most.measured.median, least.measured.median = 1.01, 1.01
-	if most.met() || !least.met() {
-		t.Errorf("above the bound: at most is met: %t, more than is met: %t", most.met(), least.met())
+	for _, test := range []struct {
+		relation          string
+		below, at, beyond bool
+	}{{"<", true, false, false}, {"≤", true, true, false}, {">", false, false, true}} {
+		for measured, want := range map[float64]bool{0.9: test.below, 1: test.at, 1.1: test.beyond} {
+			if got := met(measured, test.relation, 1); got != want {
+				t.Errorf("%v %s 1: got %t", measured, test.relation, got)
+			}
+		}
 	}
 }
 
-// lasting is a call that takes so long.
+// lasting returns a call that takes d.
 func lasting(d time.Duration) call {
 	return func(context.Context, int, int) error {
 		time.Sleep(d)
@@ -83,7 +83,7 @@ func lasting(d time.Duration) call {
 	}
 }
 
-func TestAClosedLoopCallsWithoutPause(t *testing.T) {
+func TestClosedLoopCallsWithoutPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got, err := closedLoop(t.Context(), lasting(10*time.Millisecond), 3, 95*time.Millisecond)
 		if err != nil {
@@ -95,7 +95,7 @@ func TestAClosedLoopCallsWithoutPause(t *testing.T) {
 	})
 }
 
-func TestAnOpenLoopKeepsItsRate(t *testing.T) {
+func TestOpenLoopKeepsItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got, err := openLoop(t.Context(), lasting(time.Millisecond), 1000, time.Second)
 		if err != nil {
@@ -107,14 +107,14 @@ func TestAnOpenLoopKeepsItsRate(t *testing.T) {
 	})
 }
 
-func TestAnOpenLoopCountsTheWaitForItsClients(t *testing.T) {
+func TestOpenLoopCountsTheWaitForItsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// Each client is due every 100 ms and busy for 150 ms.
-		got, err := openLoop(t.Context(), lasting(150*time.Millisecond), pacers*10, 200*time.Millisecond)
+		// Each caller is due every 100 ms and busy for 150 ms.
+		got, err := openLoop(t.Context(), lasting(150*time.Millisecond), openLoopCallers*10, 200*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got.latencies) != 2*pacers || got.quantile(0) != 150*time.Millisecond || got.quantile(1) != 200*time.Millisecond {
+		if len(got.latencies) != 2*openLoopCallers || got.quantile(0) != 150*time.Millisecond || got.quantile(1) != 200*time.Millisecond {
 			t.Errorf("got %d calls that took %v to %v", len(got.latencies), got.quantile(0), got.quantile(1))
 		}
 	})
