@@ -9,43 +9,26 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
-const (
-	typeJSON = "application/json"
-	typeXML  = "application/xml"
-)
-
-// An answer is what a request gets.
+// An answer is the answer to an API request.
 type answer struct {
 	status int
-	body   any    // a resource or an error, to be written as JSON or XML, an htmlPage, or nil
-	allow  string // the header of a 405
-	ending ending
+	body   any    // A resource, an *apiError, an htmlPage, or nil.
+	allow  string // The Allow header of a 405.
+
+	truncated bool // The connection ends after half of the body.
+	reset     bool // The connection is reset instead.
 }
 
-// An ending is what becomes of the connection.
-type ending int
+// An htmlPage is a body that is neither JSON nor XML.
+type htmlPage string
 
-const (
-	whole    ending = iota
-	cutShort        // the body stops half-way
-	reset           // there is no answer
-)
-
-// broken is the answer of a connection that is reset.
-var broken = answer{ending: reset}
-
-func ok(body any) answer      { return answer{status: http.StatusOK, body: body} }
-func created(body any) answer { return answer{status: http.StatusCreated, body: body} }
-
-// gone is the answer to a deletion.
-var gone = answer{status: http.StatusNoContent}
+var noAnswer = answer{reset: true}
 
 func (a answer) send(w http.ResponseWriter, c *call) {
-	if a.ending == reset {
+	if a.reset {
 		resetConnection(w, c.Request)
 		return
 	}
@@ -58,7 +41,7 @@ func (a answer) send(w http.ResponseWriter, c *call) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.status)
-	if a.ending == cutShort {
+	if a.truncated {
 		body = body[:len(body)/2]
 	}
 	_, _ = w.Write(body)
@@ -82,118 +65,27 @@ func (a answer) setHeader(h http.Header, c *call) {
 	}
 }
 
+// encode panics if the body cannot be encoded: its types are all in this package.
 func (a answer) encode(asJSON bool) (contentType string, body []byte) {
-	if page, isPage := a.body.(htmlPage); isPage {
+	if page, ok := a.body.(htmlPage); ok {
 		return "text/html; charset=utf-8", []byte(page)
 	}
 	var buffer bytes.Buffer
-	if !asJSON {
+	var err error
+	if asJSON {
+		contentType = "application/json"
+		encoder := json.NewEncoder(&buffer)
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(a.body)
+	} else {
+		contentType = "application/xml"
 		buffer.WriteString(xml.Header)
-		mustEncode(xml.NewEncoder(&buffer).Encode(xmlDocument{Body: a.body}))
-		return typeXML, buffer.Bytes()
+		err = xml.NewEncoder(&buffer).Encode(xmlDocument{Body: a.body})
 	}
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	mustEncode(encoder.Encode(a.body))
-	return typeJSON, bytes.TrimSpace(buffer.Bytes())
-}
-
-// mustEncode panics: the types of bodies are all in this package, and each of
-// them can be written.
-func mustEncode(err error) {
 	if err != nil {
-		panic(fmt.Sprintf("sandbox: write an answer: %v", err))
+		panic(fmt.Sprintf("sandbox: encode an answer: %v", err))
 	}
-}
-
-// resetConnection closes the connection so that the client sees a reset and not
-// an end.
-func resetConnection(w http.ResponseWriter, r *http.Request) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		abort(w, r)
-		return
-	}
-	if secure, isTLS := conn.(*tls.Conn); isTLS {
-		conn = secure.NetConn()
-	}
-	if tcp, isTCP := conn.(*net.TCPConn); isTCP {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
-}
-
-// abort ends a request whose connection is out of reach: HTTP/2, or no
-// connection at all.
-func abort(w http.ResponseWriter, r *http.Request) {
-	if r.Context().Value(http.ServerContextKey) != nil {
-		panic(http.ErrAbortHandler)
-	}
-	w.WriteHeader(http.StatusBadGateway)
-}
-
-// A participantResource is a participant in Twilio's form.
-type participantResource struct {
-	XMLName                xml.Name `json:"-" xml:"Participant"`
-	AccountSID             string   `json:"account_sid" xml:"AccountSid"`
-	CallSID                string   `json:"call_sid" xml:"CallSid"`
-	Label                  nullable `json:"label" xml:"Label"`
-	CallSIDToCoach         nullable `json:"call_sid_to_coach" xml:"CallSidToCoach"`
-	Coaching               bool     `json:"coaching" xml:"Coaching"`
-	ConferenceSID          string   `json:"conference_sid" xml:"ConferenceSid"`
-	DateCreated            string   `json:"date_created" xml:"DateCreated"`
-	DateUpdated            string   `json:"date_updated" xml:"DateUpdated"`
-	EndConferenceOnExit    bool     `json:"end_conference_on_exit" xml:"EndConferenceOnExit"`
-	Muted                  bool     `json:"muted" xml:"Muted"`
-	Hold                   bool     `json:"hold" xml:"Hold"`
-	StartConferenceOnEnter bool     `json:"start_conference_on_enter" xml:"StartConferenceOnEnter"`
-	Status                 string   `json:"status" xml:"Status"`
-	QueueTime              nullable `json:"queue_time" xml:"QueueTime"`
-	URI                    string   `json:"uri" xml:"Uri"`
-}
-
-// show returns p in the form in which Twilio shows it under this path.
-func (t target) show(p *Participant) participantResource {
-	return participantResource{
-		AccountSID:             t.account,
-		CallSID:                p.CallSID,
-		Label:                  nullable(p.Label),
-		CallSIDToCoach:         nullable(p.CallSIDToCoach),
-		Coaching:               p.Coaching,
-		ConferenceSID:          t.conference,
-		DateCreated:            formatDate(p.DateCreated),
-		DateUpdated:            formatDate(p.DateUpdated),
-		EndConferenceOnExit:    p.EndConferenceOnExit,
-		Muted:                  p.Muted,
-		Hold:                   p.Hold,
-		StartConferenceOnEnter: p.StartConferenceOnEnter,
-		Status:                 p.Status,
-		QueueTime:              nullable(p.QueueTime),
-		URI:                    t.uri("Conferences", t.conference, "Participants", p.CallSID),
-	}
-}
-
-// uri is that of a resource of the target's account, in the target's format.
-func (t target) uri(segments ...string) string {
-	uri := apiRoot + "Accounts/" + t.account + "/" + strings.Join(segments, "/")
-	if t.json {
-		uri += ".json"
-	}
-	return uri
-}
-
-// formatDate writes a date as Twilio's resources have it.
-func formatDate(date time.Time) string { return date.UTC().Format(time.RFC1123Z) }
-
-// A nullable is a string whose absence is null in JSON and empty in XML.
-type nullable string
-
-// MarshalJSON writes null for "".
-func (n nullable) MarshalJSON() ([]byte, error) {
-	if n == "" {
-		return []byte("null"), nil
-	}
-	return json.Marshal(string(n))
+	return contentType, bytes.TrimSpace(buffer.Bytes())
 }
 
 type xmlDocument struct {
@@ -201,10 +93,23 @@ type xmlDocument struct {
 	Body    any
 }
 
-// An htmlPage is a body that is neither JSON nor XML.
-type htmlPage string
-
-const unavailablePage = `<!DOCTYPE html>
-<html><head><title>503 Service Temporarily Unavailable</title></head>
-<body><h1>503 Service Temporarily Unavailable</h1></body></html>
-`
+// resetConnection closes the connection so that the client sees a reset rather
+// than an end of file.
+func resetConnection(w http.ResponseWriter, r *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	switch {
+	case err == nil:
+	case r.Context().Value(http.ServerContextKey) != nil: // HTTP/2.
+		panic(http.ErrAbortHandler)
+	default: // There is no connection.
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}

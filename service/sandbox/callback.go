@@ -22,62 +22,61 @@ import (
 )
 
 const (
-	// maxWaiting is how many callbacks of one conference may wait. It has room for
-	// the end of a full conference.
+	// maxWaiting is the number of callbacks of a conference that can wait. It has
+	// room for the end of a full conference.
 	maxWaiting = 1024
 
 	// callbackTimeout is Twilio's for webhooks of calls.
 	callbackTimeout = 15 * time.Second
 
-	// maxCallbackAnswer is how much of an answer is read, and ignored.
+	// maxCallbackAnswer is how much of an answer is read. Its content is ignored.
 	maxCallbackAnswer = 64 << 10
 )
 
 // Callbacks counts status callbacks since the start or the last Reset.
 type Callbacks struct {
-	// Pending are waiting or on their way.
+	// Pending callbacks are waiting or being sent.
 	Pending int `json:"pending"`
 
-	// Delivered were answered with a status of 2xx.
+	// Delivered callbacks were answered with a 2xx status.
 	Delivered int `json:"delivered"`
 
-	// Failed were answered otherwise, or not at all. They are not repeated.
+	// Failed callbacks were answered otherwise, or not at all. They are not repeated.
 	Failed int `json:"failed"`
 
-	// Dropped found the queue of their conference full.
+	// Dropped callbacks found the queue of their conference full.
 	Dropped int `json:"dropped"`
 
-	// LastFailure says why the latest of those in Failed did.
+	// LastFailure is the error of the last failed callback.
 	LastFailure string `json:"last_failure"`
 }
 
-// A callback is a request to be made of a status callback.
+// A callback is a request to a status callback URL.
 type callback struct {
 	url    string
 	method string
 	form   url.Values
-	token  string // signs it
+	token  string // The key of the signature.
 }
 
-// A mailer delivers callbacks, those of one conference one at a time and in
-// order. It has goroutines only while there is something to deliver.
+// A mailer sends callbacks, those of a conference one at a time and in order.
 type mailer struct {
-	ctx     context.Context // done once the mailer is closed
+	ctx     context.Context // Done once the mailer is closed.
 	cancel  context.CancelFunc
 	sending sync.WaitGroup
 
-	mu     sync.Mutex            // guards what follows; never held while sending
-	queues map[string][]callback // by conference; each that is here has a goroutine
+	mu     sync.Mutex            // Guards the fields below. It is not held during requests.
+	queues map[string][]callback // By conference. Each has a goroutine until it is empty.
 	counts Callbacks
 }
 
-func newMailer() *mailer {
+func newMailer(ctx context.Context) *mailer {
 	m := &mailer{queues: map[string][]callback{}}
-	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.ctx, m.cancel = context.WithCancel(ctx)
 	return m
 }
 
-// post takes a callback in, or drops it if the conference's queue is full or the
+// post queues a callback. It drops it if the queue is full, and ignores it if the
 // mailer is closed.
 func (m *mailer) post(conference string, c callback) {
 	m.mu.Lock()
@@ -97,8 +96,8 @@ func (m *mailer) post(conference string, c callback) {
 	}
 }
 
-// close breaks off what is being sent, drops the rest, and returns when nothing
-// runs any more. It may be called again.
+// close cancels the callbacks being sent, drops the waiting ones, and returns when
+// no goroutine is left. It may be called more than once.
 func (m *mailer) close() {
 	m.mu.Lock()
 	m.cancel()
@@ -106,49 +105,36 @@ func (m *mailer) close() {
 	m.sending.Wait()
 }
 
-func (m *mailer) tally() Callbacks {
+func (m *mailer) count() Callbacks {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.counts
 }
 
-// drain sends a conference's callbacks until there are none.
+// drain sends the callbacks of a conference until none is left or the mailer is
+// closed.
 func (m *mailer) drain(conference string) {
-	for {
-		c, more := m.next(conference)
-		if !more {
-			return
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queues[conference]) > 0 && m.ctx.Err() == nil {
+		next := m.queues[conference][0]
+		m.queues[conference] = m.queues[conference][1:]
+		m.mu.Unlock()
+		err := m.send(next)
+		m.mu.Lock()
+		m.counts.Pending--
+		if err == nil {
+			m.counts.Delivered++
+		} else {
+			m.counts.Failed++
+			m.counts.LastFailure = err.Error()
 		}
-		m.count(m.deliver(c))
 	}
+	m.counts.Pending -= len(m.queues[conference])
+	delete(m.queues, conference)
 }
 
-func (m *mailer) next(conference string) (c callback, more bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	queue := m.queues[conference]
-	if len(queue) == 0 || m.ctx.Err() != nil {
-		m.counts.Pending -= len(queue)
-		delete(m.queues, conference)
-		return callback{}, false
-	}
-	m.queues[conference] = queue[1:]
-	return queue[0], true
-}
-
-func (m *mailer) count(failure error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.counts.Pending--
-	if failure == nil {
-		m.counts.Delivered++
-		return
-	}
-	m.counts.Failed++
-	m.counts.LastFailure = failure.Error()
-}
-
-func (m *mailer) deliver(c callback) error {
+func (m *mailer) send(c callback) error {
 	ctx, cancel := context.WithTimeout(m.ctx, callbackTimeout)
 	defer cancel()
 	r, err := c.request(ctx)
@@ -167,14 +153,15 @@ func (m *mailer) deliver(c callback) error {
 	return nil
 }
 
-// request writes the callback as Twilio would: the form in the body, or for GET
-// in the query. The signature covers the URL as requested and the body's fields.
+// request returns the callback as Twilio sends it: the form is in the body, or for
+// GET in the query. The signature covers the URL as requested and the fields of
+// the body.
 func (c callback) request(ctx context.Context) (*http.Request, error) {
 	u, err := url.Parse(c.url)
 	if err != nil {
 		return nil, err
 	}
-	u.Fragment, u.RawFragment = "", "" // connection overrides, which nobody is sent
+	u.Fragment, u.RawFragment = "", "" // Connection overrides, which are not sent.
 	setDefault(&u.Path, "/")
 	signed, body := c.form, c.form.Encode()
 	if c.method == http.MethodGet {
@@ -190,32 +177,31 @@ func (c callback) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.Header.Set("Accept", "*/*")
 	r.Header.Set("User-Agent", "TwilioProxy/1.1")
-	r.Header.Set("I-Twilio-Idempotency-Token", newToken())
+	r.Header.Set("I-Twilio-Idempotency-Token", newUUID())
 	r.Header.Set("X-Twilio-Signature", sign(c.token, u.String(), signed))
 	return r, nil
 }
 
-// sign is Twilio's X-Twilio-Signature: HMAC-SHA1, keyed with the auth token, of
-// the URL and of each field's name and value in the order of the names.
-func sign(token, requested string, form url.Values) string {
+// sign returns Twilio's X-Twilio-Signature: HMAC-SHA1, keyed with the auth token,
+// of the URL and of the fields' names and values in the order of the names.
+func sign(token, requestURL string, form url.Values) string {
 	mac := hmac.New(sha1.New, []byte(token))
-	_, _ = io.WriteString(mac, requested)
+	_, _ = io.WriteString(mac, requestURL)
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		_, _ = io.WriteString(mac, name+form.Get(name))
 	}
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// newToken is a random UUID.
-func newToken() string {
+func newUUID() string {
 	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
+	_, _ = rand.Read(id[:]) // It never fails.
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }
 
-// callbackClient reaches loopback and nothing else, whatever a name resolves to,
-// and keeps no connections.
+// callbackClient connects to loopback addresses only, whatever a name resolves to.
+// It follows no redirects and keeps no connections.
 var callbackClient = &http.Client{
 	Transport: &http.Transport{
 		DialContext:       (&net.Dialer{Control: refuseOtherHosts}).DialContext,
@@ -226,34 +212,25 @@ var callbackClient = &http.Client{
 
 func refuseOtherHosts(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
+	if err == nil && !to.Addr().IsLoopback() {
+		err = fmt.Errorf("%s is not on loopback", address)
 	}
-	if !to.Addr().IsLoopback() {
-		return fmt.Errorf("%s is not on loopback", address)
-	}
-	return nil
+	return err
 }
 
-// checkCallback returns why a status callback to that URL is refused, or nil.
+// checkCallback returns an error that says why a status callback URL is refused.
 func checkCallback(address string) error {
-	if !isWebURL(address) {
-		return errors.New("is not a valid URL")
-	}
 	u, err := url.Parse(address)
-	if err != nil {
-		return err
-	}
 	switch {
+	case err != nil, !isWebURL(address):
+		return errors.New("is not a valid URL")
 	case u.User != nil:
 		return errors.New("must not have credentials in it")
-	case !isLoopback(u.Hostname()):
+	}
+	host := u.Hostname()
+	ip, err := netip.ParseAddr(host)
+	if err != nil && !strings.EqualFold(host, "localhost") || err == nil && !ip.IsLoopback() {
 		return errors.New("must be on loopback, such as http://127.0.0.1:8080/: the sandbox calls no other host")
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }

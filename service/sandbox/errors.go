@@ -3,13 +3,10 @@ package sandbox
 import (
 	"encoding/xml"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 )
 
-// An apiError is a refusal in Twilio's form.
+// An apiError is an error as the API shows it.
 type apiError struct {
 	XMLName  xml.Name `json:"-" xml:"RestException"`
 	Code     int      `json:"code" xml:"Code"`
@@ -18,10 +15,10 @@ type apiError struct {
 	Status   int      `json:"status" xml:"Status"`
 }
 
-// The refusals that never vary. Twilio does not say which codes it uses here for
-// bad requests, conflicts, large bodies, URLs and methods: 20001, 20409, 20413,
-// 21205 and 21209 are choices. Nor does it say which HTTP status goes with the
-// codes from 16020 to 16099: 400 is a choice, and 404 for 16022.
+// Twilio does not document the codes for bad requests, conflicts, large bodies,
+// URLs and methods: 20001, 20409, 20413, 21205 and 21209 are choices. It does not
+// document the HTTP status of the codes from 16020 to 16099 either: 400, and 404
+// for 16022, are choices.
 var (
 	errAuthenticate     = newError(http.StatusUnauthorized, 20003, "Authenticate")
 	errMethodNotAllowed = newError(http.StatusMethodNotAllowed, 20004, "Method not allowed")
@@ -38,25 +35,19 @@ var (
 	errLabelTaken       = newError(http.StatusBadRequest, 16026, "Participant label is in use by another participant")
 	errNoTo             = newError(http.StatusBadRequest, 21201, "No 'To' number specified")
 	errNoFrom           = newError(http.StatusBadRequest, 21213, "'From' phone number is required")
-	errCoachWhom        = badRequest("CallSidToCoach is required when Coaching is true")
+	errNoCoached        = badRequest("CallSidToCoach is required when Coaching is true")
 	errConferenceStatus = newError(http.StatusBadRequest, 16099, "Unexpected conference status")
 )
 
 func newError(status, code int, message string) *apiError {
-	return &apiError{
-		Code:     code,
-		Message:  message,
-		MoreInfo: fmt.Sprintf("https://www.twilio.com/docs/errors/%d", code),
-		Status:   status,
-	}
+	moreInfo := fmt.Sprintf("https://www.twilio.com/docs/errors/%d", code)
+	return &apiError{Code: code, Message: message, MoreInfo: moreInfo, Status: status}
 }
 
-func badRequest(message string) *apiError {
-	return newError(http.StatusBadRequest, 20001, message)
-}
+func badRequest(message string) *apiError { return newError(http.StatusBadRequest, 20001, message) }
 
-func invalidURL(field string) *apiError {
-	return newError(http.StatusBadRequest, 21205, field+" is not a valid URL")
+func invalidURL(field, problem string) *apiError {
+	return newError(http.StatusBadRequest, 21205, field+" "+problem)
 }
 
 func invalidMethod(field string) *apiError {
@@ -65,14 +56,6 @@ func invalidMethod(field string) *apiError {
 
 func notFound(t target) *apiError {
 	return newError(http.StatusNotFound, 20404, "The requested resource "+t.path+" was not found")
-}
-
-func methodNotAllowed(methods map[string]method) answer {
-	allowed := append(slices.Collect(maps.Keys(methods)), http.MethodHead)
-	slices.Sort(allowed)
-	a := errMethodNotAllowed.answer()
-	a.allow = strings.Join(allowed, ", ")
-	return a
 }
 
 func (e *apiError) answer() answer { return answer{status: e.Status, body: e} }

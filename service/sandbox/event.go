@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// eventKinds tells which kind, as a status callback asks for it, an event is of.
+// eventKinds maps events to their kinds, which status callbacks ask for.
 var eventKinds = map[string]string{
 	"conference-start":   "start",
 	"conference-end":     "end",
@@ -21,30 +21,36 @@ var eventKinds = map[string]string{
 	"announcement-end":   "announcement",
 }
 
-// allEventKinds are those that a status callback may ask for. Nobody speaks in
-// the sandbox, so no event is of the kind speaker.
+// allEventKinds are the kinds that a status callback can ask for. The sandbox has
+// no audio, so it sends no events of the kind speaker.
 var allEventKinds = []string{"start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"}
 
-// eventDate is how Twilio writes the time of an event, for once without a zero
-// before the day.
-const eventDate = "Mon, 2 Jan 2006 15:04:05 -0700"
-
-// An event is something that happens in a conference.
-type event struct {
-	name string
-	time time.Time
-	of   *Participant // nil if it concerns them all
-	with map[string]string
+// unknownKind returns the first unknown kind of event, or "".
+func unknownKind(kinds []string) string {
+	for _, kind := range kinds {
+		if !slices.Contains(allEventKinds, kind) {
+			return kind
+		}
+	}
+	return ""
 }
 
-// notify sends the event to the conference's status callback, if that asks for
-// it. It neither waits nor fails.
+// An event is something that happened in a conference.
+type event struct {
+	name        string
+	time        time.Time
+	participant *Participant      // nil if it concerns all of them.
+	fields      map[string]string // More fields. Empty ones are not sent.
+}
+
+// notify queues the event for the conference's status callback if that asks for
+// it.
 func (w *world) notify(c *Conference, e event) {
 	if c.StatusCallback == "" || !slices.Contains(c.StatusCallbackEvent, eventKinds[e.name]) {
 		return
 	}
 	c.SequenceNumber++
-	w.mail.post(c.SID, callback{
+	w.mailer.post(c.SID, callback{
 		url:    c.StatusCallback,
 		method: c.StatusCallbackMethod,
 		form:   e.form(c),
@@ -53,78 +59,61 @@ func (w *world) notify(c *Conference, e event) {
 }
 
 func (e event) form(c *Conference) url.Values {
-	form := url.Values{}
-	form.Set("AccountSid", c.AccountSID)
-	form.Set("ConferenceSid", c.SID)
-	form.Set("FriendlyName", c.FriendlyName)
-	form.Set("SequenceNumber", strconv.Itoa(c.SequenceNumber))
-	form.Set("StatusCallbackEvent", e.name)
-	form.Set("Timestamp", e.time.UTC().Format(eventDate))
-	if e.of != nil {
-		e.of.describe(form)
+	form := url.Values{
+		"AccountSid":          {c.AccountSID},
+		"ConferenceSid":       {c.SID},
+		"FriendlyName":        {c.FriendlyName},
+		"SequenceNumber":      {strconv.Itoa(c.SequenceNumber)},
+		"StatusCallbackEvent": {e.name},
+		"Timestamp":           {e.time.UTC().Format("Mon, 2 Jan 2006 15:04:05 -0700")}, // Dates of resources have two digits.
 	}
-	for name, value := range e.with {
-		if value != "" {
-			form.Set(name, value)
-		}
+	if p := e.participant; p != nil {
+		form.Set("CallSid", p.CallSID)
+		form.Set("Muted", strconv.FormatBool(p.Muted))
+		form.Set("Hold", strconv.FormatBool(p.Hold))
+		form.Set("Coaching", strconv.FormatBool(p.Coaching))
+		form.Set("EndConferenceOnExit", strconv.FormatBool(p.EndConferenceOnExit))
+		form.Set("StartConferenceOnEnter", strconv.FormatBool(p.StartConferenceOnEnter))
+		setNonEmpty(form, "CallSidToCoach", p.CallSIDToCoach)
+		setNonEmpty(form, "ParticipantLabel", p.Label)
+	}
+	for name, value := range e.fields {
+		setNonEmpty(form, name, value)
 	}
 	return form
 }
 
-// describe puts into the form what events tell of a participant.
-func (p *Participant) describe(form url.Values) {
-	form.Set("CallSid", p.CallSID)
-	form.Set("Muted", strconv.FormatBool(p.Muted))
-	form.Set("Hold", strconv.FormatBool(p.Hold))
-	form.Set("Coaching", strconv.FormatBool(p.Coaching))
-	form.Set("EndConferenceOnExit", strconv.FormatBool(p.EndConferenceOnExit))
-	form.Set("StartConferenceOnEnter", strconv.FormatBool(p.StartConferenceOnEnter))
-	if p.CallSIDToCoach != "" {
-		form.Set("CallSidToCoach", p.CallSIDToCoach)
-	}
-	if p.Label != "" {
-		form.Set("ParticipantLabel", p.Label)
+func setNonEmpty(form url.Values, name, value string) {
+	if value != "" {
+		form.Set(name, value)
 	}
 }
 
-// notifyChanges tells what an update changed. Naming a property without changing
-// it is no event.
-func (w *world) notifyChanges(c *Conference, before Participant, p *Participant, now time.Time) {
-	tell := func(changed bool, name string) {
+// notifyUpdated sends the events of an update: one for each kind of property whose
+// value has changed, and one for each announcement.
+func (w *world) notifyUpdated(c *Conference, before Participant, p *Participant, now time.Time) {
+	notify := func(changed bool, name string) {
 		if changed {
-			w.notify(c, event{name: name, time: now, of: p})
+			w.notify(c, event{name: name, time: now, participant: p})
 		}
 	}
-	tell(p.Muted && !before.Muted, "participant-mute")
-	tell(!p.Muted && before.Muted, "participant-unmute")
-	tell(p.Hold && !before.Hold, "participant-hold")
-	tell(!p.Hold && before.Hold, "participant-unhold")
-	tell(p.modifiedSince(before), "participant-modify")
+	notify(p.Muted && !before.Muted, "participant-mute")
+	notify(!p.Muted && before.Muted, "participant-unmute")
+	notify(p.Hold && !before.Hold, "participant-hold")
+	notify(!p.Hold && before.Hold, "participant-unhold")
+	notify(p.BeepOnExit != before.BeepOnExit || p.EndConferenceOnExit != before.EndConferenceOnExit ||
+		p.Coaching != before.Coaching || p.CallSIDToCoach != before.CallSIDToCoach ||
+		p.WaitMethod != before.WaitMethod || !equal(p.WaitURL, before.WaitURL), "participant-modify")
 	w.notifyAnnounced(c, p, p.Announcements[len(before.Announcements):])
 }
 
-// modifiedSince reports whether one of the properties differs for which Twilio
-// has the event participant-modify.
-func (p *Participant) modifiedSince(before Participant) bool {
-	return p.BeepOnExit != before.BeepOnExit ||
-		p.EndConferenceOnExit != before.EndConferenceOnExit ||
-		p.Coaching != before.Coaching ||
-		p.CallSIDToCoach != before.CallSIDToCoach ||
-		p.WaitMethod != before.WaitMethod ||
-		!equal(p.WaitURL, before.WaitURL)
-}
+func equal(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
-func equal[T comparable](a, b *T) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
-}
-
-// notifyAnnounced tells that announcements, which take no time here, have ended.
-// A nil participant is everybody.
+// notifyAnnounced sends the events of announcements to p, or to everybody if p is
+// nil. They end at once, since the sandbox has no audio.
 func (w *world) notifyAnnounced(c *Conference, p *Participant, all []Announcement) {
 	for _, a := range all {
-		w.notify(c, event{name: "announcement-end", time: a.Time, of: p, with: map[string]string{"AnnounceUrl": a.URL}})
+		fields := map[string]string{"AnnounceUrl": a.URL}
+		w.notify(c, event{name: "announcement-end", time: a.Time, participant: p, fields: fields})
 	}
 }

@@ -359,7 +359,7 @@ func TestCallbacksThatFailAreCountedAndNotRepeated(t *testing.T) {
 			s.update("guest", "Muted=true")
 			s.update("guest", "Muted=false")
 			diff(t, []string{"participant-mute guest", "participant-unmute guest"}, r.events(2))
-			s.world.mail.sending.Wait()
+			s.world.mailer.sending.Wait()
 			got := s.State().Callbacks
 			if !strings.Contains(got.LastFailure, test.why) {
 				t.Errorf("the failure is %q, want one with %q", got.LastFailure, test.why)
@@ -376,7 +376,7 @@ func TestAReceiverThatIsNotThereIsAFailure(t *testing.T) {
 	r.Close()
 	s := newEventStage(t, r.URL, "")
 	s.update("guest", "Muted=true")
-	s.world.mail.sending.Wait()
+	s.world.mailer.sending.Wait()
 	diff(t, 1, s.State().Callbacks.Failed)
 }
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-// A Fault is a way for a request to go wrong. The zero value is none.
+// A Fault is a way for a request to fail. The zero value is none.
 type Fault struct {
 	Kind FaultKind
 
@@ -18,14 +19,14 @@ type Fault struct {
 	Delay time.Duration
 }
 
-// A FaultKind names a fault as labels do: "fault:" and the kind, and for Slow
-// "fault:slow=300ms", with any duration up to a minute.
+// A FaultKind is a kind of fault, named as in labels: "fault:" and the kind, and
+// for Slow "fault:slow=300ms", with any duration up to a minute.
 type FaultKind string
 
-// The faults. A request that the sandbox refuses on its own account is not
-// touched by those that come after applying.
+// The faults. Those that apply the request first do not change its answer if the
+// sandbox itself refuses it.
 const (
-	// NoFault lets the request through.
+	// NoFault does nothing.
 	NoFault FaultKind = ""
 
 	// TooManyRequests answers 429 with code 20429 and applies nothing.
@@ -34,26 +35,26 @@ const (
 	// Unavailable answers 503 with code 20503 and applies nothing.
 	Unavailable FaultKind = "503"
 
-	// FailAfter applies and then answers 500 with code 20500.
+	// FailAfter applies the request and then answers 500 with code 20500.
 	FailAfter FaultKind = "500-after"
 
-	// Hang applies nothing and answers nothing until the client leaves or the
+	// Hang applies nothing, and gives no answer until the client disconnects or the
 	// sandbox is closed.
 	Hang FaultKind = "hang"
 
 	// Reset reads the request, applies nothing and resets the connection.
 	Reset FaultKind = "reset"
 
-	// ResetAfter applies and then resets the connection.
+	// ResetAfter applies the request and then resets the connection.
 	ResetAfter FaultKind = "reset-after"
 
 	// HTML answers 503 with a page of HTML, as a proxy would, and applies nothing.
 	HTML FaultKind = "html"
 
-	// Truncated applies and then answers 200 with half of the body.
+	// Truncated applies the request and then answers with half of the body.
 	Truncated FaultKind = "truncated"
 
-	// Slow waits and then works, unless the client has left.
+	// Slow waits and then applies the request, unless the client has disconnected.
 	Slow FaultKind = "slow"
 
 	// Unauthorized answers 401 with code 20003 and applies nothing.
@@ -63,7 +64,7 @@ const (
 	Conflict FaultKind = "conflict"
 )
 
-// faultConcurrency is what Faults calls the refusals of Config.Concurrency.
+// faultConcurrency is the name in Faults of refusals because of Config.Concurrency.
 const faultConcurrency = "concurrency"
 
 const (
@@ -71,23 +72,33 @@ const (
 	maxSlow     = time.Minute
 )
 
-// faultTimes finds the limit at the end of a fault label.
-var faultTimes = regexp.MustCompile(`^(.+)x([1-9][0-9]{0,5})$`)
-
-// plainAnswers are those of the faults that only answer.
-var plainAnswers = map[FaultKind]answer{
+// answersInstead are the answers of the faults that apply nothing.
+var answersInstead = map[FaultKind]answer{
 	TooManyRequests: errTooManyRequests.answer(),
 	Unavailable:     errUnavailable.answer(),
-	HTML:            {status: http.StatusServiceUnavailable, body: htmlPage(unavailablePage)},
+	HTML:            {status: http.StatusServiceUnavailable, body: unavailablePage},
 	Unauthorized:    errAuthenticate.answer(),
 	Conflict:        errConflict.answer(),
-	Reset:           broken,
+	Reset:           noAnswer,
 }
+
+// answersAfter make the answers of the faults that apply the request, from the
+// answer that reports success.
+var answersAfter = map[FaultKind]func(answer) answer{
+	FailAfter:  func(answer) answer { return errInternal.answer() },
+	ResetAfter: func(answer) answer { return noAnswer },
+	Truncated:  func(a answer) answer { a.truncated = true; return a },
+}
+
+const unavailablePage htmlPage = `<!DOCTYPE html>
+<html><head><title>503 Service Temporarily Unavailable</title></head>
+<body><h1>503 Service Temporarily Unavailable</h1></body></html>
+`
 
 var randomFaults = []FaultKind{Unavailable, FailAfter, Reset, ResetAfter, TooManyRequests}
 
 // Faults counts the faults that requests got since the start or the last Reset,
-// by FaultKind; the refusals of Config.Concurrency count as "concurrency".
+// by FaultKind. Refusals because of Config.Concurrency count as "concurrency".
 func (s *Sandbox) Faults() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,52 +111,41 @@ func (s *Sandbox) countFault(kind FaultKind) {
 	s.world.faults[string(kind)]++
 }
 
-// withFault answers with next, spoilt by f.
-func (s *Sandbox) withFault(c *call, f Fault, next func() answer) answer {
-	switch f.Kind {
-	case NoFault:
-		return next()
-	case FailAfter, ResetAfter, Truncated:
-		return s.spoil(f.Kind, next())
+// withFault performs a request with a fault. It panics if the kind is unknown.
+func (s *Sandbox) withFault(c *call, f Fault, perform func() answer) answer {
+	if f.Kind == NoFault {
+		return perform()
+	}
+	if after, ok := answersAfter[f.Kind]; ok {
+		a := perform()
+		if a.status/100 != 2 {
+			return a
+		}
+		s.countFault(f.Kind)
+		return after(a)
+	}
+	if !f.Kind.known() {
+		panic(fmt.Sprintf("sandbox: unknown fault %q", f.Kind))
 	}
 	s.countFault(f.Kind)
 	switch f.Kind {
 	case Hang:
-		s.hang(c.Context())
-		return broken
+		s.wait(c.Context(), math.MaxInt64)
+		return noAnswer
 	case Slow:
-		if !s.pause(c.Context(), f.Delay) {
-			return broken
+		if !s.wait(c.Context(), f.Delay) {
+			return noAnswer
 		}
-		return next()
+		return perform()
+	default:
+		return answersInstead[f.Kind]
 	}
-	plain, known := plainAnswers[f.Kind]
-	if !known {
-		panic(fmt.Sprintf("sandbox: unknown fault %q", f.Kind))
-	}
-	return plain
 }
 
-// spoil puts a fault in the place of an answer that reports success.
-func (s *Sandbox) spoil(kind FaultKind, a answer) answer {
-	if a.status/100 != 2 {
-		return a
-	}
-	s.countFault(kind)
-	switch kind {
-	case FailAfter:
-		return errInternal.answer()
-	case ResetAfter:
-		return broken
-	}
-	a.ending = cutShort
-	return a
-}
-
-// chooseFault asks Config.Fault and then chance.
+// chooseFault returns the fault of Config.Fault, or a random one.
 func (s *Sandbox) chooseFault(c *call) Fault {
 	if s.config.Fault != nil {
-		if f := s.config.Fault(c.rereadable()); f.Kind != NoFault {
+		if f := s.config.Fault(c.withBody()); f.Kind != NoFault {
 			return f
 		}
 	}
@@ -154,26 +154,36 @@ func (s *Sandbox) chooseFault(c *call) Fault {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.world.random.Float64() >= s.config.ErrorRate {
+	random := s.world.random
+	if random.Float64() >= s.config.ErrorRate {
 		return Fault{}
 	}
-	return Fault{Kind: randomFaults[s.world.random.IntN(len(randomFaults))]}
+	return Fault{Kind: randomFaults[random.IntN(len(randomFaults))]}
 }
 
-// A labelFault is what a fault label asks for.
+func (k FaultKind) known() bool {
+	_, instead := answersInstead[k]
+	_, after := answersAfter[k]
+	return instead || after || k == Hang || k == Slow
+}
+
+// A labelFault is the fault that a label asks for.
 type labelFault struct {
 	Fault
-	times int // 0 is always
+	times int // The number of updates that get it; 0: all.
 }
 
 func isFaultLabel(label string) bool { return strings.HasPrefix(label, faultPrefix) }
 
+// faultTimes matches a fault label with a number of times.
+var faultTimes = regexp.MustCompile(`^(.+)x([1-9][0-9]{0,5})$`)
+
 func parseFaultLabel(label string) (labelFault, error) {
 	var f labelFault
 	rest := strings.TrimPrefix(label, faultPrefix)
-	if limited := faultTimes.FindStringSubmatch(rest); limited != nil {
-		rest = limited[1]
-		f.times, _ = strconv.Atoi(limited[2]) // six digits at most
+	if match := faultTimes.FindStringSubmatch(rest); match != nil {
+		rest = match[1]
+		f.times, _ = strconv.Atoi(match[2]) // It has six digits at most.
 	}
 	kind, delay, delayed := strings.Cut(rest, "=")
 	f.Kind = FaultKind(kind)
@@ -191,43 +201,31 @@ func parseFaultLabel(label string) (labelFault, error) {
 	return f, nil
 }
 
-func (k FaultKind) known() bool {
-	switch k {
-	case FailAfter, ResetAfter, Truncated, Hang, Slow:
-		return true
-	}
-	_, plain := plainAnswers[k]
-	return plain
-}
-
-// faultOfLabel returns the fault that the next update of the target gets by its
-// label, and counts it. A participant that is addressed by a fault label joins a
-// conference in progress now, if it is not there yet.
+// faultOfLabel returns the fault that an update gets because of its participant's
+// label, and counts it. A fault label that nobody has joins a conference in
+// progress now.
 func (s *Sandbox) faultOfLabel(t target) (Fault, *apiError) {
 	now := s.lock()
 	defer s.mu.Unlock()
-	conference, p, refusal := s.world.locate(t)
-	if refusal != nil {
-		return Fault{}, refusal
+	c, apiErr := s.world.findConference(t)
+	if apiErr != nil {
+		return Fault{}, apiErr
 	}
-	if p == nil && isFaultLabel(t.participant) && conference.Status == conferenceInProgress {
-		// Where it may not join, there is nobody to update.
-		p, _ = s.world.add(conference, Participant{Label: t.participant, StartConferenceOnEnter: true}, now)
+	p := c.participant(t.participant)
+	if p == nil && isFaultLabel(t.participant) && c.Status == conferenceInProgress {
+		// It fails if the label is malformed or the conference full, which is a 404.
+		p, _ = s.world.add(c, Participant{Label: t.participant, StartConferenceOnEnter: true}, now)
 	}
 	if p == nil {
 		return Fault{}, notFound(t)
 	}
-	return p.nextFault(), nil
-}
-
-func (p *Participant) nextFault() Fault {
 	if !isFaultLabel(p.Label) {
-		return Fault{}
+		return Fault{}, nil
 	}
 	f, err := parseFaultLabel(p.Label)
 	if err != nil || f.times > 0 && p.FaultsServed >= f.times {
-		return Fault{}
+		return Fault{}, nil
 	}
 	p.FaultsServed++
-	return f.Fault
+	return f.Fault, nil
 }

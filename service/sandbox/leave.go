@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The reasons for which conferences end and participants leave are Twilio's.
+// Twilio's reasons for the end of a conference and for leaving one.
 const (
 	endedByAPI = "conference-ended-via-api"
 
@@ -16,7 +16,7 @@ const (
 	leftNoAnswer        = "participant_add_failed"
 )
 
-// reasonsEnded are those for which a conference may have ended.
+// reasonsEnded are the reasons why a conference can have ended.
 var reasonsEnded = []string{
 	endedByAPI,
 	"participant-with-end-conference-on-exit-left",
@@ -25,113 +25,101 @@ var reasonsEnded = []string{
 	"last-participant-kicked",
 }
 
-// join lets in a participant who is connected now.
+// join sends the events of a participant that has just connected, and starts the
+// conference if the participant does so.
 func (w *world) join(c *Conference, p *Participant, at time.Time) {
-	w.notify(c, event{name: "participant-join", time: at, of: p})
+	w.notify(c, event{name: "participant-join", time: at, participant: p})
 	if c.Status == conferenceInit && p.StartConferenceOnEnter {
 		c.Status, c.DateUpdated = conferenceInProgress, at
 		w.notify(c, event{name: "conference-start", time: at})
 	}
 }
 
-// A departure is how somebody leaves a conference that goes on.
+// A departure is a way to leave a conference, in Twilio's words.
 type departure struct {
-	kicked bool // or left
-
-	// joined and waiting are the reasons told of somebody who was connected, and of
-	// somebody who was not yet.
-	joined, waiting string
-
-	// waitingCall is the status of the call of somebody who was not connected.
-	waitingCall string
+	how      string // "left" or "kicked", the end of reasonsEnded.
+	joined   string // The reason for a participant that was connected,
+	unjoined string // and for one that was not,
+	call     string // whose call gets this status.
 }
 
 var (
-	kicked = departure{kicked: true, joined: leftKicked, waiting: leftKicked, waitingCall: "canceled"}
-	hungUp = departure{joined: leftHungUp, waiting: leftNoAnswer, waitingCall: "no-answer"}
+	kicked = departure{how: "kicked", joined: leftKicked, unjoined: leftKicked, call: "canceled"}
+	hungUp = departure{how: "left", joined: leftHungUp, unjoined: leftNoAnswer, call: "no-answer"}
 )
 
-// remove is the DELETE of a participant.
-func (s *Sandbox) remove(c *call) answer {
-	now := s.lock()
-	defer s.mu.Unlock()
-	conference, p, refusal := s.world.locate(c.target)
-	switch {
-	case refusal != nil:
-		return refusal.answer()
-	case p == nil:
-		return notFound(c.target).answer()
+func (w *world) removeParticipant(c *call, now time.Time) (any, *apiError) {
+	conference, p, err := w.findParticipant(c.target)
+	if err != nil {
+		return nil, err
 	}
-	s.world.leave(conference, p, kicked, now)
-	return gone
+	w.leave(conference, p, kicked, now)
+	return nil, nil
 }
 
-// HangUp ends the call of a participant, named by Call SID or label, from the
-// participant's side; one who was not connected yet does not answer. It reports
-// false if there is no such participant in the conference.
+// HangUp ends the call of a participant, given by Call SID or label, from the
+// participant's side. A call that was not connected yet ends without an answer.
+// It returns false if the conference has no such participant.
 func (s *Sandbox) HangUp(conferenceSID, participant string) bool {
 	now := s.lock()
 	defer s.mu.Unlock()
-	conference := s.world.conference(conferenceSID)
-	if conference == nil {
+	c := s.world.conference(conferenceSID)
+	if c == nil {
 		return false
 	}
-	p := conference.participant(participant)
+	p := c.participant(participant)
 	if p == nil {
 		return false
 	}
-	s.world.leave(conference, p, hungUp, now)
+	s.world.leave(c, p, hungUp, now)
 	return true
 }
 
-// leave takes p out of the conference, and ends that if p was to do so on exit
-// or was the last.
-func (w *world) leave(c *Conference, p *Participant, how departure, now time.Time) {
+// leave removes p from the conference. That ends if p ends it on exit or was the
+// last participant.
+func (w *world) leave(c *Conference, p *Participant, d departure, now time.Time) {
 	c.Participants = slices.DeleteFunc(c.Participants, func(other *Participant) bool { return other == p })
 	joined := p.Status == statusConnected
-	reason := how.waiting
+	reason := d.unjoined
 	if joined {
-		reason = how.joined
+		reason = d.joined
 	}
-	w.notifyLeft(c, p, reason, how.waitingCall, now)
-	manner := "left"
-	if how.kicked {
-		manner = "kicked"
-	}
+	w.notifyLeft(c, p, reason, d.call, now)
 	switch {
 	case joined && p.EffectiveEndConferenceOnExit:
-		w.end(c, "participant-with-end-conference-on-exit-"+manner, p, now)
+		w.end(c, "participant-with-end-conference-on-exit-"+d.how, p, now)
 	case len(c.Participants) == 0:
-		w.end(c, "last-participant-"+manner, p, now)
+		w.end(c, "last-participant-"+d.how, p, now)
 	}
 }
 
-func (w *world) notifyLeft(c *Conference, p *Participant, reason, waitingCall string, now time.Time) {
-	callStatus := waitingCall
+// notifyLeft sends the event of a participant that has left. Its call gets the
+// given status unless it was connected.
+func (w *world) notifyLeft(c *Conference, p *Participant, reason, callStatus string, now time.Time) {
 	if p.Status == statusConnected {
 		callStatus = "completed"
 	}
-	w.notify(c, event{name: "participant-leave", time: now, of: p, with: map[string]string{
+	w.notify(c, event{name: "participant-leave", time: now, participant: p, fields: map[string]string{
 		"ReasonParticipantLeft": reason,
 		"ParticipantCallStatus": callStatus,
 	}})
 }
 
-// end completes the conference, and everybody leaves. The participant by whose
-// leaving it ends is nil if it ends by request.
+// end completes the conference and removes all participants. by is the
+// participant that ended it by leaving, or nil if a request did.
 func (w *world) end(c *Conference, reason string, by *Participant, now time.Time) {
 	left := c.Participants
 	c.Participants = []*Participant{}
 	c.Status, c.DateUpdated, c.ReasonConferenceEnded = conferenceCompleted, now, reason
-	with := map[string]string{"ReasonConferenceEnded": reason, "Reason": reason}
-	why := leftConferenceEnded
+	fields := map[string]string{"ReasonConferenceEnded": reason, "Reason": reason}
+	reasonLeft := leftConferenceEnded
 	if by != nil {
 		c.CallSIDEndingConference = by.CallSID
-		with["CallSidEndingConference"], with["ParticipantLabelEndingConference"] = by.CallSID, by.Label
-		why = leftModeratorEnded
+		fields["CallSidEndingConference"], fields["ParticipantLabelEndingConference"] = by.CallSID, by.Label
+		reasonLeft = leftModeratorEnded
 	}
 	for _, p := range left {
-		w.notifyLeft(c, p, why, "canceled", now)
+		w.notifyLeft(c, p, reasonLeft, "canceled", now)
 	}
-	w.notify(c, event{name: "conference-end", time: now, with: with})
+	w.notify(c, event{name: "conference-end", time: now, fields: fields})
 }

@@ -1,9 +1,9 @@
 package sandbox
 
 import (
-	"encoding/xml"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -14,35 +14,24 @@ const (
 	maxPage         = 100_000
 )
 
-// paging is what every page of a list says about itself, in Twilio's form.
-type paging struct {
-	Page            int      `json:"page" xml:"page,attr"`
-	PageSize        int      `json:"page_size" xml:"pagesize,attr"`
-	FirstPageURI    string   `json:"first_page_uri" xml:"firstpageuri,attr"`
-	NextPageURI     nullable `json:"next_page_uri" xml:"nextpageuri,attr"`
-	PreviousPageURI nullable `json:"previous_page_uri" xml:"previouspageuri,attr"`
-	URI             string   `json:"uri" xml:"uri,attr"`
-	Start           int      `json:"start" xml:"start,attr"`
-	End             int      `json:"end" xml:"end,attr"`
+// A listQuery is what a list request asks for.
+type listQuery struct {
+	path       string
+	page, size int
+	filters    url.Values // In the form that the links to other pages have.
 }
 
-// participantsPage is one page of a list, in Twilio's form.
-type participantsPage struct {
-	XMLName      xml.Name              `json:"-" xml:"Participants"`
-	Participants []participantResource `json:"participants" xml:"Participant"`
-	paging
-}
-
-// A listing is what a list request asks for.
-type listing struct {
-	target  target
-	page    int
-	size    int
-	filters url.Values
-}
-
-// A filter reads the value of a filter, or returns false if it cannot be one.
+// A filter brings the value of a filter into its usual form, or returns false if
+// it is malformed.
 type filter func(value string) (string, bool)
+
+func flagFilter(value string) (string, bool) { return strconv.FormatBool(isTrue(value)), true }
+func textFilter(value string) (string, bool) { return value, true }
+
+func dateFilter(value string) (string, bool) {
+	_, err := time.Parse(time.DateOnly, value)
+	return value, err == nil
+}
 
 var participantFilters = map[string]filter{"Muted": flagFilter, "Hold": flagFilter, "Coaching": flagFilter}
 
@@ -54,112 +43,118 @@ var conferenceFilters = map[string]filter{
 	"DateUpdated": dateFilter, "DateUpdated<": dateFilter, "DateUpdated>": dateFilter,
 }
 
-func flagFilter(value string) (string, bool) { return strconv.FormatBool(isTrue(value)), true }
-func textFilter(value string) (string, bool) { return value, true }
-
-func dateFilter(value string) (string, bool) {
-	_, err := time.Parse(time.DateOnly, value)
-	return value, err == nil
-}
-
-func (s *Sandbox) list(c *call) answer {
-	l, refusal := parseListing(c, participantFilters)
-	if refusal != nil {
-		return refusal.answer()
-	}
-	s.lock()
-	defer s.mu.Unlock()
-	conference, _, refusal := s.world.locate(c.target)
-	if refusal != nil {
-		return refusal.answer()
-	}
-	matches := []participantResource{}
-	for _, p := range conference.Participants {
-		if matchesParticipant(l.filters, p) {
-			matches = append(matches, c.target.show(p))
-		}
-	}
-	page, paging := pageFrom(l, matches)
-	return ok(participantsPage{Participants: page, paging: paging})
-}
-
-func parseListing(c *call, known map[string]filter) (listing, *apiError) {
+func parseListQuery(c *call, known map[string]filter) (listQuery, *apiError) {
 	query, err := url.ParseQuery(c.URL.RawQuery)
 	if err != nil {
-		return listing{}, badRequest("The query is not readable")
+		return listQuery{}, badRequest("The query is not readable")
 	}
-	l := listing{target: c.target, filters: url.Values{}}
-	var sizeFits, pageFits bool
-	l.size, sizeFits = parseNumber(query, "PageSize", defaultPageSize, 1, maxPageSize)
-	l.page, pageFits = parseNumber(query, "Page", 0, 0, maxPage)
-	if !sizeFits || !pageFits {
-		return listing{}, badRequest("Page or PageSize is out of range")
+	q := listQuery{path: c.target.path, size: defaultPageSize, filters: url.Values{}}
+	if !parseNumber(query, "PageSize", &q.size, 1, maxPageSize) || !parseNumber(query, "Page", &q.page, 0, maxPage) {
+		return listQuery{}, badRequest("Page or PageSize is out of range")
 	}
 	for name, read := range known {
 		if !query.Has(name) {
 			continue
 		}
-		value, fits := read(query.Get(name))
-		if !fits {
-			return listing{}, badRequest(name + " is not a date such as 2026-01-31")
+		value, ok := read(query.Get(name))
+		if !ok {
+			return listQuery{}, badRequest(name + " is not a date such as 2026-01-31")
 		}
-		l.filters.Set(name, value)
+		q.filters.Set(name, value)
 	}
-	return l, nil
+	return q, nil
 }
 
-func parseNumber(query url.Values, name string, unset, least, most int) (n int, fits bool) {
+// parseNumber sets n if the query has a number of that name, and returns false if
+// that is out of range.
+func parseNumber(query url.Values, name string, n *int, least, most int) bool {
 	if !query.Has(name) {
-		return unset, true
+		return true
 	}
-	n, err := strconv.Atoi(query.Get(name))
-	return n, err == nil && least <= n && n <= most
+	var err error
+	*n, err = strconv.Atoi(query.Get(name))
+	return err == nil && least <= *n && *n <= most
 }
 
-// pageFrom returns the page that is asked for of all those that the filters let
-// through, and what it says about itself.
-func pageFrom[T any](l listing, matches []T) ([]T, paging) {
-	start := min(l.page*l.size, len(matches))
-	end := min(start+l.size, len(matches))
+// matches reports whether a value passes the filter of that name, if there is one.
+func (q listQuery) matches(name, value string) bool {
+	return !q.filters.Has(name) || q.filters.Get(name) == value
+}
+
+// matchesDate reports whether a date passes the filters of that name: its day in
+// UTC, that day or earlier, that day or later.
+func (q listQuery) matchesDate(name string, date time.Time) bool {
+	day := date.UTC().Format(time.DateOnly)
+	return q.matches(name, day) &&
+		(!q.filters.Has(name+"<") || day <= q.filters.Get(name+"<")) &&
+		(!q.filters.Has(name+">") || day >= q.filters.Get(name+">"))
+}
+
+func (q listQuery) uri(page int) string {
+	filters := q.filters.Encode()
+	if filters != "" {
+		filters += "&"
+	}
+	return fmt.Sprintf("%s?%sPageSize=%d&Page=%d", q.path, filters, q.size, page)
+}
+
+// pageFrom returns the page of the matches that the query asks for.
+func pageFrom[T any](q listQuery, matches []T) ([]T, paging) {
+	start := min(q.page*q.size, len(matches))
+	end := min(start+q.size, len(matches))
 	p := paging{
-		Page:         l.page,
-		PageSize:     l.size,
-		FirstPageURI: l.uri(0),
-		URI:          l.uri(l.page),
+		Page:         q.page,
+		PageSize:     q.size,
+		FirstPageURI: q.uri(0),
+		URI:          q.uri(q.page),
 		Start:        start,
 		End:          max(start, end-1),
 	}
 	if end < len(matches) {
-		p.NextPageURI = nullable(l.uri(l.page + 1))
+		p.NextPageURI = nullable(q.uri(q.page + 1))
 	}
-	if l.page > 0 {
-		p.PreviousPageURI = nullable(l.uri(l.page - 1))
+	if q.page > 0 {
+		p.PreviousPageURI = nullable(q.uri(q.page - 1))
 	}
 	return matches[start:end], p
 }
 
-func matchesParticipant(filters url.Values, p *Participant) bool {
-	for name, value := range map[string]bool{"Muted": p.Muted, "Hold": p.Hold, "Coaching": p.Coaching} {
-		if filters.Has(name) && filters.Get(name) != strconv.FormatBool(value) {
-			return false
+func (w *world) listParticipants(c *call, _ time.Time) (any, *apiError) {
+	q, err := parseListQuery(c, participantFilters)
+	if err != nil {
+		return nil, err
+	}
+	conference, err := w.findConference(c.target)
+	if err != nil {
+		return nil, err
+	}
+	matches := []participantResource{}
+	for _, p := range conference.Participants {
+		if q.matches("Muted", strconv.FormatBool(p.Muted)) && q.matches("Hold", strconv.FormatBool(p.Hold)) &&
+			q.matches("Coaching", strconv.FormatBool(p.Coaching)) {
+			matches = append(matches, c.target.showParticipant(p))
 		}
 	}
-	return true
+	page, paging := pageFrom(q, matches)
+	return participantsPage{Participants: page, paging: paging}, nil
 }
 
-// onDate reports whether a date passes the filters of that name, which are days
-// in UTC: the day itself, that day or before, and that day or after.
-func onDate(filters url.Values, name string, date time.Time) bool {
-	day := date.UTC().Format(time.DateOnly)
-	return (!filters.Has(name) || day == filters.Get(name)) &&
-		(!filters.Has(name+"<") || day <= filters.Get(name+"<")) &&
-		(!filters.Has(name+">") || day >= filters.Get(name+">"))
-}
-
-func (l listing) uri(page int) string {
-	filters := l.filters.Encode()
-	if filters != "" {
-		filters += "&"
+// listConferences lists the conferences by date of creation, the latest first.
+func (w *world) listConferences(c *call, _ time.Time) (any, *apiError) {
+	q, err := parseListQuery(c, conferenceFilters)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("%s?%sPageSize=%d&Page=%d", l.target.path, filters, l.size, page)
+	sorted := slices.Clone(w.account(c.target.account).Conferences)
+	slices.Reverse(sorted)
+	slices.SortStableFunc(sorted, func(x, y *Conference) int { return y.DateCreated.Compare(x.DateCreated) })
+	matches := []conferenceResource{}
+	for _, conference := range sorted {
+		if q.matches("Status", conference.Status) && q.matches("FriendlyName", conference.FriendlyName) &&
+			q.matchesDate("DateCreated", conference.DateCreated) && q.matchesDate("DateUpdated", conference.DateUpdated) {
+			matches = append(matches, c.target.showConference(conference))
+		}
+	}
+	page, paging := pageFrom(q, matches)
+	return conferencesPage{Conferences: page, paging: paging}, nil
 }

@@ -8,63 +8,61 @@ import (
 	"time"
 )
 
-// Config says how a Sandbox behaves. The zero value behaves well: no latency, no
-// limits, and no faults but those that labels ask for.
+// Config configures a Sandbox. With the zero value it has no latency, no limits,
+// and no faults but those of labels.
 type Config struct {
-	// State is what the sandbox starts with and what Reset goes back to; nil means
-	// the account, the conferences and the participants that the constants of this
-	// package name.
+	// State is the state that the sandbox starts with and that Reset returns to;
+	// nil means the account, conferences and participants that the constants of
+	// this package name.
 	State *InitialState
 
-	// Now is the clock of every date that the sandbox shows and of every call that
-	// it places; nil means time.Now. With a clock given here a call that is due to
-	// move on does so when the sandbox is next used, and not on its own.
+	// Now is the clock for the dates of resources and for the progress of calls;
+	// nil means time.Now. With a clock given here, calls make progress only when
+	// the sandbox is used.
 	Now func() time.Time
 
-	// CallStep is how long the call to a new participant is queued, how long it is
-	// connecting, and how long it rings before it is answered. Less than a
-	// millisecond, so also zero, means a second.
+	// CallStep is how long a new participant's call stays queued, then connecting,
+	// then ringing. Less than a millisecond means one second.
 	CallStep time.Duration
 
-	// Latency is how long every answer of the API is held back. A request whose
-	// client leaves meanwhile is not applied.
+	// Latency is the delay before each answer of the API. A request whose client
+	// disconnects meanwhile is not applied.
 	Latency time.Duration
 
-	// ErrorRate is the share, from 0 to 1, of the API's requests that get a fault
-	// picked at random: Unavailable, FailAfter, Reset, ResetAfter or
-	// TooManyRequests.
+	// ErrorRate is the share, from 0 to 1, of API requests that get a random fault:
+	// Unavailable, FailAfter, Reset, ResetAfter or TooManyRequests.
 	ErrorRate float64
 
-	// Concurrency, if positive, is how many of the API's requests may be under way
-	// at once. Those above it are answered 429 with code 20429.
+	// Concurrency, if positive, is the number of API requests in flight above which
+	// requests are answered 429 with code 20429.
 	Concurrency int
 
 	// Seed makes the faults of ErrorRate repeatable.
 	Seed uint64
 
-	// Fault, if set, chooses a fault for each of the API's requests, ahead of
-	// ErrorRate. It may read the body, and is called from many goroutines.
+	// Fault, if set, chooses a fault for each API request, before ErrorRate does.
+	// It may read the body. It must be safe for concurrent use.
 	Fault func(r *http.Request) Fault
 }
 
-// A Sandbox is an imitation of Twilio with a state of its own. It may be used
-// from many goroutines.
+// A Sandbox imitates Twilio. It is safe for concurrent use.
 type Sandbox struct {
-	config   Config
-	ticking  bool // whether the clock is the real one
-	control  http.Handler
-	closed   chan struct{}
-	closing  sync.Once
-	mu       sync.Mutex // guards what follows; never held while waiting
+	config    Config
+	realClock bool // Config.Now was not given.
+	control   http.Handler
+	ctx       context.Context // Done after Close.
+	cancel    context.CancelFunc
+
+	mu       sync.Mutex // Guards the fields below. It is not held during waits.
 	inFlight int
 	world    *world
 	alarm    *time.Timer
 }
 
-// New returns a sandbox in its seeded state.
+// New returns a sandbox in its initial state.
 func New(config Config) *Sandbox {
-	s := &Sandbox{ticking: config.Now == nil, closed: make(chan struct{})}
-	if s.ticking {
+	s := &Sandbox{realClock: config.Now == nil}
+	if s.realClock {
 		config.Now = time.Now
 	}
 	if config.CallStep < time.Millisecond {
@@ -74,17 +72,18 @@ func New(config Config) *Sandbox {
 		config.State = defaultState()
 	}
 	s.config = config
-	s.world = newWorld(config)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.world = newWorld(s.ctx, config)
 	s.control = s.controlHandler()
 	return s
 }
 
-// ServeHTTP answers as Twilio would below /2010-04-01/ and serves the sandbox's
-// own pages elsewhere.
+// ServeHTTP serves Twilio's API below /2010-04-01/ and the sandbox's own pages
+// elsewhere.
 //
-// A connection that a fault is to break is broken where the ResponseWriter gives
-// access to it. Otherwise the handler aborts with http.ErrAbortHandler; without
-// a server around it (in an httptest.ResponseRecorder) it answers an empty 502.
+// A fault that resets the connection hijacks it. Where that is not possible, the
+// handler panics with http.ErrAbortHandler, or answers 502 without a body if no
+// http.Server runs it, as with an httptest.ResponseRecorder.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.EscapedPath(), apiRoot) {
 		s.control.ServeHTTP(w, r)
@@ -94,53 +93,15 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handle(c).send(w, c)
 }
 
-// Close ends all waiting: requests held back by a fault or by latency lose their
-// connections, the callback under way is broken off and those in the queue are
-// not sent. When it returns, the sandbox has no goroutine left. It may be called
-// again, and suits http.Server.RegisterOnShutdown.
-func (s *Sandbox) Close() {
-	s.closing.Do(func() { close(s.closed) })
-	s.mu.Lock()
-	if s.alarm != nil {
-		s.alarm.Stop()
-	}
-	mail := s.world.mail
-	s.mu.Unlock()
-	mail.close()
-}
-
-func (s *Sandbox) isClosed() bool {
-	select {
-	case <-s.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-// Reset goes back to the seeded state: conferences, participants, journal,
-// counts, the clock, and the sequence of random faults. Callbacks that were not
-// sent yet are dropped.
-func (s *Sandbox) Reset() {
-	s.mu.Lock()
-	stale := s.world.mail
-	s.world = newWorld(s.config)
-	if s.isClosed() {
-		s.world.mail.close()
-	}
-	s.mu.Unlock()
-	stale.close()
-}
-
-// handle gives a call of the API its answer. The call counts as in flight until
-// its answer is known, so that whoever has the answer finds its place free.
+// handle returns the answer to an API request. The request no longer counts as
+// in flight when its answer is sent.
 func (s *Sandbox) handle(c *call) answer {
-	admitted := s.enter(c)
+	admitted := s.admit(c)
 	if admitted {
-		defer s.leave()
+		defer s.release()
 	}
-	if !s.pause(c.Context(), s.config.Latency) {
-		return broken
+	if !s.wait(c.Context(), s.config.Latency) {
+		return noAnswer
 	}
 	if !admitted {
 		return errTooManyRequests.answer()
@@ -148,7 +109,8 @@ func (s *Sandbox) handle(c *call) answer {
 	return s.withFault(c, s.chooseFault(c), func() answer { return s.route(c) })
 }
 
-func (s *Sandbox) enter(c *call) bool {
+// admit counts the request as in flight, unless there are Config.Concurrency.
+func (s *Sandbox) admit(c *call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.concurrent = s.inFlight + 1
@@ -160,15 +122,15 @@ func (s *Sandbox) enter(c *call) bool {
 	return true
 }
 
-func (s *Sandbox) leave() {
+func (s *Sandbox) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inFlight--
 }
 
-// pause waits for d. It returns false, at once, when the client leaves or the
+// wait waits for d. It returns false, at once, when the client disconnects or the
 // sandbox is closed.
-func (s *Sandbox) pause(ctx context.Context, d time.Duration) bool {
+func (s *Sandbox) wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
@@ -178,15 +140,33 @@ func (s *Sandbox) pause(ctx context.Context, d time.Duration) bool {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-	case <-s.closed:
+	case <-s.ctx.Done():
 	}
 	return false
 }
 
-// hang waits until the client leaves or the sandbox is closed.
-func (s *Sandbox) hang(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-s.closed:
+// Reset returns to the initial state: conferences, participants, journal, counts,
+// clock and the sequence of random faults. Callbacks that were not sent yet are
+// dropped.
+func (s *Sandbox) Reset() {
+	s.mu.Lock()
+	old := s.world
+	s.world = newWorld(s.ctx, s.config)
+	s.mu.Unlock()
+	old.mailer.close()
+}
+
+// Close ends the waits for faults and latency, whose requests lose their
+// connections, and the callback in progress. Queued callbacks are not sent. When
+// it returns, the sandbox has no goroutine left. It may be called more than once,
+// and suits http.Server.RegisterOnShutdown.
+func (s *Sandbox) Close() {
+	s.cancel()
+	s.mu.Lock()
+	if s.alarm != nil {
+		s.alarm.Stop()
 	}
+	mailer := s.world.mailer
+	s.mu.Unlock()
+	mailer.close()
 }

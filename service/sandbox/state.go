@@ -1,33 +1,36 @@
 package sandbox
 
 import (
+	"context"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"slices"
 	"time"
 )
 
-// A State is everything that the sandbox knows at one moment, without
-// credentials. GET /sandbox/state answers with it as JSON.
+// A State is everything that the sandbox knows at one moment, except credentials.
+// GET /sandbox/state answers with it as JSON.
 type State struct {
 	Accounts []*Account `json:"accounts"`
 
-	// JournalLength is how many updates were applied.
+	// JournalLength is the number of updates that were applied.
 	JournalLength int `json:"journal_length"`
 
 	// FaultsServed counts the faults that requests got; see Sandbox.Faults.
 	FaultsServed map[string]int `json:"faults_served"`
 
-	// Callbacks tells how the status callbacks of the conferences fared.
+	// Callbacks counts the status callbacks of all conferences.
 	Callbacks Callbacks `json:"callbacks"`
 }
 
-// An Account is an account of Twilio.
+// An Account is a Twilio account.
 type Account struct {
 	SID string `json:"sid"`
 
-	// OwnerAccountSID is the SID of the account whose auth token also admits to
-	// this one, or the account's own.
+	// OwnerAccountSID is the SID of the account whose auth token is valid for this
+	// one too, or the account's own.
 	OwnerAccountSID string `json:"owner_account_sid"`
 
 	FriendlyName string `json:"friendly_name"`
@@ -35,7 +38,7 @@ type Account struct {
 	// Status is active, suspended or closed. Only an active account can be used.
 	Status string `json:"status"`
 
-	// Conferences are in the order in which they came to be.
+	// Conferences are in the order of their creation.
 	Conferences []*Conference `json:"conferences"`
 }
 
@@ -51,26 +54,26 @@ type Conference struct {
 	// Region is where Twilio would mix the audio, such as us1.
 	Region string `json:"region"`
 
-	// MaxParticipants is how many may be in it at once.
+	// MaxParticipants is the number of participants that may be in it at a time.
 	MaxParticipants int `json:"max_participants"`
 
 	// ReasonConferenceEnded and CallSIDEndingConference are "" for null.
 	ReasonConferenceEnded   string `json:"reason_conference_ended"`
 	CallSIDEndingConference string `json:"call_sid_ending_conference"`
 
-	// StatusCallback is the URL that events are sent to, or "" for none;
-	// StatusCallbackEvent has the kinds of those that are, such as join.
+	// StatusCallback is the URL that events are sent to, or "" for none.
+	// StatusCallbackEvent lists the kinds of events that are sent, such as join.
 	StatusCallback       string   `json:"status_callback"`
 	StatusCallbackMethod string   `json:"status_callback_method"`
 	StatusCallbackEvent  []string `json:"status_callback_event"`
 
-	// SequenceNumber is that of the latest event sent to StatusCallback.
+	// SequenceNumber is that of the last event sent to StatusCallback.
 	SequenceNumber int `json:"sequence_number"`
 
-	// CallsPlaced counts the calls that create requests placed.
+	// CallsPlaced is the number of create requests that placed a call.
 	CallsPlaced int `json:"calls_placed"`
 
-	// Announcements are those played to everybody, oldest first.
+	// Announcements are those played to all participants, oldest first.
 	Announcements []Announcement `json:"announcements"`
 
 	DateCreated time.Time `json:"date_created"`
@@ -80,82 +83,86 @@ type Conference struct {
 	Participants []*Participant `json:"participants"`
 }
 
+// A Participant is a participant of a conference, with the properties that Twilio
+// never returns.
+type Participant struct {
+	CallSID string `json:"call_sid"`
+
+	// Label is "" for a participant without one.
+	Label string `json:"label"`
+
+	// From and To are those of the create request, if there was one.
+	From string `json:"from"`
+	To   string `json:"to"`
+
+	// Status is queued, connecting, ringing, connected, complete or failed.
+	Status string `json:"status"`
+
+	// StatusDue is when Status takes its next step toward connected, or zero for
+	// never. Only participants of create requests have one.
+	StatusDue time.Time `json:"status_due,omitzero"`
+
+	Muted      bool   `json:"muted"`
+	Hold       bool   `json:"hold"`
+	HoldURL    string `json:"hold_url"` // "" is Twilio's default music.
+	HoldMethod string `json:"hold_method"`
+
+	// WaitURL is nil for Twilio's default music and "" for silence.
+	WaitURL    *string `json:"wait_url"`
+	WaitMethod string  `json:"wait_method"`
+
+	// Announcements are those played to this participant, oldest first.
+	Announcements []Announcement `json:"announcements"`
+
+	BeepOnEnter            bool `json:"beep_on_enter"`
+	BeepOnExit             bool `json:"beep_on_exit"`
+	StartConferenceOnEnter bool `json:"start_conference_on_enter"`
+
+	// EndConferenceOnExit is the value that Twilio shows.
+	EndConferenceOnExit bool `json:"end_conference_on_exit"`
+
+	// EffectiveEndConferenceOnExit is the value in effect. It differs from the one
+	// shown after a change while the participant was on hold.
+	EffectiveEndConferenceOnExit bool `json:"effective_end_conference_on_exit"`
+
+	Coaching       bool   `json:"coaching"`
+	CallSIDToCoach string `json:"call_sid_to_coach"`
+
+	// QueueTime is a number of milliseconds, or "" for null.
+	QueueTime string `json:"queue_time"`
+
+	DateCreated time.Time `json:"date_created"`
+	DateUpdated time.Time `json:"date_updated"`
+
+	// FaultsServed counts the faults that updates got because of the label.
+	FaultsServed int `json:"faults_served"`
+}
+
+// An Announcement is a sound played to one participant or to all.
+type Announcement struct {
+	URL    string    `json:"url"`
+	Method string    `json:"method"`
+	Time   time.Time `json:"time"`
+}
+
 const (
 	accountActive    = "active"
 	accountSuspended = "suspended"
 	accountClosed    = "closed"
-)
 
-const (
 	conferenceInit       = "init"
 	conferenceInProgress = "in-progress"
 	conferenceCompleted  = "completed"
+
+	statusQueued     = "queued"
+	statusConnecting = "connecting"
+	statusRinging    = "ringing"
+	statusConnected  = "connected"
+	statusComplete   = "complete"
+	statusFailed     = "failed"
 )
 
-// An InitialState is what a sandbox starts with: accounts with their
-// credentials, conferences and participants. Dates that it leaves open are those
-// of the start. It never changes, so any number of sandboxes may share it.
-type InitialState struct {
-	accounts []*Account
-	secrets  map[string]secrets // by account SID
-}
-
-// secrets are the credentials of an account. They are kept apart from it, so
-// that nothing that shows an account can show them.
-type secrets struct {
-	token string
-	keys  map[string]string // the API keys' secrets, by SID
-}
-
-// Credentials are what admits to an account.
-type Credentials struct {
-	AccountSID string
-	AuthToken  string
-}
-
-// Credentials returns those of every account, in order.
-func (s *InitialState) Credentials() []Credentials {
-	var all []Credentials
-	for _, account := range s.accounts {
-		all = append(all, Credentials{AccountSID: account.SID, AuthToken: s.secrets[account.SID].token})
-	}
-	return all
-}
-
-// world is what Reset replaces.
-type world struct {
-	accounts []*Account
-	secrets  map[string]secrets // never changes
-	journal  []Entry
-	faults   map[string]int
-	random   *rand.Rand
-	mail     *mailer
-	callStep time.Duration
-	advanced time.Duration // how far the clock is ahead of Config.Now
-}
-
-func newWorld(config Config) *world {
-	w := &world{
-		accounts: cloneAll(config.State.accounts, (*Account).clone),
-		secrets:  config.State.secrets,
-		faults:   map[string]int{},
-		random:   rand.New(rand.NewPCG(config.Seed, 0)),
-		mail:     newMailer(),
-		callStep: config.CallStep,
-	}
-	now := config.Now().UTC()
-	for _, account := range w.accounts {
-		for _, conference := range account.Conferences {
-			conference.date(now)
-			for _, p := range conference.Participants {
-				p.date(now)
-			}
-		}
-	}
-	return w
-}
-
-// State returns a copy of the present state.
+// State returns a copy of the current state.
 func (s *Sandbox) State() State {
 	s.lock()
 	defer s.mu.Unlock()
@@ -163,30 +170,8 @@ func (s *Sandbox) State() State {
 		Accounts:      cloneAll(s.world.accounts, (*Account).clone),
 		JournalLength: len(s.world.journal),
 		FaultsServed:  maps.Clone(s.world.faults),
-		Callbacks:     s.world.mail.tally(),
+		Callbacks:     s.world.mailer.count(),
 	}
-}
-
-// account returns the account with that SID, or nil.
-func (w *world) account(sid string) *Account {
-	for _, account := range w.accounts {
-		if account.SID == sid {
-			return account
-		}
-	}
-	return nil
-}
-
-// conference returns the conference with that SID in any account, or nil.
-func (w *world) conference(sid string) *Conference {
-	for _, account := range w.accounts {
-		for _, conference := range account.Conferences {
-			if conference.SID == sid {
-				return conference
-			}
-		}
-	}
-	return nil
 }
 
 func (a *Account) clone() *Account {
@@ -218,4 +203,131 @@ func cloneAll[T any](all []*T, clone func(*T) *T) []*T {
 		clones[i] = clone(one)
 	}
 	return clones
+}
+
+// An InitialState is what a sandbox starts with: accounts with their credentials,
+// conferences and participants. Zero dates become the time of the start. It never
+// changes, so several sandboxes can share it.
+type InitialState struct {
+	accounts []*Account
+	secrets  map[string]secrets // By account SID.
+}
+
+// secrets are the credentials of an account. Account does not have them, so
+// showing an account cannot show them.
+type secrets struct {
+	token string
+	keys  map[string]string // The secrets of the API keys, by SID.
+}
+
+// Credentials are an account's SID and auth token.
+type Credentials struct {
+	AccountSID string
+	AuthToken  string
+}
+
+// Credentials returns the credentials of every account, in order.
+func (s *InitialState) Credentials() []Credentials {
+	var all []Credentials
+	for _, account := range s.accounts {
+		all = append(all, Credentials{AccountSID: account.SID, AuthToken: s.secrets[account.SID].token})
+	}
+	return all
+}
+
+// world is the state that Reset replaces. Sandbox.mu guards it.
+type world struct {
+	accounts []*Account
+	secrets  map[string]secrets // It never changes.
+	journal  []Entry
+	faults   map[string]int
+	random   *rand.Rand
+	mailer   *mailer
+	callStep time.Duration
+	advanced time.Duration // How far the clock is ahead of Config.Now.
+}
+
+func newWorld(ctx context.Context, config Config) *world {
+	w := &world{
+		accounts: cloneAll(config.State.accounts, (*Account).clone),
+		secrets:  config.State.secrets,
+		faults:   map[string]int{},
+		random:   rand.New(rand.NewPCG(config.Seed, 0)),
+		mailer:   newMailer(ctx),
+		callStep: config.CallStep,
+	}
+	now := config.Now().UTC()
+	for _, account := range w.accounts {
+		for _, c := range account.Conferences {
+			setDates(&c.DateCreated, &c.DateUpdated, now)
+			for _, p := range c.Participants {
+				setDates(&p.DateCreated, &p.DateUpdated, now)
+			}
+		}
+	}
+	return w
+}
+
+func setDates(created, updated *time.Time, now time.Time) {
+	setDefault(created, now)
+	setDefault(updated, *created)
+}
+
+func setDefault[T comparable](value *T, whenZero T) {
+	var zero T
+	if *value == zero {
+		*value = whenZero
+	}
+}
+
+// account returns the account with that SID, or nil.
+func (w *world) account(sid string) *Account {
+	for _, account := range w.accounts {
+		if account.SID == sid {
+			return account
+		}
+	}
+	return nil
+}
+
+// conference returns the conference with that SID in any account, or nil.
+func (w *world) conference(sid string) *Conference {
+	for _, account := range w.accounts {
+		for _, c := range account.Conferences {
+			if c.SID == sid {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// An Entry is one update that was applied.
+type Entry struct {
+	// Seq numbers the entries from 1 in the order of their application.
+	Seq  int
+	Time time.Time
+
+	AccountSID    string
+	ConferenceSID string
+	CallSID       string
+
+	// Form is the request's, including fields that Twilio does not know.
+	Form url.Values
+
+	// RequestID is the Twilio-Request-Id of the answer, whether the client received
+	// that or not.
+	RequestID string
+}
+
+// Journal returns the updates applied since the start or the last Reset, in the
+// order of their application. It grows with every update.
+func (s *Sandbox) Journal() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	journal := slices.Clone(s.world.journal)
+	for i := range journal {
+		journal[i].Form = url.Values(http.Header(journal[i].Form).Clone())
+	}
+	return journal
 }

@@ -1,30 +1,30 @@
 package sandbox
 
-// The credentials of the seeded account. They are the same in every run and
+// The credentials of the default account. They are the same in every run and
 // protect nothing.
 const (
 	AccountSID = "ACac000000000000000000000000000001"
 	AuthToken  = "00112233445566778899aabbccddeeff"
 
-	// APIKeySID and APIKeySecret may be used in place of AccountSID and AuthToken.
+	// APIKeySID and APIKeySecret can be used instead of AccountSID and AuthToken.
 	APIKeySID    = "SK5c000000000000000000000000000001"
 	APIKeySecret = "sandboxsandboxsandboxsandboxsand"
 )
 
-// The seeded conferences, one of each status.
+// The default conferences, one of each status.
 const (
 	// ConferenceSID is in progress and has the five participants below.
 	ConferenceSID = "CFcf000000000000000000000000000001"
 
-	// InitConferenceSID has not started. ConnectingSID is its only participant,
-	// whose updates are refused with code 16099.
+	// InitConferenceSID has not started. ConnectingSID is its only participant.
+	// Updates of it are refused with code 16099.
 	InitConferenceSID = "CFcf000000000000000000000000000002"
 
-	// CompletedConferenceSID is over, and its participants are gone.
+	// CompletedConferenceSID has ended and has no participants.
 	CompletedConferenceSID = "CFcf000000000000000000000000000003"
 )
 
-// The seeded participants, by Call SID.
+// The default participants, by Call SID.
 const (
 	AgentSID      = "CAca000000000000000000000000000001" // label "agent"
 	CustomerSID   = "CAca000000000000000000000000000002" // label "customer"
@@ -34,21 +34,21 @@ const (
 	ConnectingSID = "CAca000000000000000000000000000006" // label "caller", in InitConferenceSID
 )
 
-// defaultState is the state that the constants above describe.
+// defaultState returns the state that the constants above describe.
 func defaultState() *InitialState {
 	account := &Account{SID: AccountSID, OwnerAccountSID: AccountSID, FriendlyName: "Sandbox", Status: accountActive}
 	account.Conferences = []*Conference{
-		seededConference(Conference{SID: ConferenceSID, FriendlyName: "Support", Status: conferenceInProgress},
+		defaultConference(Conference{SID: ConferenceSID, FriendlyName: "Support", Status: conferenceInProgress},
 			Participant{CallSID: AgentSID, Label: "agent", EndConferenceOnExit: true},
 			Participant{CallSID: CustomerSID, Label: "customer"},
 			Participant{CallSID: SupervisorSID, Label: "supervisor"},
 			Participant{CallSID: FrontDeskSID, Label: "front desk"},
 			Participant{CallSID: HeldSID, Hold: true},
 		),
-		seededConference(Conference{SID: InitConferenceSID, FriendlyName: "Not started", Status: conferenceInit},
+		defaultConference(Conference{SID: InitConferenceSID, FriendlyName: "Not started", Status: conferenceInit},
 			Participant{CallSID: ConnectingSID, Label: "caller", Status: statusConnecting},
 		),
-		seededConference(Conference{
+		defaultConference(Conference{
 			SID: CompletedConferenceSID, FriendlyName: "Over", Status: conferenceCompleted,
 			ReasonConferenceEnded: endedByAPI,
 		}),
@@ -59,7 +59,7 @@ func defaultState() *InitialState {
 	}
 }
 
-func seededConference(c Conference, participants ...Participant) *Conference {
+func defaultConference(c Conference, participants ...Participant) *Conference {
 	c.AccountSID = AccountSID
 	c = c.withDefaults()
 	for _, p := range participants {

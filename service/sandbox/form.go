@@ -1,0 +1,170 @@
+package sandbox
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxURL is Twilio's limit for the URLs of webhooks, in bytes.
+const maxURL = 4000
+
+// A formReader sets properties from a form, each only if the form names it.
+type formReader struct {
+	form  url.Values
+	named bool      // The form names a property.
+	err   *apiError // The first reason to refuse the form.
+}
+
+func (f *formReader) has(name string) bool {
+	has := f.form.Has(name)
+	f.named = f.named || has
+	return has
+}
+
+func (f *formReader) refuse(err *apiError) {
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+func (f *formReader) bool(name string, value *bool) {
+	if f.has(name) {
+		*value = isTrue(f.form.Get(name))
+	}
+}
+
+func (f *formReader) method(name string, value *string) {
+	if !f.has(name) {
+		return
+	}
+	*value = f.form.Get(name)
+	if *value != http.MethodGet && *value != http.MethodPost {
+		f.refuse(invalidMethod(name))
+	}
+}
+
+func (f *formReader) url(name string, value *string) {
+	if !f.has(name) {
+		return
+	}
+	*value = f.form.Get(name)
+	if *value != "" && !isWebURL(*value) {
+		f.refuse(invalidURL(name, "is not a valid URL"))
+	}
+}
+
+func (f *formReader) waitURL(p *Participant) {
+	if f.has("WaitUrl") {
+		p.WaitURL = new("")
+		f.url("WaitUrl", p.WaitURL)
+	}
+}
+
+func (f *formReader) announcement(played *[]Announcement, now time.Time) {
+	a := Announcement{Method: http.MethodPost, Time: now}
+	f.url("AnnounceUrl", &a.URL)
+	f.method("AnnounceMethod", &a.Method)
+	if a.URL != "" {
+		*played = append(*played, a)
+	}
+}
+
+// coaching treats an empty CallSidToCoach as unset.
+func (f *formReader) coaching(p *Participant, in *Conference) {
+	sid := f.form.Get("CallSidToCoach")
+	if sid == "" && !f.has("Coaching") {
+		return
+	}
+	f.named = true
+	p.Coaching = sid != ""
+	f.bool("Coaching", &p.Coaching)
+	if !p.Coaching {
+		p.CallSIDToCoach = ""
+		return
+	}
+	p.CallSIDToCoach = sid
+	switch coached := in.participant(sid); {
+	case sid == "":
+		f.refuse(errNoCoached)
+	case coached == nil, coached.CallSID != sid, coached.Status != statusConnected:
+		f.refuse(errCoachAbsent)
+	case coached.Hold:
+		f.refuse(errCoachOnHold)
+	}
+}
+
+func (f *formReader) fromAndTo(p *Participant) {
+	p.From, p.To = f.form.Get("From"), f.form.Get("To")
+	if p.To == "" {
+		f.refuse(errNoTo)
+	}
+	if p.From == "" {
+		f.refuse(errNoFrom)
+	}
+}
+
+func (f *formReader) label(p *Participant, in *Conference) {
+	if !f.has("Label") {
+		return
+	}
+	p.Label = f.form.Get("Label")
+	switch {
+	case p.Label == "", checkLabel(p.Label) != nil, strings.Contains(strings.ToUpper(p.Label), "%2F"):
+		f.refuse(errLabelInvalid)
+	case in.participant(p.Label) != nil:
+		f.refuse(errLabelTaken)
+	}
+}
+
+func (f *formReader) beep(p *Participant) {
+	beep := f.form.Get("Beep")
+	if !slices.Contains([]string{"", "true", "false", "onEnter", "onExit"}, beep) {
+		f.refuse(badRequest("Beep is neither true, false, onEnter nor onExit"))
+	}
+	p.BeepOnEnter = beep != "false" && beep != "onExit"
+	p.BeepOnExit = beep != "false" && beep != "onEnter"
+}
+
+func (f *formReader) maxParticipants(c *Conference) {
+	if !f.has("MaxParticipants") {
+		return
+	}
+	n, err := strconv.Atoi(f.form.Get("MaxParticipants"))
+	if err != nil || n < 2 || n > maxParticipants {
+		f.refuse(badRequest("MaxParticipants is not a number from 2 to 250"))
+	}
+	c.MaxParticipants = n
+}
+
+// statusCallback sets where the conference's events are sent. Without a list of
+// events only the start and the end are.
+func (f *formReader) statusCallback(c *Conference) {
+	f.method("ConferenceStatusCallbackMethod", &c.StatusCallbackMethod)
+	c.StatusCallback = f.form.Get("ConferenceStatusCallback")
+	if c.StatusCallback == "" {
+		return
+	}
+	if err := checkCallback(c.StatusCallback); err != nil {
+		f.refuse(invalidURL("ConferenceStatusCallback", err.Error()))
+	}
+	c.StatusCallbackEvent = strings.Fields(strings.Join(f.form["ConferenceStatusCallbackEvent"], " "))
+	if len(c.StatusCallbackEvent) == 0 {
+		c.StatusCallbackEvent = []string{"start", "end"}
+	}
+	if kind := unknownKind(c.StatusCallbackEvent); kind != "" {
+		f.refuse(badRequest("ConferenceStatusCallbackEvent has the unknown event " + kind))
+	}
+}
+
+// isTrue is Twilio's rule for Muted, used for every boolean: everything but true
+// is false.
+func isTrue(value string) bool { return strings.EqualFold(value, "true") }
+
+func isWebURL(value string) bool {
+	u, err := url.Parse(value)
+	return err == nil && len(value) <= maxURL && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
