@@ -15,7 +15,7 @@ func diff(t *testing.T, want, got any) {
 	}
 }
 
-func TestAParticipantIsShownAsTwilioShowsIt(t *testing.T) {
+func TestParticipantResource(t *testing.T) {
 	s := newStage(t, Config{})
 	want := map[string]any{
 		"account_sid":               AccountSID,
@@ -40,7 +40,7 @@ func TestAParticipantIsShownAsTwilioShowsIt(t *testing.T) {
 	diff(t, want, s.get(participantPath(SupervisorSID)).json(t))
 }
 
-func TestWhatIsUnsetIsNull(t *testing.T) {
+func TestUnsetPropertiesAreNull(t *testing.T) {
 	s := newStage(t, Config{})
 	diff(t, map[string]any{
 		"account_sid":               AccountSID,
@@ -70,7 +70,7 @@ func TestQueueTimeIsAString(t *testing.T) {
 	diff(t, []any{"queued", "1500"}, []any{got["status"], got["queue_time"]})
 }
 
-func TestAnErrorIsShownAsTwilioShowsIt(t *testing.T) {
+func TestErrorResource(t *testing.T) {
 	s := newStage(t, Config{})
 	got := s.get(participantPath("no%20body"))
 	diff(t, map[string]any{
@@ -81,7 +81,7 @@ func TestAnErrorIsShownAsTwilioShowsIt(t *testing.T) {
 	}, got.json(t))
 }
 
-func TestEveryAnswerHasTwiliosHeaders(t *testing.T) {
+func TestAnswersHaveTwiliosHeaders(t *testing.T) {
 	s := newStage(t, Config{})
 	for _, key := range []string{AgentSID, "nobody"} {
 		header := s.get(participantPath(key)).header
@@ -107,7 +107,7 @@ func TestEveryAnswerHasTwiliosHeaders(t *testing.T) {
 	}
 }
 
-func TestWithoutTheEndingJSONAnswersAreXML(t *testing.T) {
+func TestAnswersWithoutJSONSuffixAreXML(t *testing.T) {
 	const header = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 	s := newStage(t, Config{})
 	held := `<Participant><AccountSid>` + AccountSID + `</AccountSid><CallSid>` + HeldSID + `</CallSid>` +
@@ -145,7 +145,7 @@ func TestWithoutTheEndingJSONAnswersAreXML(t *testing.T) {
 	}
 }
 
-func TestHeadAnswersWithoutABody(t *testing.T) {
+func TestHeadHasNoBody(t *testing.T) {
 	s := newStage(t, Config{})
 	got := s.do(s.request(http.MethodHead, participantPath(AgentSID), ""))
 	diff(t, []any{200, ""}, []any{got.status, got.body})

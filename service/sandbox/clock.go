@@ -26,7 +26,7 @@ func (s *Sandbox) lock() time.Time {
 func (s *Sandbox) now() time.Time { return s.config.Now().Add(s.world.advanced).UTC() }
 
 // setAlarm sets the timer for the next step of a call, so that its events are sent
-// in time even if nobody uses the sandbox. Only the real clock has it. The caller
+// in time even if the sandbox is not used. Only the real clock has it. The caller
 // holds the lock.
 func (s *Sandbox) setAlarm(now time.Time) {
 	if !s.realClock || s.ctx.Err() != nil {

@@ -4,25 +4,24 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
-func TestACallIsAnsweredInTime(t *testing.T) {
+func TestCallProgress(t *testing.T) {
 	tests := map[string]struct {
 		step    time.Duration
 		advance time.Duration
 		status  string
 	}{
-		"at once":                       {0, 0, "queued"},
-		"just before it is placed":      {0, 999 * time.Millisecond, "queued"},
-		"when it is placed":             {0, time.Second, "connecting"},
-		"when it rings":                 {0, 2 * time.Second, "ringing"},
-		"just before it is answered":    {0, 2999 * time.Millisecond, "ringing"},
-		"when it is answered":           {0, 3 * time.Second, "connected"},
-		"long after":                    {0, time.Hour, "connected"},
-		"while it rings, in slow steps": {time.Minute, 150 * time.Second, "ringing"},
-		"when it is quickly answered":   {time.Millisecond, 3 * time.Millisecond, "connected"},
+		"at the start":           {0, 0, "queued"},
+		"just before connecting": {0, 999 * time.Millisecond, "queued"},
+		"connecting":             {0, time.Second, "connecting"},
+		"ringing":                {0, 2 * time.Second, "ringing"},
+		"just before connected":  {0, 2999 * time.Millisecond, "ringing"},
+		"connected":              {0, 3 * time.Second, "connected"},
+		"long after":             {0, time.Hour, "connected"},
+		"long steps":             {time.Minute, 150 * time.Second, "ringing"},
+		"short steps":            {time.Millisecond, 3 * time.Millisecond, "connected"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +40,7 @@ func TestACallIsAnsweredInTime(t *testing.T) {
 	}
 }
 
-func TestWhoeverAnswersFirstStartsTheConference(t *testing.T) {
+func TestFirstConnectedParticipantStartsConference(t *testing.T) {
 	s := newStage(t, Config{})
 	began := newClock().now
 	s.create("New", calling(url.Values{"Label": {"guest"}, "StartConferenceOnEnter": {"false"}}))
@@ -58,7 +57,7 @@ func TestWhoeverAnswersFirstStartsTheConference(t *testing.T) {
 	diff(t, "200", s.do(s.request("POST", participantsPath(made.SID)+"/guest.json", "Muted=true")).outcome())
 }
 
-func TestSomebodyAddedAndConnectedStartsTheConference(t *testing.T) {
+func TestAddedParticipantStartsConference(t *testing.T) {
 	s := newStage(t, Config{})
 	for _, p := range []Participant{{Label: "guest"}, {Label: "late", StartConferenceOnEnter: true, Status: "ringing"}} {
 		if _, err := s.AddParticipant(InitConferenceSID, p); err != nil {
@@ -72,13 +71,13 @@ func TestSomebodyAddedAndConnectedStartsTheConference(t *testing.T) {
 	diff(t, "in-progress", s.conference("Not started").Status)
 }
 
-func TestSeededStatusesStay(t *testing.T) {
+func TestStatusesOfInitialStateStay(t *testing.T) {
 	s := newStage(t, Config{})
 	s.Advance(time.Hour)
 	diff(t, "connecting", s.conference("Not started").Participants[0].Status)
 }
 
-func TestTheClockMovesOnAndResetTakesItBack(t *testing.T) {
+func TestAdvanceAndReset(t *testing.T) {
 	s := newStage(t, Config{})
 	began := newClock().now
 	diff(t, 204, s.do(s.request(http.MethodPost, "/sandbox/advance", "by=1m30s")).status)
@@ -88,27 +87,4 @@ func TestTheClockMovesOnAndResetTakesItBack(t *testing.T) {
 	s.Reset()
 	s.update(AgentSID, "Muted=true")
 	diff(t, began, s.participant(AgentSID).DateUpdated)
-}
-
-func TestAnAlarmIsSetForTheRealClockOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := New(Config{})
-		dialled := func() Participant {
-			s.mu.Lock() // not State, which would itself let happen what is due
-			defer s.mu.Unlock()
-			all := s.world.conference(ConferenceSID).Participants
-			return *all[len(all)-1].clone()
-		}
-		placeCall(t, s)
-		for _, want := range []string{"queued", "connecting", "ringing", "connected"} {
-			diff(t, want, dialled().Status)
-			<-time.After(time.Second) // the bubble's, which takes no time
-			synctest.Wait()
-		}
-		placeCall(t, s)
-		s.Close()
-		<-time.After(time.Hour)
-		synctest.Wait()
-		diff(t, "queued", dialled().Status)
-	})
 }

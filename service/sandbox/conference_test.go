@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,20 +12,12 @@ const conferencesPath = "/2010-04-01/Accounts/" + AccountSID + "/Conferences"
 
 func conferencePath(sid string) string { return conferencesPath + "/" + sid + ".json" }
 
-// placeCall creates a participant in the conference in progress.
-func placeCall(t *testing.T, s *Sandbox) {
-	t.Helper()
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, newRequest(t, "http://sandbox", http.MethodPost, participantsPath(ConferenceSID)+".json", calling(nil).Encode()))
-	diff(t, http.StatusCreated, w.Code)
-}
-
 func (s *stage) remove(key string) reply {
 	s.t.Helper()
 	return s.do(s.request(http.MethodDelete, participantPath(key), ""))
 }
 
-func TestAConferenceIsShownAsTwilioShowsIt(t *testing.T) {
+func TestConferenceResource(t *testing.T) {
 	s := newStage(t, Config{})
 	want := map[string]any{
 		"account_sid":                AccountSID,
@@ -53,7 +44,7 @@ func TestAConferenceIsShownAsTwilioShowsIt(t *testing.T) {
 	diff(t, want, s.get(conferencePath(ConferenceSID)).json(t))
 }
 
-func TestAConferenceInXML(t *testing.T) {
+func TestConferenceInXML(t *testing.T) {
 	s := newStage(t, Config{})
 	base := conferencesPath + "/" + ConferenceSID
 	resource := `<Conference><Sid>` + ConferenceSID + `</Sid><AccountSid>` + AccountSID + `</AccountSid>` +
@@ -69,7 +60,7 @@ func TestAConferenceInXML(t *testing.T) {
 		`" start="0" end="0">`+resource+"</Conferences></TwilioResponse>", s.get(conferencesPath+"?Status=in-progress").body)
 }
 
-func TestTheEndOfAConference(t *testing.T) {
+func TestConferenceEnds(t *testing.T) {
 	held := func(s *stage) {
 		s.update(HeldSID, "EndConferenceOnExit=true")
 	}
@@ -82,7 +73,7 @@ func TestTheEndOfAConference(t *testing.T) {
 	tests := map[string]struct {
 		prepare func(s *stage)
 		end     func(s *stage) int
-		reason  string // "" if it goes on
+		reason  string // "" if it does not end
 		by      string
 	}{
 		"by request": {
@@ -90,14 +81,14 @@ func TestTheEndOfAConference(t *testing.T) {
 				return s.do(s.request(http.MethodPost, conferencePath(ConferenceSID), "Status=completed")).status
 			}, "conference-ended-via-api", "",
 		},
-		"a participant is removed":           {nil, func(s *stage) int { return s.remove(CustomerSID).status }, "", ""},
-		"a participant is removed, by label": {nil, func(s *stage) int { return s.remove("front%20desk").status }, "", ""},
-		"one who is to end it is removed":    {nil, func(s *stage) int { return s.remove("agent").status }, "participant-with-end-conference-on-exit-kicked", AgentSID},
-		"one who is to end it hangs up":      {nil, func(s *stage) int { s.HangUp(ConferenceSID, "agent"); return 0 }, "participant-with-end-conference-on-exit-left", AgentSID},
-		"one who seems to end it is removed": {held, func(s *stage) int { return s.remove(HeldSID).status }, "", ""},
-		"the last one is removed":            {alone, func(s *stage) int { return s.remove(CustomerSID).status }, "last-participant-kicked", CustomerSID},
-		"the last one hangs up":              {alone, func(s *stage) int { s.HangUp(ConferenceSID, CustomerSID); return 0 }, "last-participant-left", CustomerSID},
-		"one who was to end it never got connected": {
+		"a participant removed":                                    {nil, func(s *stage) int { return s.remove(CustomerSID).status }, "", ""},
+		"a participant removed by label":                           {nil, func(s *stage) int { return s.remove("front%20desk").status }, "", ""},
+		"a participant with EndConferenceOnExit removed":           {nil, func(s *stage) int { return s.remove("agent").status }, "participant-with-end-conference-on-exit-kicked", AgentSID},
+		"a participant with EndConferenceOnExit hanging up":        {nil, func(s *stage) int { s.HangUp(ConferenceSID, "agent"); return 0 }, "participant-with-end-conference-on-exit-left", AgentSID},
+		"a participant whose EndConferenceOnExit is not in effect": {held, func(s *stage) int { return s.remove(HeldSID).status }, "", ""},
+		"the last participant removed":                             {alone, func(s *stage) int { return s.remove(CustomerSID).status }, "last-participant-kicked", CustomerSID},
+		"the last participant hanging up":                          {alone, func(s *stage) int { s.HangUp(ConferenceSID, CustomerSID); return 0 }, "last-participant-left", CustomerSID},
+		"a participant with EndConferenceOnExit that was not connected": {
 			nil, func(s *stage) int {
 				s.create(ConferenceSID, calling(url.Values{"Label": {"host"}, "EndConferenceOnExit": {"true"}}))
 				return s.remove("host").status
@@ -127,7 +118,7 @@ func TestTheEndOfAConference(t *testing.T) {
 	}
 }
 
-func TestARemovedParticipantIsGone(t *testing.T) {
+func TestRemovedParticipantIsNotFound(t *testing.T) {
 	s := newStage(t, Config{})
 	got := s.remove("customer")
 	diff(t, []any{204, "", ""}, []any{got.status, got.body, got.header.Get("Content-Type")})
@@ -139,7 +130,7 @@ func TestARemovedParticipantIsGone(t *testing.T) {
 	diff(t, false, s.HangUp(ConferenceSID, "customer"))
 }
 
-func TestUpdatesOfAConference(t *testing.T) {
+func TestUpdateConference(t *testing.T) {
 	const announce = "AnnounceUrl=http%3A%2F%2Fexample.com%2Fa.mp3"
 	tests := map[string]struct {
 		conference, form string
@@ -147,24 +138,24 @@ func TestUpdatesOfAConference(t *testing.T) {
 		played           int
 		status           string
 	}{
-		"an announcement":                    {ConferenceSID, announce, "200", 1, "in-progress"},
-		"an announcement by GET":             {ConferenceSID, announce + "&AnnounceMethod=GET", "200", 1, "in-progress"},
-		"an announcement and the end":        {ConferenceSID, announce + "&Status=completed", "200", 1, "completed"},
-		"nothing":                            {ConferenceSID, "", "200", 0, "in-progress"},
-		"an unknown field":                   {ConferenceSID, "FriendlyName=Other", "200", 0, "in-progress"},
-		"another status":                     {ConferenceSID, "Status=init", "400/20001", 0, "in-progress"},
-		"an odd announcement":                {ConferenceSID, "AnnounceUrl=a.mp3", "400/21205", 0, "in-progress"},
-		"an odd method":                      {ConferenceSID, announce + "&AnnounceMethod=PUT", "400/21209", 0, "in-progress"},
-		"an odd status and an announcement":  {ConferenceSID, announce + "&Status=over", "400/20001", 0, "in-progress"},
-		"an announcement before the start":   {InitConferenceSID, announce, "400/16099", 0, "init"},
-		"the end before the start":           {InitConferenceSID, "Status=completed", "200", 0, "completed"},
-		"an announcement after the end":      {CompletedConferenceSID, announce, "400/16099", 0, "completed"},
-		"the end after the end":              {CompletedConferenceSID, "Status=completed", "400/16099", 0, "completed"},
-		"nothing after the end":              {CompletedConferenceSID, "", "200", 0, "completed"},
-		"a form that is none":                {ConferenceSID, "%zz", "400/20001", 0, "in-progress"},
-		"a malformed SID":                    {"Support", "", "405/20004", 0, ""},
-		"a conference that is unknown":       {"CF" + strings.Repeat("0", 32), "", "404/20404", 0, ""},
-		"an empty announcement is none here": {InitConferenceSID, "AnnounceUrl=", "200", 0, "init"},
+		"an announcement":                        {ConferenceSID, announce, "200", 1, "in-progress"},
+		"an announcement by GET":                 {ConferenceSID, announce + "&AnnounceMethod=GET", "200", 1, "in-progress"},
+		"an announcement and the end":            {ConferenceSID, announce + "&Status=completed", "200", 1, "completed"},
+		"no field":                               {ConferenceSID, "", "200", 0, "in-progress"},
+		"an unknown field":                       {ConferenceSID, "FriendlyName=Other", "200", 0, "in-progress"},
+		"another status":                         {ConferenceSID, "Status=init", "400/20001", 0, "in-progress"},
+		"an invalid announcement URL":            {ConferenceSID, "AnnounceUrl=a.mp3", "400/21205", 0, "in-progress"},
+		"an invalid method":                      {ConferenceSID, announce + "&AnnounceMethod=PUT", "400/21209", 0, "in-progress"},
+		"an unknown status and an announcement":  {ConferenceSID, announce + "&Status=over", "400/20001", 0, "in-progress"},
+		"an announcement before the start":       {InitConferenceSID, announce, "400/16099", 0, "init"},
+		"the end before the start":               {InitConferenceSID, "Status=completed", "200", 0, "completed"},
+		"an announcement after the end":          {CompletedConferenceSID, announce, "400/16099", 0, "completed"},
+		"the end after the end":                  {CompletedConferenceSID, "Status=completed", "400/16099", 0, "completed"},
+		"no field after the end":                 {CompletedConferenceSID, "", "200", 0, "completed"},
+		"an unreadable form":                     {ConferenceSID, "%zz", "400/20001", 0, "in-progress"},
+		"a malformed SID":                        {"Support", "", "405/20004", 0, ""},
+		"an unknown conference":                  {"CF" + strings.Repeat("0", 32), "", "404/20404", 0, ""},
+		"an empty announcement before the start": {InitConferenceSID, "AnnounceUrl=", "200", 0, "init"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +170,7 @@ func TestUpdatesOfAConference(t *testing.T) {
 	}
 }
 
-func TestConferencesAreListedNewestFirst(t *testing.T) {
+func TestListConferences(t *testing.T) {
 	s := newStage(t, Config{})
 	s.Advance(24 * time.Hour)
 	made := s.create("New room", calling(nil)).json(t)["conference_sid"].(string)
@@ -189,20 +180,20 @@ func TestConferencesAreListedNewestFirst(t *testing.T) {
 		query string
 		want  []any
 	}{
-		"all":                          {"", []any{made, CompletedConferenceSID, InitConferenceSID, ConferenceSID}},
-		"by status":                    {"Status=completed", []any{CompletedConferenceSID, InitConferenceSID}},
-		"by an unknown status":         {"Status=over", []any{}},
-		"by name":                      {"FriendlyName=New+room", []any{made}},
-		"by half a name":               {"FriendlyName=New", []any{}},
-		"by name and status":           {"FriendlyName=Support&Status=in-progress", []any{ConferenceSID}},
-		"created on a day":             {"DateCreated=2011-02-19", []any{made}},
-		"created by a day":             {"DateCreated%3C=2011-02-18", []any{CompletedConferenceSID, InitConferenceSID, ConferenceSID}},
-		"created since a day":          {"DateCreated>=2011-02-19", []any{made}},
-		"updated since a day":          {"DateUpdated%3E=2011-02-20", []any{InitConferenceSID}},
-		"created between days":         {"DateCreated%3E=2011-02-19&DateCreated%3C=2011-02-28", []any{made}},
-		"the second page":              {"PageSize=2&Page=1", []any{InitConferenceSID, ConferenceSID}},
-		"a page past the end":          {"Page=9", []any{}},
-		"a filter that does not exist": {"Region=au1", []any{made, CompletedConferenceSID, InitConferenceSID, ConferenceSID}},
+		"all":                         {"", []any{made, CompletedConferenceSID, InitConferenceSID, ConferenceSID}},
+		"by status":                   {"Status=completed", []any{CompletedConferenceSID, InitConferenceSID}},
+		"by an unknown status":        {"Status=over", []any{}},
+		"by name":                     {"FriendlyName=New+room", []any{made}},
+		"by part of a name":           {"FriendlyName=New", []any{}},
+		"by name and status":          {"FriendlyName=Support&Status=in-progress", []any{ConferenceSID}},
+		"created on a day":            {"DateCreated=2011-02-19", []any{made}},
+		"created on a day or earlier": {"DateCreated%3C=2011-02-18", []any{CompletedConferenceSID, InitConferenceSID, ConferenceSID}},
+		"created on a day or later":   {"DateCreated>=2011-02-19", []any{made}},
+		"updated on a day or later":   {"DateUpdated%3E=2011-02-20", []any{InitConferenceSID}},
+		"created between days":        {"DateCreated%3E=2011-02-19&DateCreated%3C=2011-02-28", []any{made}},
+		"the second page":             {"PageSize=2&Page=1", []any{InitConferenceSID, ConferenceSID}},
+		"a page past the end":         {"Page=9", []any{}},
+		"an unknown filter":           {"Region=au1", []any{made, CompletedConferenceSID, InitConferenceSID, ConferenceSID}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +210,7 @@ func TestConferencesAreListedNewestFirst(t *testing.T) {
 	}
 }
 
-func TestAPageOfConferencesLinksToTheOthers(t *testing.T) {
+func TestPageOfConferencesHasLinks(t *testing.T) {
 	s := newStage(t, Config{})
 	page := s.get(conferencesPath + ".json?DateCreated%3C=2020-01-01&PageSize=1&Page=1").json(t)
 	delete(page, "conferences")

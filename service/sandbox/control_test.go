@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-func TestTheStateShowsEverythingButCredentials(t *testing.T) {
+func TestStateHasEverythingButCredentials(t *testing.T) {
 	s := newStage(t, Config{})
 	s.clock.advance(time.Second)
 	s.update(AgentSID, "HoldUrl=http://example.com/h&WaitUrl=&AnnounceUrl=http://example.com/a&BeepOnExit=true")
 	s.update("fault:503", "Muted=true")
 	got := s.get("/sandbox/state")
 	if strings.Contains(got.body, AuthToken) || strings.Contains(got.body, APIKeySecret) {
-		t.Error("the state has credentials in it")
+		t.Error("the state has credentials")
 	}
 	state := got.json(t)
 	account := state["accounts"].([]any)[0].(map[string]any)
@@ -82,28 +82,28 @@ func TestTheStateShowsEverythingButCredentials(t *testing.T) {
 	}, state)
 }
 
-func TestTheSandboxesOwnPages(t *testing.T) {
+func TestControlPages(t *testing.T) {
 	tests := map[string]struct {
 		method, path string
 		status       int
 		allow        string
 	}{
-		"the first page":                {"GET", "/", http.StatusOK, ""},
-		"the state":                     {"GET", "/sandbox/state", http.StatusOK, ""},
-		"the state's head":              {"HEAD", "/sandbox/state", http.StatusOK, ""},
-		"a reset":                       {"POST", "/sandbox/reset", http.StatusNoContent, ""},
-		"an advance that is got":        {"GET", "/sandbox/advance", http.StatusMethodNotAllowed, "POST"},
-		"an advance by nothing":         {"POST", "/sandbox/advance", http.StatusBadRequest, ""},
-		"an advance backwards":          {"POST", "/sandbox/advance?by=-1s", http.StatusBadRequest, ""},
-		"an advance":                    {"POST", "/sandbox/advance?by=1s", http.StatusNoContent, ""},
-		"a call that does not exist":    {"POST", "/sandbox/hangup?ConferenceSid=" + ConferenceSID + "&CallSid=nobody", http.StatusNotFound, ""},
-		"a conference that is unknown":  {"POST", "/sandbox/hangup?ConferenceSid=CF1&CallSid=agent", http.StatusNotFound, ""},
-		"a call that ends":              {"POST", "/sandbox/hangup?ConferenceSid=" + ConferenceSID + "&CallSid=front+desk", http.StatusNoContent, ""},
-		"a state that is posted":        {"POST", "/sandbox/state", http.StatusMethodNotAllowed, "GET, HEAD"},
-		"a reset that is got":           {"GET", "/sandbox/reset", http.StatusMethodNotAllowed, "POST"},
-		"a first page that is posted":   {"POST", "/", http.StatusMethodNotAllowed, "GET, HEAD"},
-		"anything else":                 {"GET", "/other", http.StatusNotFound, ""},
-		"the API's root, without slash": {"GET", "/2010-04-01", http.StatusNotFound, ""},
+		"the overview":                     {"GET", "/", http.StatusOK, ""},
+		"the state":                        {"GET", "/sandbox/state", http.StatusOK, ""},
+		"HEAD of the state":                {"HEAD", "/sandbox/state", http.StatusOK, ""},
+		"reset":                            {"POST", "/sandbox/reset", http.StatusNoContent, ""},
+		"GET of advance":                   {"GET", "/sandbox/advance", http.StatusMethodNotAllowed, "POST"},
+		"advance without a duration":       {"POST", "/sandbox/advance", http.StatusBadRequest, ""},
+		"advance by a negative duration":   {"POST", "/sandbox/advance?by=-1s", http.StatusBadRequest, ""},
+		"advance":                          {"POST", "/sandbox/advance?by=1s", http.StatusNoContent, ""},
+		"hang up an unknown participant":   {"POST", "/sandbox/hangup?ConferenceSid=" + ConferenceSID + "&CallSid=nobody", http.StatusNotFound, ""},
+		"hang up in an unknown conference": {"POST", "/sandbox/hangup?ConferenceSid=CF1&CallSid=agent", http.StatusNotFound, ""},
+		"hang up":                          {"POST", "/sandbox/hangup?ConferenceSid=" + ConferenceSID + "&CallSid=front+desk", http.StatusNoContent, ""},
+		"POST of the state":                {"POST", "/sandbox/state", http.StatusMethodNotAllowed, "GET, HEAD"},
+		"GET of reset":                     {"GET", "/sandbox/reset", http.StatusMethodNotAllowed, "POST"},
+		"POST of the overview":             {"POST", "/", http.StatusMethodNotAllowed, "GET, HEAD"},
+		"an unknown path":                  {"GET", "/other", http.StatusNotFound, ""},
+		"the API's root without a slash":   {"GET", "/2010-04-01", http.StatusNotFound, ""},
 	}
 	s := newStage(t, Config{ErrorRate: 1})
 	for name, test := range tests {
@@ -116,7 +116,7 @@ func TestTheSandboxesOwnPages(t *testing.T) {
 	}
 }
 
-func TestTheFirstPageNamesThePathsAndNoSecret(t *testing.T) {
+func TestOverviewHasPathsAndNoSecret(t *testing.T) {
 	s := newStage(t, Config{})
 	got := s.get("/")
 	for _, want := range []string{"Participants", "/sandbox/state", "/sandbox/reset", "/sandbox/advance", "/sandbox/hangup", AccountSID, ConferenceSID, HeldSID} {
@@ -125,12 +125,12 @@ func TestTheFirstPageNamesThePathsAndNoSecret(t *testing.T) {
 		}
 	}
 	if strings.Contains(got.body, AuthToken) {
-		t.Error("the page has the token in it")
+		t.Error("the page has the token")
 	}
 	diff(t, "text/plain; charset=utf-8", got.header.Get("Content-Type"))
 }
 
-func TestResetOverHTTPStartsOver(t *testing.T) {
+func TestResetOverHTTP(t *testing.T) {
 	s := newStage(t, Config{})
 	before := s.State()
 	s.update(AgentSID, "Muted=true")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,22 +16,22 @@ import (
 	"github.com/twilio/twilio-go/client"
 )
 
-// A received callback is what came of one, as its receiver sees it.
+// A received is a callback as its receiver sees it.
 type received struct {
 	method string
-	url    string // as a receiver behind no proxy puts it together
+	url    string // Put together as by a receiver that is behind no proxy.
 	header http.Header
 	body   string
 	fields url.Values
 }
 
-// event names the event and whom it is about.
+// event returns the name of the event and the label of its participant.
 func (r received) event() string {
 	return strings.TrimSpace(r.fields.Get("StatusCallbackEvent") + " " + r.fields.Get("ParticipantLabel"))
 }
 
-// A receiver takes callbacks. The first of its answers are those given, the rest
-// are 204.
+// A receiver is a server for callbacks. It gives the answers that newReceiver got,
+// then 204.
 type receiver struct {
 	*httptest.Server
 	t   *testing.T
@@ -63,7 +64,7 @@ func newReceiver(t *testing.T, answers ...http.HandlerFunc) *receiver {
 	return r
 }
 
-// events waits for n callbacks, and checks that they arrive in order.
+// events waits for n callbacks and checks their order.
 func (r *receiver) events(n int) []string {
 	r.t.Helper()
 	var events []string
@@ -75,8 +76,8 @@ func (r *receiver) events(n int) []string {
 	return events
 }
 
-// newEventStage is a stage whose one conference has a host, a guest and a status
-// callback. The YAML of that is added to.
+// newEventStage returns a stage with one conference that has a host, a guest and a
+// status callback. more is appended to the YAML of that.
 func newEventStage(t *testing.T, callback, more string) *stage {
 	t.Helper()
 	state, err := ParseState([]byte(`
@@ -97,35 +98,42 @@ accounts:
 	return newStage(t, Config{State: state})
 }
 
-func TestWhatIsToldOfWhatHappens(t *testing.T) {
+// awaitCallbacks waits until no callback is pending.
+func (s *stage) awaitCallbacks() {
+	for s.State().Callbacks.Pending > 0 {
+		runtime.Gosched()
+	}
+}
+
+func TestEvents(t *testing.T) {
 	tests := map[string]struct {
 		do   func(s *stage)
 		want []string
 	}{
-		"mute":               {func(s *stage) { s.update("guest", "Muted=true") }, []string{"participant-mute guest"}},
-		"mute, twice":        {func(s *stage) { s.update("guest", "Muted=true"); s.update("guest", "Muted=true") }, []string{"participant-mute guest"}},
-		"mute and unmute":    {func(s *stage) { s.update("guest", "Muted=true"); s.update("guest", "Muted=false") }, []string{"participant-mute guest", "participant-unmute guest"}},
-		"hold and unhold":    {func(s *stage) { s.update("guest", "Hold=true"); s.update("guest", "Hold=false") }, []string{"participant-hold guest", "participant-unhold guest"}},
-		"other music":        {func(s *stage) { s.update("guest", "HoldUrl=http://example.com/") }, nil},
-		"a beep":             {func(s *stage) { s.update("guest", "BeepOnExit=true") }, []string{"participant-modify guest"}},
-		"silence":            {func(s *stage) { s.update("guest", "WaitUrl=") }, []string{"participant-modify guest"}},
-		"ending it, and not": {func(s *stage) { s.update("host", "EndConferenceOnExit=false") }, []string{"participant-modify host"}},
-		"coaching":           {func(s *stage) { s.update("host", "CallSidToCoach="+CustomerSID) }, []string{"participant-modify host"}},
-		"an announcement":    {func(s *stage) { s.update("guest", "AnnounceUrl=http://example.com/a") }, []string{"announcement-end guest"}},
-		"all in one": {func(s *stage) {
+		"mute":                {func(s *stage) { s.update("guest", "Muted=true") }, []string{"participant-mute guest"}},
+		"mute, twice":         {func(s *stage) { s.update("guest", "Muted=true"); s.update("guest", "Muted=true") }, []string{"participant-mute guest"}},
+		"mute and unmute":     {func(s *stage) { s.update("guest", "Muted=true"); s.update("guest", "Muted=false") }, []string{"participant-mute guest", "participant-unmute guest"}},
+		"hold and unhold":     {func(s *stage) { s.update("guest", "Hold=true"); s.update("guest", "Hold=false") }, []string{"participant-hold guest", "participant-unhold guest"}},
+		"hold music":          {func(s *stage) { s.update("guest", "HoldUrl=http://example.com/") }, nil},
+		"a beep":              {func(s *stage) { s.update("guest", "BeepOnExit=true") }, []string{"participant-modify guest"}},
+		"silence":             {func(s *stage) { s.update("guest", "WaitUrl=") }, []string{"participant-modify guest"}},
+		"EndConferenceOnExit": {func(s *stage) { s.update("host", "EndConferenceOnExit=false") }, []string{"participant-modify host"}},
+		"coaching":            {func(s *stage) { s.update("host", "CallSidToCoach="+CustomerSID) }, []string{"participant-modify host"}},
+		"an announcement":     {func(s *stage) { s.update("guest", "AnnounceUrl=http://example.com/a") }, []string{"announcement-end guest"}},
+		"several changes": {func(s *stage) {
 			s.update("guest", "AnnounceUrl=http://example.com/a&BeepOnExit=true&Hold=true&Muted=true")
 		}, []string{"participant-mute guest", "participant-hold guest", "participant-modify guest", "announcement-end guest"}},
-		"a refused update":    {func(s *stage) { s.update("guest", "Muted=true&HoldUrl=no") }, nil},
-		"nothing":             {func(s *stage) { s.update("guest", "") }, nil},
-		"a fault that fails":  {func(s *stage) { s.update("fault:503", "Muted=true") }, []string{"participant-join fault:503"}},
-		"a fault that works":  {func(s *stage) { s.update("fault:500-after", "Muted=true") }, []string{"participant-join fault:500-after", "participant-mute fault:500-after"}},
-		"a guest who leaves":  {func(s *stage) { s.remove("guest") }, []string{"participant-leave guest"}},
-		"a host who hangs up": {func(s *stage) { s.HangUp(ConferenceSID, "host") }, []string{"participant-leave host", "participant-leave guest", "conference-end"}},
-		"the end by request": {
+		"a refused update":             {func(s *stage) { s.update("guest", "Muted=true&HoldUrl=no") }, nil},
+		"no property":                  {func(s *stage) { s.update("guest", "") }, nil},
+		"a fault that applies nothing": {func(s *stage) { s.update("fault:503", "Muted=true") }, []string{"participant-join fault:503"}},
+		"a fault after applying":       {func(s *stage) { s.update("fault:500-after", "Muted=true") }, []string{"participant-join fault:500-after", "participant-mute fault:500-after"}},
+		"a guest removed":              {func(s *stage) { s.remove("guest") }, []string{"participant-leave guest"}},
+		"a host hanging up":            {func(s *stage) { s.HangUp(ConferenceSID, "host") }, []string{"participant-leave host", "participant-leave guest", "conference-end"}},
+		"ended by request": {
 			func(s *stage) { s.do(s.request("POST", conferencePath(ConferenceSID), "Status=completed")) },
 			[]string{"participant-leave host", "participant-leave guest", "conference-end"},
 		},
-		"an announcement to all": {
+		"an announcement to everybody": {
 			func(s *stage) {
 				s.do(s.request("POST", conferencePath(ConferenceSID), "AnnounceUrl=http://example.com/a"))
 			},
@@ -138,7 +146,7 @@ func TestWhatIsToldOfWhatHappens(t *testing.T) {
 			},
 			[]string{"participant-join late"},
 		},
-		"a call that is not": {
+		"a call that is not answered": {
 			func(s *stage) {
 				s.create(ConferenceSID, calling(url.Values{"Label": {"late"}}))
 				s.HangUp(ConferenceSID, "late")
@@ -157,7 +165,7 @@ func TestWhatIsToldOfWhatHappens(t *testing.T) {
 	}
 }
 
-func TestTheFieldsOfAnEvent(t *testing.T) {
+func TestEventFields(t *testing.T) {
 	fields := func(name, number, timestamp string, more map[string]string) url.Values {
 		form := url.Values{
 			"AccountSid": {AccountSID}, "ConferenceSid": {ConferenceSID}, "FriendlyName": {"Zoë's room"},
@@ -173,7 +181,7 @@ func TestTheFieldsOfAnEvent(t *testing.T) {
 		"CallSid": AgentSID, "ParticipantLabel": "host", "Muted": "true", "Hold": "false",
 		"Coaching": "true", "CallSidToCoach": CustomerSID, "EndConferenceOnExit": "true", "StartConferenceOnEnter": "true",
 	}
-	nobody := map[string]string{
+	held := map[string]string{
 		"CallSid": HeldSID, "Muted": "false", "Hold": "true",
 		"Coaching": "false", "EndConferenceOnExit": "false", "StartConferenceOnEnter": "false",
 	}
@@ -188,10 +196,10 @@ func TestTheFieldsOfAnEvent(t *testing.T) {
 	want := []url.Values{
 		fields("participant-mute", "1", first, with(host, "Coaching", "true")),
 		fields("participant-modify", "2", first, host),
-		fields("announcement-end", "3", first, with(nobody, "AnnounceUrl", "http://example.com/a")),
+		fields("announcement-end", "3", first, with(held, "AnnounceUrl", "http://example.com/a")),
 		fields("announcement-end", "4", first, map[string]string{"AnnounceUrl": "http://example.com/b"}),
 		fields("participant-leave", "5", second, with(host, "ReasonParticipantLeft", "participant_updated_via_api", "ParticipantCallStatus", "completed")),
-		fields("participant-leave", "6", second, with(nobody, "ReasonParticipantLeft", "moderator_ended_conference", "ParticipantCallStatus", "completed")),
+		fields("participant-leave", "6", second, with(held, "ReasonParticipantLeft", "moderator_ended_conference", "ParticipantCallStatus", "completed")),
 		fields("conference-end", "7", second, map[string]string{
 			"ReasonConferenceEnded": ended, "Reason": ended, "CallSidEndingConference": AgentSID, "ParticipantLabelEndingConference": "host",
 		}),
@@ -220,19 +228,19 @@ func TestTheFieldsOfAnEvent(t *testing.T) {
 	}
 }
 
-func TestTheReasonsForLeaving(t *testing.T) {
+func TestReasonsForLeaving(t *testing.T) {
 	tests := map[string]struct {
 		leave func(s *stage)
-		want  string // reason and status of the call
+		want  string // The reason and the status of the call.
 	}{
-		"removed":                      {func(s *stage) { s.remove("guest") }, "participant_updated_via_api completed"},
-		"hanging up":                   {func(s *stage) { s.HangUp(ConferenceSID, "guest") }, "participant_hung_up completed"},
-		"the host ending it":           {func(s *stage) { s.remove("host") }, "moderator_ended_conference completed"},
-		"ended by request":             {func(s *stage) { s.do(s.request("POST", conferencePath(ConferenceSID), "Status=completed")) }, "conference_ended_via_api completed"},
-		"removed before the answer":    {func(s *stage) { s.remove("late") }, "participant_updated_via_api canceled"},
-		"never answering":              {func(s *stage) { s.HangUp(ConferenceSID, "late") }, "participant_add_failed no-answer"},
-		"the host ending it too early": {func(s *stage) { s.remove("guest"); s.remove("host") }, "moderator_ended_conference canceled"},
-		"ended by request before early": {func(s *stage) {
+		"removed":                            {func(s *stage) { s.remove("guest") }, "participant_updated_via_api completed"},
+		"hanging up":                         {func(s *stage) { s.HangUp(ConferenceSID, "guest") }, "participant_hung_up completed"},
+		"the host removed":                   {func(s *stage) { s.remove("host") }, "moderator_ended_conference completed"},
+		"ended by request":                   {func(s *stage) { s.do(s.request("POST", conferencePath(ConferenceSID), "Status=completed")) }, "conference_ended_via_api completed"},
+		"removed before the answer":          {func(s *stage) { s.remove("late") }, "participant_updated_via_api canceled"},
+		"hanging up before the answer":       {func(s *stage) { s.HangUp(ConferenceSID, "late") }, "participant_add_failed no-answer"},
+		"the host removed before the answer": {func(s *stage) { s.remove("guest"); s.remove("host") }, "moderator_ended_conference canceled"},
+		"ended by request before the answer": {func(s *stage) {
 			s.remove("guest")
 			s.do(s.request("POST", conferencePath(ConferenceSID), "Status=completed"))
 		}, "conference_ended_via_api canceled"},
@@ -256,13 +264,13 @@ func TestTheReasonsForLeaving(t *testing.T) {
 	}
 }
 
-func TestCallbacksAreSignedAsTheOfficialValidatorChecks(t *testing.T) {
+func TestOfficialValidatorAcceptsSignatures(t *testing.T) {
 	for name, path := range map[string]string{
-		"a path":                     "/events",
-		"no path":                    "",
-		"a query":                    "/events?tenant=a%20b&empty=",
-		"characters that are quoted": "/caf%C3%A9/100%25",
-		"connection overrides":       "/events#rc=2&ct=3000",
+		"a path":               "/events",
+		"no path":              "",
+		"a query":              "/events?tenant=a%20b&empty=",
+		"escaped characters":   "/caf%C3%A9/100%25",
+		"connection overrides": "/events#rc=2&ct=3000",
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			t.Run(name+" by "+method, func(t *testing.T) {
@@ -279,17 +287,17 @@ func TestCallbacksAreSignedAsTheOfficialValidatorChecks(t *testing.T) {
 				diff(t, []any{true, method, "participant-mute guest"}, []any{valid, got.method, got.event()})
 				diff(t, method == http.MethodGet, got.body == "")
 				if other := client.NewRequestValidator("another token"); other.ValidateBody(got.url, []byte(got.body), signature) {
-					t.Error("another token's signature is the same")
+					t.Error("the signature is valid for another token")
 				}
 				if token := got.header.Get("I-Twilio-Idempotency-Token"); len(token) != 36 || token == (<-r.got).header.Get("I-Twilio-Idempotency-Token") {
-					t.Errorf("the idempotency token %q is malformed or comes twice", token)
+					t.Errorf("the idempotency token %q is malformed or used twice", token)
 				}
 			})
 		}
 	}
 }
 
-func TestOnlyTheEventsAskedForAreToldAndNumbered(t *testing.T) {
+func TestOnlyRequestedEventsAreSentAndNumbered(t *testing.T) {
 	r := newReceiver(t)
 	s := newEventStage(t, r.URL, "        status_callback_event: [leave, mute]")
 	s.update("guest", "Hold=true")
@@ -300,7 +308,7 @@ func TestOnlyTheEventsAskedForAreToldAndNumbered(t *testing.T) {
 	diff(t, []string{"participant-mute guest", "participant-leave guest", "participant-leave host"}, r.events(3))
 }
 
-func TestTheFirstParticipantBringsTheStatusCallback(t *testing.T) {
+func TestFirstParticipantSetsStatusCallback(t *testing.T) {
 	tests := map[string]struct {
 		asked []string
 		want  []string
@@ -331,7 +339,7 @@ func TestTheFirstParticipantBringsTheStatusCallback(t *testing.T) {
 	}
 }
 
-func TestEventsAreToldWithoutAnybodyAsking(t *testing.T) {
+func TestEventsOfCallsAreSentWithoutRequests(t *testing.T) {
 	r := newReceiver(t)
 	s := &stage{Sandbox: New(Config{CallStep: time.Millisecond}), t: t}
 	s.server = httptest.NewServer(s.Sandbox)
@@ -341,15 +349,15 @@ func TestEventsAreToldWithoutAnybodyAsking(t *testing.T) {
 	diff(t, []string{"conference-start"}, r.events(1))
 }
 
-func TestCallbacksThatFailAreCountedAndNotRepeated(t *testing.T) {
+func TestFailedCallbacksAreCountedAndNotRepeated(t *testing.T) {
 	var elsewhere *receiver
 	tests := map[string]struct {
 		answer http.HandlerFunc
 		why    string
 	}{
-		"an error":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, "is answered 500"},
-		"a redirect":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "is answered 302"},
-		"a connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		"an error":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, "is answered 500"},
+		"a redirect":          {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "is answered 302"},
+		"a closed connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -359,7 +367,7 @@ func TestCallbacksThatFailAreCountedAndNotRepeated(t *testing.T) {
 			s.update("guest", "Muted=true")
 			s.update("guest", "Muted=false")
 			diff(t, []string{"participant-mute guest", "participant-unmute guest"}, r.events(2))
-			s.world.mailer.sending.Wait()
+			s.awaitCallbacks()
 			got := s.State().Callbacks
 			if !strings.Contains(got.LastFailure, test.why) {
 				t.Errorf("the failure is %q, want one with %q", got.LastFailure, test.why)
@@ -371,16 +379,16 @@ func TestCallbacksThatFailAreCountedAndNotRepeated(t *testing.T) {
 	}
 }
 
-func TestAReceiverThatIsNotThereIsAFailure(t *testing.T) {
+func TestUnreachableReceiverIsAFailure(t *testing.T) {
 	r := newReceiver(t)
 	r.Close()
 	s := newEventStage(t, r.URL, "")
 	s.update("guest", "Muted=true")
-	s.world.mailer.sending.Wait()
+	s.awaitCallbacks()
 	diff(t, 1, s.State().Callbacks.Failed)
 }
 
-// holding is an answer that comes when it is released, or the caller has left.
+// holding returns a handler that waits until release, or the end of the request.
 func holding(release <-chan struct{}) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -390,7 +398,7 @@ func holding(release <-chan struct{}) http.HandlerFunc {
 	}
 }
 
-func TestASlowReceiverHoldsUpNobodyElse(t *testing.T) {
+func TestSlowReceiverDoesNotBlockRequests(t *testing.T) {
 	release := make(chan struct{})
 	r := newReceiver(t, holding(release))
 	s := newEventStage(t, r.URL, "")
@@ -413,7 +421,7 @@ func TestASlowReceiverHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-func TestTwoConferencesDoNotWaitForEachOther(t *testing.T) {
+func TestConferencesDoNotWaitForEachOther(t *testing.T) {
 	release := make(chan struct{})
 	slow, quick := newReceiver(t, holding(release)), newReceiver(t)
 	s := newEventStage(t, slow.URL, `
@@ -427,7 +435,7 @@ func TestTwoConferencesDoNotWaitForEachOther(t *testing.T) {
 	close(release)
 }
 
-func TestAResetDropsWhatWasNotSent(t *testing.T) {
+func TestResetDropsWaitingCallbacks(t *testing.T) {
 	r := newReceiver(t, holding(nil))
 	s := newEventStage(t, r.URL, "")
 	s.update("guest", "Muted=true")
@@ -439,7 +447,7 @@ func TestAResetDropsWhatWasNotSent(t *testing.T) {
 	diff(t, []string{"participant-hold guest"}, r.events(1))
 }
 
-func TestCloseBreaksOffCallbacks(t *testing.T) {
+func TestCloseCancelsCallbacks(t *testing.T) {
 	r := newReceiver(t, holding(nil))
 	s := newEventStage(t, r.URL, "")
 	s.update("guest", "Muted=true")
@@ -455,7 +463,7 @@ func TestCloseBreaksOffCallbacks(t *testing.T) {
 	diff(t, 0, len(r.got))
 }
 
-func TestWhereCallbacksMayGo(t *testing.T) {
+func TestStatusCallbackURLs(t *testing.T) {
 	tests := map[string]string{
 		"http://127.0.0.1:9000/events":   "",
 		"https://127.8.9.10/":            "",
@@ -475,17 +483,24 @@ func TestWhereCallbacksMayGo(t *testing.T) {
 		"http://127.0.0.1:port/":         "is not a valid URL",
 		"http://169.254.169.254/latest/": "must be on loopback",
 	}
+	s := newStage(t, Config{})
 	for address, want := range tests {
 		t.Run(address, func(t *testing.T) {
-			err := checkCallback(address)
-			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-				t.Errorf("the error is %v, want one with %q", err, want)
+			s.Reset()
+			got := s.create("New", calling(url.Values{"ConferenceStatusCallback": {address}, "ConferenceStatusCallbackEvent": {"speaker"}}))
+			message, _ := got.json(t)["message"].(string)
+			wantOutcome := "201"
+			if want != "" {
+				wantOutcome = "400/21205"
+			}
+			if got.outcome() != wantOutcome || !strings.Contains(message, want) {
+				t.Errorf("got %s %q, want %s with %q", got.outcome(), message, wantOutcome, want)
 			}
 		})
 	}
 }
 
-func TestANameThatResolvesElsewhereIsNotReached(t *testing.T) {
+func TestCallbacksConnectToLoopbackOnly(t *testing.T) {
 	for address, want := range map[string]bool{"127.0.0.1:80": true, "[::1]:80": true, "192.0.2.1:80": false, "nonsense": false} {
 		diff(t, want, refuseOtherHosts("tcp", address, nil) == nil)
 	}

@@ -202,7 +202,7 @@ func parseFaultLabel(label string) (labelFault, error) {
 }
 
 // faultOfLabel returns the fault that an update gets because of its participant's
-// label, and counts it. A fault label that nobody has joins a conference in
+// label, and counts it. A fault label that no participant has joins a conference in
 // progress now.
 func (s *Sandbox) faultOfLabel(t target) (Fault, *apiError) {
 	now := s.lock()

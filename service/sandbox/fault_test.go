@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// observe sends an update and tells what a client sees of it.
+// observe sends an update and returns what the client sees.
 func (s *stage) observe(key string) string {
 	s.t.Helper()
 	got, err := s.try(s.request(http.MethodPost, participantPath(key), "AnnounceUrl=http://example.com/a"))
@@ -33,7 +33,7 @@ func (s *stage) observe(key string) string {
 	return got.outcome()
 }
 
-// faultCases are the faults that a client sees at once.
+// faultCases are the faults that do not hang.
 var faultCases = map[string]struct {
 	fault   Fault
 	sees    string
@@ -53,7 +53,7 @@ var faultCases = map[string]struct {
 	"fault:conflict":  {Fault{Kind: Conflict}, "409/20409", false},
 }
 
-func TestALabelBringsItsFaultAboutEveryTime(t *testing.T) {
+func TestFaultLabels(t *testing.T) {
 	for label, test := range faultCases {
 		t.Run(label, func(t *testing.T) {
 			s := newStage(t, Config{})
@@ -73,7 +73,7 @@ func TestALabelBringsItsFaultAboutEveryTime(t *testing.T) {
 	}
 }
 
-func TestTheFaultHookDecides(t *testing.T) {
+func TestConfigFault(t *testing.T) {
 	for label, test := range faultCases {
 		t.Run(label, func(t *testing.T) {
 			s := newStage(t, Config{Fault: func(r *http.Request) Fault {
@@ -91,7 +91,7 @@ func TestTheFaultHookDecides(t *testing.T) {
 	}
 }
 
-func TestALimitedFaultEnds(t *testing.T) {
+func TestFaultLabelsWithNumberOfTimes(t *testing.T) {
 	tests := map[string][]string{
 		"fault:429x2":         {"429/20429", "429/20429", "200", "200"},
 		"fault:429x1":         {"429/20429", "200"},
@@ -113,7 +113,7 @@ func TestALimitedFaultEnds(t *testing.T) {
 	}
 }
 
-func TestAnUpdateThatIsWrongItselfKeepsItsOwnError(t *testing.T) {
+func TestFaultsAfterApplyingKeepErrors(t *testing.T) {
 	s := newStage(t, Config{})
 	for _, label := range []string{"fault:500-after", "fault:reset-after", "fault:truncated"} {
 		diff(t, "400/21205", s.update(label, "HoldUrl=no").outcome())
@@ -123,7 +123,7 @@ func TestAnUpdateThatIsWrongItselfKeepsItsOwnError(t *testing.T) {
 	diff(t, map[string]int{"503": 1}, s.Faults())
 }
 
-func TestATruncatedAnswerIsHalfOfTheRealOne(t *testing.T) {
+func TestTruncatedAnswerIsHalf(t *testing.T) {
 	s := newStage(t, Config{})
 	got, err := s.try(s.request(http.MethodPost, participantPath("fault:truncated"), "Muted=true"))
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -134,7 +134,7 @@ func TestATruncatedAnswerIsHalfOfTheRealOne(t *testing.T) {
 	diff(t, whole.body[:len(whole.body)/2], got.body)
 }
 
-func TestASlowAnswerWaitsAndThenWorks(t *testing.T) {
+func TestSlowAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{})
 		started := time.Now()
@@ -144,7 +144,7 @@ func TestASlowAnswerWaitsAndThenWorks(t *testing.T) {
 	})
 }
 
-func TestASlowUpdateIsNotAppliedOnceItsClientHasLeft(t *testing.T) {
+func TestSlowUpdateIsNotAppliedAfterDisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{})
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
@@ -155,7 +155,7 @@ func TestASlowUpdateIsNotAppliedOnceItsClientHasLeft(t *testing.T) {
 	})
 }
 
-func TestASlowUpdateFindsNobodyAfterAReset(t *testing.T) {
+func TestSlowUpdateIsNotFoundAfterReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{})
 		time.AfterFunc(time.Second, s.Reset)
@@ -165,8 +165,8 @@ func TestASlowUpdateFindsNobodyAfterAReset(t *testing.T) {
 	})
 }
 
-// hangingStage has a client waiting for an answer that does not come. The
-// channel gets what the client sees in the end.
+// hangingStage returns a stage with a client that waits for the answer of a hanging
+// request. The channel receives the error that the client gets in the end.
 func hangingStage(ctx context.Context, t *testing.T) (*stage, <-chan error) {
 	arrived := make(chan struct{})
 	s := newStage(t, Config{Fault: func(*http.Request) Fault {
@@ -183,29 +183,29 @@ func hangingStage(ctx context.Context, t *testing.T) (*stage, <-chan error) {
 	return s, seen
 }
 
-func TestAHangEndsWhenTheClientLeaves(t *testing.T) {
+func TestHangEndsWhenClientDisconnects(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	s, seen := hangingStage(ctx, t)
 	leave()
 	if err := <-seen; !errors.Is(err, context.Canceled) {
-		t.Errorf("the client sees %v, want its own cancellation", err)
+		t.Errorf("the client gets %v, want context.Canceled", err)
 	}
-	s.server.Close() // waits for the handler
+	s.server.Close() // It waits for the handler.
 	diff(t, 0, len(s.Journal()))
 	diff(t, map[string]int{"hang": 1}, s.Faults())
 }
 
-func TestAHangEndsWhenTheSandboxIsClosed(t *testing.T) {
+func TestHangEndsWhenSandboxIsClosed(t *testing.T) {
 	s, seen := hangingStage(t.Context(), t)
 	s.Close()
 	s.Close()
 	if err := <-seen; err == nil {
-		t.Error("there is an answer, want none")
+		t.Error("got an answer, want none")
 	}
 	diff(t, 0, len(s.Journal()))
 }
 
-func TestARecorderSurvivesEveryFault(t *testing.T) {
+func TestFaultsWithResponseRecorder(t *testing.T) {
 	for label, test := range faultCases {
 		t.Run(label, func(t *testing.T) {
 			s, w := New(Config{}), httptest.NewRecorder()
@@ -217,7 +217,7 @@ func TestARecorderSurvivesEveryFault(t *testing.T) {
 	}
 }
 
-func TestAResetOverHTTP2AndTLS(t *testing.T) {
+func TestConnectionResetOverHTTP2AndTLS(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/1.1 over TLS": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			s := &stage{Sandbox: New(Config{}), t: t}
@@ -227,7 +227,7 @@ func TestAResetOverHTTP2AndTLS(t *testing.T) {
 			defer s.server.Close()
 			_, err := s.try(s.request(http.MethodPost, participantPath("fault:reset-after"), "Muted=true"))
 			if err == nil {
-				t.Error("there is an answer, want none")
+				t.Error("got an answer, want none")
 			}
 			diff(t, 1, len(s.Journal()))
 			diff(t, "200", s.get(participantPath(AgentSID)).outcome())
@@ -235,11 +235,11 @@ func TestAResetOverHTTP2AndTLS(t *testing.T) {
 	}
 }
 
-func TestAnErrorRateOfOneSparesNobody(t *testing.T) {
+func TestErrorRateOfOneFailsEveryRequest(t *testing.T) {
 	s := newStage(t, Config{ErrorRate: 1, Seed: 7})
 	for range 60 {
 		if got := s.observe(AgentSID); got == "200" {
-			t.Fatal("a request got through")
+			t.Fatal("a request succeeded")
 		}
 	}
 	faults := s.Faults()
@@ -248,7 +248,7 @@ func TestAnErrorRateOfOneSparesNobody(t *testing.T) {
 	diff(t, faults["500-after"]+faults["reset-after"], len(s.Journal()))
 }
 
-func TestTheSameSeedBringsTheSameFaults(t *testing.T) {
+func TestSameSeedGivesSameFaults(t *testing.T) {
 	run := func(seed uint64) string {
 		s := New(Config{ErrorRate: 0.5, Seed: seed})
 		observed := func() string {
@@ -268,17 +268,17 @@ func TestTheSameSeedBringsTheSameFaults(t *testing.T) {
 	first := run(1)
 	diff(t, first, run(1))
 	if first == run(2) {
-		t.Error("another seed brings the same faults")
+		t.Error("another seed gives the same faults")
 	}
 	if !strings.Contains(first, "200") || !strings.Contains(first, "503") {
 		t.Errorf("half of the requests should fail: %s", first)
 	}
 }
 
-func TestAnUnknownKindOfFaultIsAProgrammingError(t *testing.T) {
+func TestUnknownFaultPanics(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("there is no panic")
+			t.Error("got no panic")
 		}
 	}()
 	s := New(Config{Fault: func(*http.Request) Fault { return Fault{Kind: "nonsense"} }})

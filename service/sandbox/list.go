@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -52,11 +53,11 @@ func parseListQuery(c *call, known map[string]filter) (listQuery, *apiError) {
 	if !parseNumber(query, "PageSize", &q.size, 1, maxPageSize) || !parseNumber(query, "Page", &q.page, 0, maxPage) {
 		return listQuery{}, badRequest("Page or PageSize is out of range")
 	}
-	for name, read := range known {
+	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if !query.Has(name) {
 			continue
 		}
-		value, ok := read(query.Get(name))
+		value, ok := known[name](query.Get(name))
 		if !ok {
 			return listQuery{}, badRequest(name + " is not a date such as 2026-01-31")
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// pageOf decodes a page, with the Call SIDs in the place of the participants.
+// pageOf decodes a page and replaces the participants by their Call SIDs.
 func pageOf(t *testing.T, got reply) map[string]any {
 	t.Helper()
 	page := got.json(t)
@@ -17,7 +17,7 @@ func pageOf(t *testing.T, got reply) map[string]any {
 	return page
 }
 
-func TestAListIsOnePage(t *testing.T) {
+func TestListOnOnePage(t *testing.T) {
 	s := newStage(t, Config{})
 	path := participantsPath(ConferenceSID) + ".json"
 	diff(t, map[string]any{
@@ -34,7 +34,7 @@ func TestAListIsOnePage(t *testing.T) {
 	diff(t, s.get(participantPath(AgentSID)).json(t), s.get(path).json(t)["participants"].([]any)[0].(map[string]any))
 }
 
-func TestAListHasPages(t *testing.T) {
+func TestListOnSeveralPages(t *testing.T) {
 	s := newStage(t, Config{})
 	path := participantsPath(ConferenceSID) + ".json"
 	diff(t, map[string]any{
@@ -50,7 +50,7 @@ func TestAListHasPages(t *testing.T) {
 	}, pageOf(t, s.get(path+"?PageSize=2&Page=1")))
 }
 
-func TestFollowingTheNextPageFindsEverybodyOnce(t *testing.T) {
+func TestFollowingNextPagesFindsEachParticipantOnce(t *testing.T) {
 	s := newStage(t, Config{})
 	for i := range 20 {
 		if _, err := s.AddParticipant(ConferenceSID, Participant{Label: fmt.Sprint("guest ", i), Muted: i%2 == 0}); err != nil {
@@ -76,7 +76,7 @@ func TestFollowingTheNextPageFindsEverybodyOnce(t *testing.T) {
 	}
 }
 
-func TestListsAreFiltered(t *testing.T) {
+func TestListFilters(t *testing.T) {
 	s := newStage(t, Config{})
 	s.update(AgentSID, "Muted=true")
 	s.update(SupervisorSID, "Muted=true&CallSidToCoach="+AgentSID)
@@ -84,16 +84,16 @@ func TestListsAreFiltered(t *testing.T) {
 		query string
 		want  []any
 	}{
-		"muted":               {"Muted=true", []any{AgentSID, SupervisorSID}},
-		"not muted":           {"Muted=false", []any{CustomerSID, FrontDeskSID, HeldSID}},
-		"an odd value":        {"Hold=maybe", []any{AgentSID, CustomerSID, SupervisorSID, FrontDeskSID}},
-		"on hold":             {"Hold=true", []any{HeldSID}},
-		"coaching":            {"Coaching=true", []any{SupervisorSID}},
-		"two filters":         {"Muted=true&Coaching=false", []any{AgentSID}},
-		"nobody":              {"Hold=true&Muted=true", []any{}},
-		"a page past the end": {"Page=7", []any{}},
-		"an unknown filter":   {"Label=agent&Hold=true", []any{HeldSID}},
-		"the largest page":    {"Hold=true&PageSize=1000", []any{HeldSID}},
+		"muted":                         {"Muted=true", []any{AgentSID, SupervisorSID}},
+		"not muted":                     {"Muted=false", []any{CustomerSID, FrontDeskSID, HeldSID}},
+		"a value that is not a boolean": {"Hold=maybe", []any{AgentSID, CustomerSID, SupervisorSID, FrontDeskSID}},
+		"on hold":                       {"Hold=true", []any{HeldSID}},
+		"coaching":                      {"Coaching=true", []any{SupervisorSID}},
+		"two filters":                   {"Muted=true&Coaching=false", []any{AgentSID}},
+		"no participant":                {"Hold=true&Muted=true", []any{}},
+		"a page past the end":           {"Page=7", []any{}},
+		"an unknown filter":             {"Label=agent&Hold=true", []any{HeldSID}},
+		"the largest page":              {"Hold=true&PageSize=1000", []any{HeldSID}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,13 +103,13 @@ func TestListsAreFiltered(t *testing.T) {
 	}
 }
 
-func TestFiltersStayInTheLinks(t *testing.T) {
+func TestLinksKeepFilters(t *testing.T) {
 	s := newStage(t, Config{})
 	page := pageOf(t, s.get(participantsPath(ConferenceSID)+".json?PageSize=1&Muted=False&Hold=false"))
 	diff(t, any(participantsPath(ConferenceSID)+".json?Hold=false&Muted=false&PageSize=1&Page=1"), page["next_page_uri"])
 }
 
-func TestOddPagingIsRefused(t *testing.T) {
+func TestInvalidPagingIsRefused(t *testing.T) {
 	s := newStage(t, Config{})
 	for _, query := range []string{"PageSize=0", "PageSize=1001", "PageSize=all", "PageSize=", "Page=-1", "Page=x", "Page=99999999999999999999", "Hold=%zz"} {
 		t.Run(query, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestOddPagingIsRefused(t *testing.T) {
 	}
 }
 
-func TestNobodyIsLeftInACompletedConference(t *testing.T) {
+func TestCompletedConferenceListsNoParticipants(t *testing.T) {
 	s := newStage(t, Config{})
 	page := pageOf(t, s.get(participantsPath(CompletedConferenceSID)+".json"))
 	diff(t, []any{[]any{}, 0.0, 0.0}, []any{page["participants"], page["start"], page["end"]})

@@ -19,14 +19,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// began is when every stage's clock starts, and began1 is a second later; both as
-// Twilio writes them.
+// began is the time at which each stage's clock starts, and began1 a second later,
+// in Twilio's format.
 const (
 	began  = "Fri, 18 Feb 2011 21:07:19 +0000"
 	began1 = "Fri, 18 Feb 2011 21:07:20 +0000"
 )
 
-// A clock stands still until it is advanced.
+// A clock shows the same time until it is advanced.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -46,7 +46,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// A stage is a sandbox behind a real server, and a client of it.
+// A stage is a sandbox with a real server and its client.
 type stage struct {
 	*Sandbox
 	t      *testing.T
@@ -67,7 +67,7 @@ func newStage(t *testing.T, config Config) *stage {
 	return s
 }
 
-// A reply is an answer as the client got it.
+// A reply is an answer as the client receives it.
 type reply struct {
 	status int
 	header http.Header
@@ -83,7 +83,7 @@ func (r reply) json(t *testing.T) map[string]any {
 	return decoded
 }
 
-// outcome is the status, and the code of an error.
+// outcome returns the status, and the code of an error.
 func (r reply) outcome() string {
 	var body struct {
 		Code int `json:"code"`
@@ -136,13 +136,13 @@ func (s *stage) get(path string) reply {
 	return s.do(s.request(http.MethodGet, path, ""))
 }
 
-// update posts a form to a participant, whose key is escaped already.
+// update posts a form to a participant. Its key is escaped.
 func (s *stage) update(key, form string) reply {
 	s.t.Helper()
 	return s.do(s.request(http.MethodPost, participantPath(key), form))
 }
 
-// participant is the state of a participant of the conference in progress.
+// participant returns the state of a participant of the conference in progress.
 func (s *stage) participant(key string) *Participant {
 	s.t.Helper()
 	p := s.State().Accounts[0].Conferences[0].participant(key)
@@ -158,7 +158,7 @@ func participantsPath(conference string) string {
 
 func participantPath(key string) string { return participantsPath(ConferenceSID) + "/" + key + ".json" }
 
-func TestTheJournalHoldsWhatWasAppliedInOrder(t *testing.T) {
+func TestJournal(t *testing.T) {
 	s := newStage(t, Config{})
 	first := s.update(AgentSID, "Muted=true&Odd=1&Odd=2")
 	s.update("nobody", "Muted=true")
@@ -182,7 +182,7 @@ func TestTheJournalHoldsWhatWasAppliedInOrder(t *testing.T) {
 	diff(t, want, s.Journal())
 }
 
-func TestUpdatesFromManyClientsAreAllJournaled(t *testing.T) {
+func TestConcurrentUpdatesAreAllInTheJournal(t *testing.T) {
 	const clients, updates = 8, 40
 	s := newStage(t, Config{ErrorRate: 0.2, Seed: 1})
 	var wg sync.WaitGroup
@@ -216,7 +216,7 @@ func TestUpdatesFromManyClientsAreAllJournaled(t *testing.T) {
 	diff(t, urls, played)
 }
 
-func TestResetStartsOver(t *testing.T) {
+func TestReset(t *testing.T) {
 	s := newStage(t, Config{})
 	before := s.State()
 	s.update(AgentSID, "Muted=true&WaitUrl=")
@@ -228,7 +228,7 @@ func TestResetStartsOver(t *testing.T) {
 	}
 }
 
-func TestTheStateGivenOutIsACopy(t *testing.T) {
+func TestStateIsACopy(t *testing.T) {
 	s := newStage(t, Config{})
 	s.update(AgentSID, "WaitUrl=&AnnounceUrl=http://example.com/a.mp3")
 	want := s.State()
@@ -240,7 +240,7 @@ func TestTheStateGivenOutIsACopy(t *testing.T) {
 	diff(t, want, s.State())
 }
 
-func TestLatencyComesBeforeTheAnswer(t *testing.T) {
+func TestLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Latency: 250 * time.Millisecond})
 		started := time.Now()
@@ -255,7 +255,7 @@ func TestLatencyComesBeforeTheAnswer(t *testing.T) {
 	})
 }
 
-func TestARequestWhoseClientLeavesDuringTheLatencyIsNotApplied(t *testing.T) {
+func TestRequestIsNotAppliedAfterDisconnectDuringLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Latency: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -268,7 +268,7 @@ func TestARequestWhoseClientLeavesDuringTheLatencyIsNotApplied(t *testing.T) {
 	})
 }
 
-func TestMoreRequestsAtOnceThanAllowedAreRefused(t *testing.T) {
+func TestConcurrencyLimit(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	s := newStage(t, Config{Concurrency: 1, Fault: func(r *http.Request) Fault {
 		if strings.Contains(r.URL.Path, "customer") {
@@ -308,7 +308,7 @@ func TestRequestIDsAreUnique(t *testing.T) {
 	for range 20 {
 		id := s.get(participantPath(AgentSID)).header.Get("Twilio-Request-Id")
 		if len(id) != 34 || !strings.HasPrefix(id, "RQ") || seen[id] {
-			t.Fatalf("Twilio-Request-Id %q is malformed or was used before", id)
+			t.Fatalf("Twilio-Request-Id %q is malformed or used twice", id)
 		}
 		seen[id] = true
 	}

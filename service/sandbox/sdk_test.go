@@ -14,8 +14,8 @@ import (
 	twilio "github.com/twilio/twilio-go/rest/api/v2010"
 )
 
-// A detour sends every request to another server than its URL says. It is how
-// twilio-go, which writes down Twilio's address, takes another base URL.
+// A detour sends every request to another server than its URL says. twilio-go has
+// no setting for the base URL.
 type detour struct {
 	to   *url.URL
 	over http.RoundTripper
@@ -27,7 +27,7 @@ func (d detour) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.over.RoundTrip(r)
 }
 
-// sdk is twilio-go with the sandbox as Twilio.
+// sdk returns twilio-go with the sandbox as Twilio.
 func (s *stage) sdk(user, password string) *twilio.ApiService {
 	s.t.Helper()
 	to, err := url.Parse(s.server.URL)
@@ -47,7 +47,7 @@ func newSDKStage(t *testing.T) (*stage, *twilio.ApiService) {
 	return s, s.sdk(AccountSID, AuthToken)
 }
 
-// check ends the test on an error.
+// check fails the test on an error.
 func check[T any](t *testing.T, value T, err error) T {
 	t.Helper()
 	if err != nil {
@@ -56,7 +56,7 @@ func check[T any](t *testing.T, value T, err error) T {
 	return value
 }
 
-// refusal is the code and the status of twilio-go's own error.
+// refusal returns the status and the code of twilio-go's error.
 func refusal(t *testing.T, err error) string {
 	t.Helper()
 	refused, isRefusal := errors.AsType[*client.TwilioRestError](err)
@@ -64,12 +64,12 @@ func refusal(t *testing.T, err error) string {
 		t.Fatalf("the error is %v, want a TwilioRestError", err)
 	}
 	if refused.Message == "" || refused.MoreInfo != fmt.Sprintf("https://www.twilio.com/docs/errors/%d", refused.Code) {
-		t.Errorf("the error is not whole: %+v", refused)
+		t.Errorf("the error is incomplete: %+v", refused)
 	}
 	return fmt.Sprintf("%d/%d", refused.Status, refused.Code)
 }
 
-func TestTheOfficialSDKUpdatesEveryProperty(t *testing.T) {
+func TestSDKUpdatesEveryProperty(t *testing.T) {
 	s, api := newSDKStage(t)
 	s.clock.advance(time.Second)
 	const music = "https://example.com/music.mp3#rc=2&ct=3000"
@@ -89,7 +89,7 @@ func TestTheOfficialSDKUpdatesEveryProperty(t *testing.T) {
 	diff(t, []any{music, "POST", "", "GET", true}, []any{p.HoldURL, p.HoldMethod, *p.WaitURL, p.WaitMethod, p.BeepOnExit})
 	diff(t, []Announcement{{URL: music, Method: "GET", Time: s.clock.Now()}}, p.Announcements)
 
-	// Each setter of the SDK is a field of the journaled form.
+	// Each setter of the SDK is a field of the form in the journal.
 	var fields int
 	for field := range reflect.TypeFor[twilio.UpdateParticipantParams]().Fields() {
 		if field.Name != "PathAccountSid" {
@@ -99,13 +99,12 @@ func TestTheOfficialSDKUpdatesEveryProperty(t *testing.T) {
 	diff(t, fields, len(s.Journal()[0].Form))
 }
 
-// TestTheOfficialSDKFindsLabels shows which labels twilio-go can address. It puts
-// them into the path as they are, so a label that works there only escaped has to
-// be escaped by the caller.
-func TestTheOfficialSDKFindsLabels(t *testing.T) {
+// TestSDKFindsLabels shows which labels twilio-go can address. It does not escape
+// them, so callers have to escape some.
+func TestSDKFindsLabels(t *testing.T) {
 	tests := map[string]struct {
 		label string
-		plain string // as it is: found, refused as another label, or no request for a label at all
+		plain string // The result without escaping: found, refused, or garbled (no valid request).
 	}{
 		"a space":               {"back office", "found"},
 		"a letter beyond ASCII": {"café", "found"},
@@ -152,7 +151,7 @@ func TestTheOfficialSDKFindsLabels(t *testing.T) {
 	}
 }
 
-func TestTheOfficialSDKCallsSomebody(t *testing.T) {
+func TestSDKCreatesParticipant(t *testing.T) {
 	s, api := newSDKStage(t)
 	params := (&twilio.CreateParticipantParams{}).
 		SetFrom("+15017122661").SetTo("+15558675310").SetLabel("guest").SetMuted(true).SetEndConferenceOnExit(true).
@@ -181,7 +180,7 @@ func TestTheOfficialSDKCallsSomebody(t *testing.T) {
 		[]string{*conference.Status, *conference.ReasonConferenceEnded, *conference.CallSidEndingConference})
 }
 
-func TestTheOfficialSDKListsParticipants(t *testing.T) {
+func TestSDKListsParticipants(t *testing.T) {
 	s, api := newSDKStage(t)
 	for i := range 20 {
 		if _, err := s.AddParticipant(ConferenceSID, Participant{Label: fmt.Sprint("guest ", i), Muted: i%2 == 0}); err != nil {
@@ -211,7 +210,7 @@ func TestTheOfficialSDKListsParticipants(t *testing.T) {
 	}
 }
 
-func TestTheOfficialSDKListsAndEndsConferences(t *testing.T) {
+func TestSDKListsAndEndsConferences(t *testing.T) {
 	_, api := newSDKStage(t)
 	sids := func(params *twilio.ListConferenceParams) []string {
 		t.Helper()
@@ -248,7 +247,7 @@ func TestTheOfficialSDKListsAndEndsConferences(t *testing.T) {
 	diff(t, "404/20404", refusal(t, err))
 }
 
-func TestTheOfficialSDKUnderstandsRefusals(t *testing.T) {
+func TestSDKReadsErrors(t *testing.T) {
 	s, api := newSDKStage(t)
 	caller := func() *twilio.CreateParticipantParams {
 		return (&twilio.CreateParticipantParams{}).SetFrom("+15017122661").SetTo("+15558675310")
@@ -262,10 +261,10 @@ func TestTheOfficialSDKUnderstandsRefusals(t *testing.T) {
 			_, err := s.sdk(AccountSID, "wrong").FetchParticipant(ConferenceSID, AgentSID, nil)
 			return err
 		}, "401/20003"},
-		"an unknown participant":          {func() error { _, err := api.UpdateParticipant(ConferenceSID, "nobody", mute); return err }, "404/20404"},
-		"a conference that did not start": {func() error { _, err := api.UpdateParticipant(InitConferenceSID, "caller", mute); return err }, "400/16099"},
-		"too many requests":               {func() error { _, err := api.UpdateParticipant(ConferenceSID, "fault:429", mute); return err }, "429/20429"},
-		"an internal error":               {func() error { _, err := api.UpdateParticipant(ConferenceSID, "fault:500-after", mute); return err }, "500/20500"},
+		"an unknown participant":            {func() error { _, err := api.UpdateParticipant(ConferenceSID, "nobody", mute); return err }, "404/20404"},
+		"a conference that has not started": {func() error { _, err := api.UpdateParticipant(InitConferenceSID, "caller", mute); return err }, "400/16099"},
+		"too many requests":                 {func() error { _, err := api.UpdateParticipant(ConferenceSID, "fault:429", mute); return err }, "429/20429"},
+		"an internal error":                 {func() error { _, err := api.UpdateParticipant(ConferenceSID, "fault:500-after", mute); return err }, "500/20500"},
 		"a label that is taken": {func() error {
 			_, err := api.CreateParticipant(ConferenceSID, caller().SetLabel("agent"))
 			return err
@@ -274,9 +273,9 @@ func TestTheOfficialSDKUnderstandsRefusals(t *testing.T) {
 			_, err := api.CreateParticipant(ConferenceSID, caller().SetLabel("a/b"))
 			return err
 		}, "400/16024"},
-		"a conference that is over": {func() error { _, err := api.CreateParticipant(CompletedConferenceSID, caller()); return err }, "404/16022"},
-		"a removal of nobody":       {func() error { return api.DeleteParticipant(ConferenceSID, "nobody", nil) }, "404/20404"},
-		"a second end": {func() error {
+		"a completed conference":            {func() error { _, err := api.CreateParticipant(CompletedConferenceSID, caller()); return err }, "404/16022"},
+		"removal of an unknown participant": {func() error { return api.DeleteParticipant(ConferenceSID, "nobody", nil) }, "404/20404"},
+		"ending a completed conference": {func() error {
 			_, err := api.UpdateConference(CompletedConferenceSID, (&twilio.UpdateConferenceParams{}).SetStatus("completed"))
 			return err
 		}, "400/16099"},
@@ -286,7 +285,7 @@ func TestTheOfficialSDKUnderstandsRefusals(t *testing.T) {
 	}
 }
 
-func TestTheOfficialSDKWithAnAPIKey(t *testing.T) {
+func TestSDKWithAPIKey(t *testing.T) {
 	s, _ := newSDKStage(t)
 	fetched, err := s.sdk(APIKeySID, APIKeySecret).FetchParticipant(ConferenceSID, "agent", nil)
 	diff(t, AgentSID, *check(t, fetched, err).CallSid)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAnUpdateChangesWhatItNames(t *testing.T) {
+func TestUpdateChangesNamedProperties(t *testing.T) {
 	now := newClock().now.Add(time.Second)
 	music := "https://example.com/music.mp3#rc=2&ct=3000"
 	tests := map[string]struct {
@@ -15,13 +15,13 @@ func TestAnUpdateChangesWhatItNames(t *testing.T) {
 		form   url.Values
 		change func(p *Participant)
 	}{
-		"muted":                      {AgentSID, url.Values{"Muted": {"true"}}, func(p *Participant) { p.Muted = true }},
-		"muted, in capitals":         {AgentSID, url.Values{"Muted": {"TRUE"}}, func(p *Participant) { p.Muted = true }},
-		"muted, neither true nor so": {AgentSID, url.Values{"Muted": {"yes"}}, func(*Participant) {}},
-		"muted, empty":               {AgentSID, url.Values{"Muted": {""}}, func(*Participant) {}},
-		"the first of two values":    {AgentSID, url.Values{"Muted": {"true", "false"}}, func(p *Participant) { p.Muted = true }},
-		"hold":                       {AgentSID, url.Values{"Hold": {"true"}}, func(p *Participant) { p.Hold = true }},
-		"off hold":                   {HeldSID, url.Values{"Hold": {"false"}}, func(p *Participant) { p.Hold = false }},
+		"muted":                         {AgentSID, url.Values{"Muted": {"true"}}, func(p *Participant) { p.Muted = true }},
+		"muted, in capitals":            {AgentSID, url.Values{"Muted": {"TRUE"}}, func(p *Participant) { p.Muted = true }},
+		"muted, neither true nor false": {AgentSID, url.Values{"Muted": {"yes"}}, func(*Participant) {}},
+		"muted, empty":                  {AgentSID, url.Values{"Muted": {""}}, func(*Participant) {}},
+		"the first of two values":       {AgentSID, url.Values{"Muted": {"true", "false"}}, func(p *Participant) { p.Muted = true }},
+		"hold":                          {AgentSID, url.Values{"Hold": {"true"}}, func(p *Participant) { p.Hold = true }},
+		"off hold":                      {HeldSID, url.Values{"Hold": {"false"}}, func(p *Participant) { p.Hold = false }},
 		"hold with music": {
 			AgentSID, url.Values{"Hold": {"true"}, "HoldUrl": {music}, "HoldMethod": {"POST"}},
 			func(p *Participant) { p.Hold, p.HoldURL, p.HoldMethod = true, music, "POST" },
@@ -34,7 +34,7 @@ func TestAnUpdateChangesWhatItNames(t *testing.T) {
 			AgentSID, url.Values{"AnnounceUrl": {music}, "AnnounceMethod": {"GET"}},
 			func(p *Participant) { p.Announcements = []Announcement{{music, "GET", now}} },
 		},
-		"an announcement of nothing": {AgentSID, url.Values{"AnnounceUrl": {""}}, func(*Participant) {}},
+		"an empty announcement URL": {AgentSID, url.Values{"AnnounceUrl": {""}}, func(*Participant) {}},
 		"a wait URL": {
 			AgentSID, url.Values{"WaitUrl": {music}, "WaitMethod": {"GET"}},
 			func(p *Participant) { p.WaitURL, p.WaitMethod = new(music), "GET" },
@@ -69,7 +69,7 @@ func TestAnUpdateChangesWhatItNames(t *testing.T) {
 			SupervisorSID, url.Values{"CallSidToCoach": {AgentSID}},
 			func(p *Participant) { p.Coaching, p.CallSIDToCoach = true, AgentSID },
 		},
-		"not coaching, whomever": {
+		"Coaching=false with a Call SID": {
 			SupervisorSID, url.Values{"Coaching": {"false"}, "CallSidToCoach": {HeldSID}}, func(*Participant) {},
 		},
 	}
@@ -88,9 +88,9 @@ func TestAnUpdateChangesWhatItNames(t *testing.T) {
 	}
 }
 
-func TestAnUpdateThatNamesNothingChangesNothing(t *testing.T) {
+func TestUpdateWithoutPropertiesChangesNothing(t *testing.T) {
 	for name, form := range map[string]string{
-		"nothing":                    "",
+		"no field":                   "",
 		"an unknown field":           "Mute=true",
 		"a field in another case":    "muted=true",
 		"an empty Call SID to coach": "CallSidToCoach=",
@@ -106,7 +106,7 @@ func TestAnUpdateThatNamesNothingChangesNothing(t *testing.T) {
 	}
 }
 
-func TestEveryAnnouncementIsPlayed(t *testing.T) {
+func TestRepeatedAnnouncementIsPlayedEachTime(t *testing.T) {
 	s := newStage(t, Config{})
 	for range 3 {
 		s.update(CustomerSID, "AnnounceUrl=http://example.com/again.mp3")
@@ -115,7 +115,7 @@ func TestEveryAnnouncementIsPlayed(t *testing.T) {
 	diff(t, 0, len(s.participant(AgentSID).Announcements))
 }
 
-func TestTheValueShownMayNotBeTheOneThatHolds(t *testing.T) {
+func TestEndConferenceOnExitOnHoldIsShownAndNotInEffect(t *testing.T) {
 	s := newStage(t, Config{})
 	shown := s.update(HeldSID, "EndConferenceOnExit=true").json(t)["end_conference_on_exit"]
 	s.update(HeldSID, "Hold=false")
@@ -127,7 +127,7 @@ func TestTheValueShownMayNotBeTheOneThatHolds(t *testing.T) {
 	diff(t, true, s.participant(HeldSID).EffectiveEndConferenceOnExit)
 }
 
-func TestCoachingStops(t *testing.T) {
+func TestCoachingFalseRemovesCallSidToCoach(t *testing.T) {
 	s := newStage(t, Config{})
 	s.update(SupervisorSID, "CallSidToCoach="+AgentSID)
 	s.update(SupervisorSID, "Muted=true")
@@ -138,32 +138,32 @@ func TestCoachingStops(t *testing.T) {
 	diff(t, []any{false, ""}, []any{p.Coaching, p.CallSIDToCoach})
 }
 
-func TestARefusedUpdateChangesNothing(t *testing.T) {
+func TestRefusedUpdateChangesNothing(t *testing.T) {
 	long := "http://example.com/" + strings.Repeat("x", maxURL)
 	tests := map[string]struct {
 		form url.Values
 		want string
 	}{
-		"a relative URL":                 {url.Values{"HoldUrl": {"/music.mp3"}}, "400/21205"},
-		"a URL of another scheme":        {url.Values{"AnnounceUrl": {"ftp://example.com/a"}}, "400/21205"},
-		"a URL without a host":           {url.Values{"WaitUrl": {"http:///a"}}, "400/21205"},
-		"a URL that cannot be read":      {url.Values{"WaitUrl": {"http://a b/"}}, "400/21205"},
-		"a URL that is too long":         {url.Values{"HoldUrl": {long}}, "400/21205"},
-		"an odd hold method":             {url.Values{"HoldMethod": {"PUT"}}, "400/21209"},
-		"an odd announce method":         {url.Values{"AnnounceMethod": {"post"}}, "400/21209"},
-		"an empty wait method":           {url.Values{"WaitMethod": {""}}, "400/21209"},
-		"coaching nobody":                {url.Values{"Coaching": {"true"}}, "400/20001"},
-		"coaching an empty Call SID":     {url.Values{"Coaching": {"true"}, "CallSidToCoach": {""}}, "400/20001"},
-		"coaching somebody on hold":      {url.Values{"CallSidToCoach": {HeldSID}}, "400/16027"},
-		"coaching a stranger":            {url.Values{"CallSidToCoach": {ConnectingSID}}, "400/16028"},
-		"coaching a label":               {url.Values{"CallSidToCoach": {"agent"}}, "400/16028"},
-		"coaching somebody not there":    {url.Values{"CallSidToCoach": {"CA" + strings.Repeat("9", 32)}}, "400/16028"},
-		"the first of two faults counts": {url.Values{"HoldUrl": {"no"}, "WaitMethod": {"no"}}, "400/21205"},
+		"a relative URL":                               {url.Values{"HoldUrl": {"/music.mp3"}}, "400/21205"},
+		"a URL of another scheme":                      {url.Values{"AnnounceUrl": {"ftp://example.com/a"}}, "400/21205"},
+		"a URL without a host":                         {url.Values{"WaitUrl": {"http:///a"}}, "400/21205"},
+		"a URL that cannot be read":                    {url.Values{"WaitUrl": {"http://a b/"}}, "400/21205"},
+		"a URL that is too long":                       {url.Values{"HoldUrl": {long}}, "400/21205"},
+		"an invalid hold method":                       {url.Values{"HoldMethod": {"PUT"}}, "400/21209"},
+		"an invalid announce method":                   {url.Values{"AnnounceMethod": {"post"}}, "400/21209"},
+		"an empty wait method":                         {url.Values{"WaitMethod": {""}}, "400/21209"},
+		"coaching without a Call SID":                  {url.Values{"Coaching": {"true"}}, "400/20001"},
+		"coaching an empty Call SID":                   {url.Values{"Coaching": {"true"}, "CallSidToCoach": {""}}, "400/20001"},
+		"coaching a participant on hold":               {url.Values{"CallSidToCoach": {HeldSID}}, "400/16027"},
+		"coaching a participant of another conference": {url.Values{"CallSidToCoach": {ConnectingSID}}, "400/16028"},
+		"coaching a label":                             {url.Values{"CallSidToCoach": {"agent"}}, "400/16028"},
+		"coaching a participant that is not connected": {url.Values{"CallSidToCoach": {"CA" + strings.Repeat("9", 32)}}, "400/16028"},
+		"two errors, the first counts":                 {url.Values{"HoldUrl": {"no"}, "WaitMethod": {"no"}}, "400/21205"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, Config{})
-			// It is not connected yet, so nobody can coach it.
+			// It cannot be coached: it is not connected.
 			absent := Participant{CallSID: "CA" + strings.Repeat("9", 32), Status: "ringing"}
 			if _, err := s.AddParticipant(ConferenceSID, absent); err != nil {
 				t.Fatal(err)
