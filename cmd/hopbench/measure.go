@@ -151,15 +151,18 @@ func (b *bench) measureInFlight(ctx context.Context, r *report) error {
 		return err
 	}
 	r.inFlight = measurements{}
-	for _, s := range b.subjects {
-		b.say("%d calls in flight: %s", b.inFlight, s.name)
-		if s.process, err = b.start(ctx, s.system, stub); err != nil {
-			return err
-		}
-		err := b.fill(ctx, s, r.inFlight)
-		s.process.stop()
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+	const fewer = 10
+	for round := range max(1, b.rounds/fewer) {
+		b.say("%d calls in flight", b.inFlight)
+		for _, s := range b.inTurn(round) {
+			if s.process, err = b.start(ctx, s.system, stub); err != nil {
+				return err
+			}
+			err := b.fill(ctx, s, r.inFlight)
+			s.process.stop()
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
 		}
 	}
 	return nil
