@@ -94,9 +94,8 @@ func (c *sandboxCommand) upstream() (sandbox.Config, error) {
 	if err != nil {
 		return cfg, usageError{fmt.Errorf("--state: %w", err)}
 	}
-	cfg.State, err = sandbox.ParseState(text)
-	if err != nil {
-		return cfg, usageError{fmt.Errorf("--state %s:\n%w", c.State, err)}
+	if cfg.State, err = sandbox.ParseState(c.State, text); err != nil {
+		return cfg, usageError{err}
 	}
 	return cfg, nil
 }

@@ -80,18 +80,18 @@ func (r *receiver) events(n int) []string {
 // status callback. more is appended to the YAML of that.
 func newEventStage(t *testing.T, callback, more string) *stage {
 	t.Helper()
-	state, err := ParseState([]byte(`
+	state, err := ParseState("state.yaml", []byte(`
 accounts:
-  - sid: ` + AccountSID + `
-    auth_token: ` + AuthToken + `
+  - sid: `+AccountSID+`
+    auth_token: `+AuthToken+`
     conferences:
-      - sid: ` + ConferenceSID + `
+      - sid: `+ConferenceSID+`
         friendly_name: Zoë's room
-        status_callback: ` + callback + `
+        status_callback: `+callback+`
         participants:
-          - {call_sid: ` + AgentSID + `, label: host, end_conference_on_exit: true}
-          - {call_sid: ` + CustomerSID + `, label: guest}
-` + more))
+          - {call_sid: `+AgentSID+`, label: host, end_conference_on_exit: true}
+          - {call_sid: `+CustomerSID+`, label: guest}
+`+more))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,14 @@
 package sandbox
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
-	"go.yaml.in/yaml/v3"
+	"conferenced/service/yamlfile"
 )
 
 var (
@@ -18,69 +16,8 @@ var (
 	apiKeySID  = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
 )
 
-// The forms of a state file. The names are those of GET /sandbox/state.
-type (
-	stateFile struct {
-		Accounts []accountFile `yaml:"accounts"`
-	}
-
-	accountFile struct {
-		SID             string           `yaml:"sid"`
-		AuthToken       string           `yaml:"auth_token"`
-		APIKeys         []apiKeyFile     `yaml:"api_keys"`
-		OwnerAccountSID string           `yaml:"owner_account_sid"`
-		FriendlyName    string           `yaml:"friendly_name"`
-		Status          string           `yaml:"status"`
-		Conferences     []conferenceFile `yaml:"conferences"`
-	}
-
-	apiKeyFile struct {
-		SID    string `yaml:"sid"`
-		Secret string `yaml:"secret"`
-	}
-
-	conferenceFile struct {
-		SID                     string            `yaml:"sid"`
-		FriendlyName            string            `yaml:"friendly_name"`
-		Status                  string            `yaml:"status"`
-		Region                  string            `yaml:"region"`
-		MaxParticipants         int               `yaml:"max_participants"`
-		ReasonConferenceEnded   string            `yaml:"reason_conference_ended"`
-		CallSIDEndingConference string            `yaml:"call_sid_ending_conference"`
-		StatusCallback          string            `yaml:"status_callback"`
-		StatusCallbackMethod    string            `yaml:"status_callback_method"`
-		StatusCallbackEvent     []string          `yaml:"status_callback_event"`
-		DateCreated             time.Time         `yaml:"date_created"`
-		DateUpdated             time.Time         `yaml:"date_updated"`
-		Participants            []participantFile `yaml:"participants"`
-	}
-
-	participantFile struct {
-		CallSID                      string    `yaml:"call_sid"`
-		Label                        string    `yaml:"label"`
-		From                         string    `yaml:"from"`
-		To                           string    `yaml:"to"`
-		Status                       string    `yaml:"status"`
-		Muted                        bool      `yaml:"muted"`
-		Hold                         bool      `yaml:"hold"`
-		HoldURL                      string    `yaml:"hold_url"`
-		HoldMethod                   string    `yaml:"hold_method"`
-		WaitURL                      *string   `yaml:"wait_url"`
-		WaitMethod                   string    `yaml:"wait_method"`
-		BeepOnEnter                  bool      `yaml:"beep_on_enter"`
-		BeepOnExit                   bool      `yaml:"beep_on_exit"`
-		StartConferenceOnEnter       *bool     `yaml:"start_conference_on_enter"`
-		EndConferenceOnExit          bool      `yaml:"end_conference_on_exit"`
-		EffectiveEndConferenceOnExit *bool     `yaml:"effective_end_conference_on_exit"`
-		Coaching                     bool      `yaml:"coaching"`
-		CallSIDToCoach               string    `yaml:"call_sid_to_coach"`
-		QueueTime                    string    `yaml:"queue_time"`
-		DateCreated                  time.Time `yaml:"date_created"`
-		DateUpdated                  time.Time `yaml:"date_updated"`
-	}
-)
-
-// ParseState reads a state from YAML, for Config.State:
+// ParseState reads a state from YAML, for Config.State. Errors call it by the
+// given name.
 //
 //	accounts:
 //	  - sid: AC00000000000000000000000000000001
@@ -111,263 +48,236 @@ type (
 // true, a conference is in progress and its status callback gets all events, and
 // methods and dates are as for AddParticipant.
 //
-// A name that is not known, a value of the wrong type, and whatever the API
-// itself would refuse is an error, as is a status callback elsewhere than on
-// loopback. The error tells the lines.
-func ParseState(data []byte) (*InitialState, error) {
-	file, root, err := decodeState(data)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: state: %w", err)
-	}
+// An unknown key, a value of the wrong type, and whatever the API itself would
+// refuse is an error, and so is a status callback that is not on loopback. Every
+// problem is reported, each with its line and key.
+func ParseState(name string, text []byte) (*InitialState, error) {
+	file := yamlfile.Parse(name, text)
 	r := &stateReader{state: &InitialState{secrets: map[string]secrets{}}, taken: map[string]bool{}}
-	r.accounts(file.Accounts, root.at("accounts"))
-	if err := errors.Join(r.problems...); err != nil {
-		return nil, fmt.Errorf("sandbox: state: %w", err)
+	if root := file.Mapping(); root != nil {
+		r.accounts(root.Required("accounts"))
+	}
+	if err := file.Err(); err != nil {
+		return nil, err
 	}
 	return r.state, nil
 }
 
-// decodeState reads one YAML document, twice: as what it says, and as the nodes
-// that know their lines.
-func decodeState(data []byte) (file stateFile, root place, err error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	switch err := decoder.Decode(&file); {
-	case errors.Is(err, io.EOF):
-		return file, root, errors.New("it names no account")
-	case err != nil:
-		return file, root, readable(err)
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return file, root, errors.New("it is more than one document")
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return file, root, readable(err)
-	}
-	return file, place{document.Content[0]}, nil
-}
-
-// goTypes finds in YAML's errors what tells of Go's types.
-var goTypes = regexp.MustCompile(` (in type|into) (\[\])?sandbox\.\w+`)
-
-func readable(err error) error {
-	wrong, isType := errors.AsType[*yaml.TypeError](err)
-	if !isType {
-		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	return errors.New(goTypes.ReplaceAllString(strings.Join(wrong.Errors, "\n"), ""))
-}
-
-// A place is a value in a YAML document.
-type place struct{ node *yaml.Node }
-
-// at goes down by names and by indices. Where there is nothing of the kind it
-// stays.
-func (p place) at(keys ...any) place {
-	for _, key := range keys {
-		p = p.child(key)
-	}
-	return p
-}
-
-func (p place) child(key any) place {
-	node := p.node
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
-	switch key := key.(type) {
-	case int:
-		if node.Kind == yaml.SequenceNode && key < len(node.Content) {
-			return place{node.Content[key]}
-		}
-	case string:
-		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == key {
-				return place{node.Content[i+1]}
-			}
-		}
-	}
-	return p
-}
-
-// A stateReader turns a state file into a state, and collects what is wrong.
+// stateReader makes a state of a file.
 type stateReader struct {
-	state    *InitialState
-	taken    map[string]bool // the SIDs
-	problems []error
+	state *InitialState
+	taken map[string]bool // SIDs.
 }
 
-func (r *stateReader) refuse(where place, format string, args ...any) {
-	r.problems = append(r.problems, fmt.Errorf("line %d: %s", where.node.Line, fmt.Sprintf(format, args...)))
-}
-
-func (r *stateReader) accounts(files []accountFile, where place) {
-	if len(files) == 0 {
-		r.refuse(where, "there is no account")
-	}
-	for i, file := range files {
-		r.account(file, where.at(i))
+func (r *stateReader) accounts(list yamlfile.Value) {
+	var owners []yamlfile.Value // By account.
+	for _, v := range list.List(1) {
+		if m := v.Mapping(); m != nil {
+			r.account(m)
+			owners = append(owners, m.Optional("owner_account_sid"))
+		}
 	}
 	for i, account := range r.state.accounts {
-		if _, known := r.state.secrets[account.OwnerAccountSID]; !known {
-			r.refuse(where.at(i, "owner_account_sid"), "there is no account %s", account.OwnerAccountSID)
+		if _, exists := r.state.secrets[account.OwnerAccountSID]; !exists {
+			owners[i].Errorf("must be the SID of an account of this file")
 		}
 	}
 }
 
-func (r *stateReader) account(file accountFile, where place) {
-	r.sid(file.SID, accountSID, where.at("sid"))
-	if file.AuthToken == "" {
-		r.refuse(where, "the account has no auth_token")
-	}
+func (r *stateReader) account(m *yamlfile.Mapping) {
 	account := &Account{
-		SID: file.SID, OwnerAccountSID: file.OwnerAccountSID,
-		FriendlyName: file.FriendlyName, Status: file.Status, Conferences: []*Conference{},
+		SID:             r.newSID(m.Required("sid"), accountSID),
+		OwnerAccountSID: m.Optional("owner_account_sid").Text(),
+		FriendlyName:    m.Optional("friendly_name").Text(),
+		Status:          oneOf(m.Optional("status"), accountActive, accountSuspended, accountClosed),
+		Conferences:     []*Conference{},
 	}
-	setDefault(&account.OwnerAccountSID, file.SID)
+	setDefault(&account.OwnerAccountSID, account.SID)
 	setDefault(&account.Status, accountActive)
-	r.oneOf(account.Status, where.at("status"), accountActive, accountSuspended, accountClosed)
-	known := secrets{token: file.AuthToken, keys: map[string]string{}}
-	for i, key := range file.APIKeys {
-		r.sid(key.SID, apiKeySID, where.at("api_keys", i, "sid"))
-		if key.Secret == "" {
-			r.refuse(where.at("api_keys", i), "the API key has no secret")
+	known := secrets{token: yamlfile.Scan(m.Required("auth_token"), notEmpty), keys: map[string]string{}}
+	for _, v := range m.Optional("api_keys").List(0) {
+		if key := v.Mapping(); key != nil {
+			sid := r.newSID(key.Required("sid"), apiKeySID)
+			known.keys[sid] = yamlfile.Scan(key.Required("secret"), notEmpty)
 		}
-		known.keys[key.SID] = key.Secret
 	}
-	r.state.secrets[file.SID] = known
-	for i, conference := range file.Conferences {
-		r.conference(account, conference, where.at("conferences", i))
+	r.state.secrets[account.SID] = known
+	for _, v := range m.Optional("conferences").List(0) {
+		if conference := v.Mapping(); conference != nil {
+			r.conference(account, conference)
+		}
 	}
 	r.state.accounts = append(r.state.accounts, account)
 }
 
-func (r *stateReader) conference(of *Account, file conferenceFile, where place) {
-	conference := file.conference(of)
-	r.sid(conference.SID, conferenceSID, where.at("sid"))
-	r.oneOf(conference.Status, where.at("status"), conferenceInit, conferenceInProgress, conferenceCompleted)
-	r.oneOf(conference.StatusCallbackMethod, where.at("status_callback_method"), "GET", "POST")
-	r.conferenceName(of, conference, where.at("friendly_name"))
-	if n := conference.MaxParticipants; n < 2 || n > maxParticipants {
-		r.refuse(where.at("max_participants"), "max_participants is not from 2 to %d", maxParticipants)
-	}
-	if conference.ReasonConferenceEnded != "" {
-		r.oneOf(conference.ReasonConferenceEnded, where.at("reason_conference_ended"), reasonsEnded...)
-	}
-	if odd := unknownKind(conference.StatusCallbackEvent); odd != "" {
-		r.refuse(where.at("status_callback_event"), "there is no event %q", odd)
-	}
-	if conference.StatusCallback != "" {
-		if err := checkCallback(conference.StatusCallback); err != nil {
-			r.refuse(where.at("status_callback"), "status_callback %v", err)
-		}
-	}
-	for i, p := range file.Participants {
-		r.participant(conference, p, where.at("participants", i))
-	}
-	for i, p := range conference.Participants {
-		r.coaching(conference, p, where.at("participants", i))
-	}
-	of.Conferences = append(of.Conferences, conference)
-}
-
-// conferenceName refuses a name that no request could have given, and a second
-// conference of the same name that is not over.
-func (r *stateReader) conferenceName(of *Account, c *Conference, where place) {
+func (r *stateReader) conference(of *Account, m *yamlfile.Mapping) {
+	c := readConference(m)
+	c.AccountSID = of.SID
+	name := m.Optional("friendly_name")
 	if len([]rune(c.FriendlyName)) > maxFriendlyName {
-		r.refuse(where, "friendly_name has more than %d characters", maxFriendlyName)
+		name.Errorf("must be at most %d characters", maxFriendlyName)
 	}
 	if c.FriendlyName != "" && c.Status != conferenceCompleted && of.running(c.FriendlyName) != nil {
-		r.refuse(where, "another conference %q is not over", c.FriendlyName)
+		name.Errorf("another conference of this name has not completed")
 	}
-}
-
-func (f conferenceFile) conference(of *Account) *Conference {
-	c := Conference{
-		SID: f.SID, AccountSID: of.SID, FriendlyName: f.FriendlyName, Status: f.Status,
-		Region: f.Region, MaxParticipants: f.MaxParticipants,
-		ReasonConferenceEnded: f.ReasonConferenceEnded, CallSIDEndingConference: f.CallSIDEndingConference,
-		StatusCallback: f.StatusCallback, StatusCallbackMethod: f.StatusCallbackMethod,
-		StatusCallbackEvent: f.StatusCallbackEvent,
-		DateCreated:         f.DateCreated.UTC(), DateUpdated: f.DateUpdated.UTC(),
-	}
-	if c.SID == "" && c.FriendlyName != "" {
+	switch sid := m.Optional("sid"); {
+	case sid.Exists():
+		c.SID = r.newSID(sid, conferenceSID)
+	case c.FriendlyName != "":
 		c.SID = of.makeConferenceSID(c.FriendlyName)
-	}
-	setDefault(&c.Status, conferenceInProgress)
-	if c.StatusCallback != "" && c.StatusCallbackEvent == nil {
-		c.StatusCallbackEvent = slices.Clone(allEventKinds)
+		r.taken[c.SID] = true
+	default:
+		sid.Errorf("is missing, and there is no friendly_name")
 	}
 	c = c.withDefaults()
-	return &c
+	var participants []*yamlfile.Mapping
+	for _, v := range m.Optional("participants").List(0) {
+		if p := v.Mapping(); p != nil {
+			participants = append(participants, p)
+			r.participant(&c, p)
+		}
+	}
+	for i, p := range c.Participants {
+		checkCoaching(&c, p, participants[i].Get("call_sid_to_coach"))
+	}
+	of.Conferences = append(of.Conferences, &c)
 }
 
-func (r *stateReader) participant(in *Conference, file participantFile, where place) {
-	p := file.participant()
+// readConference reads all but the SID and the participants.
+func readConference(m *yamlfile.Mapping) Conference {
+	c := Conference{
+		FriendlyName:            m.Optional("friendly_name").Text(),
+		Status:                  oneOf(m.Optional("status"), conferenceInit, conferenceInProgress, conferenceCompleted),
+		Region:                  m.Optional("region").Text(),
+		MaxParticipants:         yamlfile.Scan(m.Optional("max_participants"), roomFor),
+		ReasonConferenceEnded:   oneOf(m.Optional("reason_conference_ended"), reasonsEnded...),
+		CallSIDEndingConference: m.Optional("call_sid_ending_conference").Text(),
+		StatusCallback:          yamlfile.Scan(m.Optional("status_callback"), callbackURL),
+		StatusCallbackMethod:    oneOf(m.Optional("status_callback_method"), "GET", "POST"),
+		DateCreated:             m.Optional("date_created").Time().UTC(),
+		DateUpdated:             m.Optional("date_updated").Time().UTC(),
+	}
+	setDefault(&c.Status, conferenceInProgress)
+	events := m.Optional("status_callback_event")
+	for _, v := range events.List(0) {
+		c.StatusCallbackEvent = append(c.StatusCallbackEvent, oneOf(v, allEventKinds...))
+	}
+	if c.StatusCallback != "" && !events.Exists() {
+		c.StatusCallbackEvent = slices.Clone(allEventKinds)
+	}
+	return c
+}
+
+func (r *stateReader) participant(in *Conference, m *yamlfile.Mapping) {
+	p := readParticipant(m)
 	if p.CallSID == "" {
 		p.CallSID = in.makeCallSID(p.Label)
 	}
 	if err := in.admits(p); err != nil {
-		r.refuse(where, "%v", err)
-	} else {
-		r.sid(p.CallSID, callSID, where.at("call_sid"))
+		m.Errorf("%v", err)
+	} else if r.taken[p.CallSID] {
+		m.Optional("call_sid").Errorf("the SID is taken")
 	}
-	r.oneOf(p.Status, where.at("status"),
-		statusQueued, statusConnecting, statusRinging, statusConnected, statusComplete, statusFailed)
-	r.oneOf(p.HoldMethod, where.at("hold_method"), "GET", "POST")
-	r.oneOf(p.WaitMethod, where.at("wait_method"), "GET", "POST")
-	if p.HoldURL != "" && !isWebURL(p.HoldURL) {
-		r.refuse(where.at("hold_url"), "hold_url is not a valid URL")
-	}
-	if p.WaitURL != nil && *p.WaitURL != "" && !isWebURL(*p.WaitURL) {
-		r.refuse(where.at("wait_url"), "wait_url is not a valid URL")
-	}
+	r.taken[p.CallSID] = true
 	in.Participants = append(in.Participants, &p)
 }
 
-func (f participantFile) participant() Participant {
+func readParticipant(m *yamlfile.Mapping) Participant {
 	p := Participant{
-		CallSID: f.CallSID, Label: f.Label, From: f.From, To: f.To, Status: f.Status,
-		Muted: f.Muted, Hold: f.Hold, HoldURL: f.HoldURL, HoldMethod: f.HoldMethod,
-		WaitURL: f.WaitURL, WaitMethod: f.WaitMethod,
-		BeepOnEnter: f.BeepOnEnter, BeepOnExit: f.BeepOnExit,
-		StartConferenceOnEnter: f.StartConferenceOnEnter == nil || *f.StartConferenceOnEnter,
-		EndConferenceOnExit:    f.EndConferenceOnExit,
-		Coaching:               f.Coaching || f.CallSIDToCoach != "", CallSIDToCoach: f.CallSIDToCoach,
-		QueueTime:   f.QueueTime,
-		DateCreated: f.DateCreated.UTC(), DateUpdated: f.DateUpdated.UTC(),
+		CallSID: m.Optional("call_sid").Text(), Label: m.Optional("label").Text(),
+		From: m.Optional("from").Text(), To: m.Optional("to").Text(),
+		Status: oneOf(m.Optional("status"),
+			statusQueued, statusConnecting, statusRinging, statusConnected, statusComplete, statusFailed),
+		Muted: m.Optional("muted").Bool(), Hold: m.Optional("hold").Bool(),
+		HoldURL:    yamlfile.Scan(m.Optional("hold_url"), webURL),
+		HoldMethod: oneOf(m.Optional("hold_method"), "GET", "POST"),
+		WaitMethod: oneOf(m.Optional("wait_method"), "GET", "POST"),
+
+		BeepOnEnter: m.Optional("beep_on_enter").Bool(), BeepOnExit: m.Optional("beep_on_exit").Bool(),
+		StartConferenceOnEnter: boolOr(m.Optional("start_conference_on_enter"), true),
+		EndConferenceOnExit:    m.Optional("end_conference_on_exit").Bool(),
+		Coaching:               m.Optional("coaching").Bool(),
+		CallSIDToCoach:         m.Optional("call_sid_to_coach").Text(),
+		QueueTime:              m.Optional("queue_time").Text(),
+		DateCreated:            m.Optional("date_created").Time().UTC(),
+		DateUpdated:            m.Optional("date_updated").Time().UTC(),
 	}
+	if music := m.Optional("wait_url"); music.Exists() {
+		p.WaitURL = new(yamlfile.Scan(music, webURL))
+	}
+	p.Coaching = p.Coaching || p.CallSIDToCoach != ""
 	p = p.withDefaults()
-	if f.EffectiveEndConferenceOnExit != nil {
-		p.EffectiveEndConferenceOnExit = *f.EffectiveEndConferenceOnExit
-	}
+	p.EffectiveEndConferenceOnExit = boolOr(m.Optional("effective_end_conference_on_exit"), p.EffectiveEndConferenceOnExit)
 	return p
 }
 
-func (r *stateReader) coaching(in *Conference, p *Participant, where place) {
+func checkCoaching(in *Conference, p *Participant, where yamlfile.Value) {
 	if !p.Coaching {
 		return
 	}
 	coached := in.participant(p.CallSIDToCoach)
 	if coached == nil || coached.CallSID != p.CallSIDToCoach {
-		r.refuse(where.at("call_sid_to_coach"), "there is no participant %q to coach", p.CallSIDToCoach)
+		where.Errorf("must be the Call SID of a participant of the conference")
 	}
 }
 
-// sid refuses a SID that is malformed, or taken by another resource.
-func (r *stateReader) sid(sid string, form *regexp.Regexp, where place) {
-	switch {
-	case !form.MatchString(sid):
-		r.refuse(where, "%q is not a SID of the form %s", sid, form)
-	case r.taken[sid]:
-		r.refuse(where, "the SID %s is taken", sid)
-	}
-	r.taken[sid] = true
+// newSID reads a SID, which no other resource may have.
+func (r *stateReader) newSID(v yamlfile.Value, form *regexp.Regexp) string {
+	return yamlfile.Scan(v, func(sid string) (string, error) {
+		if !form.MatchString(sid) {
+			return "", fmt.Errorf("must be a SID of the form %s", form)
+		}
+		if r.taken[sid] {
+			return "", errors.New("the SID is taken")
+		}
+		r.taken[sid] = true
+		return sid, nil
+	})
 }
 
-func (r *stateReader) oneOf(value string, where place, known ...string) {
-	if !slices.Contains(known, value) {
-		r.refuse(where, "%q is none of %s", value, strings.Join(known, ", "))
+// oneOf reads one of the known texts, or an empty one.
+func oneOf(v yamlfile.Value, known ...string) string {
+	return yamlfile.Scan(v, func(text string) (string, error) {
+		if text != "" && !slices.Contains(known, text) {
+			return "", fmt.Errorf("must be one of %s", strings.Join(known, ", "))
+		}
+		return text, nil
+	})
+}
+
+func boolOr(v yamlfile.Value, otherwise bool) bool {
+	if !v.Exists() {
+		return otherwise
 	}
+	return v.Bool()
+}
+
+func roomFor(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 2 || n > maxParticipants {
+		return 0, fmt.Errorf("must be a number from 2 to %d", maxParticipants)
+	}
+	return n, nil
+}
+
+func notEmpty(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("must not be empty")
+	}
+	return text, nil
+}
+
+// webURL accepts an empty text too.
+func webURL(text string) (string, error) {
+	if text != "" && !isWebURL(text) {
+		return "", errors.New("is not a valid URL")
+	}
+	return text, nil
+}
+
+func callbackURL(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	return text, checkCallback(text)
 }

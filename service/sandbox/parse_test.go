@@ -15,7 +15,7 @@ const (
 
 func parse(t *testing.T, text string) *InitialState {
 	t.Helper()
-	state, err := ParseState([]byte(text))
+	state, err := ParseState("state.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,70 +144,64 @@ func TestStatesThatAreRefused(t *testing.T) {
 		text string
 		want string
 	}{
-		"nothing":                                 {"", "names no account"},
-		"a comment":                               {"# nobody\n", "no account"},
-		"no YAML":                                 {"accounts: [", "line 1: did not find"},
-		"a word":                                  {"accounts", "line 1: cannot unmarshal"},
-		"two documents":                           {account + "---\n" + account, "more than one document"},
-		"no accounts":                             {"accounts: []", "line 1: there is no account"},
-		"an unknown name":                         {account + "  tokens: secret\n", "line 4: field tokens not found"},
-		"an unknown name of a participant":        {participants + "      mutd: true\n", "line 8: field mutd not found"},
-		"a name that comes twice":                 {account + "  sid: " + AccountSID + "\n", `line 4: mapping key "sid" already defined at line 2`},
-		"a value of another type":                 {participants + "      muted: loudly\n", "line 8: cannot unmarshal !!str `loudly` into bool"},
-		"a list of another type":                  {account + "  conferences: {}\n", "line 4: cannot unmarshal !!map"},
-		"an account without SID":                  {"accounts:\n- auth_token: secret\n", `line 2: "" is not a SID`},
-		"an account with another's SID":           {account + "- sid: " + AccountSID + "\n  auth_token: secret\n", "line 4: the SID " + AccountSID + " is taken"},
-		"an account with a malformed SID":         {"accounts:\n- auth_token: secret\n  sid: AC1\n", `line 3: "AC1" is not a SID`},
-		"an account without token":                {"accounts:\n- sid: " + AccountSID + "\n", "line 2: the account has no auth_token"},
-		"an odd status of an account":             {account + "  status: paused\n", `line 4: "paused" is none of active, suspended, closed`},
-		"an owner that does not exist":            {account + "  owner_account_sid: " + otherAccount + "\n", "line 4: there is no account " + otherAccount},
-		"a key without SID":                       {account + "  api_keys:\n  - secret: x\n", `line 5: "" is not a SID`},
-		"a key without secret":                    {account + "  api_keys:\n  - sid: " + APIKeySID + "\n", "line 5: the API key has no secret"},
-		"a conference without SID and name":       {account + "  conferences:\n  - status: init\n", `line 5: "" is not a SID`},
-		"a conference with a malformed SID":       {account + "  conferences:\n  - sid: CF1\n", `line 5: "CF1" is not a SID`},
-		"an odd status of a conference":           {conference + "    status: over\n", `line 6: "over" is none of init, in-progress, completed`},
-		"a name that is too long":                 {conference + "    friendly_name: " + strings.Repeat("é", 129) + "\n", "line 6: friendly_name has more than 128"},
-		"two conferences of one name":             {account + "  conferences:\n  - friendly_name: A\n  - friendly_name: A\n", `line 6: another conference "A" is not over`},
-		"too many participants at once":           {conference + "    max_participants: 251\n", "line 6: max_participants is not from 2 to 250"},
-		"an odd reason":                           {conference + "    reason_conference_ended: boredom\n", `line 6: "boredom" is none of`},
-		"a callback to another host":              {conference + "    status_callback: https://example.com/\n", "line 6: status_callback must be on loopback"},
-		"a callback by an odd method":             {conference + "    status_callback_method: PUT\n", `line 6: "PUT" is none of GET, POST`},
-		"an odd event":                            {conference + "    status_callback_event: [start, ring]\n", `line 6: there is no event "ring"`},
-		"a participant of a conference that ends": {participants + "    status: completed\n", "line 7: the conference has completed"},
-		"a participant with a malformed SID":      {conference + "    participants:\n    - call_sid: CA1\n", `line 7: malformed Call SID "CA1"`},
-		"a participant with another's SID":        {participants + "    - call_sid: " + AgentSID + "\n", "line 8: the Call SID " + AgentSID + " is taken"},
-		"a participant of two conferences":        {participants + "  - sid: " + InitConferenceSID + "\n    participants:\n    - call_sid: " + AgentSID + "\n", "line 10: the SID " + AgentSID + " is taken"},
-		"a label that is taken":                   {participants + "      label: a\n    - label: a\n", `line 9: the label "a" is taken`},
-		"a label with a slash":                    {participants + "      label: a/b\n", `line 7: the label "a/b" has a slash`},
-		"a fault label that is unreadable":        {participants + "      label: fault:1\n", "line 7: the label \"fault:1\" names no fault"},
-		"an odd status of a participant":          {participants + "      status: gone\n", `line 8: "gone" is none of queued`},
-		"an odd hold URL":                         {participants + "      hold_url: music\n", "line 8: hold_url is not a valid URL"},
-		"an odd hold method":                      {participants + "      hold_method: get\n", `line 8: "get" is none of GET, POST`},
-		"an odd wait URL":                         {participants + "      wait_url: music\n", "line 8: wait_url is not a valid URL"},
-		"an odd wait method":                      {participants + "      wait_method: get\n", `line 8: "get" is none of GET, POST`},
-		"coaching nobody":                         {participants + "      coaching: true\n", `line 7: there is no participant "" to coach`},
-		"coaching a label":                        {participants + "      label: a\n      call_sid_to_coach: a\n", `line 9: there is no participant "a" to coach`},
-		"one participant too many":                {conference + "    max_participants: 2\n    participants:\n    - {}\n    - {}\n    - {}\n", "line 10: the conference has 2 participants already"},
-		"an error behind an alias":                {"accounts:\n- &a\n  sid: AC1\n  auth_token: x\n- *a\n", `line 3: "AC1" is not a SID`},
+		"nothing":                                 {"", "line 1: is empty"},
+		"no YAML":                                 {"accounts: [", "line 1: accounts: is not YAML"},
+		"two documents":                           {account + "---\n" + account, "line 4: a second document begins"},
+		"no accounts":                             {"accounts: []", "line 1: accounts: must not be empty"},
+		"an unknown key":                          {account + "  tokens: secret\n", "line 4: accounts[0].tokens: unknown key"},
+		"an unknown key of a participant":         {participants + "      mutd: true\n", "line 8: accounts[0].conferences[0].participants[0].mutd: unknown key"},
+		"a value of another type":                 {participants + "      muted: loudly\n", "participants[0].muted: must be true or false"},
+		"an account without SID":                  {"accounts:\n- auth_token: secret\n", "line 2: accounts[0].sid: is missing"},
+		"an account with another's SID":           {account + "- sid: " + AccountSID + "\n  auth_token: secret\n", "line 4: accounts[1].sid: the SID is taken"},
+		"an account with a malformed SID":         {"accounts:\n- auth_token: secret\n  sid: AC1\n", "line 3: accounts[0].sid: must be a SID of the form ^AC"},
+		"an account without token":                {"accounts:\n- sid: " + AccountSID + "\n", "line 2: accounts[0].auth_token: is missing"},
+		"an account with an empty token":          {"accounts:\n- sid: " + AccountSID + "\n  auth_token: ''", "line 3: accounts[0].auth_token: must not be empty"},
+		"an odd status of an account":             {account + "  status: paused\n", "line 4: accounts[0].status: must be one of active, suspended, closed"},
+		"an owner that does not exist":            {account + "  owner_account_sid: " + otherAccount + "\n", "line 4: accounts[0].owner_account_sid: must be the SID of an account of this file"},
+		"a key without SID":                       {account + "  api_keys:\n  - secret: x\n", "line 5: accounts[0].api_keys[0].sid: is missing"},
+		"a key without secret":                    {account + "  api_keys:\n  - sid: " + APIKeySID + "\n", "line 5: accounts[0].api_keys[0].secret: is missing"},
+		"a conference without SID and name":       {account + "  conferences:\n  - status: init\n", "line 5: accounts[0].conferences[0].sid: is missing, and there is no friendly_name"},
+		"a conference with a malformed SID":       {account + "  conferences:\n  - sid: CF1\n", "conferences[0].sid: must be a SID of the form ^CF"},
+		"an odd status of a conference":           {conference + "    status: over\n", "conferences[0].status: must be one of init, in-progress, completed"},
+		"a name that is too long":                 {conference + "    friendly_name: " + strings.Repeat("é", 129) + "\n", "line 6: accounts[0].conferences[0].friendly_name: must be at most 128 characters"},
+		"two conferences of one name":             {account + "  conferences:\n  - friendly_name: A\n  - friendly_name: A\n", "line 6: accounts[0].conferences[1].friendly_name: another conference of this name has not completed"},
+		"too many participants at once":           {conference + "    max_participants: 251\n", "conferences[0].max_participants: must be a number from 2 to 250"},
+		"an odd reason":                           {conference + "    reason_conference_ended: boredom\n", "conferences[0].reason_conference_ended: must be one of"},
+		"a callback to another host":              {conference + "    status_callback: https://example.com/\n", "conferences[0].status_callback: must be on loopback"},
+		"a callback by an odd method":             {conference + "    status_callback_method: PUT\n", "conferences[0].status_callback_method: must be one of GET, POST"},
+		"an odd event":                            {conference + "    status_callback_event: [start, ring]\n", "conferences[0].status_callback_event[1]: must be one of"},
+		"a participant of a conference that ends": {participants + "    status: completed\n", "line 7: accounts[0].conferences[0].participants[0]: the conference has completed"},
+		"a participant with a malformed SID":      {conference + "    participants:\n    - call_sid: CA1\n", "line 7: accounts[0].conferences[0].participants[0]: malformed Call SID"},
+		"a participant with another's SID":        {participants + "    - call_sid: " + AgentSID + "\n", "line 8: accounts[0].conferences[0].participants[1]: the Call SID " + AgentSID + " is taken"},
+		"a participant of two conferences":        {participants + "  - sid: " + InitConferenceSID + "\n    participants:\n    - call_sid: " + AgentSID + "\n", "line 10: accounts[0].conferences[1].participants[0].call_sid: the SID is taken"},
+		"a label that is taken":                   {participants + "      label: a\n    - label: a\n", `line 9: accounts[0].conferences[0].participants[1]: the label "a" is taken`},
+		"a label with a slash":                    {participants + "      label: a/b\n", `participants[0]: the label "a/b" has a slash`},
+		"a fault label that is unreadable":        {participants + "      label: fault:1\n", "participants[0]: the label \"fault:1\" names no fault"},
+		"an odd status of a participant":          {participants + "      status: gone\n", "participants[0].status: must be one of queued"},
+		"an odd hold URL":                         {participants + "      hold_url: music\n", "participants[0].hold_url: is not a valid URL"},
+		"an odd hold method":                      {participants + "      hold_method: get\n", "participants[0].hold_method: must be one of GET, POST"},
+		"an odd wait URL":                         {participants + "      wait_url: music\n", "participants[0].wait_url: is not a valid URL"},
+		"an odd wait method":                      {participants + "      wait_method: get\n", "participants[0].wait_method: must be one of GET, POST"},
+		"coaching nobody":                         {participants + "      coaching: true\n", "line 7: accounts[0].conferences[0].participants[0].call_sid_to_coach: must be the Call SID of a participant"},
+		"coaching a label":                        {participants + "      label: a\n      call_sid_to_coach: a\n", "line 9: accounts[0].conferences[0].participants[0].call_sid_to_coach: must be the Call SID of a participant"},
+		"one participant too many":                {conference + "    max_participants: 2\n    participants:\n    - {}\n    - {}\n    - {}\n", "line 10: accounts[0].conferences[0].participants[2]: the conference has 2 participants already"},
+		"an alias":                                {"accounts:\n- &a\n  sid: AC1\n  auth_token: x\n- *a\n", "line 5: accounts[1]: aliases (*) are not supported"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			state, err := ParseState([]byte(test.text))
-			if state != nil || err == nil || !strings.HasPrefix(err.Error(), "sandbox: state: ") || !strings.Contains(err.Error(), test.want) {
+			state, err := ParseState("state.yaml", []byte(test.text))
+			if state != nil || err == nil || !strings.HasPrefix(err.Error(), "state.yaml: line ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want one with %q", err, test.want)
-			}
-			if err != nil && strings.Contains(err.Error(), "sandbox.") {
-				t.Errorf("the error tells of Go's types: %v", err)
 			}
 		})
 	}
 }
 
-func TestEverythingWrongWithAStateIsTold(t *testing.T) {
-	_, err := ParseState([]byte("accounts:\n- sid: AC1\n  status: paused\n"))
-	want := `sandbox: state: line 2: "AC1" is not a SID of the form ^AC[0-9a-fA-F]{32}$
-line 2: the account has no auth_token
-line 3: "paused" is none of active, suspended, closed`
+func TestEveryProblemOfAStateIsReported(t *testing.T) {
+	_, err := ParseState("state.yaml", []byte("accounts:\n- sid: AC1\n  status: paused\n"))
+	want := `state.yaml: line 2: accounts[0].sid: must be a SID of the form ^AC[0-9a-fA-F]{32}$
+state.yaml: line 2: accounts[0].auth_token: is missing
+state.yaml: line 3: accounts[0].status: must be one of active, suspended, closed`
 	diff(t, want, err.Error())
 }
 
@@ -219,7 +213,7 @@ func FuzzParseState(f *testing.F) {
 	f.Add(text)
 	f.Add([]byte("accounts: [{sid: &a AC1, conferences: [{participants: [*a]}]}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		state, err := ParseState(data)
+		state, err := ParseState("state.yaml", data)
 		if (state == nil) == (err == nil) {
 			t.Fatalf("neither or both: %v, %v", state, err)
 		}

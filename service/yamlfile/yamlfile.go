@@ -60,7 +60,7 @@ func (d *Document) Err() error {
 	d.mappings = nil
 	slices.SortStableFunc(d.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
 	var errs []error
-	for _, p := range d.problems {
+	for _, p := range slices.Compact(d.problems) {
 		text := fmt.Sprintf("line %d: %s", p.line, p.text)
 		if d.name != "" {
 			text = d.name + ": " + text
@@ -107,8 +107,7 @@ type Value struct {
 // Exists reports whether there is a value.
 func (v Value) Exists() bool { return v.node != nil }
 
-// IsNull reports whether the value is left out behind its key, or null.
-func (v Value) IsNull() bool { return v.isKind(yaml.ScalarNode) && v.node.ShortTag() == "!!null" }
+func (v Value) isNull() bool { return v.isKind(yaml.ScalarNode) && v.node.ShortTag() == "!!null" }
 
 // IsMapping reports whether the value is a mapping.
 func (v Value) IsMapping() bool { return v.isKind(yaml.MappingNode) }
@@ -122,12 +121,17 @@ func (v Value) Line() int { return v.line }
 func (v Value) Errorf(format string, args ...any) { v.doc.report(v.line, v.path, format, args...) }
 
 // Text returns a scalar as it is written, whatever its type: digits need no
-// quotes. It reports false if there is none.
-func (v Value) Text() (string, bool) {
+// quotes.
+func (v Value) Text() string {
+	text, _ := v.text()
+	return text
+}
+
+func (v Value) text() (string, bool) {
 	switch {
 	case v.node == nil:
 		return "", false
-	case v.IsNull():
+	case v.isNull():
 		v.Errorf("has no value")
 		return "", false
 	case v.node.Kind != yaml.ScalarNode:
@@ -142,7 +146,7 @@ func (v Value) Text() (string, bool) {
 // reported, and must not repeat the text.
 func Scan[T any](v Value, parse func(string) (T, error)) T {
 	var zero T
-	text, ok := v.Text()
+	text, ok := v.text()
 	if !ok {
 		return zero
 	}
@@ -157,9 +161,6 @@ func Scan[T any](v Value, parse func(string) (T, error)) T {
 // Bool returns a value that is true or false.
 func (v Value) Bool() bool { return decode[bool](v, "true or false") }
 
-// Int returns a value that is an integer.
-func (v Value) Int() int { return decode[int](v, "an integer") }
-
 // Time returns a value that is a date and time.
 func (v Value) Time() time.Time {
 	return decode[time.Time](v, "a date and time, such as 2027-01-31T00:00:00Z")
@@ -167,7 +168,7 @@ func (v Value) Time() time.Time {
 
 func decode[T any](v Value, what string) T {
 	var decoded T
-	if _, ok := v.Text(); !ok {
+	if _, ok := v.text(); !ok {
 		return decoded
 	}
 	if v.node.Decode(&decoded) != nil {
@@ -251,6 +252,15 @@ func (m *Mapping) Get(key string) Value {
 		return Value{doc: m.doc, line: m.line, path: m.join(key)}
 	}
 	return m.doc.value(found.value, m.join(key))
+}
+
+// Optional is Get for a key that may also be null, which is to be absent.
+func (m *Mapping) Optional(key string) Value {
+	v := m.Get(key)
+	if v.isNull() {
+		v.node = nil
+	}
+	return v
 }
 
 // Required returns the value of a key, and reports if it is absent.
