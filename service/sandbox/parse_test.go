@@ -199,8 +199,8 @@ func TestStatesThatAreRefused(t *testing.T) {
 
 func TestEveryProblemOfAStateIsReported(t *testing.T) {
 	_, err := ParseState("state.yaml", []byte("accounts:\n- sid: AC1\n  status: paused\n"))
-	want := `state.yaml: line 2: accounts[0].sid: must be a SID of the form ^AC[0-9a-fA-F]{32}$
-state.yaml: line 2: accounts[0].auth_token: is missing
+	want := `state.yaml: line 2: accounts[0].auth_token: is missing
+state.yaml: line 2: accounts[0].sid: must be a SID of the form ^AC[0-9a-fA-F]{32}$
 state.yaml: line 3: accounts[0].status: must be one of active, suspended, closed`
 	diff(t, want, err.Error())
 }

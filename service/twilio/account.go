@@ -28,40 +28,47 @@ type Account struct {
 // account, joined, or nil. It shows neither the password nor the base URL.
 func (a Account) Validate() error {
 	return errors.Join(
-		validateAccountSID(a.SID),
-		validateUsername(a.Username),
-		validatePassword(a.Password),
-		validateBaseURL(a.BaseURL),
+		ValidateAccountSID(a.SID),
+		ValidateUsername(a.Username),
+		a.Password.Validate(),
+		ValidateBaseURL(a.BaseURL),
 	)
 }
 
-func validateAccountSID(sid string) error {
+// ValidateAccountSID returns an error unless sid is AC and 32 hexadecimal digits.
+func ValidateAccountSID(sid string) error {
 	if !isSID("AC", sid) {
-		return errors.New("twilio: the account SID must be AC and 32 hexadecimal digits")
+		return errors.New("the account SID must be AC and 32 hexadecimal digits")
 	}
 	return nil
 }
 
-func validateUsername(name string) error {
+// ValidateUsername returns an error unless name is an account SID or an API key
+// SID.
+func ValidateUsername(name string) error {
 	if !isSID("AC", name) && !isSID("SK", name) {
-		return errors.New("twilio: the username must be an account SID (AC...) or an API key SID (SK...)")
+		return errors.New("the username must be an account SID (AC...) or an API key SID (SK...)")
 	}
 	return nil
 }
 
-func validatePassword(s Secret) error {
+// Validate returns an error if the secret is empty or has a character that no auth
+// token or API key secret has.
+func (s Secret) Validate() error {
 	if s.IsZero() {
-		return errors.New("twilio: the auth token or API key secret is empty")
+		return errors.New("the auth token or API key secret is empty")
 	}
 	for _, b := range []byte(s.reveal()) {
 		if b <= ' ' || b >= 0x7f {
-			return errors.New("twilio: the auth token or API key secret has white space or other characters that no token has")
+			return errors.New("the auth token or API key secret has white space or other characters that no token has")
 		}
 	}
 	return nil
 }
 
-func validateBaseURL(base string) error {
+// ValidateBaseURL returns an error unless base is scheme://host[:port], with http
+// or https.
+func ValidateBaseURL(base string) error {
 	_, err := parseBaseURL(base)
 	return err
 }
@@ -71,19 +78,19 @@ func validateBaseURL(base string) error {
 func parseBaseURL(base string) (*url.URL, error) {
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, errors.New("twilio: the base URL cannot be parsed")
+		return nil, errors.New("the base URL cannot be parsed")
 	}
 	if u.Scheme != "https" && u.Scheme != "http" {
-		return nil, errors.New("twilio: the base URL must begin with https:// or http://")
+		return nil, errors.New("the base URL must begin with https:// or http://")
 	}
 	if u.User != nil {
-		return nil, errors.New("twilio: the base URL must not hold a user name or password")
+		return nil, errors.New("the base URL must not hold a user name or password")
 	}
 	if u.Hostname() == "" {
-		return nil, errors.New("twilio: the base URL has no host")
+		return nil, errors.New("the base URL has no host")
 	}
 	if base != u.Scheme+"://"+u.Host {
-		return nil, errors.New("twilio: the base URL must be scheme://host[:port] and nothing after it, not even a slash")
+		return nil, errors.New("the base URL must be scheme://host[:port] and nothing after it, not even a slash")
 	}
 	return u, nil
 }
@@ -117,10 +124,10 @@ func isHex(c byte) bool {
 func BaseURL(region, edge string) (string, error) {
 	region, edge = strings.ToLower(region), strings.ToLower(edge)
 	if region != "" && !isDNSLabel(region) {
-		return "", errors.New("twilio: the region is not a name such as us1, ie1 or au1")
+		return "", errors.New("the region is not a name such as us1, ie1 or au1")
 	}
 	if edge != "" && !isDNSLabel(edge) {
-		return "", errors.New("twilio: the edge is not a name such as ashburn, dublin or sydney")
+		return "", errors.New("the edge is not a name such as ashburn, dublin or sydney")
 	}
 	if region == "" {
 		region = "us1"
@@ -129,7 +136,7 @@ func BaseURL(region, edge string) (string, error) {
 		return "https://api." + edge + "." + region + ".twilio.com", nil
 	}
 	if region != "us1" {
-		return "", fmt.Errorf("twilio: region %s needs an edge too, such as dublin for ie1 or sydney for au1: "+
+		return "", fmt.Errorf("region %s needs an edge too, such as dublin for ie1 or sydney for au1: "+
 			"hosts named by region alone (api.%s.twilio.com) were announced to stop on 2026-04-28", region, region)
 	}
 	return DefaultBaseURL, nil
@@ -168,12 +175,12 @@ func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 			errs = append(errs, fmt.Errorf("account %d: %w", i+1, err))
 		}
 		if _, twice := set.bySID[a.SID]; twice {
-			errs = append(errs, fmt.Errorf("account %d: twilio: the account SID is given twice", i+1))
+			errs = append(errs, fmt.Errorf("account %d: the account SID is given twice", i+1))
 		}
 		set.bySID[a.SID] = &a
 	}
 	if _, ok := set.bySID[defaultSID]; defaultSID != "" && !ok {
-		errs = append(errs, errors.New("twilio: the default account is not among the accounts"))
+		errs = append(errs, errors.New("the default account is not among the accounts"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -165,7 +165,7 @@ func TestNewAccountsRefuses(t *testing.T) {
 		accounts  []twilio.Account
 		want      string
 	}{
-		{"an invalid account", "", []twilio.Account{good, bad}, "account 2: twilio: the base URL"},
+		{"an invalid account", "", []twilio.Account{good, bad}, "account 2: the base URL"},
 		{"an account given twice", "", []twilio.Account{good, good}, "twice"},
 		{"a default that is not there", otherSID, []twilio.Account{good}, "default"},
 		{"a default among none", otherSID, nil, "default"},

@@ -58,7 +58,9 @@ func (d *Document) Err() error {
 		m.reportUnknown()
 	}
 	d.mappings = nil
-	slices.SortStableFunc(d.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	slices.SortFunc(d.problems, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.text, b.text))
+	})
 	var errs []error
 	for _, p := range slices.Compact(d.problems) {
 		text := fmt.Sprintf("line %d: %s", p.line, p.text)
