@@ -84,9 +84,12 @@ func (c *checkCommand) account(accounts *twilio.Accounts) string {
 }
 
 func (c *checkCommand) caller() callers.Caller {
-	caller := callers.Caller{Name: c.As, SANs: c.SAN, Claims: map[string][]string{}}
+	caller := callers.Caller{Name: c.As, Claims: map[string][]string{}}
 	for name, value := range c.Claim {
 		caller.Claims[name] = strings.Split(value, "|")
+	}
+	for _, name := range c.SAN {
+		caller.AddSAN(name)
 	}
 	switch c.By {
 	case "jwt":

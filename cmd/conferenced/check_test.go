@@ -143,18 +143,18 @@ func TestCheckListsEverything(t *testing.T) {
 	got.check(t, 2)
 	in := func(flag, text string) string { return f.path(flag) + ": " + text }
 	want := []string{
-		"conferenced: " + in("accounts", "line 1: default: must be AC and 32 hexadecimal digits"),
-		in("accounts", "line 4: accounts[0].auth_token: must be {env: NAME} or {file: PATH}: a secret never stands in this file itself"),
-		in("accounts", "line 5: accounts[1].sid: "+sandbox.AccountSID+" is given twice, first in line 3"),
+		"conferenced: " + in("accounts", "line 1: default: the account SID must be AC and 32 hexadecimal digits"),
+		in("accounts", "line 4: accounts[0].auth_token: must be {env: NAME} or {file: PATH}: a secret must not be in this file"),
+		in("accounts", "line 5: accounts[1].sid: is given twice, first in line 3"),
 		in("accounts", "line 6: accounts[1].auth_token.file: secret file nowhere: no such file or directory"),
 		in("tokens", "line 2: tokens[0].name: must be 1 to 128 letters, digits and ._-/@"),
 		in("tokens", "line 3: tokens[0].sha256: must be 64 hexadecimal digits"),
 		in("policy", "line 4: rules[0].properties[1]: is not a property; the properties are muted, hold, hold_url, hold_method, "+
 			"announce_url, announce_method, wait_url, wait_method, beep_on_exit, end_conference_on_exit, coaching, call_sid_to_coach"),
-		in("policy", "line 5: rules[1]: has the unknown key (a long one); its keys are name, callers, accounts, properties"),
-		in("policy", "line 5: rules[1].callers: is missing"),
 		in("policy", "line 5: rules[1].accounts: is missing"),
+		in("policy", "line 5: rules[1].callers: is missing"),
 		in("policy", "line 5: rules[1].properties: is missing"),
+		in("policy", "line 5: rules[1]: unknown key: the keys here are name, callers, accounts, properties"),
 		in("client-ca", "has no certificate in PEM"),
 		in("tls-key", "does not go with "+f.path("tls-cert")+": tls: failed to find any PEM data in key input"),
 	}

@@ -86,8 +86,7 @@ func TestCredentials(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID)
 			environment(t, test.pairs...)
-			command := serveCommand{TwilioBaseURL: test.baseURL}
-			set, err := settings.Load(settings.Files{}, settings.Base{Environment: command.environment})
+			set, err := settings.Load(settings.Files{}, settings.Base{Environment: true, BaseURL: test.baseURL})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +172,19 @@ func TestMistakesInCredentials(t *testing.T) {
 		},
 		{
 			"a token with a blank", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken + " " + testToken}, nil,
-			[]string{"has white space"},
+			[]string{"TWILIO_AUTH_TOKEN: ", "has white space"},
+		},
+		{
+			"a token with a line feed", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken + "\n"}, nil,
+			[]string{"TWILIO_AUTH_TOKEN: ", "has white space"},
+		},
+		{
+			"a key's secret with a line feed", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_API_KEY", testKeySID, "TWILIO_API_SECRET", testSecret + "\n"}, nil,
+			[]string{"TWILIO_API_SECRET: ", "has white space"},
+		},
+		{
+			"a file with a byte order mark", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN_FILE", "FILE:\ufeff" + testToken}, nil,
+			[]string{"TWILIO_AUTH_TOKEN_FILE: ", "begins with a byte order mark (BOM)"},
 		},
 		{
 			"a token twice", with("TWILIO_AUTH_TOKEN_FILE", "FILE:"+testToken), nil,

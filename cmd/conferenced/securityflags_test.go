@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	josejwt "github.com/go-jose/go-jose/v4/jwt"
+	"github.com/MicahParks/jwkset"
+	tokens "github.com/golang-jwt/jwt/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	transport "google.golang.org/grpc/credentials"
@@ -234,8 +234,12 @@ func TestServeWithJWTs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	public, err := jwkset.NewJWKFromKey(key.Public(), jwkset.JWKOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public()}}})
+		_ = json.NewEncoder(w).Encode(jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{public.Marshal()}})
 	}))
 	t.Cleanup(keys.Close)
 	s := startSecured(t, "--jwt-issuer=https://issuer.example", "--jwt-audience=conferenced",
@@ -260,11 +264,7 @@ func TestServeWithJWTs(t *testing.T) {
 
 func signed(t *testing.T, key *ecdsa.PrivateKey, claims map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES384, Key: key}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := josejwt.Signed(signer).Claims(claims).Serialize()
+	text, err := tokens.NewWithClaims(tokens.SigningMethodES384, tokens.MapClaims(claims)).SignedString(key)
 	if err != nil {
 		t.Fatal(err)
 	}

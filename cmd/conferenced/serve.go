@@ -7,7 +7,6 @@ import (
 
 	"conferenced/service/server"
 	"conferenced/service/settings"
-	"conferenced/service/twilio"
 )
 
 type serveCommand struct {
@@ -37,7 +36,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	if c.Securing.Accounts != "" && c.TwilioBaseURL != "" {
 		return usageError{errors.New("--accounts and --twilio-base-url are both set: the file says where each account is")}
 	}
-	cfg, err := c.config(ctx, settings.Base{Environment: c.environment}, c.AuditLog, out.stderr)
+	cfg, err := c.config(ctx, settings.Base{Environment: true, BaseURL: c.TwilioBaseURL}, c.AuditLog, out.stderr)
 	if err != nil {
 		return err
 	}
@@ -49,9 +48,4 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	return serve(ctx, s)
-}
-
-// environment is the account that the environment names.
-func (c *serveCommand) environment(readSecret func(path string) (string, error)) (*twilio.Accounts, error) {
-	return accountsFromEnvironment(c.TwilioBaseURL, readSecret)
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// maxBearer is the most bytes that a bearer token may have.
+// maxBearer is the maximum length of a bearer token in bytes.
 const maxBearer = 16 << 10
 
 // Why a call's authorization is not accepted.
@@ -25,11 +25,11 @@ var (
 	errNotOurs   = errors.New("callers: the bearer token is none of the tokens file and no JWT that is accepted")
 )
 
-// Authenticate says who makes the call of a server's context. Its error is the
-// cause for the log, not for the caller.
+// Authenticate returns the caller of a server's context. Its error is the cause,
+// for the log and not for the caller.
 //
-// The call's `authorization` metadata alone decides if there is any: when it is
-// not accepted, a client certificate does not make up for it.
+// If the call has `authorization` metadata, that alone decides: a client
+// certificate does not replace an authorization that is not accepted.
 func (s *Set) Authenticate(ctx context.Context) (Caller, error) {
 	switch values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) {
 	case 0:
@@ -41,10 +41,10 @@ func (s *Set) Authenticate(ctx context.Context) (Caller, error) {
 	}
 }
 
-// AuthenticateBasic is Authenticate for a call that may also come with basic
-// authentication, which is all that Twilio's SDKs can send: a token's name for
-// the user and the token for the password. Where there are no tokens it is not
-// looked at, for an SDK sends it all the same.
+// AuthenticateBasic is Authenticate for a call that may also have basic
+// authentication, the only kind that Twilio's SDKs send: the user is a token's
+// name and the password is the token. Without tokens it is ignored, because an
+// SDK sends it in any case.
 func (s *Set) AuthenticateBasic(ctx context.Context) (Caller, error) {
 	values := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(values) != 1 {
@@ -53,7 +53,7 @@ func (s *Set) AuthenticateBasic(ctx context.Context) (Caller, error) {
 	scheme, credentials, _ := strings.Cut(values[0], " ")
 	switch {
 	case !strings.EqualFold(scheme, "basic"):
-		return s.Authenticate(ctx)
+		return s.byAuthorization(ctx, values[0])
 	case s.Tokens == nil:
 		return s.byConnection(ctx)
 	default:
@@ -79,12 +79,10 @@ func (s *Set) byBasic(credentials string) (Caller, error) {
 
 func (s *Set) byAuthorization(ctx context.Context, value string) (Caller, error) {
 	scheme, credentials, _ := strings.Cut(value, " ")
-	switch strings.ToLower(scheme) {
-	case "bearer":
-		return s.byBearer(ctx, strings.TrimLeft(credentials, " "))
-	default:
+	if !strings.EqualFold(scheme, "bearer") {
 		return Caller{}, errScheme
 	}
+	return s.byBearer(ctx, strings.TrimLeft(credentials, " "))
 }
 
 func (s *Set) byBearer(ctx context.Context, bearer string) (Caller, error) {
@@ -110,7 +108,7 @@ func (s *Set) byToken(token *token) (Caller, error) {
 	return Caller{Name: token.name, Kind: KindToken}, nil
 }
 
-// byConnection knows the caller of a call without authorization.
+// byConnection returns the caller of a call without authorization.
 func (s *Set) byConnection(ctx context.Context) (Caller, error) {
 	if !s.Authenticating() {
 		return Caller{}, nil
@@ -122,27 +120,16 @@ func (s *Set) byConnection(ctx context.Context) (Caller, error) {
 	return s.byCertificate(presented)
 }
 
-// isBearer reports whether the text has the syntax of RFC 6750: letters, digits
-// and -._~+/, and then any number of =.
+// isBearer reports whether a text has the syntax of RFC 6750: letters, digits and
+// -._~+/, and then any number of =.
 func isBearer(text string) bool {
 	text = strings.TrimRight(text, "=")
-	for _, c := range []byte(text) {
-		if !isAlphanumeric(c) && strings.IndexByte("-._~+/", c) < 0 {
-			return false
-		}
-	}
-	return text != ""
+	return text != "" && consistsOf(text, "-._~+/")
 }
 
-// isJWT reports whether the text looks like a signed JWT: three parts in
-// base64url.
+// isJWT reports whether a text looks like a signed JWT: three parts in base64url.
 func isJWT(text string) bool {
-	for _, c := range []byte(text) {
-		if !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return strings.Count(text, ".") == 2
+	return strings.Count(text, ".") == 2 && consistsOf(text, "-_.")
 }
 
 func isAlphanumeric(c byte) bool {

@@ -1,21 +1,21 @@
 package callers
 
-// Refusal says what a caller may not touch.
+// Refusal says what a caller may not change.
 //
-//nolint:errname // It is a decision, and an error only where one is returned.
+//nolint:errname // It is a decision first.
 type Refusal struct {
 	// What is the account ("account AC...", "the default account") or else the
 	// property ("property coaching").
 	What string
 }
 
-// Error says that it is not allowed.
+// Error returns that it is not allowed.
 func (r *Refusal) Error() string { return r.What + " is not allowed" }
 
-// Authorize returns nil if the caller may set all the properties, by their names
-// in the API, in the account. Otherwise it returns a *[Refusal] of the account,
-// if no rule for the caller has it, or of the first property in the API's order
-// that no such rule allows.
+// Authorize returns nil if the caller may set all these properties, by their
+// names in the API, in the account. Otherwise it returns a *[Refusal]: of the
+// account if no rule for the caller has it, otherwise of the first property in
+// the API's order that no such rule allows.
 func (s *Set) Authorize(c Caller, accountSID string, properties []string) error {
 	if s.unlimited() {
 		return nil
@@ -30,18 +30,18 @@ func (s *Set) Authorize(c Caller, accountSID string, properties []string) error 
 	return nil
 }
 
-// unlimited reports whether everybody may change everything.
+// unlimited reports whether every caller may change everything.
 func (s *Set) unlimited() bool { return s.Policy == nil && !s.Authenticating() }
 
 // allowed returns the properties that the caller may set in the account, and
-// whether any rule is for both. A nil policy has no rule.
+// whether any rule applies to both. A nil policy has no rule.
 func (p *Policy) allowed(c Caller, accountSID string) (allowed propertySet, known bool) {
 	if p == nil {
 		return 0, false
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.hasAccount(accountSID) && r.who(c) != nil {
+		if r.hasAccount(accountSID) && r.match(c) != nil {
 			allowed |= r.properties
 			known = true
 		}
@@ -49,8 +49,8 @@ func (p *Policy) allowed(c Caller, accountSID string) (allowed propertySet, know
 	return allowed, known
 }
 
-// firstOutside names the first property that is not allowed; one that does not
-// exist comes after all that do.
+// firstOutside returns the first property that is not allowed. Names that are no
+// property come after all that are.
 func firstOutside(allowed propertySet, names []string) string {
 	var refused propertySet
 	unknown := ""

@@ -1,24 +1,24 @@
-// Package callers says who makes a call and what they may change.
+// Package callers authenticates the callers of the API, and decides what they may
+// change.
 //
-// A caller is known by a bearer token from a file of digests, by a JWT of one
-// OIDC issuer, or by a client certificate; and on Twilio's own path, whose SDKs
-// send nothing else, by a token and its name in basic authentication. A policy says which accounts and
-// which properties each may touch; what it does not allow is refused.
+// A caller presents a bearer token of a file of digests, a JWT of one OIDC issuer,
+// or a client certificate; on Twilio's own path, where SDKs send nothing else, a
+// token and its name in basic authentication. A policy lists the accounts and
+// properties that each caller may change, and everything else is refused.
 //
-// A call that fails here is told CALLER_UNKNOWN and nothing more. The errors of
-// this package are for the log: they hold names, and never a token, a claim or
-// a certificate that was presented.
+// A call whose caller is not authenticated gets CALLER_UNKNOWN without a reason.
+// The errors of this package are the reasons, for the log. They may contain names,
+// but never a token, a claim or a certificate that was presented.
 package callers
 
 import "context"
 
-// Kind is how a caller is known.
+// Kind is the way in which a caller is authenticated.
 type Kind int
 
 // The kinds of callers.
 const (
-	// KindAnonymous is a caller who need not be known: no way of knowing
-	// callers is configured.
+	// KindAnonymous is a caller without authentication, while none is configured.
 	KindAnonymous Kind = iota
 	// KindToken is a caller with a bearer token of the tokens file.
 	KindToken
@@ -28,7 +28,7 @@ const (
 	KindCertificate
 )
 
-// String is anonymous, token, jwt or mtls.
+// String returns anonymous, token, jwt or mtls.
 func (k Kind) String() string {
 	switch k {
 	case KindToken:
@@ -42,23 +42,26 @@ func (k Kind) String() string {
 	}
 }
 
-// Caller is who makes a call. Calls may share its map and slice: they are not
-// to be changed.
+// Caller is the client that makes a call. Calls may share its map and slices, so
+// they must not be changed.
 type Caller struct {
-	// Name is the token's name, the JWT's subject (or the claim configured for
-	// it), or the certificate's SPIFFE ID, else its first DNS name. It is empty
-	// for an anonymous caller alone. Names of different kinds may be equal.
+	// Name is the token's name, the JWT's subject (or the configured claim), or
+	// the certificate's SPIFFE ID, otherwise its first DNS name. Only an anonymous
+	// caller has none. Callers of different kinds may have equal names.
 	Name string
-	// Kind is how the caller is known.
+	// Kind is the way in which the caller is authenticated.
 	Kind Kind
-	// Claims are the JWT's claims that are strings or lists of strings. The
-	// words of the claim `scope` are a list.
+	// Claims are the JWT's claims that are strings, numbers, booleans, or lists of
+	// them. Numbers and booleans have the text that they have in JSON. The claim
+	// `scope` is a list of its words.
 	Claims map[string][]string
-	// SANs are the certificate's URIs, then its DNS names in lower case.
-	SANs []string
+	// URIs are the certificate's URIs.
+	URIs []string
+	// DNSNames are the certificate's valid DNS names, in lower case.
+	DNSNames []string
 }
 
-// Key is the caller's name in a form that no caller of another kind has.
+// Key returns the caller's kind and name, which together identify it.
 func (c Caller) Key() string { return c.Kind.String() + ":" + c.Name }
 
 type callerKey struct{}
@@ -68,8 +71,8 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// FromContext returns the context's caller; without one, the zero Caller, which
-// is anonymous.
+// FromContext returns the context's caller, or the zero Caller, which is
+// anonymous.
 func FromContext(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller

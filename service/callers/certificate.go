@@ -14,23 +14,23 @@ import (
 
 // Why a client certificate is not accepted.
 var (
-	errCertificateUntrusted = errors.New("callers: no client CA stands behind the client certificate")
-	errCertificateTime      = errors.New("callers: the client certificate or one of its authorities has expired or is not valid yet")
+	errCertificateUntrusted = errors.New("callers: the client certificate is not of a client CA")
+	errCertificateTime      = errors.New("callers: the client certificate or one of its CAs has expired or is not valid yet")
 	errCertificateUsage     = errors.New("callers: the client certificate is not for client authentication")
 	errCertificateInvalid   = errors.New("callers: the client certificate is not valid")
-	errCertificateNoName    = errors.New("callers: the client certificate has neither a SPIFFE ID nor a DNS name")
+	errCertificateNoName    = errors.New("callers: the client certificate has neither a SPIFFE ID nor a DNS name that is valid")
 	errCertificateSPIFFE    = errors.New("callers: the client certificate's SPIFFE ID is not its only URI, or is malformed")
 )
 
-// certified is what a verified certificate says.
-type certified struct {
+// verifiedCertificate is the result of a verification.
+type verifiedCertificate struct {
 	caller Caller
 	until  time.Time // When the first certificate of its chain expires.
 }
 
-// peerCertificates are those that the call's peer has proved to hold the key
-// of, the leaf first. They are not verified: the authorities may have changed
-// since the handshake.
+// peerCertificates returns the certificates that the call's peer presented, the
+// leaf first; the peer has proved that it has the leaf's key. They still need to
+// be verified, since the CAs may have changed after the handshake.
 func peerCertificates(ctx context.Context) []*x509.Certificate {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
@@ -40,8 +40,8 @@ func peerCertificates(ctx context.Context) []*x509.Certificate {
 	return info.State.PeerCertificates
 }
 
-// byCertificate knows the caller by a certificate that is valid now and leads
-// to one of the Set's authorities.
+// byCertificate returns the caller of a certificate that is valid now and of one
+// of the Set's CAs.
 func (s *Set) byCertificate(presented []*x509.Certificate) (Caller, error) {
 	now := s.now()
 	digest := sha256.Sum256(presented[0].Raw)
@@ -57,11 +57,11 @@ func (s *Set) byCertificate(presented []*x509.Certificate) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	s.certificates.put(digest, certified{caller, until})
+	s.certificates.put(digest, verifiedCertificate{caller, until})
 	return caller, nil
 }
 
-// verifyChain returns until when the leaf is good for client authentication.
+// verifyChain returns until when the leaf is valid for client authentication.
 func verifyChain(presented []*x509.Certificate, roots *x509.CertPool, now time.Time) (time.Time, error) {
 	intermediates := x509.NewCertPool()
 	for _, certificate := range presented[1:] {
@@ -95,8 +95,8 @@ func chainEnd(chain []*x509.Certificate) time.Time {
 	return end
 }
 
-// certificateCause says which check failed, without the certificate's contents,
-// which x509's texts have.
+// certificateCause returns which check failed. Errors of x509 are not passed on,
+// since they contain names of the certificate.
 func certificateCause(err error) error {
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return errCertificateUntrusted
@@ -114,12 +114,12 @@ func certificateCause(err error) error {
 	}
 }
 
-// callerOf is the caller that a certificate names: by its SPIFFE ID, which must
-// be the only URI, or else by its first DNS name.
+// callerOf returns the caller that a certificate names: by its SPIFFE ID, which
+// must be its only URI, otherwise by its first valid DNS name.
 func callerOf(leaf *x509.Certificate) (Caller, error) {
 	caller := Caller{Kind: KindCertificate}
 	for _, uri := range leaf.URIs {
-		caller.SANs = append(caller.SANs, uri.String())
+		caller.URIs = append(caller.URIs, uri.String())
 		if strings.EqualFold(uri.Scheme, "spiffe") {
 			caller.Name = uri.String()
 		}
@@ -128,46 +128,15 @@ func callerOf(leaf *x509.Certificate) (Caller, error) {
 		return Caller{}, errCertificateSPIFFE
 	}
 	for _, name := range leaf.DNSNames {
-		name = strings.ToLower(name)
-		caller.SANs = append(caller.SANs, name)
-		if caller.Name == "" {
-			caller.Name = name
+		if isDNSName(name) {
+			caller.DNSNames = append(caller.DNSNames, strings.ToLower(name))
 		}
+	}
+	if caller.Name == "" && len(caller.DNSNames) > 0 {
+		caller.Name = caller.DNSNames[0]
 	}
 	if caller.Name == "" {
 		return Caller{}, errCertificateNoName
 	}
 	return caller, nil
-}
-
-// isSPIFFE reports whether id is a SPIFFE ID: spiffe://, a trust domain of
-// lower-case letters, digits and .-_, and path segments of letters, digits and
-// .-_, none of which is empty, . or ..
-func isSPIFFE(id string) bool {
-	rest, ok := strings.CutPrefix(id, "spiffe://")
-	if !ok || len(id) > maxPattern {
-		return false
-	}
-	domain, path, hasPath := strings.Cut(rest, "/")
-	if domain == "" || domain != strings.ToLower(domain) || !isSPIFFEText(domain) {
-		return false
-	}
-	if !hasPath {
-		return true
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "" || segment == "." || segment == ".." || !isSPIFFEText(segment) {
-			return false
-		}
-	}
-	return true
-}
-
-func isSPIFFEText(text string) bool {
-	for _, c := range []byte(text) {
-		if !isAlphanumeric(c) && c != '.' && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }

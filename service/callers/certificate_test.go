@@ -11,6 +11,8 @@ import (
 	"errors"
 	"math/big"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,11 @@ func withCertificates(ctx context.Context, presented ...*x509.Certificate) conte
 	})
 }
 
+var invalidDNSNames = []string{
+	"", ".", ".example.org", "a..example.org", "example.org.", "a b", "a/b", "a\x00.example.org", "a\n", "a:1", "*", "*.", "a.*.b", "a*.b", "a%41",
+	strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 127) + "aa",
+}
+
 func TestCertificates(t *testing.T) {
 	const spiffe = "spiffe://example.org/ns/prod/sa/ui"
 	ours, stranger := newAuthority(t, "ours"), newAuthority(t, "ours")
@@ -145,27 +152,39 @@ func TestCertificates(t *testing.T) {
 		{
 			name:      "a SPIFFE ID",
 			presented: chain(ours.client(t, withURIs(spiffe), withDNS("ui.example.org"))),
-			want:      Caller{Name: spiffe, SANs: []string{spiffe, "ui.example.org"}},
+			want:      Caller{Name: spiffe, URIs: []string{spiffe}, DNSNames: []string{"ui.example.org"}},
 		},
 		{
 			name:      "DNS names",
 			presented: chain(ours.client(t, withDNS("UI.example.org", "desk.example.org"))),
-			want:      Caller{Name: "ui.example.org", SANs: []string{"ui.example.org", "desk.example.org"}},
+			want:      Caller{Name: "ui.example.org", DNSNames: []string{"ui.example.org", "desk.example.org"}},
 		},
 		{
 			name:      "another URI and a DNS name",
 			presented: chain(ours.client(t, withURIs("https://ui.example.org/"), withDNS("ui.example.org"))),
-			want:      Caller{Name: "ui.example.org", SANs: []string{"https://ui.example.org/", "ui.example.org"}},
+			want:      Caller{Name: "ui.example.org", URIs: []string{"https://ui.example.org/"}, DNSNames: []string{"ui.example.org"}},
 		},
+		{
+			name:      "DNS names of every form",
+			presented: chain(ours.client(t, withDNS("localhost", "_x.a-1", "*.example.org", strings.Repeat("a", 63)+".example"))),
+			want:      Caller{Name: "localhost", DNSNames: []string{"localhost", "_x.a-1", "*.example.org", strings.Repeat("a", 63) + ".example"}},
+		},
+		{
+			name:      "invalid DNS names and a valid one",
+			presented: chain(ours.client(t, withDNS(append(slices.Clone(invalidDNSNames), "ui.example.org")...))),
+			want:      Caller{Name: "ui.example.org", DNSNames: []string{"ui.example.org"}},
+		},
+		{name: "the text of a SPIFFE ID for a DNS name", presented: chain(ours.client(t, withDNS(spiffe))), cause: errCertificateNoName},
+		{name: "invalid DNS names alone", presented: chain(ours.client(t, withDNS(invalidDNSNames...))), cause: errCertificateNoName},
 		{
 			name:      "an authority between",
 			presented: chain(middle.client(t, withURIs(spiffe)), middle.certificate),
-			want:      Caller{Name: spiffe, SANs: []string{spiffe}},
+			want:      Caller{Name: spiffe, URIs: []string{spiffe}},
 		},
 		{
 			name:      "any usage",
 			presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageAny))),
-			want:      Caller{Name: spiffe, SANs: []string{spiffe}},
+			want:      Caller{Name: spiffe, URIs: []string{spiffe}},
 		},
 		{name: "an authority between that is not presented", presented: chain(middle.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
 		{name: "another authority of the same name", presented: chain(stranger.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
@@ -193,7 +212,7 @@ func TestCertificates(t *testing.T) {
 		{name: "a SPIFFE ID with ..", presented: chain(ours.client(t, withURIs("spiffe://example.org/a/../b"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with a slash behind", presented: chain(ours.client(t, withURIs(spiffe+"/"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID without a path", presented: chain(ours.client(t, withURIs("spiffe://example.org"))),
-			want: Caller{Name: "spiffe://example.org", SANs: []string{"spiffe://example.org"}}},
+			want: Caller{Name: "spiffe://example.org", URIs: []string{"spiffe://example.org"}}},
 		{name: "a SPIFFE ID with an opaque part", presented: chain(ours.client(t, withURIs("spiffe:example.org"))), cause: errCertificateSPIFFE},
 		{name: "none", cause: errNothing},
 	} {

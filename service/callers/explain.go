@@ -5,27 +5,27 @@ import (
 	"strings"
 )
 
-// Explain says, in lines, what [Set.Authorize] decides and which rules make it
-// so. The last line is the decision.
+// Explain returns lines of text: what each rule says, and last what
+// [Set.Authorize] decides.
 func (s *Set) Explain(c Caller, accountSID string, properties []string) string {
 	var text strings.Builder
-	say := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
-	say("%s", describe(c))
+	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
+	line("%s", describe(c))
 	switch {
 	case s.unlimited():
-		say("there is no policy, and callers need not be known: everything is allowed")
+		line("there is no policy, and callers need not be known: everything is allowed")
 	case s.Policy == nil:
-		say("there is no policy: nothing is allowed")
+		line("there is no policy: nothing is allowed")
 	default:
 		for i := range s.Policy.rules {
-			say("%s", s.Policy.rules[i].explain(c, accountSID))
+			line("%s", s.Policy.rules[i].explain(c, accountSID))
 		}
-		s.Policy.explainEach(say, c, accountSID, properties)
+		s.Policy.explainEach(line, c, accountSID, properties)
 	}
 	if err := s.Authorize(c, accountSID, properties); err != nil {
-		say("refused: %v", err)
+		line("refused: %v", err)
 	} else {
-		say("allowed")
+		line("allowed")
 	}
 	return text.String()
 }
@@ -38,37 +38,37 @@ func describe(c Caller) string {
 }
 
 func (r *rule) explain(c Caller, accountSID string) string {
-	who := r.who(c)
+	match := r.match(c)
 	switch {
-	case who == nil:
+	case match == nil:
 		return fmt.Sprintf("%s: is not for this caller", r)
 	case !r.hasAccount(accountSID):
-		return fmt.Sprintf("%s: is for this caller by %s, and not for %s", r, who, accountText(accountSID))
+		return fmt.Sprintf("%s: is for this caller by %s, and not for %s", r, match, accountText(accountSID))
 	default:
-		return fmt.Sprintf("%s: is for this caller by %s, and allows %s", r, who, r.properties)
+		return fmt.Sprintf("%s: is for this caller by %s, and allows %s", r, match, r.properties)
 	}
 }
 
-// explainEach names the rule that allows each property.
-func (p *Policy) explainEach(say func(string, ...any), c Caller, accountSID string, names []string) {
+// explainEach adds a line for each property: the rule that allows it.
+func (p *Policy) explainEach(line func(string, ...any), c Caller, accountSID string, names []string) {
 	if _, known := p.allowed(c, accountSID); !known {
-		say("%s: no rule for this caller has it", accountText(accountSID))
+		line("%s: no rule for this caller has it", accountText(accountSID))
 		return
 	}
 	for _, name := range names {
 		if r := p.allowing(c, accountSID, name); r != nil {
-			say("property %s: allowed by %s", name, r)
+			line("property %s: allowed by %s", name, r)
 		} else {
-			say("property %s: no rule for this caller and account allows it", name)
+			line("property %s: no rule for this caller and account allows it", name)
 		}
 	}
 }
 
-// allowing is the first rule that allows the property.
+// allowing returns the first rule that allows the property, or nil.
 func (p *Policy) allowing(c Caller, accountSID, name string) *rule {
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.properties&propertyOf(name) != 0 && r.hasAccount(accountSID) && r.who(c) != nil {
+		if r.properties&propertyOf(name) != 0 && r.hasAccount(accountSID) && r.match(c) != nil {
 			return r
 		}
 	}

@@ -2,123 +2,102 @@ package callers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-
-	"github.com/coreos/go-oidc/v3/oidc"
+	"net/url"
+	"strings"
 )
 
-// maxAnswer is the most that is read of an issuer's answer.
+// maxAnswer is the maximum size of an issuer's answer in bytes.
 const maxAnswer = 1 << 20
 
-// issuer is where keys come from. One fetch at a time uses it.
+// issuer fetches an issuer's keys. It does one fetch at a time.
 type issuer struct {
-	url    string
-	jwks   string // Configured; empty: see found.
-	found  string // What discovery said; empty: it is to be asked.
-	client *http.Client
+	url        string
+	jwksURL    string // Empty: discovery says it.
+	discovered string // By discovery; empty: not yet, or not any more.
+	client     *http.Client
 }
 
-// fetch returns the issuer's keys of now. After a failure, discovery is asked
-// again.
-func (i *issuer) fetch(ctx context.Context) (*keyRing, error) {
-	where, err := i.locate(ctx)
+// fetch returns the issuer's present keys. Its errors contain no URL, whose query
+// may be secret, and nothing of an answer.
+func (i *issuer) fetch(ctx context.Context) (*issuerKeys, error) {
+	keys, err := i.fetchKeys(ctx)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	if err != nil {
+		i.discovered = ""
+		return nil, fmt.Errorf("callers: the issuer's keys cannot be fetched: %w", err)
+	}
+	return keys, nil
+}
+
+func (i *issuer) fetchKeys(ctx context.Context) (*issuerKeys, error) {
+	jwksURL := i.jwksURL
+	if jwksURL == "" {
+		if err := i.discover(ctx); err != nil {
+			return nil, err
+		}
+		jwksURL = i.discovered
+	}
+	published, err := i.get(ctx, jwksURL)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := i.download(ctx, where)
-	if err != nil {
-		i.found = ""
-	}
-	return ring, err
+	return readKeys(published)
 }
 
-func (i *issuer) locate(ctx context.Context) (string, error) {
-	if i.jwks != "" {
-		return i.jwks, nil
+// discover reads the issuer's OpenID discovery document, unless it has been read.
+func (i *issuer) discover(ctx context.Context) error {
+	if i.discovered != "" {
+		return nil
 	}
-	if i.found == "" {
-		found, err := i.discover(ctx)
-		if err != nil {
-			return "", err
-		}
-		i.found = found
-	}
-	return i.found, nil
-}
-
-func (i *issuer) discover(ctx context.Context) (string, error) {
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.url)
-	if _, mismatch := errors.AsType[*oidc.IssuerMismatchError](err); mismatch {
-		return "", errors.New("its discovery document is of another issuer")
-	}
+	text, err := i.get(ctx, strings.TrimSuffix(i.url, "/")+"/.well-known/openid-configuration")
 	if err != nil {
-		return "", err
+		return err
 	}
 	var document struct {
-		JWKSURI string `json:"jwks_uri"`
+		Issuer  string `json:"issuer"`
+		JWKSURL string `json:"jwks_uri"`
 	}
-	if err := provider.Claims(&document); err != nil {
-		return "", errors.New("its discovery document cannot be read")
+	if err := json.Unmarshal(text, &document); err != nil {
+		return errors.New("its discovery document is not JSON")
 	}
-	if err := checkURL(document.JWKSURI); err != nil {
-		return "", fmt.Errorf("the jwks_uri of its discovery document %w", err)
+	if document.Issuer != i.url {
+		return errors.New("its discovery document is of another issuer")
 	}
-	return document.JWKSURI, nil
+	if err := checkURL(document.JWKSURL); err != nil {
+		return fmt.Errorf("the jwks_uri of its discovery document %w", err)
+	}
+	i.discovered = document.JWKSURL
+	return nil
 }
 
-func (i *issuer) download(ctx context.Context, where string) (*keyRing, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
+// get returns the body of an answer with status 200. Redirects are not followed.
+func (i *issuer) get(ctx context.Context, from string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Accept", "application/jwk-set+json, application/json")
+	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	response, err := i.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	return readKeys(body)
-}
-
-// fetchClient is a client that takes nothing but a 200 of a bounded size for an
-// answer.
-func fetchClient(base *http.Client) *http.Client {
-	client := &http.Client{Timeout: fetchTimeout}
-	if base != nil {
-		*client = *base
-	}
-	if client.Transport == nil {
-		client.Transport = http.DefaultTransport
-	}
-	client.Transport = plainAnswers{client.Transport}
-	return client
-}
-
-// plainAnswers fails for every status but 200, redirects too, so that no text of
-// an answer gets into an error.
-type plainAnswers struct{ base http.RoundTripper }
-
-func (t plainAnswers) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := t.base.RoundTrip(request)
-	if err != nil {
-		return nil, err
-	}
 	if response.StatusCode != http.StatusOK {
-		_ = response.Body.Close()
 		return nil, fmt.Errorf("it answered with status %d", response.StatusCode)
 	}
-	response.Body = limitedBody{io.LimitReader(response.Body, maxAnswer), response.Body}
-	return response, nil
-}
-
-type limitedBody struct {
-	io.Reader
-	io.Closer
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("its answer is larger than %d bytes", maxAnswer)
+	}
+	return body, nil
 }

@@ -7,13 +7,16 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 const audience = "conferenced.example.org"
@@ -133,35 +136,31 @@ func (i *localIssuer) claims(changes map[string]any) map[string]any {
 // token is a JWT with such claims.
 func (i *localIssuer) token(t testing.TB, key signingKey, changes map[string]any) string {
 	t.Helper()
-	payload, err := json.Marshal(i.claims(changes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key.sign(t, payload)
+	return key.sign(t, mustJSON(t, i.claims(changes)), nil)
 }
 
-// signingKey is a private key as an issuer uses it.
+// signingKey is a private key of an issuer.
 type signingKey struct {
 	id        string
-	algorithm jose.SignatureAlgorithm
+	algorithm jwt.SigningMethod
 	private   crypto.Signer
 }
 
 var (
-	keyES = newSigningKey("es", jose.ES256)
-	keyRS = newSigningKey("rs", jose.RS256)
-	keyEd = newSigningKey("ed", jose.EdDSA)
+	keyES = newSigningKey("es", jwt.SigningMethodES256)
+	keyRS = newSigningKey("rs", jwt.SigningMethodRS256)
+	keyEd = newSigningKey("ed", jwt.SigningMethodEdDSA)
 )
 
-func newSigningKey(id string, algorithm jose.SignatureAlgorithm) signingKey {
+func newSigningKey(id string, algorithm jwt.SigningMethod) signingKey {
 	var (
 		private crypto.Signer
 		err     error
 	)
 	switch algorithm {
-	case jose.RS256:
+	case jwt.SigningMethodRS256:
 		private, err = rsa.GenerateKey(rand.Reader, 2048)
-	case jose.EdDSA:
+	case jwt.SigningMethodEdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -173,30 +172,42 @@ func newSigningKey(id string, algorithm jose.SignatureAlgorithm) signingKey {
 }
 
 // public is the key as it is published.
-func (k signingKey) public() jose.JSONWebKey {
-	return jose.JSONWebKey{Key: k.private.Public(), KeyID: k.id, Algorithm: string(k.algorithm), Use: "sig"}
+func (k signingKey) public() jwkset.JWKMarshal {
+	return published(k.private.Public(), jwkset.JWKMetadataOptions{KID: k.id, ALG: jwkset.ALG(k.algorithm.Alg()), USE: jwkset.UseSig})
 }
 
-func (k signingKey) sign(t testing.TB, payload []byte, options ...*jose.SignerOptions) string {
+// published is any key as an issuer might publish it.
+func published(key any, metadata jwkset.JWKMetadataOptions) jwkset.JWKMarshal {
+	jwk, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{Metadata: metadata, Marshal: jwkset.JWKMarshalOptions{Private: true}})
+	if err != nil {
+		panic(err)
+	}
+	return jwk.Marshal()
+}
+
+// sign is a JWT with this text for its claims, and with more in its header.
+func (k signingKey) sign(t testing.TB, claims string, header map[string]any) string {
 	t.Helper()
-	option := new(jose.SignerOptions)
-	if len(options) > 0 {
-		option = options[0]
-	}
+	fields := map[string]any{"alg": k.algorithm.Alg(), "typ": "JWT"}
 	if k.id != "" {
-		option = option.WithHeader("kid", k.id)
+		fields["kid"] = k.id
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: k.algorithm, Key: k.private}, option)
+	maps.Copy(fields, header)
+	text := encode(mustJSON(t, fields)) + "." + encode(claims)
+	signature, err := k.algorithm.Sign(text, k.private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := signer.Sign(payload)
+	return text + "." + encode(string(signature))
+}
+
+func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+func mustJSON(t testing.TB, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	compact, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return string(text)
 }

@@ -4,13 +4,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 )
 
-// Why a JWT is not accepted.
+// maxName is the maximum length of a JWT's name in bytes, which is OpenID
+// Connect's limit of `sub`.
+const maxName = 255
+
+// Why a JWT is not accepted, other than by its claims.
 var (
 	errJWTMalformed = errors.New("callers: the JWT is malformed, or signed with an algorithm that is not accepted")
 	errJWTSignature = errors.New("callers: none of the issuer's keys verifies the JWT's signature")
@@ -19,85 +25,88 @@ var (
 // JWT verifies the JWTs of one issuer, whose keys it fetches and keeps. It is
 // safe for concurrent use.
 type JWT struct {
-	expected   expectation
-	now        func() time.Time
-	config     *oidc.Config
-	algorithms []jose.SignatureAlgorithm
-	keys       *keySet
-	verified   recent[*verifiedJWT]
+	cfg      JWTConfig
+	parser   *jwt.Parser
+	keys     *keySet
+	verified recent[*verifiedJWT]
 }
 
-// verifiedJWT is a JWT whose signature and claims were found good, but for the
-// time, with keys that may have been replaced since.
+// verifiedJWT is the result of a verification. It holds while the issuer's keys
+// are the same.
 type verifiedJWT struct {
-	keys     *keyRing
-	validity validity
-	caller   Caller
+	keys   *issuerKeys
+	until  time.Time
+	caller Caller
 }
 
-// caller knows the caller by a JWT.
+// caller returns the caller of a JWT.
 func (j *JWT) caller(ctx context.Context, raw string) (Caller, error) {
 	keys := j.keys.current(ctx)
 	digest := sha256.Sum256([]byte(raw))
-	verified, ok := j.verified.get(digest)
-	if !ok || verified.keys != keys {
-		var err error
-		if verified, err = j.verify(ctx, raw); err != nil {
-			return Caller{}, err
-		}
-		j.verified.put(digest, verified)
+	known, ok := j.verified.get(digest)
+	if ok && known.keys == keys && j.cfg.Now().Before(known.until) {
+		return known.caller, nil
 	}
-	if err := verified.validity.check(j.now(), j.expected.skew); err != nil {
+	verified, err := j.verify(ctx, raw, keys)
+	if err != nil {
 		return Caller{}, err
 	}
+	j.verified.put(digest, verified)
 	return verified.caller, nil
 }
 
-// verify checks everything but the time. go-oidc parses the JWT and holds it to
-// the algorithms, the signature, the issuer and the audience. It reads claims
-// whatever their case and its errors repeat them, so the claims are read and
-// checked once more, and its errors stay here.
-func (j *JWT) verify(ctx context.Context, raw string) (*verifiedJWT, error) {
-	check := signatureCheck{algorithms: j.algorithms, set: j.keys}
-	_, err := oidc.NewVerifier(j.expected.issuer, &check, j.config).Verify(ctx, raw)
-	if check.err != nil {
-		return nil, check.err
+// verify verifies a JWT with these keys, or with newer ones if they do not verify
+// its signature.
+func (j *JWT) verify(ctx context.Context, raw string, keys *issuerKeys) (*verifiedJWT, error) {
+	verified, err := j.verifyWith(raw, keys)
+	if !errors.Is(err, errJWTSignature) {
+		return verified, err
 	}
-	if check.payload == nil {
+	newer, fetchErr := j.keys.newer(ctx, keys)
+	if fetchErr != nil {
+		return nil, fetchErr
+	}
+	if newer == keys {
+		return nil, err
+	}
+	return j.verifyWith(raw, newer)
+}
+
+func (j *JWT) verifyWith(raw string, keys *issuerKeys) (*verifiedJWT, error) {
+	read := new(claims)
+	accepted := false // That is, parsed and of an accepted algorithm.
+	_, err := j.parser.ParseWithClaims(raw, read, func(token *jwt.Token) (any, error) {
+		// The library ignores critical headers. RFC 7515 requires to refuse those
+		// that are not understood, and none is understood here.
+		_, critical := token.Header["crit"]
+		if accepted = !critical; critical {
+			return nil, errJWTMalformed
+		}
+		return keys.keyfunc(token)
+	})
+	switch {
+	case err == nil:
+		return j.verifiedJWT(read, keys)
+	case errors.Is(err, jwt.ErrTokenInvalidClaims):
+		return nil, fmt.Errorf("callers: the JWT is not accepted: %w", err)
+	case accepted:
+		return nil, errJWTSignature
+	default:
 		return nil, errJWTMalformed
 	}
-	claims, claimsErr := readClaims(check.payload)
-	if claimsErr != nil {
-		return nil, claimsErr
-	}
-	caller, validity, claimsErr := claims.accept(j.expected)
-	if claimsErr != nil {
-		return nil, claimsErr
-	}
-	if err != nil {
-		return nil, errClaimsMalformed
-	}
-	return &verifiedJWT{check.ring, validity, caller}, nil
 }
 
-// signatureCheck is the oidc.KeySet of one verification. It keeps what came of
-// it, since go-oidc makes a text of the error.
-type signatureCheck struct {
-	algorithms []jose.SignatureAlgorithm
-	set        *keySet
-
-	payload []byte   // Set if the signature is good,
-	ring    *keyRing // with the keys that it was verified with.
-	err     error
-}
-
-// VerifySignature implements oidc.KeySet.
-func (c *signatureCheck) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	signed, err := jose.ParseSignedCompact(raw, c.algorithms)
-	if err != nil {
-		c.err = errJWTMalformed
-		return nil, c.err
+func (j *JWT) verifiedJWT(claims *claims, keys *issuerKeys) (*verifiedJWT, error) {
+	name, _ := claims.MapClaims[j.cfg.NameClaim].(string)
+	if name == "" || len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl) {
+		return nil, fmt.Errorf("callers: the JWT's claim %s is not a name of 1 to %d bytes", j.cfg.NameClaim, maxName)
 	}
-	c.payload, c.ring, c.err = c.set.verify(ctx, signed)
-	return c.payload, c.err
+	expires, err := claims.GetExpirationTime()
+	if err != nil {
+		return nil, fmt.Errorf("callers: the JWT is not accepted: %w", err)
+	}
+	return &verifiedJWT{
+		keys: keys, until: expires.Add(j.cfg.ClockSkew),
+		caller: Caller{Name: name, Kind: KindJWT, Claims: claims.texts()},
+	}, nil
 }

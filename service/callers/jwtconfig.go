@@ -10,33 +10,32 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxClockSkew is the most that clocks may be said to differ.
+// maxClockSkew is the maximum of [JWTConfig.ClockSkew].
 const maxClockSkew = 5 * time.Minute
 
 // JWTConfig says which JWTs are accepted.
 type JWTConfig struct {
-	// Issuer is the issuer's URL, exactly as its tokens have it in `iss`: https,
-	// or http on a loopback address.
+	// Issuer is the issuer's URL, exactly as its JWTs have it in `iss`: https, or
+	// http on a loopback address.
 	Issuer string
-	// Audience must be among a token's `aud`.
+	// Audience must be among a JWT's `aud`.
 	Audience string
-	// JWKSURL is where the issuer publishes its keys. Empty: the issuer's
-	// OpenID discovery says where.
+	// JWKSURL is where the issuer publishes its keys. Empty: where the issuer's
+	// OpenID discovery document says.
 	JWKSURL string
-	// Algorithms are those that a token may be signed with, by their JWS names;
-	// none that has a shared key. Empty: RS256 and ES256.
+	// Algorithms are the accepted signature algorithms, by their JWS names. None
+	// with a shared key is possible. Empty: RS256 and ES256.
 	Algorithms []string
-	// ClockSkew is how far the issuer's clock may be from this one, at most five
-	// minutes.
+	// ClockSkew is the maximum difference between the issuer's clock and this one,
+	// at most five minutes.
 	ClockSkew time.Duration
 	// NameClaim is the claim that names the caller. Empty: sub.
 	NameClaim string
-	// Client fetches the keys; nil: one with the system's authorities and proxy.
-	// Redirects are not followed.
+	// Client fetches the keys; nil: one with the system's CAs and proxy. Redirects
+	// are not followed.
 	Client *http.Client
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -46,7 +45,7 @@ var asymmetricAlgorithms = []string{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
-// validate returns an error that names everything that is wrong, joined.
+// validate returns all problems, joined.
 func (c JWTConfig) validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -72,8 +71,8 @@ func (c JWTConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-// checkURL refuses what keys must not be fetched from. Its errors do not repeat
-// the URL, which may hold a password by mistake.
+// checkURL refuses URLs from which keys must not be fetched. Its errors do not
+// contain the URL, which may have a password by mistake.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
@@ -95,8 +94,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// NewJWT returns a verifier of the JWTs of one issuer. It fetches nothing yet:
-// an issuer that is down at the start is asked again when JWTs come in.
+// NewJWT returns a verifier of the JWTs of one issuer. Keys are fetched only when
+// JWTs come, so the issuer may be down at the start.
 func NewJWT(cfg JWTConfig) (*JWT, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -110,18 +109,17 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	j := &JWT{
-		expected: expectation{cfg.Issuer, cfg.Audience, cfg.NameClaim, cfg.ClockSkew},
-		now:      cfg.Now,
-		config: &oidc.Config{
-			ClientID:             cfg.Audience,
-			SupportedSigningAlgs: slices.Clone(cfg.Algorithms),
-			SkipExpiryCheck:      true, // Its leeways are not ours: claims.inTime checks.
-		},
-		keys: newKeySet(&issuer{url: cfg.Issuer, jwks: cfg.JWKSURL, client: fetchClient(cfg.Client)}, cfg.Now),
+	client := new(http.Client)
+	if cfg.Client != nil {
+		*client = *cfg.Client
 	}
-	for _, algorithm := range cfg.Algorithms {
-		j.algorithms = append(j.algorithms, jose.SignatureAlgorithm(algorithm))
-	}
-	return j, nil
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &JWT{
+		cfg: cfg,
+		parser: jwt.NewParser(
+			jwt.WithValidMethods(cfg.Algorithms), jwt.WithIssuer(cfg.Issuer), jwt.WithAudience(cfg.Audience),
+			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(cfg.ClockSkew), jwt.WithTimeFunc(cfg.Now),
+		),
+		keys: &keySet{issuer: &issuer{url: cfg.Issuer, jwksURL: cfg.JWKSURL, client: client}, now: cfg.Now},
+	}, nil
 }

@@ -1,171 +1,194 @@
 package callers
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
-	// fetchInterval is the least time between two fetches for the sake of JWTs
-	// that no key verifies. Anybody can make such up.
+	// fetchInterval is the minimum time between two fetches. JWTs that no key
+	// verifies cause fetches, and anybody can make up such JWTs.
 	fetchInterval = time.Second
-	// fetchTimeout is the most that a fetch may take.
+	// fetchTimeout is the maximum time of a fetch.
 	fetchTimeout = 5 * time.Second
-	// refreshAfter is the age at which keys are fetched again, so that a key
-	// which the issuer has withdrawn does not stay good.
+	// refreshAfter is the age at which keys are fetched again, so that a key that
+	// the issuer has withdrawn does not stay valid.
 	refreshAfter = 10 * time.Minute
-	// retryAfter is the least time between two attempts to refresh.
+	// retryAfter is the minimum time between two attempts to refresh.
 	retryAfter = time.Minute
+
+	// maxKeys is the maximum number of an issuer's keys that are used.
+	maxKeys = 100
+	// minRSABits is the minimum size of RSA keys, as RFC 7518 sets it.
+	minRSABits = 2048
 )
 
-// keyRing is an issuer's keys at one time.
-type keyRing struct {
-	keys []jose.JSONWebKey
-}
-
-// keySet holds an issuer's keys: fetched when they are first needed, when they
-// are old, and when a JWT comes that none of them verifies. One fetch at a time
-// serves all who wait for it, and goes on when they are gone.
+// keySet keeps an issuer's keys. They are fetched when they are needed first,
+// when they are old, and when a JWT comes that none of them verifies; if that
+// fails, the old ones stay in use. One fetch at a time serves all calls that wait
+// for it, and continues when they end.
 //
-// go-oidc's own key set fetches at every bad signature and never again
-// otherwise.
+// jwkset's own HTTP storage fetches at the start and in a goroutine of its own,
+// needs the URL before discovery, reads answers of any size, and makes calls with
+// unknown keys wait for its limiter.
 type keySet struct {
-	fetch func(context.Context) (*keyRing, error)
-	now   func() time.Time
+	issuer  *issuer
+	now     func() time.Time
+	fetches singleflight.Group
 
 	mu      sync.Mutex
-	ring    *keyRing // nil until a fetch succeeds.
-	fetched time.Time
-	last    *fetching // nil until the first.
+	keys    *issuerKeys // Nil until a fetch has succeeded.
+	fetched time.Time   // When the last fetch that succeeded ended.
+	asked   time.Time   // When the last fetch ended.
+	err     error       // Of the last fetch.
 }
 
-// fetching is a fetch, under way until done is closed.
-type fetching struct {
-	began time.Time
-	done  chan struct{}
-	err   error // To be read when done is closed.
-}
-
-func newKeySet(from *issuer, now func() time.Time) *keySet {
-	return &keySet{fetch: from.fetch, now: now}
-}
-
-// verify returns the payload, and the keys that it was verified with.
-func (s *keySet) verify(ctx context.Context, signed *jose.JSONWebSignature) ([]byte, *keyRing, error) {
-	ring := s.current(ctx)
-	if payload, ok := ring.verify(signed); ok {
-		return payload, ring, nil
-	}
-	newer, err := s.newer(ctx, ring)
-	if err != nil {
-		return nil, nil, err
-	}
-	if newer == ring {
-		return nil, nil, errJWTSignature
-	}
-	if payload, ok := newer.verify(signed); ok {
-		return payload, newer, nil
-	}
-	return nil, nil, errJWTSignature
-}
-
-// current returns the keys at hand; nil if there are none yet. Keys that are old
-// are fetched again meanwhile. Only after a long time without calls is that
-// waited for: it must not slow calls down when the issuer does not answer.
-func (s *keySet) current(ctx context.Context) *keyRing {
+// current returns the present keys, or nil if there are none yet. Keys that are
+// old are fetched again in the background. Keys of twice that age are waited for,
+// unless the last fetch has failed: then the issuer may be down.
+func (s *keySet) current(ctx context.Context) *issuerKeys {
 	s.mu.Lock()
-	ring, age, failing := s.ring, s.now().Sub(s.fetched), s.failing()
-	var refresh *fetching
-	if ring != nil && age >= refreshAfter {
-		refresh = s.start(retryAfter)
-	}
+	keys, err, now := s.keys, s.err, s.now()
+	age, quiet := now.Sub(s.fetched), now.Sub(s.asked)
 	s.mu.Unlock()
-	if refresh == nil || failing || age < 2*refreshAfter {
-		return ring
+	if keys == nil || age < refreshAfter || quiet < retryAfter {
+		return keys
 	}
-	_ = refresh.wait(ctx) // Without new keys the old ones serve on.
+	fetch := s.fetch()
+	if err != nil || age < 2*refreshAfter {
+		return keys
+	}
+	_ = wait(ctx, fetch) // On an error, the old keys are used.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ring
+	return s.keys
 }
 
-// newer returns keys that were fetched after those that have been seen, or the
-// same if the issuer has no others or was asked a moment ago.
-func (s *keySet) newer(ctx context.Context, seen *keyRing) (*keyRing, error) {
+// newer returns keys that were fetched after the seen ones; or the same, if the
+// issuer has no others or was asked less than fetchInterval ago.
+func (s *keySet) newer(ctx context.Context, seen *issuerKeys) (*issuerKeys, error) {
 	s.mu.Lock()
-	if s.ring != seen {
-		defer s.mu.Unlock()
-		return s.ring, nil
-	}
-	last := s.last
-	fetch := s.start(fetchInterval)
+	keys := s.keys
 	s.mu.Unlock()
-	if fetch == nil { // The issuer was asked a moment ago.
-		return seen, last.err
+	if keys != seen {
+		return keys, nil
 	}
-	if err := fetch.wait(ctx); err != nil {
+	if err := wait(ctx, s.fetch()); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ring, nil
+	return s.keys, nil
 }
 
-// failing reports whether the last fetch that ended failed. s.mu is held.
-func (s *keySet) failing() bool {
-	return s.last != nil && s.last.ended() && s.last.err != nil
+// fetch fetches the keys, unless that is under way already.
+func (s *keySet) fetch() <-chan singleflight.Result {
+	return s.fetches.DoChan("", func() (any, error) { return nil, s.fetchOnce() })
 }
 
-// start returns the fetch under way, or starts one; nil if the last one began
-// less than the interval ago. s.mu is held.
-func (s *keySet) start(interval time.Duration) *fetching {
-	if s.last != nil && !s.last.ended() {
-		return s.last
+// fetchOnce does nothing if the last fetch ended less than fetchInterval ago, and
+// returns its error.
+func (s *keySet) fetchOnce() error {
+	s.mu.Lock()
+	recent, err := s.now().Sub(s.asked) < fetchInterval, s.err
+	s.mu.Unlock()
+	if recent {
+		return err
 	}
-	now := s.now()
-	if s.last != nil && now.Sub(s.last.began) < interval {
-		return nil
-	}
-	s.last = &fetching{began: now, done: make(chan struct{})}
-	go s.run(s.last)
-	return s.last
-}
-
-func (s *keySet) run(fetch *fetching) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
-	ring, err := s.fetch(ctx)
+	keys, err := s.issuer.fetch(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer close(fetch.done)
+	s.asked, s.err = s.now(), err
 	if err != nil {
-		fetch.err = fmt.Errorf("callers: the issuer's keys cannot be fetched: %w", err)
-		return
+		return err
 	}
-	s.fetched = s.now()
-	if !ring.equal(s.ring) { // Else what was verified with the old ones stays verified.
-		s.ring = ring
+	s.fetched = s.asked
+	// The same keys stay, and with them the JWTs that they have verified.
+	if s.keys == nil || !bytes.Equal(keys.published, s.keys.published) {
+		s.keys = keys
+	}
+	return nil
+}
+
+func wait(ctx context.Context, fetch <-chan singleflight.Result) error {
+	select {
+	case result := <-fetch:
+		return result.Err
+	case <-ctx.Done():
+		return fmt.Errorf("callers: waiting for the issuer's keys: %w", ctx.Err())
 	}
 }
 
-func (f *fetching) ended() bool {
-	select {
-	case <-f.done:
+// issuerKeys are an issuer's keys at one time. Nil are none.
+type issuerKeys struct {
+	published []byte // The JWK set.
+	usable    keyfunc.Keyfunc
+}
+
+// keyfunc returns the keys that may have signed the token: those of its key ID, or
+// all if it has none, that are not for another algorithm.
+func (k *issuerKeys) keyfunc(token *jwt.Token) (any, error) {
+	if k == nil {
+		return nil, jwkset.ErrKeyNotFound
+	}
+	return k.usable.Keyfunc(token)
+}
+
+// readKeys reads a JWK set. Keys that are not for signatures, or of a kind that
+// cannot be used here, are ignored, as RFC 7517 says.
+func readKeys(published []byte) (*issuerKeys, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(published, &set); err != nil {
+		return nil, errors.New("the answer is not a JWK set")
+	}
+	storage := jwkset.NewMemoryStorage()
+	usable := 0
+	for _, raw := range set.Keys {
+		key, err := jwkset.NewJWKFromRawJSON(raw, jwkset.JWKMarshalOptions{Private: true}, jwkset.JWKValidateOptions{})
+		if err != nil || !isUsable(key) || usable == maxKeys {
+			continue
+		}
+		if err := storage.KeyWrite(context.Background(), key); err != nil {
+			return nil, err
+		}
+		usable++
+	}
+	if usable == 0 {
+		return nil, errors.New("the answer has no key that can be used")
+	}
+	keys, err := keyfunc.New(keyfunc.Options{Storage: storage})
+	return &issuerKeys{published, keys}, err
+}
+
+// isUsable refuses private and shared keys too: one that is published is no secret
+// any more.
+func isUsable(key jwkset.JWK) bool {
+	if use := key.Marshal().USE; use != "" && use != jwkset.UseSig {
+		return false
+	}
+	switch public := key.Key().(type) {
+	case *rsa.PublicKey:
+		return public.N.BitLen() >= minRSABits
+	case *ecdsa.PublicKey, ed25519.PublicKey:
 		return true
 	default:
 		return false
-	}
-}
-
-func (f *fetching) wait(ctx context.Context) error {
-	select {
-	case <-f.done:
-		return f.err
-	case <-ctx.Done():
-		return fmt.Errorf("callers: waiting for the issuer's keys: %w", ctx.Err())
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/MicahParks/jwkset"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // TestUnknownKeysAreNoFloodOfFetches presents many JWTs of made-up keys.
@@ -22,7 +23,7 @@ func TestUnknownKeysAreNoFloodOfFetches(t *testing.T) {
 	good := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
 	forged := make([]string, 100)
 	for i := range forged {
-		key := newSigningKey("made-up-"+strconv.Itoa(i), jose.ES256)
+		key := newSigningKey("made-up-"+strconv.Itoa(i), jwt.SigningMethodES256)
 		forged[i] = "Bearer " + issuer.token(t, key, nil)
 	}
 	for second := range 3 {
@@ -128,13 +129,10 @@ func TestKeysOutliveTheirIssuer(t *testing.T) {
 	}
 }
 
-// settle waits for the fetch that is under way.
+// settle waits until no fetch is under way, and starts none.
 func settle(t *testing.T, j *JWT) {
 	t.Helper()
-	j.keys.mu.Lock()
-	last := j.keys.last
-	j.keys.mu.Unlock()
-	_ = last.wait(t.Context())
+	_, _, _ = j.keys.fetches.Do("", func() (any, error) { return nil, nil })
 }
 
 func TestAnIssuerThatIsDownAtTheStart(t *testing.T) {
@@ -168,8 +166,9 @@ func TestWhatAnIssuerAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	redirected := newLocalIssuer(t, keyES.public())
-	encryption := keyES.public()
-	encryption.Use = "enc"
+	public := func(key any, use jwkset.USE) jwkset.JWKMarshal {
+		return published(key, jwkset.JWKMetadataOptions{KID: "es", USE: use})
+	}
 	for _, test := range []struct {
 		name   string
 		change func(*localIssuer)
@@ -180,15 +179,15 @@ func TestWhatAnIssuerAnswers(t *testing.T) {
 		}, ""},
 		{"the issuer of another", func(i *localIssuer) { i.names = "https://evil.example.org" }, "is of another issuer"},
 		{"no keys", func(i *localIssuer) { i.publish() }, "no key that can be used"},
-		{"a key for encryption", func(i *localIssuer) { i.publish(encryption) }, "no key that can be used"},
+		{"a key for encryption", func(i *localIssuer) { i.publish(public(keyES.private.Public(), jwkset.UseEnc)) }, "no key that can be used"},
 		{"a private key", func(i *localIssuer) {
-			i.publish(jose.JSONWebKey{Key: keyES.private, KeyID: "es"})
+			i.publish(public(keyES.private, ""))
 		}, "no key that can be used"},
 		{"a shared key", func(i *localIssuer) {
-			i.publish(jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "es"})
+			i.publish(public([]byte("0123456789abcdef0123456789abcdef"), ""))
 		}, "no key that can be used"},
 		{"a key that is too small", func(i *localIssuer) {
-			i.publish(jose.JSONWebKey{Key: small.Public(), KeyID: "es"})
+			i.publish(public(small.Public(), ""))
 		}, "no key that can be used"},
 		{"a redirect", func(i *localIssuer) {
 			i.answer(func(w http.ResponseWriter, r *http.Request) {
@@ -202,7 +201,7 @@ func TestWhatAnIssuerAnswers(t *testing.T) {
 		}, "must be https, or http on a loopback address"},
 		{"keys behind too much", func(i *localIssuer) {
 			i.publish(strings.Repeat("x", maxAnswer), keyES.public())
-		}, "is not a JWK set"},
+		}, "is larger than 1048576 bytes"},
 		{"a page", func(i *localIssuer) {
 			i.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>secret</html>")) })
 		}, "cannot be fetched"},

@@ -42,7 +42,7 @@ func withAuthorization(ctx context.Context, values ...string) context.Context {
 
 func mustParseTokens(t testing.TB, text string) *Tokens {
 	t.Helper()
-	tokens, err := ParseTokens([]byte(text))
+	tokens, err := ParseTokens("", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,9 +51,16 @@ func mustParseTokens(t testing.TB, text string) *Tokens {
 
 func mustParsePolicy(t testing.TB, text string) *Policy {
 	t.Helper()
-	policy, err := ParsePolicy([]byte(text))
+	policy, err := ParsePolicy("", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return policy
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

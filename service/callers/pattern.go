@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// pattern matches whole texts. `*` stands for any run of characters, an empty
-// one and one with slashes included; every other character stands for itself.
+// pattern matches whole texts. `*` stands for any characters, also slashes and
+// none at all; every other character stands for itself.
 type pattern struct {
-	parts []string // What is between the stars: one more than there are stars.
+	parts []string // The text between the stars, one part more than stars.
 }
 
 func newPattern(text string) *pattern {
 	return &pattern{parts: strings.Split(text, "*")}
 }
 
-// match takes time proportional to the text: each part is looked for once,
-// behind the one before it.
+// match takes time proportional to the text: each part is searched once, after
+// the part before it.
 func (p *pattern) match(text string) bool {
 	first, rest := p.parts[0], p.parts[1:]
 	if len(rest) == 0 {

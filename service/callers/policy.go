@@ -6,20 +6,22 @@ import (
 	"strings"
 )
 
-// Policy is what callers may change. What no rule allows is refused.
+// Policy says what callers may change. What no rule allows is refused.
 type Policy struct {
 	rules []rule
 }
 
-// rule allows its callers to set its properties in its accounts.
+// rule allows the callers that it matches to set its properties in its accounts.
 type rule struct {
 	number, line int
 	name         string
 	callers      []callerMatch
-	accounts     []string // SIDs.
-	allAccounts  bool
+	accounts     []string // SIDs, or allAccounts.
 	properties   propertySet
 }
+
+// allAccounts in a rule's accounts means every account.
+const allAccounts = "*"
 
 func (r *rule) String() string {
 	if r.name == "" {
@@ -28,8 +30,8 @@ func (r *rule) String() string {
 	return fmt.Sprintf("rule %d %q (line %d)", r.number, r.name, r.line)
 }
 
-// who is what the rule knows the caller by, or nil.
-func (r *rule) who(caller Caller) *callerMatch {
+// match returns the rule's first entry that matches the caller, or nil.
+func (r *rule) match(caller Caller) *callerMatch {
 	for i := range r.callers {
 		if r.callers[i].matches(caller) {
 			return &r.callers[i]
@@ -39,21 +41,21 @@ func (r *rule) who(caller Caller) *callerMatch {
 }
 
 func (r *rule) hasAccount(sid string) bool {
-	return r.allAccounts || slices.Contains(r.accounts, sid)
+	return slices.Contains(r.accounts, sid) || slices.Contains(r.accounts, allAccounts)
 }
 
-// callerMatch matches callers of one kind or, by name alone, of every kind that
-// is authenticated.
+// callerMatch matches callers of one kind or, by name alone, of every
+// authenticated kind. What is nil is not asked for.
 type callerMatch struct {
-	name *pattern // May come with one of the next three.
+	name *pattern // Alone, or with token, san or claims.
 
 	token     *pattern
-	san       *pattern
+	san       *sanPattern
 	claims    []claimMatch
 	anonymous bool
 }
 
-// claimMatch asks for a claim of which one value matches.
+// claimMatch matches callers with a claim of which one value matches.
 type claimMatch struct {
 	claim   string
 	pattern *pattern
@@ -71,7 +73,7 @@ func (m *callerMatch) matchesKind(c Caller) bool {
 	case m.token != nil:
 		return c.Kind == KindToken && m.token.match(c.Name)
 	case m.san != nil:
-		return c.Kind == KindCertificate && m.san.any(c.SANs)
+		return c.Kind == KindCertificate && m.san.match(c)
 	case m.claims != nil:
 		return c.Kind == KindJWT && m.matchesClaims(c.Claims)
 	default:
@@ -88,22 +90,24 @@ func (m *callerMatch) matchesClaims(claims map[string][]string) bool {
 	return true
 }
 
-// String is the match much as the policy has it.
+// String shows the entry much like the policy.
 func (m *callerMatch) String() string {
 	if m.anonymous {
 		return "anonymous"
 	}
-	var asks []string
-	ask := func(key string, p *pattern) {
+	var parts []string
+	add := func(key string, p *pattern) {
 		if p != nil {
-			asks = append(asks, fmt.Sprintf("%s %q", key, p))
+			parts = append(parts, fmt.Sprintf("%s %q", key, p))
 		}
 	}
-	ask("name", m.name)
-	ask("token", m.token)
-	ask("san", m.san)
-	for _, match := range m.claims {
-		ask("claim "+match.claim, match.pattern)
+	add("name", m.name)
+	add("token", m.token)
+	if m.san != nil {
+		add("san", m.san.pattern)
 	}
-	return strings.Join(asks, " and ")
+	for _, match := range m.claims {
+		add("claim "+match.claim, match.pattern)
+	}
+	return strings.Join(parts, " and ")
 }

@@ -48,7 +48,13 @@ func TestAuthorize(t *testing.T) {
 	jwt := func(name string, groups ...string) Caller {
 		return Caller{Name: name, Kind: KindJWT, Claims: map[string][]string{"sub": {name}, "groups": groups}}
 	}
-	certificate := func(sans ...string) Caller { return Caller{Name: sans[0], Kind: KindCertificate, SANs: sans} }
+	certificate := func(sans ...string) Caller {
+		c := Caller{Name: sans[0], Kind: KindCertificate}
+		for _, san := range sans {
+			c.AddSAN(san)
+		}
+		return c
+	}
 	const ui = "spiffe://example.org/ns/prod/sa/ui"
 	for _, test := range []struct {
 		name       string
@@ -82,7 +88,7 @@ func TestAuthorize(t *testing.T) {
 		{"a certificate, by its second name", certificate("a", ui), account1, []string{"hold"}, ""},
 		{"a certificate, another name", certificate(ui + "2"), account1, []string{"hold"}, "account " + account1},
 		{"a token by the name of a certificate", token(ui), account1, []string{"hold"}, "account " + account1},
-		{"a JWT with the SANs of a certificate", Caller{Name: "a", Kind: KindJWT, SANs: []string{ui}}, account1, nil, "account " + account1},
+		{"a JWT with the URIs of a certificate", Caller{Name: "a", Kind: KindJWT, URIs: []string{ui}}, account1, nil, "account " + account1},
 		{"anonymous", Caller{}, account2, []string{"muted"}, ""},
 		{"anonymous, a property for names", Caller{}, account2, []string{"beep_on_exit"}, "property beep_on_exit"},
 		{"anonymous, another account", Caller{}, account1, []string{"muted"}, "account " + account1},
@@ -100,6 +106,57 @@ func TestAuthorize(t *testing.T) {
 				t.Errorf("refused %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestSANsHaveKinds matches URIs with patterns for URIs, and DNS names with all
+// other patterns.
+func TestSANsHaveKinds(t *testing.T) {
+	const spiffe = "spiffe://example.org/ui"
+	for _, test := range []struct {
+		pattern string
+		caller  Caller
+		want    bool
+	}{
+		{spiffe, Caller{URIs: []string{spiffe}}, true},
+		{"spiffe://*", Caller{URIs: []string{spiffe}}, true},
+		{"spiffe://*", Caller{URIs: []string{"https://example.org/"}}, false},
+		{spiffe, Caller{DNSNames: []string{spiffe}}, false},
+		{"spiffe://*", Caller{DNSNames: []string{spiffe}}, false},
+		{"*", Caller{URIs: []string{spiffe}}, false},
+		{"*ui", Caller{URIs: []string{spiffe}}, false},
+		{"*", Caller{DNSNames: []string{"ui.example.org"}}, true},
+		{"UI.example.*", Caller{DNSNames: []string{"ui.example.org"}}, true},
+		{"ui.example.org", Caller{URIs: []string{"ui.example.org"}}, false},
+		{"*", Caller{}, false},
+	} {
+		set := &Set{Policy: mustParsePolicy(t, "rules: [{callers: [{san: \""+test.pattern+"\"}], accounts: ['*'], properties: ['*']}]")}
+		test.caller.Name, test.caller.Kind = "ui", KindCertificate
+		if got := set.Authorize(test.caller, account1, nil) == nil; got != test.want {
+			t.Errorf("san %s, %+v: allowed %v", test.pattern, test.caller, got)
+		}
+	}
+}
+
+// TestClaimsOfOtherTypes matches numbers and booleans by their text in JSON.
+func TestClaimsOfOtherTypes(t *testing.T) {
+	issuer := newLocalIssuer(t, keyES.public())
+	token := issuer.token(t, keyES, map[string]any{"admin": true, "level": 3, "levels": []any{1, 2}})
+	for claim, want := range map[string]bool{
+		"admin: true": true, "admin: 'true'": true, "admin: \"t*\"": true, "level: 3": true, "levels: 2": true,
+		"admin: false": false, "level: 4": false, "level: 3.0": false, "levels: 3": false,
+	} {
+		set := &Set{
+			JWT:    issuer.verifier(t, newClock()),
+			Policy: mustParsePolicy(t, "rules: [{callers: [{claims: {"+claim+"}}], accounts: ['*'], properties: ['*']}]"),
+		}
+		caller, err := set.Authenticate(withAuthorization(t.Context(), "Bearer "+token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.Authorize(caller, account1, nil) == nil; got != want {
+			t.Errorf("%s: allowed %v", claim, got)
+		}
 	}
 }
 
@@ -195,50 +252,46 @@ func TestParsePolicy(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"the least", rule(`[{name: "*"}]`, `["*"]`, `["*"]`), ""},
 		{"a token whose name is digits", rule(`[{token: 123}]`, `["*"]`, `["*"]`), ""},
-		{"nothing", "", "line 1: the file is empty"},
 		{"no rules", "{}", "line 1: rules: is missing"},
 		{"an empty list of rules", "rules: []", "line 1: rules: must not be empty"},
-		{"rules that are no list", "rules: {}", "line 1: rules: must be a list"},
-		{"a rule that is a text", "rules:\n- all", "line 2: rules[0]: must be a mapping (key: value)"},
-		{"a rule of nothing", "rules:\n- {}", "line 2: rules[0].callers: is missing\n" +
-			"line 2: rules[0].accounts: is missing\nline 2: rules[0].properties: is missing"},
+		{"a rule that is text", "rules:\n- all", "line 2: rules[0]: must be a mapping (key: value)"},
+		{"a rule without keys", "rules:\n- {}", "line 2: rules[0].accounts: is missing\n" +
+			"line 2: rules[0].callers: is missing\nline 2: rules[0].properties: is missing"},
 		{"empty lists", rule("[]", "[]", "[]"), "line 2: rules[0].callers: must not be empty\n" +
 			"line 3: rules[0].accounts: must not be empty\nline 4: rules[0].properties: must not be empty"},
-		{"an unknown key of the file", "rule: []", "line 1: the file: has the unknown key \"rule\"; its keys are rules\nline 1: rules: is missing"},
 		{"an unknown key of a rule", rule(`[{name: a}]`, `["*"]`, `["*"]`) + "  allow: true\n",
-			`line 5: rules[0]: has the unknown key "allow"; its keys are name, callers, accounts, properties`},
+			`line 5: rules[0].allow: unknown key: the keys here are name, callers, accounts, properties`},
 		{"an unknown key of a caller", rule(`[{names: a}]`, `["*"]`, `["*"]`),
-			"line 2: rules[0].callers[0]: has the unknown key \"names\"; its keys are name, token, claims, san, anonymous\n" +
+			"line 2: rules[0].callers[0].names: unknown key: the keys here are name, token, claims, san, anonymous\n" +
 				"line 2: rules[0].callers[0]: must ask for name, token, claims, san or anonymous"},
-		{"a caller of nothing", rule(`[{}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0]: must ask for name, token, claims, san or anonymous"},
-		{"a caller that is a text", rule(`["*"]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0]: must be a mapping (key: value)"},
 		{"a caller of two kinds", rule(`[{token: a, san: b}]`, `["*"]`, `["*"]`),
-			"line 2: rules[0].callers[0]: matches nobody: no caller has both token and san; make them two entries"},
+			"line 2: rules[0].callers[0]: matches nobody: no caller has both token and san; write two entries"},
 		{"an anonymous caller with a name", rule(`[{anonymous: true, name: "*"}]`, `["*"]`, `["*"]`),
-			"line 2: rules[0].callers[0]: matches nobody: no caller has both anonymous and name; make them two entries"},
+			"line 2: rules[0].callers[0]: matches nobody: no caller has both anonymous and name; write two entries"},
 		{"not anonymous", rule(`[{anonymous: false}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].anonymous: must be true, or left out"},
-		{"anonymous in quotes", rule(`[{anonymous: "true"}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].anonymous: must be true, or left out"},
 		{"no claims", rule(`[{claims: {}}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].claims: must not be empty"},
 		{"claims that are a list", rule(`[{claims: [a]}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].claims: must be a mapping (key: value)"},
-		{"a claim that is a list", rule(`[{claims: {groups: [a]}}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].claims.groups: must be a text"},
-		{"a claim twice", rule(`[{claims: {a: x, a: y}}]`, `["*"]`, `["*"]`), `line 2: rules[0].callers[0].claims: has the key "a" twice`},
+		{"a claim that is a list", rule(`[{claims: {groups: [a]}}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].claims.groups: must be text"},
 		{"an empty pattern", rule(`[{name: ""}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].name: must be 1 to 2048 bytes without control characters"},
-		{"a pattern without a value", rule(`[{san: }]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].san: must be a text"},
+		{"a pattern without a value", rule(`[{san: }]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].san: has no value"},
 		{"a pattern of two lines", rule(`[{token: "a\nb"}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].token: must be 1 to 2048 bytes without control characters"},
+		{"a SAN that no URI has", rule(`[{san: "spiffe://a/b?c"}]`, `["*"]`, `["*"]`),
+			"line 2: rules[0].callers[0].san: matches nothing: a SPIFFE ID has only letters, digits and ./-_ after spiffe://"},
+		{"a SAN that no DNS name has", rule(`[{san: "https://a/"}]`, `["*"]`, `["*"]`),
+			"line 2: rules[0].callers[0].san: matches nothing: a pattern that does not begin with spiffe:// is for DNS names, which have only letters, digits and .-_"},
 		{"an account without all digits", rule(`[{name: a}]`, `[AC123]`, `["*"]`), `line 3: rules[0].accounts[0]: must be AC and 32 hexadecimal digits, or "*"`},
 		{"a conference as an account", rule(`[{name: a}]`, `["*", CF11111111111111111111111111111111]`, `["*"]`), `line 3: rules[0].accounts[1]: must be AC and 32 hexadecimal digits, or "*"`},
 		{"a pattern of accounts", rule(`[{name: a}]`, `["AC*"]`, `["*"]`), `line 3: rules[0].accounts[0]: must be AC and 32 hexadecimal digits, or "*"`},
-		{"accounts that are a text", rule(`[{name: a}]`, `"*"`, `["*"]`), "line 3: rules[0].accounts: must be a list"},
+		{"accounts that are text", rule(`[{name: a}]`, `"*"`, `["*"]`), "line 3: rules[0].accounts: must be a list"},
 		{"a property that does not exist", rule(`[{name: a}]`, `["*"]`, `[muted, mute]`),
 			"line 4: rules[0].properties[1]: is not a property; the properties are muted, hold, hold_url, hold_method, announce_url, " +
 				"announce_method, wait_url, wait_method, beep_on_exit, end_conference_on_exit, coaching, call_sid_to_coach"},
 		{"whom to coach without coaching", rule(`[{name: a}]`, `["*"]`, `[call_sid_to_coach]`),
-			"line 4: rules[0].properties: call_sid_to_coach needs coaching beside it: to set it is to start coaching"},
-		{"a name that is empty", "rules:\n- name:\n  callers: [{name: a}]\n  accounts: ['*']\n  properties: [muted]", "line 2: rules[0].name: must be a text"},
-		{"a star without quotes", rule(`[{name: *}]`, `["*"]`, `["*"]`), "line 2: did not find expected alphabetic or numeric character"},
+			"line 4: rules[0].properties: call_sid_to_coach needs coaching too: setting it starts coaching"},
+		{"a star without quotes", rule(`[{name: *}]`, `["*"]`, `["*"]`), "line 2: name: a value that begins with * must be in quotes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			policy, err := ParsePolicy([]byte(test.text))
+			policy, err := ParsePolicy("", []byte(test.text))
 			if diff := cmp.Diff(test.want, errorText(err)); diff != "" {
 				t.Error("error (-want +got):\n", diff)
 			}
@@ -254,7 +307,7 @@ func FuzzParsePolicy(f *testing.F) {
 	f.Add(policyText)
 	f.Add("rules: [{callers: [{claims: {a: b}}], accounts: ['*'], properties: ['*']}]")
 	f.Fuzz(func(t *testing.T, text string) {
-		policy, err := ParsePolicy([]byte(text))
+		policy, err := ParsePolicy("", []byte(text))
 		if err != nil {
 			return
 		}

@@ -7,12 +7,13 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// maxRecent is how many credentials each [recent] remembers.
+// maxRecent is the number of credentials that a [recent] keeps.
 const maxRecent = 1024
 
-// recent remembers what was found out about the credentials that were used
-// last, by their digest. Only those whose signatures are good belong in it: what
-// anybody can make up must not push them out. The zero value is ready for use.
+// recent keeps the results of the verifications that were used last, by the
+// digest of the credential. Only credentials whose signature was verified may be
+// put in, so that forged ones cannot displace them. The zero value is ready for
+// use.
 type recent[V any] struct {
 	once    sync.Once
 	entries *lru.Cache[[sha256.Size]byte, V]

@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// Set is everything that decides about callers. Its fields are not to be
-// changed once it is in use, and it is not to be copied: what changes is
-// replaced with a new Set. It is safe for concurrent use.
+// Set is everything that decides about callers. It is safe for concurrent use.
+// Its fields must not change once it is in use, and it must not be copied: a
+// change is a new Set.
 type Set struct {
 	// Tokens are the bearer tokens; nil: none are accepted.
 	Tokens *Tokens
-	// JWT verifies JWTs; nil: none are accepted. It holds the issuer's keys, so
-	// a new Set with the same issuer is best given the same JWT.
+	// JWT verifies JWTs; nil: none are accepted. It keeps the issuer's keys, so
+	// several Sets of one issuer share one JWT.
 	JWT *JWT
-	// ClientCAs are the authorities whose client certificates are accepted;
-	// nil: none are.
+	// ClientCAs are the CAs whose client certificates are accepted; nil: none are
+	// accepted.
 	ClientCAs *x509.CertPool
-	// Policy is what callers may change. Without one, anonymous callers may
+	// Policy says what callers may change. Without one, anonymous callers may
 	// change everything, and all others nothing.
 	Policy *Policy
 	// Now is the clock for tokens and certificates; nil: time.Now.
 	Now func() time.Time
 
-	certificates recent[certified]
+	certificates recent[verifiedCertificate]
 }
 
-// Authenticating reports whether any way of knowing callers is configured. If
-// none is, every caller is anonymous; otherwise none is.
+// Authenticating reports whether any kind of authentication is configured. If
+// none is, every caller is anonymous; otherwise no caller is.
 func (s *Set) Authenticating() bool {
 	return s.Tokens != nil || s.JWT != nil || s.ClientCAs != nil
 }

@@ -3,11 +3,20 @@ package callers
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"conferenced/service/yamlfile"
 )
 
-// Tokens are the bearer tokens of a file, each with its caller's name. Of a
-// token itself only the digest is held. A nil *Tokens holds none.
+// maxTokenName is the maximum length of a token's name in characters.
+const maxTokenName = 128
+
+// Tokens are the bearer tokens of a file, each with its caller's name. Only
+// digests of tokens are kept. A nil *Tokens has none.
 type Tokens struct {
 	entries []token
 }
@@ -22,8 +31,8 @@ func (t *token) expired(now time.Time) bool {
 	return !t.expires.IsZero() && !now.Before(t.expires)
 }
 
-// find returns the entry of the token that was presented, or nil. It compares
-// with every entry, so that its time says nothing about them.
+// find returns the entry of a presented token, or nil. It compares with every
+// entry, so the time it takes does not depend on them.
 func (t *Tokens) find(presented string) *token {
 	if t == nil {
 		return nil
@@ -36,4 +45,84 @@ func (t *Tokens) find(presented string) *token {
 		}
 	}
 	return found
+}
+
+// ParseTokens reads the text of a tokens file, which errors call by the given
+// name:
+//
+//	tokens:
+//	  - name: ui
+//	    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+//	    expires: 2027-01-31T00:00:00Z
+//
+// sha256 is the digest of the token. A token has the characters that RFC 6750
+// allows: letters, digits, -._~+/, and = at the end. expires is optional. Several
+// tokens may have one name, so that a caller can change from one token to the
+// next. If the list is empty, no token is accepted.
+//
+// The error joins all problems, each with its line and key.
+func ParseTokens(name string, text []byte) (*Tokens, error) {
+	file := yamlfile.Parse(name, text)
+	tokens := new(Tokens)
+	if root := file.Mapping(); root != nil {
+		tokens.read(root.Required("tokens"))
+	}
+	if err := file.Err(); err != nil {
+		return nil, err
+	}
+	return tokens, nil
+}
+
+func (t *Tokens) read(list yamlfile.Value) {
+	lines := make(map[[sha256.Size]byte]int)
+	for _, v := range list.List(0) {
+		m := v.Mapping()
+		if m == nil {
+			continue
+		}
+		name, digest := m.Required("name"), m.Required("sha256")
+		entry := token{
+			name:    yamlfile.Scan(name, parseTokenName),
+			digest:  yamlfile.Scan(digest, parseDigest),
+			expires: yamlfile.Scan(m.Get("expires"), parseExpiry),
+		}
+		if line, twice := lines[entry.digest]; twice && entry.digest != [sha256.Size]byte{} {
+			digest.Errorf("is also the digest in line %d", line)
+		}
+		lines[entry.digest] = digest.Line()
+		t.entries = append(t.entries, entry)
+	}
+}
+
+// parseTokenName refuses characters that have a meaning next to a name: * in a
+// policy, : in basic authentication.
+func parseTokenName(name string) (string, error) {
+	valid := name != "" && len(name) <= maxTokenName
+	for _, c := range []byte(name) {
+		valid = valid && (isAlphanumeric(c) || strings.IndexByte("._-/@", c) >= 0)
+	}
+	if !valid {
+		return "", fmt.Errorf("must be 1 to %d letters, digits and ._-/@", maxTokenName)
+	}
+	return name, nil
+}
+
+func parseDigest(text string) (digest [sha256.Size]byte, err error) {
+	decoded, err := hex.DecodeString(text)
+	if err != nil || len(decoded) != sha256.Size {
+		return digest, errors.New("must be 64 hexadecimal digits")
+	}
+	copy(digest[:], decoded)
+	if digest == sha256.Sum256(nil) || digest == [sha256.Size]byte{} {
+		return digest, errors.New("is not the digest of a token")
+	}
+	return digest, nil
+}
+
+func parseExpiry(text string) (time.Time, error) {
+	expiry, err := time.Parse(time.RFC3339, text)
+	if err != nil || expiry.IsZero() {
+		return time.Time{}, errors.New("must be a time as of RFC 3339, such as 2027-01-31T00:00:00Z")
+	}
+	return expiry, nil
 }

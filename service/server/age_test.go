@@ -18,7 +18,6 @@ import (
 
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
-	"conferenced/service/twilio"
 )
 
 // aging is the shortest age, so that every connection is old.
@@ -135,8 +134,7 @@ func tlsFiles(t *testing.T) (settings.Files, *x509.CertPool) {
 // withTLS are the same accounts, served over TLS.
 func withTLS(t *testing.T, plain *settings.Live, files settings.Files) *settings.Live {
 	t.Helper()
-	accounts := func(func(string) (string, error)) (*twilio.Accounts, error) { return plain.Current().Accounts, nil }
-	live, err := settings.NewLive(files, settings.Base{Environment: accounts}, slog.New(slog.DiscardHandler))
+	live, err := settings.NewLive(files, settings.Base{Accounts: plain.Current().Accounts}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

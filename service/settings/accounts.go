@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"conferenced/service/twilio"
+	"conferenced/service/yamlfile"
 )
 
-// parseAccounts returns the accounts of a YAML file:
+// parseAccounts reads the text of an accounts file, which errors call by its path:
 //
 //	default: AC...             # Optional: the account of calls that name none.
 //	accounts:
@@ -24,240 +26,185 @@ import (
 //	    base_url: https://...  # Instead of region and edge.
 //	    subaccounts: [AC...]   # Served with this account's credentials.
 //
-// SECRET is {env: NAME} or {file: PATH}. Its error joins all that is wrong, in
-// the order of the lines. Secret files are read with read.
-func parseAccounts(text []byte, read func(path string) ([]byte, error)) (*twilio.Accounts, error) {
-	content, err := document(text)
-	if err != nil {
-		return nil, err
+// SECRET is {env: NAME} or {file: PATH}. Its error joins all problems.
+func parseAccounts(path string, text []byte, from *reading) (*twilio.Accounts, error) {
+	file := yamlfile.Parse(path, text)
+	p := accountsParser{from: from, dir: filepath.Dir(path), lines: map[string]int{}}
+	var defaultSID string
+	if root := file.Mapping(); root != nil {
+		for _, v := range root.Required("accounts").List(1) {
+			if m := v.Mapping(); m != nil {
+				p.account(m)
+			}
+		}
+		v := root.Get("default")
+		defaultSID = yamlfile.Scan(v, parseAccountSID)
+		if defaultSID != "" && p.lines[defaultSID] == 0 {
+			v.Errorf("is not among the accounts and subaccounts")
+		}
 	}
-	p := accountsParser{read: read, lines: map[string]int{}}
-	defaultSID := p.file(content)
-	if err := p.err(); err != nil {
+	if err := file.Err(); err != nil {
 		return nil, err
 	}
 	accounts, err := twilio.NewAccounts(defaultSID, p.accounts...)
 	if err != nil {
-		return nil, errors.New(reason(err))
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return accounts, nil
 }
 
 type accountsParser struct {
-	problems
-	read     func(path string) ([]byte, error)
+	from     *reading
+	dir      string // Paths of secrets are relative to it.
 	accounts []twilio.Account
-	lines    map[string]int // Where each SID stands.
+	lines    map[string]int // By SID.
 }
 
-// file reads all accounts and returns the SID of the default one.
-func (p *accountsParser) file(content *yaml.Node) string {
-	file, ok := p.object(content, "", "default", "accounts")
-	if !ok {
-		return ""
-	}
-	p.list(file)
-	n := file.fields["default"]
-	if n == nil {
-		return ""
-	}
-	sid, ok := p.sid(n, "default")
-	if ok && p.lines[sid] == 0 {
-		p.at(n, "default", "%s is not among the accounts and their subaccounts", sid)
-	}
-	return sid
-}
-
-func (p *accountsParser) list(file object) {
-	n := file.fields["accounts"]
-	if n == nil {
-		p.at(file.node, "accounts", "is missing")
-		return
-	}
-	accounts := p.items(n, "accounts")
-	if n.Kind == yaml.SequenceNode && len(accounts) == 0 {
-		p.at(n, "accounts", "is empty")
-	}
-	for i, account := range accounts {
-		p.account(account, fmt.Sprintf("accounts[%d]", i))
-	}
-}
-
-// account reads one account and its subaccounts.
-func (p *accountsParser) account(n *yaml.Node, path string) {
-	o, ok := p.object(n, path, "sid", "auth_token", "api_key", "region", "edge", "base_url", "subaccounts")
-	if !ok {
-		return
-	}
-	var account twilio.Account
-	if sid := o.fields["sid"]; sid == nil {
-		p.at(n, o.name("sid"), "is missing")
-	} else {
-		account.SID = p.newSID(sid, o.name("sid"))
-	}
-	account.Username, account.Password = p.credentials(o, account.SID)
-	account.BaseURL = p.upstream(o)
+// account reads an account and its subaccounts.
+func (p *accountsParser) account(m *yamlfile.Mapping) {
+	account := twilio.Account{SID: p.newSID(m.Required("sid")), BaseURL: baseURL(m)}
+	account.Username, account.Password = p.credentials(m, account.SID)
 	p.accounts = append(p.accounts, account)
-
-	if n := o.fields["subaccounts"]; n != nil {
-		for i, sub := range p.items(n, o.name("subaccounts")) {
-			account.SID = p.newSID(sub, fmt.Sprintf("%s[%d]", o.name("subaccounts"), i))
-			p.accounts = append(p.accounts, account)
-		}
+	for _, v := range m.Get("subaccounts").List(0) {
+		account.SID = p.newSID(v)
+		p.accounts = append(p.accounts, account)
 	}
 }
 
-// newSID returns the account SID at n, which must not have been given before.
-func (p *accountsParser) newSID(n *yaml.Node, path string) string {
-	sid, ok := p.sid(n, path)
-	if !ok {
-		return ""
-	}
+// newSID reads the SID of an account, which must not be in the file twice.
+func (p *accountsParser) newSID(v yamlfile.Value) string {
+	sid := yamlfile.Scan(v, parseAccountSID)
 	if line := p.lines[sid]; line != 0 {
-		p.at(n, path, "%s is given twice, first in line %d", sid, line)
-		return sid
+		v.Errorf("is given twice, first in line %d", line)
+	} else if sid != "" {
+		p.lines[sid] = v.Line()
 	}
-	p.lines[sid] = n.Line
 	return sid
 }
 
-func (p *accountsParser) sid(n *yaml.Node, path string) (string, bool) {
-	sid, ok := p.text(n, path)
-	if !ok {
-		return "", false
-	}
-	if !isAccountSID(sid) {
-		p.at(n, path, "must be AC and 32 hexadecimal digits")
-		return "", false
-	}
-	return sid, true
-}
-
-// credentials returns the user name and the password of an account.
-func (p *accountsParser) credentials(o object, sid string) (string, twilio.Secret) {
-	token, key := o.fields["auth_token"], o.fields["api_key"]
+// credentials reads the user name and the password of an account.
+func (p *accountsParser) credentials(m *yamlfile.Mapping, sid string) (string, twilio.Secret) {
+	token, key := m.Get("auth_token"), m.Get("api_key")
 	switch {
-	case token == nil && key == nil:
-		p.at(o.node, o.path, "needs auth_token or api_key")
-	case token != nil && key != nil:
-		p.at(key, o.path, "has both auth_token and api_key: only one of them can be used")
-	case token != nil:
-		return sid, p.secret(token, o.name("auth_token"))
+	case token.Exists() && key.Exists():
+		key.Errorf("cannot be used together with auth_token")
+	case token.Exists():
+		return sid, p.secret(token)
+	case !key.Exists():
+		m.Errorf("needs auth_token or api_key")
 	default:
-		return p.apiKey(key, o.name("api_key"))
+		if pair := key.Mapping(); pair != nil {
+			return yamlfile.Scan(pair.Required("sid"), parseKeySID), p.secret(pair.Required("secret"))
+		}
 	}
 	return "", twilio.Secret{}
 }
 
-func (p *accountsParser) apiKey(n *yaml.Node, path string) (string, twilio.Secret) {
-	o, ok := p.object(n, path, "sid", "secret")
-	if !ok {
-		return "", twilio.Secret{}
-	}
-	for _, field := range []string{"sid", "secret"} {
-		if o.fields[field] == nil {
-			p.at(n, o.name(field), "is missing")
+// secret reads where a secret is, {env: NAME} or {file: PATH}, and then the secret.
+// Any other key may be the secret itself, so errors do not name it.
+func (p *accountsParser) secret(v yamlfile.Value) twilio.Secret {
+	if v.IsMapping() {
+		m := v.Mapping()
+		for key, place := range m.All() {
+			switch {
+			case m.Len() > 1:
+			case key == "env":
+				return yamlfile.Scan(place, secretOfVariable)
+			case key == "file":
+				return yamlfile.Scan(place, p.secretOfFile)
+			}
 		}
 	}
-	var sid string
-	if n := o.fields["sid"]; n != nil {
-		if sid, ok = p.text(n, o.name("sid")); ok && !isKeySID(sid) {
-			p.at(n, o.name("sid"), "must be SK and 32 hexadecimal digits")
-		}
+	if v.Exists() {
+		v.Errorf("must be {env: NAME} or {file: PATH}: a secret must not be in this file")
 	}
-	if n := o.fields["secret"]; n != nil {
-		return sid, p.secret(n, o.name("secret"))
-	}
-	return sid, twilio.Secret{}
+	return twilio.Secret{}
 }
 
-// upstream returns where the account's API is.
-func (p *accountsParser) upstream(o object) string {
-	region, edge, base := o.fields["region"], o.fields["edge"], o.fields["base_url"]
-	if base == nil {
-		return p.regional(o, region, edge)
+func (p *accountsParser) secretOfFile(path string) (twilio.Secret, error) {
+	if path == "" {
+		return twilio.Secret{}, errors.New("must not be empty")
 	}
-	if region != nil || edge != nil {
-		p.at(base, o.name("base_url"), "stands beside region or edge: only one of them can say where Twilio is")
+	secret, err := p.from.readSecret(p.dir, path)
+	if err != nil {
+		return twilio.Secret{}, fmt.Errorf("secret file%s: %w", shown(path), err)
 	}
-	text, ok := p.text(base, o.name("base_url"))
-	if !ok {
+	return secret, nil
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func secretOfVariable(name string) (twilio.Secret, error) {
+	if !variableName.MatchString(name) {
+		return twilio.Secret{}, errors.New("must be the name of an environment variable")
+	}
+	value := strings.TrimRight(os.Getenv(name), "\r\n")
+	if strings.TrimSpace(value) == "" {
+		return twilio.Secret{}, fmt.Errorf("environment variable%s: is not set or empty", shown(name))
+	}
+	secret := twilio.NewSecret(value)
+	if err := secret.Validate(); err != nil {
+		return twilio.Secret{}, fmt.Errorf("environment variable%s: %w", shown(name), err)
+	}
+	return secret, nil
+}
+
+var (
+	tokenLike = regexp.MustCompile(`[0-9A-Za-z]{24,}`)
+	sidLike   = regexp.MustCompile(`(AC|SK)[0-9a-f]{32}`)
+)
+
+// shown returns the name of a file or a variable after a space, or nothing if it
+// looks like a secret in the wrong place.
+func shown(name string) string {
+	if tokenLike.MatchString(sidLike.ReplaceAllString(name, "")) {
 		return ""
 	}
-	text = strings.TrimSuffix(text, "/")
-	if err := checkBaseURL(text); err != nil {
-		p.at(base, o.name("base_url"), "%s", reason(err))
+	return " " + name
+}
+
+// maxPlaceName is the maximum length of the name of a region or an edge. Errors
+// contain the name, so it must be too short to be a secret.
+const maxPlaceName = 20
+
+// baseURL reads where the account's API is.
+func baseURL(m *yamlfile.Mapping) string {
+	region, edge, base := m.Get("region"), m.Get("edge"), m.Get("base_url")
+	if base.Exists() {
+		if region.Exists() || edge.Exists() {
+			base.Errorf("cannot be used together with region or edge")
+		}
+		return yamlfile.Scan(base, parseBaseURL)
+	}
+	text, err := twilio.BaseURL(yamlfile.Scan(region, parsePlaceName), yamlfile.Scan(edge, parsePlaceName))
+	switch {
+	case err != nil && region.Exists():
+		region.Errorf("%v", err)
+	case err != nil:
+		edge.Errorf("%v", err)
 	}
 	return text
 }
 
-// regional returns the API of a region and its edge, either of which may be nil.
-func (p *accountsParser) regional(o object, region, edge *yaml.Node) string {
-	names := map[string]string{}
-	for _, field := range []string{"region", "edge"} {
-		n := o.fields[field]
-		if n == nil {
-			continue
-		}
-		name, ok := p.text(n, o.name(field))
-		if ok && len(name) > maxPlaceName {
-			p.at(n, o.name(field), "is longer than any that Twilio has")
-			ok = false
-		}
-		if !ok {
-			return ""
-		}
-		names[field] = name
+func parsePlaceName(text string) (string, error) {
+	if text == "" || len(text) > maxPlaceName {
+		return "", fmt.Errorf("must be 1 to %d characters", maxPlaceName)
 	}
-	base, err := twilio.BaseURL(names["region"], names["edge"])
-	switch {
-	case err != nil && region != nil:
-		p.at(region, o.name("region"), "%s", reason(err))
-	case err != nil:
-		p.at(edge, o.name("edge"), "%s", reason(err))
-	}
-	return base
+	return text, nil
 }
 
-// maxPlaceName bounds the name of a region or an edge. Errors repeat it, and so
-// it must not be a token in the wrong place.
-const maxPlaceName = 20
-
-// specimen returns an account that keeps every rule of package twilio. A value is
-// checked by putting it in its place there.
-func specimen() twilio.Account {
-	sid := "AC" + strings.Repeat("0", 32)
-	return twilio.Account{SID: sid, Username: sid, Password: twilio.NewSecret("x"), BaseURL: twilio.DefaultBaseURL}
-}
-
-func isAccountSID(sid string) bool {
-	account := specimen()
-	account.SID = sid
-	return account.Validate() == nil
-}
-
-func isKeySID(sid string) bool {
-	account := specimen()
-	account.Username = sid
-	return strings.HasPrefix(sid, "SK") && account.Validate() == nil
-}
-
-// checkBaseURL refuses what twilio refuses, and plain HTTP to another machine:
-// credentials are sent there.
-func checkBaseURL(base string) error {
-	account := specimen()
-	account.BaseURL = base
-	if err := account.Validate(); err != nil {
-		return err
+// parseBaseURL refuses plain HTTP to another host, since credentials are sent
+// there.
+func parseBaseURL(text string) (string, error) {
+	text = strings.TrimSuffix(text, "/")
+	if err := twilio.ValidateBaseURL(text); err != nil {
+		return "", err
 	}
-	u, err := url.Parse(base)
-	if err != nil {
-		return errors.New("cannot be parsed")
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return "", errors.New("must begin with https://, since credentials are sent there: http:// is for loopback addresses only")
 	}
-	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		return errors.New("must begin with https://, since credentials are sent there: http:// is for loopback addresses only")
-	}
-	return nil
+	return text, nil
 }
 
 func isLoopback(host string) bool {
@@ -265,5 +212,11 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// reason is the text of an error of package twilio without the package's name.
-func reason(err error) string { return strings.ReplaceAll(err.Error(), "twilio: ", "") }
+func parseAccountSID(text string) (string, error) { return text, twilio.ValidateAccountSID(text) }
+
+func parseKeySID(text string) (string, error) {
+	if !strings.HasPrefix(text, "SK") || twilio.ValidateUsername(text) != nil {
+		return "", errors.New("must be SK and 32 hexadecimal digits")
+	}
+	return text, nil
+}

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
 
@@ -10,20 +9,20 @@ import (
 	"conferenced/service/twilio"
 )
 
-// secretFiles stands in for the disk.
-func secretFiles(path string) ([]byte, error) {
-	text, ok := map[string]string{
-		"/token":  "token-of-file\n",
-		"crlf":    "token-of-file\r\n",
-		"empty":   "\n",
-		"spaced":  "two words\n",
-		"padded":  " token",
-		"unicode": "tokén",
-	}[path]
-	if !ok {
-		return nil, fs.ErrNotExist
+// secretFiles writes files of secrets into the working directory of the test.
+func secretFiles(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"token": "token-of-file\n", "crlf": "token-of-file\r\n", "empty": "\n", "spaced": "two words\n",
+		"padded": " token", "unicode": "tokén", "bom": "\ufefftoken-of-file",
+	} {
+		write(t, ".", name, text)
 	}
-	return []byte(text), nil
+}
+
+func readAccounts(yaml string) (*twilio.Accounts, error) {
+	return parseAccounts("a.yaml", []byte(fill(yaml)), newReading())
 }
 
 func fill(yaml string) string {
@@ -31,6 +30,7 @@ func fill(yaml string) string {
 }
 
 func TestAccounts(t *testing.T) {
+	secretFiles(t)
 	t.Setenv("TOKEN", "token-of-env")
 	token := twilio.NewSecret("token-of-env")
 	us1 := twilio.DefaultBaseURL
@@ -43,7 +43,7 @@ func TestAccounts(t *testing.T) {
 		[]twilio.Account{{SID: ac("a"), Username: ac("a"), Password: token, BaseURL: us1}},
 	}, {
 		"an auth token of a file, without its line end",
-		"accounts: [{sid: $A, auth_token: {file: /token}}, {sid: $B, auth_token: {file: crlf}}]",
+		"accounts: [{sid: $A, auth_token: {file: token}}, {sid: $B, auth_token: {file: crlf}}]",
 		[]twilio.Account{
 			{SID: ac("a"), Username: ac("a"), Password: twilio.NewSecret("token-of-file"), BaseURL: us1},
 			{SID: ac("b"), Username: ac("b"), Password: twilio.NewSecret("token-of-file"), BaseURL: us1},
@@ -91,7 +91,7 @@ func TestAccounts(t *testing.T) {
 		},
 	}} {
 		t.Run(test.name, func(t *testing.T) {
-			accounts, err := parseAccounts([]byte(fill(test.yaml)), secretFiles)
+			accounts, err := readAccounts(test.yaml)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,11 +108,12 @@ func TestAccounts(t *testing.T) {
 }
 
 func TestDefaultAccount(t *testing.T) {
+	secretFiles(t)
 	t.Setenv("TOKEN", "token-of-env")
 	for name, sid := range map[string]string{"an account": "$A", "a subaccount": "$B"} {
 		t.Run(name, func(t *testing.T) {
 			yaml := "default: " + sid + "\naccounts: [{sid: $A, auth_token: {env: TOKEN}, subaccounts: [$B]}]"
-			accounts, err := parseAccounts([]byte(fill(yaml)), secretFiles)
+			accounts, err := readAccounts(yaml)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,89 +125,71 @@ func TestDefaultAccount(t *testing.T) {
 }
 
 func TestAccountsRefused(t *testing.T) {
+	secretFiles(t)
 	t.Setenv("TOKEN", "token-of-env")
 	t.Setenv("EMPTY", "")
-	const place = "must be {env: NAME} or {file: PATH}: a secret never stands in this file itself"
-	const known = "the fields are sid, auth_token, api_key, region, edge, base_url, subaccounts"
+	t.Setenv("WORDS", "two words\n")
+	const (
+		sid        = "the account SID must be AC and 32 hexadecimal digits"
+		place      = "must be {env: NAME} or {file: PATH}: a secret must not be in this file"
+		characters = "the auth token or API key secret has white space or other characters that no token has"
+		plain      = "must begin with https://, since credentials are sent there: http:// is for loopback addresses only"
+	)
 	one := "accounts:\n  - sid: $A\n    auth_token: {env: TOKEN}\n    "
 	for _, test := range []struct {
 		name, yaml string
 		want       []string
 	}{
-		{"nothing", "", []string{"is empty"}},
-		{"a comment only", "# nothing\n", []string{"is empty"}},
-		{"null", "~", []string{"line 1: is empty: must be a mapping with the fields default, accounts"}},
-		{"broken YAML", "accounts:\n  - sid: [\n", []string{"line 2: is not YAML: did not find expected node content"}},
-		{"two documents", "accounts: []\n---\naccounts: []\n", []string{"line 2: a second document begins: only one is read"}},
-		{"two documents, the second broken", "accounts: []\n---\n[", []string{"line 3: is not YAML: did not find expected node content"}},
-		{"an alias without its anchor", "accounts: *token-of-file", []string{"is not YAML: an alias (*name) without its anchor"}},
-		{"a list", "- a", []string{"line 1: must be a mapping with the fields default, accounts"}},
-		{"no accounts", "default: $A", []string{
-			"line 1: accounts: is missing",
-			"line 1: default: $A is not among the accounts and their subaccounts",
+		{"no accounts", "default: $A", []string{"line 1: accounts: is missing", "line 1: default: is not among the accounts and subaccounts"}},
+		{"accounts without a value", "accounts:", []string{"line 1: accounts: must be a list"}},
+		{"an empty list of accounts", "accounts: []", []string{"line 1: accounts: must not be empty"}},
+		{"an account that is text", "accounts: [token-of-file]", []string{"line 1: accounts[0]: must be a mapping (key: value)"}},
+		{"an unknown key", one + "name: x", []string{
+			"line 4: accounts[0].name: unknown key: the keys here are sid, region, edge, base_url, auth_token, api_key, subaccounts",
 		}},
-		{"null accounts", "accounts:", []string{"line 1: accounts: is empty: must be a list"}},
-		{"an empty list of accounts", "accounts: []", []string{"line 1: accounts: is empty"}},
-		{"accounts that are no list", "accounts: {a: b}", []string{"line 1: accounts: must be a list"}},
-		{"an account that is text", "accounts: [token-of-file]", []string{
-			"line 1: accounts[0]: must be a mapping with the fields sid, auth_token, api_key, region, edge, base_url, subaccounts",
-		}},
-		{"an unknown field at the top", "account: []\n" + one, []string{"line 1: unknown field account: the fields are default, accounts"}},
-		{"an unknown field", one + "name: x", []string{"line 4: accounts[0]: unknown field name: " + known}},
-		{"a field that may be a value", one + "token-of-file: x", []string{"line 4: accounts[0]: unknown field: " + known}},
-		{"a field that is a list", one + "[a, b]: x", []string{"line 4: accounts[0]: unknown field: " + known}},
-		{"a field given twice", one + "edge: dublin\n    edge: ashburn", []string{"line 5: accounts[0].edge: given twice, first in line 4"}},
-		{"an alias", one + "subaccounts: &s [$B]\n  - sid: $C\n    auth_token: {env: TOKEN}\n    subaccounts: *s", []string{
-			"line 7: accounts[1].subaccounts: is an alias, which is not supported here: write it out",
-		}},
+		{"a star without quotes", one + "subaccounts: [*]", []string{"line 4: subaccounts: a value that begins with * must be in quotes"}},
 
 		{"no SID", "accounts: [{auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: is missing"}},
-		{"an empty SID", "accounts: [{sid: '', auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: is empty"}},
-		{"a null SID", "accounts: [{sid: , auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: is empty"}},
-		{"a number as SID", "accounts: [{sid: 12, auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: must be text: put it in quotes"}},
-		{"a list as SID", "accounts: [{sid: [], auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: must be text"}},
-		{"another SID", "accounts: [{sid: $K, auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: must be AC and 32 hexadecimal digits"}},
-		{"an account twice", one + "\n  - sid: $A\n    auth_token: {env: TOKEN}", []string{"line 5: accounts[1].sid: $A is given twice, first in line 2"}},
-		{"an account that is its own subaccount", one + "subaccounts: [$A]", []string{"line 4: accounts[0].subaccounts[0]: $A is given twice, first in line 2"}},
+		{"a SID without a value", "accounts: [{sid: , auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: has no value"}},
+		{"an empty SID", "accounts: [{sid: '', auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: " + sid}},
+		{"another SID", "accounts: [{sid: $K, auth_token: {env: TOKEN}}]", []string{"line 1: accounts[0].sid: " + sid}},
+		{"an account twice", one + "\n  - sid: $A\n    auth_token: {env: TOKEN}", []string{"line 5: accounts[1].sid: is given twice, first in line 2"}},
+		{"an account that is its own subaccount", one + "subaccounts: [$A]", []string{"line 4: accounts[0].subaccounts[0]: is given twice, first in line 2"}},
 		{"a subaccount of two", one + "subaccounts: [$B]\n  - sid: $C\n    auth_token: {env: TOKEN}\n    subaccounts: [$D, $B]", []string{
-			"line 7: accounts[1].subaccounts[1]: $B is given twice, first in line 4",
+			"line 7: accounts[1].subaccounts[1]: is given twice, first in line 4",
 		}},
-		{"subaccounts that are no list", one + "subaccounts: $B", []string{"line 4: accounts[0].subaccounts: must be a list"}},
-		{"a subaccount that is none", one + "subaccounts: [bob]", []string{"line 4: accounts[0].subaccounts[0]: must be AC and 32 hexadecimal digits"}},
-		{"a default that is not among the accounts", "default: $B\n" + one, []string{"line 1: default: $B is not among the accounts and their subaccounts"}},
-		{"a default that is no SID", "default: main\n" + one, []string{"line 1: default: must be AC and 32 hexadecimal digits"}},
+		{"a subaccount that is none", one + "subaccounts: [bob]", []string{"line 4: accounts[0].subaccounts[0]: " + sid}},
+		{"a default that is not among the accounts", "default: $B\n" + one, []string{"line 1: default: is not among the accounts and subaccounts"}},
+		{"a default that is no SID", "default: main\n" + one, []string{"line 1: default: " + sid}},
 
 		{"no credentials", "accounts: [{sid: $A}]", []string{"line 1: accounts[0]: needs auth_token or api_key"}},
-		{"both credentials", one + "api_key: {sid: $K, secret: {env: TOKEN}}", []string{"line 4: accounts[0]: has both auth_token and api_key: only one of them can be used"}},
+		{"both credentials", one + "api_key: {sid: $K, secret: {env: TOKEN}}", []string{"line 4: accounts[0].api_key: cannot be used together with auth_token"}},
 		{"a secret in the file", "accounts:\n- sid: $A\n  auth_token: token-of-file", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a secret as a field", "accounts:\n- sid: $A\n  auth_token: {token-of-file}", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a null secret", "accounts:\n- sid: $A\n  auth_token:", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a secret from two places", "accounts:\n- sid: $A\n  auth_token: {env: TOKEN, file: /token}", []string{"line 3: accounts[0].auth_token: " + place}},
+		{"a secret as a key", "accounts:\n- sid: $A\n  auth_token: {token-of-file}", []string{"line 3: accounts[0].auth_token: " + place}},
+		{"a secret without a value", "accounts:\n- sid: $A\n  auth_token:", []string{"line 3: accounts[0].auth_token: " + place}},
+		{"a secret from two places", "accounts:\n- sid: $A\n  auth_token: {env: TOKEN, file: token}", []string{"line 3: accounts[0].auth_token: " + place}},
 		{"a secret from another place", "accounts:\n- sid: $A\n  auth_token: {vault: TOKEN}", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"an API key in the file", "accounts:\n- sid: $A\n  api_key: token-of-file", []string{"line 3: accounts[0].api_key: must be a mapping with the fields sid, secret"}},
+		{"an API key in the file", "accounts:\n- sid: $A\n  api_key: token-of-file", []string{"line 3: accounts[0].api_key: must be a mapping (key: value)"}},
 		{"an API secret in the file", "accounts:\n- sid: $A\n  api_key: {sid: $K, secret: token-of-file}", []string{"line 3: accounts[0].api_key.secret: " + place}},
-		{"an API key with nothing", "accounts:\n- sid: $A\n  api_key: {}", []string{
-			"line 3: accounts[0].api_key.sid: is missing",
-			"line 3: accounts[0].api_key.secret: is missing",
+		{"an API key without keys", "accounts:\n- sid: $A\n  api_key: {}", []string{
+			"line 3: accounts[0].api_key.secret: is missing", "line 3: accounts[0].api_key.sid: is missing",
 		}},
 		{"an API key of an account SID", "accounts:\n- sid: $A\n  api_key: {sid: $A, secret: {env: TOKEN}}", []string{"line 3: accounts[0].api_key.sid: must be SK and 32 hexadecimal digits"}},
 
 		{"an empty variable", "accounts: [{sid: $A, auth_token: {env: EMPTY}}]", []string{"line 1: accounts[0].auth_token.env: environment variable EMPTY: is not set or empty"}},
 		{"a variable that is not set", "accounts: [{sid: $A, auth_token: {env: UNSET_HERE}}]", []string{"line 1: accounts[0].auth_token.env: environment variable UNSET_HERE: is not set or empty"}},
-		{"no variable", "accounts: [{sid: $A, auth_token: {env: ''}}]", []string{"line 1: accounts[0].auth_token.env: is empty"}},
-		{"a variable that has no such name", "accounts: [{sid: $A, auth_token: {env: token-of-file}}]", []string{"line 1: accounts[0].auth_token.env: must be the name of an environment variable"}},
+		{"a variable of two words", "accounts: [{sid: $A, auth_token: {env: WORDS}}]", []string{"line 1: accounts[0].auth_token.env: environment variable WORDS: " + characters}},
+		{"no variable", "accounts: [{sid: $A, auth_token: {env: ''}}]", []string{"line 1: accounts[0].auth_token.env: must be the name of an environment variable"}},
+		{"a variable of an impossible name", "accounts: [{sid: $A, auth_token: {env: token-of-file}}]", []string{"line 1: accounts[0].auth_token.env: must be the name of an environment variable"}},
 		{"an empty file", "accounts: [{sid: $A, auth_token: {file: empty}}]", []string{"line 1: accounts[0].auth_token.file: secret file empty: is empty"}},
-		{"no file", "accounts: [{sid: $A, auth_token: {file: /run/secrets/twilio}}]", []string{"line 1: accounts[0].auth_token.file: secret file /run/secrets/twilio: file does not exist"}},
-		{"a file named like an account", "accounts: [{sid: $A, auth_token: {file: /run/$A}}]", []string{"line 1: accounts[0].auth_token.file: secret file /run/$A: file does not exist"}},
-		{"a secret of two words", "accounts: [{sid: $A, auth_token: {file: spaced}}]", []string{
-			"line 1: accounts[0].auth_token.file: the auth token or API key secret has white space or other characters that no token has",
+		{"no file", "accounts: [{sid: $A, auth_token: {file: ''}}]", []string{"line 1: accounts[0].auth_token.file: must not be empty"}},
+		{"a file that does not exist", "accounts: [{sid: $A, auth_token: {file: /run/secrets/$A}}]", []string{"line 1: accounts[0].auth_token.file: secret file /run/secrets/$A: no such file or directory"}},
+		{"a file with a byte order mark", "accounts: [{sid: $A, auth_token: {file: bom}}]", []string{
+			"line 1: accounts[0].auth_token.file: secret file bom: begins with a byte order mark (BOM): save it as UTF-8 without one",
 		}},
-		{"a secret behind a space", "accounts: [{sid: $A, auth_token: {file: padded}}]", []string{
-			"line 1: accounts[0].auth_token.file: the auth token or API key secret has white space or other characters that no token has",
-		}},
-		{"a secret that is not ASCII", "accounts: [{sid: $A, auth_token: {file: unicode}}]", []string{
-			"line 1: accounts[0].auth_token.file: the auth token or API key secret has white space or other characters that no token has",
-		}},
+		{"a secret of two words", "accounts: [{sid: $A, auth_token: {file: spaced}}]", []string{"line 1: accounts[0].auth_token.file: secret file spaced: " + characters}},
+		{"a secret after a space", "accounts: [{sid: $A, auth_token: {file: padded}}]", []string{"line 1: accounts[0].auth_token.file: secret file padded: " + characters}},
+		{"a secret that is not ASCII", "accounts: [{sid: $A, auth_token: {file: unicode}}]", []string{"line 1: accounts[0].auth_token.file: secret file unicode: " + characters}},
 
 		{"a region alone", one + "region: ie1", []string{
 			"line 4: accounts[0].region: region ie1 needs an edge too, such as dublin for ie1 or sydney for au1: " +
@@ -214,46 +197,39 @@ func TestAccountsRefused(t *testing.T) {
 		}},
 		{"a region that is none", one + "region: ie1.evil.com", []string{"line 4: accounts[0].region: the region is not a name such as us1, ie1 or au1"}},
 		{"an edge that is none", one + "edge: dub/lin", []string{"line 4: accounts[0].edge: the edge is not a name such as ashburn, dublin or sydney"}},
-		{"a region that is too long", one + "region: " + strings.Repeat("a", 32), []string{"line 4: accounts[0].region: is longer than any that Twilio has"}},
-		{"an empty region", one + "region: ''", []string{"line 4: accounts[0].region: is empty"}},
-		{"a base URL and a region", one + "region: ie1\n    base_url: https://example.com", []string{
-			"line 5: accounts[0].base_url: stands beside region or edge: only one of them can say where Twilio is",
-		}},
-		{"plain HTTP to another machine", one + "base_url: http://example.com", []string{
-			"line 4: accounts[0].base_url: must begin with https://, since credentials are sent there: http:// is for loopback addresses only",
-		}},
-		{"plain HTTP to what looks like a loopback address", one + "base_url: http://127.0.0.1.example.com", []string{
-			"line 4: accounts[0].base_url: must begin with https://, since credentials are sent there: http:// is for loopback addresses only",
-		}},
+		{"a region that is too long", one + "region: " + strings.Repeat("a", 32), []string{"line 4: accounts[0].region: must be 1 to 20 characters"}},
+		{"an empty region", one + "region: ''", []string{"line 4: accounts[0].region: must be 1 to 20 characters"}},
+		{"a base URL and a region", one + "region: ie1\n    base_url: https://example.com", []string{"line 5: accounts[0].base_url: cannot be used together with region or edge"}},
+		{"plain HTTP to another host", one + "base_url: http://example.com", []string{"line 4: accounts[0].base_url: " + plain}},
+		{"plain HTTP to what looks like a loopback address", one + "base_url: http://127.0.0.1.example.com", []string{"line 4: accounts[0].base_url: " + plain}},
 		{"a base URL with a password", one + "base_url: https://me:token-of-file@example.com", []string{
 			"line 4: accounts[0].base_url: the base URL must not hold a user name or password",
 		}},
 		{"a base URL with a path", one + "base_url: https://example.com/v1", []string{
 			"line 4: accounts[0].base_url: the base URL must be scheme://host[:port] and nothing after it, not even a slash",
 		}},
-		{"an empty base URL", one + "base_url: ''", []string{"line 4: accounts[0].base_url: is empty"}},
+		{"an empty base URL", one + "base_url: ''", []string{"line 4: accounts[0].base_url: the base URL must begin with https:// or http://"}},
 
-		{"everything at once, in the order of lines", "default: $D\nname: x\naccounts:\n  - sid: bob\n    edge: [a]\n    auth_token: hunter2\n  - {}\n  - sid: $A\n    api_key: {sid: x, secret: {env: UNSET_HERE}}\n    subaccounts: [$A]\n", []string{
-			"line 1: default: $D is not among the accounts and their subaccounts",
-			"line 2: unknown field name: the fields are default, accounts",
-			"line 4: accounts[0].sid: must be AC and 32 hexadecimal digits",
-			"line 5: accounts[0].edge: must be text",
-			"line 6: accounts[0].auth_token: " + place,
-			"line 7: accounts[1].sid: is missing",
-			"line 7: accounts[1]: needs auth_token or api_key",
-			"line 9: accounts[2].api_key.sid: must be SK and 32 hexadecimal digits",
+		{"everything at once, in the order of lines", "default: $D\naccounts:\n  - sid: bob\n    edge: [a]\n    auth_token: hunter2\n  - {}\n  - sid: $A\n    subaccounts: [$A]\n    api_key: {sid: x, secret: {env: UNSET_HERE}}\n", []string{
+			"line 1: default: is not among the accounts and subaccounts",
+			"line 3: accounts[0].sid: " + sid,
+			"line 4: accounts[0].edge: must be text",
+			"line 5: accounts[0].auth_token: " + place,
+			"line 6: accounts[1].sid: is missing",
+			"line 6: accounts[1]: needs auth_token or api_key",
+			"line 8: accounts[2].subaccounts[0]: is given twice, first in line 7",
 			"line 9: accounts[2].api_key.secret.env: environment variable UNSET_HERE: is not set or empty",
-			"line 10: accounts[2].subaccounts[0]: $A is given twice, first in line 8",
+			"line 9: accounts[2].api_key.sid: must be SK and 32 hexadecimal digits",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			accounts, err := parseAccounts([]byte(fill(test.yaml)), secretFiles)
+			accounts, err := readAccounts(test.yaml)
 			if accounts != nil {
 				t.Error("there are accounts")
 			}
 			var want []string
 			for _, line := range test.want {
-				want = append(want, fill(line))
+				want = append(want, "a.yaml: "+fill(line))
 			}
 			if diff := cmp.Diff(want, lines(err)); diff != "" {
 				t.Error(diff)
@@ -264,6 +240,7 @@ func TestAccountsRefused(t *testing.T) {
 
 // A secret that stands where another value should must not be repeated.
 func TestErrorsDoNotRepeatSecrets(t *testing.T) {
+	secretFiles(t)
 	secret := "0123456789abcdef0123456789abcdef"
 	upper := "A123456789ABCDEF0123456789ABCDEF"
 	for _, yaml := range []string{
@@ -282,7 +259,7 @@ func TestErrorsDoNotRepeatSecrets(t *testing.T) {
 		"accounts: [{subaccounts: $S}]", "accounts: [{subaccounts: [$S]}]",
 	} {
 		text := strings.NewReplacer("$S", secret, "$U", upper).Replace(yaml)
-		_, err := parseAccounts([]byte(text), secretFiles)
+		_, err := readAccounts(text)
 		if err == nil {
 			t.Errorf("%s: no error", yaml)
 			continue
@@ -291,16 +268,4 @@ func TestErrorsDoNotRepeatSecrets(t *testing.T) {
 			t.Errorf("%s: the error repeats it: %v", yaml, err)
 		}
 	}
-}
-
-func FuzzAccounts(f *testing.F) {
-	f.Add("default: $A\naccounts:\n  - sid: $A\n    auth_token: {env: TOKEN}\n    subaccounts: [$B]\n")
-	f.Add("accounts: [{sid: $A, api_key: {sid: $K, secret: {file: /token}}, region: ie1, edge: dublin}]")
-	f.Add("accounts: &a [*a, !!binary x, {<<: *a, ? [] : |\n  x\n}]\n--- \n%YAML 1.1")
-	f.Fuzz(func(t *testing.T, yaml string) {
-		accounts, err := parseAccounts([]byte(fill(yaml)), secretFiles)
-		if (accounts == nil) == (err == nil) {
-			t.Errorf("accounts %v, error %v", accounts, err)
-		}
-	})
 }

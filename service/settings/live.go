@@ -1,11 +1,16 @@
 package settings
 
 import (
+	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// pollInterval is how often Watch reads the files.
+const pollInterval = time.Second
 
 // Live is the Set in force. It is safe for concurrent use.
 type Live struct {
@@ -16,72 +21,89 @@ type Live struct {
 	current atomic.Pointer[Set]
 	status  atomic.Pointer[Status]
 
-	mu   sync.Mutex // One reload at a time.
-	seen *reading   // What the last reload read, failed or not; guarded by mu.
-
-	poll    time.Duration      // How often Watch looks though nothing stirred.
-	checked func(changed bool) // If set, called each time that Watch has looked.
+	mu     sync.Mutex
+	loaded *reading // Of the last reload, also if it failed; guarded by mu.
+	polled contents // Of the last poll; guarded by mu.
 }
 
-// Status says how the reloads go. It holds no secret.
+// Status is the state of the reloads. It contains no secret.
 type Status struct {
 	// LoadedAt is when the Set in force was read.
 	LoadedAt time.Time `json:"loaded_at"`
-	// Reloads counts the reloads that worked; the first load is none.
+	// Reloads is the number of reloads that succeeded, without the first load.
 	Reloads int64 `json:"reloads"`
-	// Failures counts the reloads that did not work.
+	// Failures is the number of reloads that failed.
 	Failures int64 `json:"failures"`
-	// LastError is what was wrong with the last reload, one error a line; ""
-	// when it worked.
+	// LastError is the error of the last reload, one problem a line; empty if it
+	// succeeded.
 	LastError string `json:"last_error,omitempty"`
-	// LastErrorAt is when the last reload failed; zero when it worked.
+	// LastErrorAt is when the last reload failed; zero if it succeeded.
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
-// NewLive loads the files, as [Load] does, and returns an error if that fails.
+// NewLive loads the files like [Load], and returns its error.
 func NewLive(files Files, base Base, logger *slog.Logger) (*Live, error) {
-	set, seen, err := load(files, base)
+	set, loaded, err := load(files, base)
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{files: files, base: base, logger: logger, seen: seen, poll: pollEvery}
+	l := &Live{files: files, base: base, logger: logger, loaded: loaded}
 	l.current.Store(set)
 	l.status.Store(&Status{LoadedAt: time.Now()})
 	l.warn(set)
 	return l, nil
 }
 
-// Current returns the Set in force. Who needs it more than once for one call
-// keeps it: the next Current may be another.
+// Current returns the Set in force. A call that needs it twice keeps it, since the
+// next Current may return another.
 func (l *Live) Current() *Set { return l.current.Load() }
 
-// Status returns how the reloads went so far.
+// Status returns the present state of the reloads.
 func (l *Live) Status() Status { return *l.status.Load() }
 
-// Reload reads the files and puts what they say in force, whole or not at all:
-// on an error, the Set in force stays. Either way it is logged and counted.
+// Reload reads the files, and puts the new Set in force whole or not at all: on an
+// error, the old Set stays in force. Both are logged and counted.
 func (l *Live) Reload() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.reload()
 }
 
-// reloadIfChanged reloads if the files hold something else than at the last
-// reload, and reports whether they did. A broken file is so reported once, not
-// each time that somebody looks.
-func (l *Live) reloadIfChanged() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.seen.stale() {
-		return false
+// Watch reads the files every second, and reloads when their contents have changed
+// and two readings in a row are the same. So a change takes effect within two
+// seconds, and files that are written one after the other are loaded together. It
+// also reads the files of secrets that the accounts name.
+//
+// Watch returns nil when ctx ends.
+func (l *Live) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			l.poll()
+		}
 	}
-	_ = l.reload() // Logged and counted there.
-	return true
 }
 
+func (l *Live) poll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.loaded.now()
+	settled := maps.Equal(now, l.polled)
+	l.polled = now
+	// A broken file is reported once: it is what the last reload has read.
+	if settled && l.loaded.stale(now) {
+		_ = l.reload() // Logged and counted there.
+	}
+}
+
+// reload is called with mu held.
 func (l *Live) reload() error {
-	set, seen, err := load(l.files, l.base)
-	l.seen = seen
+	set, loaded, err := load(l.files, l.base)
+	l.loaded = loaded
 	status := l.Status()
 	if err != nil {
 		status.Failures++
@@ -103,11 +125,4 @@ func (l *Live) warn(set *Set) {
 	for _, warning := range set.Warnings {
 		l.logger.Warn("settings: " + warning)
 	}
-}
-
-// paths are the files that the last reload read.
-func (l *Live) paths() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.seen.paths()
 }

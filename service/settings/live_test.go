@@ -118,7 +118,8 @@ func TestFailuresAreReportedOnce(t *testing.T) {
 		{"still so", good, 1, 2},
 	} {
 		write(t, dir, "accounts.yaml", step.text)
-		live.reloadIfChanged()
+		live.poll()
+		live.poll() // Two polls must agree.
 		if s := live.Status(); s.Reloads != step.reloads || s.Failures != step.failures || (s.LastError != "") != (step.text != good) {
 			t.Errorf("%s: %+v", step.name, s)
 		}

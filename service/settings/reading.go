@@ -9,75 +9,85 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
+
+	"conferenced/service/twilio"
+	"conferenced/service/yamlfile"
 )
 
-// maxFileBytes bounds what is read from one file.
+// maxFileBytes is the maximum size of a file.
 const maxFileBytes = 1 << 20
 
-// reading remembers, by their hashes, what the files read through it held. So it
-// can tell whether they hold something else by now.
+// reading reads files and remembers the hashes of their contents, so that it can
+// tell later whether they have changed.
 type reading struct {
-	sums map[string]sum
-	torn bool // One file was read twice and had changed in between.
+	sums contents
+	torn bool // A file was read twice and had changed in between.
 }
 
-type sum [sha256.Size]byte
+// contents are the hashes of what files contain, or of the errors of reading
+// them, by path.
+type contents map[string][sha256.Size]byte
 
-func newReading() *reading { return &reading{sums: map[string]sum{}} }
+func newReading() *reading { return &reading{sums: contents{}} }
 
-// read returns what the file holds. Its error does not name the file.
+// read returns what the file contains. Its error does not name the file.
 func (r *reading) read(path string) ([]byte, error) {
 	text, err := readFile(path)
-	now := sumOf(text, err)
-	if before, ok := r.sums[path]; ok && before != now {
+	sum := sumOf(text, err)
+	if before, ok := r.sums[path]; ok && before != sum {
 		r.torn = true
 	}
-	r.sums[path] = now
+	r.sums[path] = sum
 	return text, err
 }
 
-// beside returns a read that takes a relative path from where file is.
-func (r *reading) beside(file string) func(path string) ([]byte, error) {
-	return func(path string) ([]byte, error) {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(file), path)
-		}
-		return r.read(path)
+// readSecret returns the secret that a file contains, without the line ends at its
+// end. A relative path is relative to dir. Its error does not name the file.
+func (r *reading) readSecret(dir, path string) (twilio.Secret, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
 	}
+	text, err := r.read(path)
+	if err != nil {
+		return twilio.Secret{}, err
+	}
+	if err := checkBOM(text); err != nil {
+		return twilio.Secret{}, err
+	}
+	if strings.TrimSpace(string(text)) == "" {
+		return twilio.Secret{}, errors.New("is empty")
+	}
+	secret := twilio.NewSecret(strings.TrimRight(string(text), "\r\n"))
+	return secret, secret.Validate()
 }
 
-// stale reports whether any of the files has changed, appeared or gone since it
-// was read.
-func (r *reading) stale() bool {
-	if r.torn {
-		return true
+// now reads the same files again.
+func (r *reading) now() contents {
+	sums := make(contents, len(r.sums))
+	for path := range r.sums {
+		sums[path] = sumOf(readFile(path))
 	}
-	for path, before := range r.sums {
-		if sumOf(readFile(path)) != before {
-			return true
-		}
-	}
-	return false
+	return sums
 }
 
-// paths are the files that were read, or should have been, in order.
-func (r *reading) paths() []string { return slices.Sorted(maps.Keys(r.sums)) }
+// stale reports whether the files may not be what they were when they were read.
+func (r *reading) stale(now contents) bool { return r.torn || !maps.Equal(r.sums, now) }
 
-func sumOf(text []byte, err error) sum {
+func sumOf(text []byte, err error) [sha256.Size]byte {
 	if err != nil {
 		return sha256.Sum256([]byte("error " + err.Error()))
 	}
 	return sha256.Sum256(append([]byte("text "), text...))
 }
 
-// readFile returns what a regular file holds. Its errors do not name the file.
+// readFile returns what a regular file contains. Its errors do not name the file.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	// Anything else may have no end, or never begin.
+	// Reading a pipe or a device could block, or never end.
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file")
 	}
@@ -101,4 +111,12 @@ func withoutPath(err error) error {
 		return at.Err
 	}
 	return err
+}
+
+// checkBOM refuses a byte order mark, which is invisible in most editors.
+func checkBOM(text []byte) error {
+	if yamlfile.HasBOM(text) {
+		return errors.New("begins with a byte order mark (BOM): save it as UTF-8 without one")
+	}
+	return nil
 }

@@ -32,7 +32,7 @@ func TestLoadNothing(t *testing.T) {
 	if diff := cmp.Diff([]string{noPolicy}, set.Warnings); diff != "" {
 		t.Error(diff)
 	}
-	if set.Certificate != nil || set.ClientCAs != nil || set.Callers.Tokens != nil || set.Callers.Policy != nil || set.Callers.ClientCAs != nil {
+	if set.Certificate != nil || set.Callers.Tokens != nil || set.Callers.Policy != nil || set.Callers.ClientCAs != nil {
 		t.Errorf("there is something without a file: %+v", set)
 	}
 }
@@ -65,15 +65,15 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		ClientCA: at("ca.pem"), TLSCert: at("tls.crt"), TLSKey: at("tls.key"),
 	}, Base{})
 	want := []string{
-		at("accounts.yaml") + ": line 2: accounts[0].sid: must be AC and 32 hexadecimal digits",
+		at("accounts.yaml") + ": line 2: accounts[0].sid: the account SID must be AC and 32 hexadecimal digits",
 		at("accounts.yaml") + ": line 2: accounts[0]: needs auth_token or api_key",
+		at("accounts.yaml") + ": line 3: accounts[1].auth_token: must be {env: NAME} or {file: PATH}: a secret must not be in this file",
 		at("accounts.yaml") + ": line 3: accounts[1].sid: is missing",
-		at("accounts.yaml") + ": line 3: accounts[1].auth_token: must be {env: NAME} or {file: PATH}: a secret never stands in this file itself",
 		at("tokens.yaml") + ": no such file or directory",
 		dir + ": is not a regular file",
 		at("ca.pem") + ": has no certificate in PEM",
-		at("tls.key") + ": no such file or directory",
 		at("tls.crt") + ": has no certificate in PEM",
+		at("tls.key") + ": no such file or directory",
 	}
 	if diff := cmp.Diff(want, lines(err)); diff != "" {
 		t.Error(diff)
@@ -100,6 +100,7 @@ func TestLoadTLS(t *testing.T) {
 		"cut":        ca.certPEM() + ca.certPEM()[:100],
 		"trusted":    ca.certPEM() + block("TRUSTED CERTIFICATE", ca.cert.Raw),
 		"policy":     policy("muted"),
+		"bom":        "\ufeff" + ca.certPEM(),
 		"broken.key": block("PRIVATE KEY", []byte("garbled")),
 	} {
 		write(t, dir, name, text)
@@ -128,6 +129,7 @@ func TestLoadTLS(t *testing.T) {
 		{name: "a client CA that is garbled", ca: "garbled", crt: "crt", key: "key", errs: []string{"$/garbled: PEM block 1: x509: malformed certificate"}},
 		{name: "a client CA that is damaged, before another", ca: "damaged", crt: "crt", key: "key", errs: []string{"$/damaged: 1 of 2 PEM blocks are damaged"}},
 		{name: "a client CA that is cut off", ca: "cut", crt: "crt", key: "key", errs: []string{"$/cut: 1 of 2 PEM blocks are damaged"}},
+		{name: "a client CA after a byte order mark", ca: "bom", crt: "crt", key: "key", errs: []string{"$/bom: begins with a byte order mark (BOM): save it as UTF-8 without one"}},
 		{name: "a client CA in OpenSSL's own form", ca: "trusted", crt: "crt", key: "key", errs: []string{"$/trusted: PEM block 2: must be between BEGIN CERTIFICATE and END CERTIFICATE"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -140,8 +142,8 @@ func TestLoadTLS(t *testing.T) {
 			set, err := Load(Files{ClientCA: at(test.ca), TLSCert: at(test.crt), TLSKey: at(test.key), Policy: at("policy")}, Base{})
 			if err != nil {
 				set = new(Set)
-			} else if set.Certificate == nil || (set.ClientCAs != nil) != (test.ca != "") || set.Callers.ClientCAs != set.ClientCAs {
-				t.Errorf("certificate %v, client CAs %v", set.Certificate, set.ClientCAs)
+			} else if set.Certificate == nil || (set.Callers.ClientCAs != nil) != (test.ca != "") {
+				t.Errorf("certificate %v, client CAs %v", set.Certificate, set.Callers.ClientCAs)
 			}
 			for what, both := range map[string][2][]string{"errors": {test.errs, lines(err)}, "warnings": {test.warning, set.Warnings}} {
 				var want []string
@@ -229,7 +231,7 @@ func TestReadingKnowsWhenItIsStale(t *testing.T) {
 				t.Fatal("a missing file was read")
 			}
 			test.change(t, dir, r)
-			if got := r.stale(); got != test.want {
+			if got := r.stale(r.now()); got != test.want {
 				t.Errorf("stale: %v", got)
 			}
 		})
@@ -244,29 +246,28 @@ func TestLargeFilesAreRefused(t *testing.T) {
 	}
 }
 
-func TestReadSecret(t *testing.T) {
+func TestSecretFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, test := range []struct{ name, text, want, err string }{
 		{name: "a line", text: "hunter2\n", want: "hunter2"},
 		{name: "a line of Windows", text: "hunter2\r\n", want: "hunter2"},
 		{name: "no line end", text: "hunter2", want: "hunter2"},
-		{name: "inner white space", text: " hunter 2 \n\n", want: " hunter 2 "},
-		{name: "nothing", text: "", err: ": is empty"},
-		{name: "white space", text: " \n\t\n", err: ": is empty"},
+		{name: "several line ends", text: "hunter2\n\n", want: "hunter2"},
+		{name: "nothing", text: "", err: "is empty"},
+		{name: "white space", text: " \n\t\n", err: "is empty"},
+		{name: "inner white space", text: "hunter 2", err: "the auth token or API key secret has white space or other characters that no token has"},
+		{name: "a byte order mark", text: "\ufeffhunter2", err: "begins with a byte order mark (BOM): save it as UTF-8 without one"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			path := write(t, dir, "secret", test.text)
-			got, err := readSecret(path, readFile)
-			if got != test.want {
-				t.Errorf("got %q", got)
+			write(t, dir, "secret", test.text)
+			got, err := newReading().readSecret(dir, "secret")
+			if test.err == "" && !got.Equal(twilio.NewSecret(test.want)) {
+				t.Error("it is another secret")
 			}
-			if test.err != "" && (err == nil || err.Error() != path+test.err) {
+			if test.err != "" && err == nil || err != nil && err.Error() != test.err {
 				t.Errorf("error %v", err)
 			}
 		})
-	}
-	if _, err := readSecret(dir+"/none", readFile); err == nil || err.Error() != dir+"/none: no such file or directory" {
-		t.Errorf("error %v", err)
 	}
 }
 

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// TLSConfig is how the listeners do TLS, or nil if no certificate is configured.
-// It takes certificate and client CAs from the Set in force at each handshake:
-// connections that exist stay as they are. Client certificates are asked for if
-// there are client CAs, and must be theirs if given.
+// TLSConfig returns the listeners' configuration, or nil if no certificate is
+// configured. Each handshake uses the certificate and the client CAs of the Set
+// in force; existing connections do not change. If there are client CAs, clients
+// are asked for a certificate, and one that they present must be verified.
 func (l *Live) TLSConfig() *tls.Config {
 	if l.Current().Certificate == nil {
 		return nil
@@ -28,7 +28,7 @@ func (l *Live) TLSConfig() *tls.Config {
 	}
 }
 
-// serverTLS is what a handshake with this set follows.
+// serverTLS returns the configuration of handshakes with this Set.
 func (s *Set) serverTLS() *tls.Config {
 	if s.Certificate == nil {
 		return nil
@@ -38,8 +38,8 @@ func (s *Set) serverTLS() *tls.Config {
 		NextProtos:   nextProtos(),
 		Certificates: []tls.Certificate{*s.Certificate},
 	}
-	if s.ClientCAs != nil {
-		config.ClientCAs = s.ClientCAs
+	if s.Callers.ClientCAs != nil {
+		config.ClientCAs = s.Callers.ClientCAs
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return config
@@ -48,62 +48,68 @@ func (s *Set) serverTLS() *tls.Config {
 func nextProtos() []string { return []string{"h2", "http/1.1"} }
 
 // certificate reads the server's certificate and key. A certificate that is not
-// valid now is a warning only: refusing it would turn a certificate that ran out
-// into a service that does not start, and its clients refuse it anyway.
-func (p *parser) certificate(certFile, keyFile string) {
+// valid now is only a warning, since a service that does not start is worse, and
+// clients refuse the certificate anyway.
+func (p *parser) certificate(certPath, keyPath string) {
 	switch {
-	case certFile == "" && keyFile == "":
+	case certPath == "" && keyPath == "":
 		return
-	case keyFile == "":
-		p.fail(certFile, errors.New("is a TLS certificate without a key: name both or neither"))
-	case certFile == "":
-		p.fail(keyFile, errors.New("is a TLS key without a certificate: name both or neither"))
+	case keyPath == "":
+		p.failFile(certPath, errors.New("is a TLS certificate without a key: name both or neither"))
+	case certPath == "":
+		p.failFile(keyPath, errors.New("is a TLS key without a certificate: name both or neither"))
 	}
-	cert, certOK := p.read(certFile)
-	key, keyOK := p.read(keyFile)
-	if !certOK {
-		return
-	}
-	chain, err := parseCertificates(cert)
-	p.fail(certFile, err)
-	if err != nil || !keyOK {
+	chain, cert := p.certificates(certPath)
+	key, ok := p.readPEM(keyPath)
+	if chain == nil || !ok {
 		return
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		p.fail(keyFile, fmt.Errorf("does not go with %s: %w", certFile, err))
+		p.failFile(keyPath, fmt.Errorf("does not go with %s: %w", certPath, err))
 		return
 	}
 	p.set.Certificate = &pair
-	p.warnIfNotValidNow(certFile, chain[:1])
+	p.warnIfNotValidNow(certPath, chain[:1])
 }
 
 // clientCA reads the client CAs.
 func (p *parser) clientCA(files Files) {
-	text, ok := p.read(files.ClientCA)
 	if files.ClientCA != "" && files.TLSCert == "" && files.TLSKey == "" {
-		p.fail(files.ClientCA, errors.New("needs TLS to ask for client certificates: name a TLS certificate and its key too"))
+		p.failFile(files.ClientCA, errors.New("needs TLS to ask for client certificates: name a TLS certificate and its key too"))
 	}
-	if !ok {
+	cas, _ := p.certificates(files.ClientCA)
+	if cas == nil {
 		return
 	}
-	cas, err := parseCertificates(text)
-	if err != nil {
-		p.fail(files.ClientCA, err)
-		return
-	}
-	pool := x509.NewCertPool()
+	p.set.Callers.ClientCAs = x509.NewCertPool()
 	for _, ca := range cas {
-		pool.AddCert(ca)
+		p.set.Callers.ClientCAs.AddCert(ca)
 	}
-	p.set.ClientCAs, p.set.Callers.ClientCAs = pool, pool
 	p.warnIfNotValidNow(files.ClientCA, cas)
 }
 
-// parseCertificates returns the certificates of a PEM file, which must have one
-// at least. A key beside them is passed over. What would else be dropped unseen
-// is refused: a block that is damaged, and a certificate of another form, such as
-// OpenSSL's TRUSTED CERTIFICATE.
+// certificates returns the certificates of a file and its text, or nil.
+func (p *parser) certificates(path string) ([]*x509.Certificate, []byte) {
+	text, ok := p.readPEM(path)
+	if !ok {
+		return nil, nil
+	}
+	certs, err := parseCertificates(text)
+	p.failFile(path, err)
+	return certs, text
+}
+
+func (p *parser) readPEM(path string) ([]byte, bool) {
+	text, ok := p.read(path)
+	err := checkBOM(text)
+	p.failFile(path, err)
+	return text, ok && err == nil
+}
+
+// parseCertificates returns the certificates of a PEM file, at least one. Keys are
+// ignored. Damaged blocks and certificates of another form, such as OpenSSL's
+// TRUSTED CERTIFICATE, are refused, since the library would ignore them.
 func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	begun, read := bytes.Count(text, []byte("-----BEGIN ")), 0
@@ -130,18 +136,14 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func (p *parser) warnIfNotValidNow(file string, certs []*x509.Certificate) {
+func (p *parser) warnIfNotValidNow(path string, certs []*x509.Certificate) {
 	now := time.Now()
 	for i, cert := range certs {
 		switch {
 		case now.After(cert.NotAfter):
-			p.warn("%s: certificate %d expired at %s", file, i+1, cert.NotAfter.Format(time.RFC3339))
+			p.warn("%s: certificate %d expired at %s", path, i+1, cert.NotAfter.Format(time.RFC3339))
 		case now.Before(cert.NotBefore):
-			p.warn("%s: certificate %d is not valid before %s", file, i+1, cert.NotBefore.Format(time.RFC3339))
+			p.warn("%s: certificate %d is not valid before %s", path, i+1, cert.NotBefore.Format(time.RFC3339))
 		}
 	}
-}
-
-func (p *parser) warn(format string, args ...any) {
-	p.set.Warnings = append(p.set.Warnings, fmt.Sprintf(format, args...))
 }

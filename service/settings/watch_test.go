@@ -2,7 +2,6 @@ package settings
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,76 +11,56 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-	"go.uber.org/goleak"
-
 	"conferenced/service/twilio"
 )
 
-// watched is a Live that is watched until its test ends.
-type watched struct {
-	*Live
-	checks chan bool // What each look at the files found.
-}
-
-// watch begins to watch. Nothing but what stirs makes it look: a change that is
-// not told of is never seen.
-func watch(t *testing.T, files Files) *watched { return watchOver(t, files, Base{}) }
-
-func watchOver(t *testing.T, files Files, base Base) *watched {
+// watch runs a test of Watch with the files. The clock is the bubble's.
+func watch(t *testing.T, files Files, base Base, test func(t *testing.T, live *Live)) {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	live, err := NewLive(files, base, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &watched{Live: live, checks: make(chan bool)}
-	live.poll = 24 * time.Hour
-	live.checked = func(changed bool) {
-		select {
-		case w.checks <- changed:
-		case <-ctx.Done():
+	synctest.Test(t, func(t *testing.T) {
+		live, err := NewLive(files, base, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- live.Watch(ctx) }()
-	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- live.Watch(ctx) }()
+		test(t, live)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		goleak.VerifyNone(t, before)
 	})
-	if <-w.checks {
-		t.Error("a change was seen before there was any")
-	}
-	return w
-}
-
-// until waits for the look at the files that makes it true.
-func (w *watched) until(yes func() bool) {
-	for <-w.checks; !yes(); <-w.checks {
-	}
-}
-
-func (w *watched) untilServes(sid, password string) {
-	w.until(func() bool { return serves(w.Current(), sid, password) })
-}
-
-func (w *watched) expect(t *testing.T, reloads, failures int64) {
-	t.Helper()
-	if s := w.Status(); s.Reloads != reloads || s.Failures != failures {
-		t.Errorf("%d reloads and %d failures, want %d and %d", s.Reloads, s.Failures, reloads, failures)
-	}
 }
 
 // watchAccount watches accounts.yaml and token in a new directory.
-func watchAccount(t *testing.T) (w *watched, dir string) {
+func watchAccount(t *testing.T, test func(t *testing.T, live *Live, dir string)) {
 	t.Helper()
-	dir = t.TempDir()
+	dir := t.TempDir()
 	write(t, dir, "token", "one")
-	return watch(t, Files{Accounts: write(t, dir, "accounts.yaml", oneAccount(ac("a")))}), dir
+	accounts := write(t, dir, "accounts.yaml", oneAccount(ac("a")))
+	watch(t, Files{Accounts: accounts}, Base{}, func(t *testing.T, live *Live) { test(t, live, dir) })
+}
+
+// settle waits until a change is certain to be in force.
+func settle() {
+	time.Sleep(2 * pollInterval)
+	synctest.Wait()
+}
+
+func expect(t *testing.T, live *Live, reloads, failures int64) {
+	t.Helper()
+	if s := live.Status(); s.Reloads != reloads || s.Failures != failures {
+		t.Errorf("%d reloads and %d failures, want %d and %d: %s", s.Reloads, s.Failures, reloads, failures, s.LastError)
+	}
+}
+
+func expectToken(t *testing.T, live *Live, token string) {
+	t.Helper()
+	settle()
+	if !serves(live.Current(), ac("a"), token) {
+		t.Errorf("token %s is not in force: %s", token, live.Status().LastError)
+	}
 }
 
 func TestWatchSeesEachFile(t *testing.T) {
@@ -97,8 +76,7 @@ func TestWatchSeesEachFile(t *testing.T) {
 		TLSCert:  write(t, dir, "tls.crt", server.certPEM()),
 		TLSKey:   write(t, dir, "tls.key", server.keyPEM(t)),
 	}
-	w := watch(t, files)
-	for i, change := range []struct{ path, text string }{
+	changes := []struct{ path, text string }{
 		{files.Accounts, oneAccount(ac("b"))},
 		{filepath.Join(dir, "token"), "two"},
 		{files.Tokens, tokens("2")},
@@ -106,12 +84,18 @@ func TestWatchSeesEachFile(t *testing.T) {
 		{files.ClientCA, newCA(t, "other").certPEM()},
 		{files.TLSCert, server.certPEM() + ca.certPEM()},
 		{files.TLSKey, "\n" + server.keyPEM(t)},
-	} {
-		before := w.Current()
-		replace(t, change.path, change.text)
-		w.until(func() bool { return w.Current() != before })
-		w.expect(t, int64(i+1), 0)
 	}
+	watch(t, files, Base{}, func(t *testing.T, live *Live) {
+		for i, change := range changes {
+			before := live.Current()
+			replace(t, change.path, change.text)
+			settle()
+			if live.Current() == before {
+				t.Errorf("%s: the change is not in force", change.path)
+			}
+			expect(t, live, int64(i+1), 0)
+		}
+	})
 }
 
 func tokens(digit string) string {
@@ -122,289 +106,155 @@ func policy(property string) string {
 	return "rules:\n  - callers: [{token: ui}]\n    accounts: ['*']\n    properties: [" + property + "]\n"
 }
 
-func TestWatchSeesWhatIsWrittenInPlace(t *testing.T) {
-	w, dir := watchAccount(t)
-	write(t, dir, "token", "two")
-	w.untilServes(ac("a"), "two")
-}
-
 func TestWatchDoesNotReloadTheSame(t *testing.T) {
-	w, dir := watchAccount(t)
-	replace(t, filepath.Join(dir, "token"), "one")
-	if <-w.checks {
-		t.Error("the same content counts as a change")
-	}
-	write(t, dir, "unrelated", "two")
-	if <-w.checks {
-		t.Error("another file counts as a change")
-	}
-	w.expect(t, 0, 0)
+	watchAccount(t, func(t *testing.T, live *Live, dir string) {
+		replace(t, filepath.Join(dir, "token"), "one")
+		write(t, dir, "unrelated", "two")
+		settle()
+		expect(t, live, 0, 0)
+	})
 }
 
-func TestWatchSeesKubernetesSwaps(t *testing.T) {
-	dir := t.TempDir()
-	version := func(name, sid, token string) {
-		t.Helper()
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
+// A change of several files, or of one in several steps, is one reload, and what is
+// there between two steps is not an error.
+func TestWatchWaitsForTheEndOfAChange(t *testing.T) {
+	watchAccount(t, func(t *testing.T, live *Live, dir string) {
+		time.Sleep(pollInterval / 2)
+		for i := range 5 {
+			write(t, dir, "accounts.yaml", fmt.Sprint("broken ", i))
+			time.Sleep(pollInterval)
 		}
-		write(t, filepath.Join(dir, name), "accounts.yaml", oneAccount(sid))
-		write(t, filepath.Join(dir, name), "token", token)
-		link(t, dir, name)
-	}
-	version("..2026_1", ac("a"), "one")
-	for _, name := range []string{"accounts.yaml", "token"} {
-		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
+		write(t, dir, "accounts.yaml", oneAccount(ac("b")))
+		settle()
+		expect(t, live, 1, 0)
+	})
+}
+
+func TestWatchKeepsTheOldWhenTheNewIsBroken(t *testing.T) {
+	watchAccount(t, func(t *testing.T, live *Live, dir string) {
+		before := live.Current()
+		replace(t, filepath.Join(dir, "accounts.yaml"), "accounts: [")
+		settle()
+		settle()
+		if live.Current() != before {
+			t.Error("a broken file is in force")
 		}
-	}
-	w := watch(t, Files{Accounts: filepath.Join(dir, "accounts.yaml")})
-	for i, token := range []string{"two", "three", "four"} {
-		version(fmt.Sprintf("..2026_%d", i+2), ac("b"), token)
-		if err := os.RemoveAll(filepath.Join(dir, fmt.Sprintf("..2026_%d", i+1))); err != nil {
-			t.Fatal(err)
+		expect(t, live, 0, 1) // It is reported once.
+		replace(t, filepath.Join(dir, "accounts.yaml"), oneAccount(ac("b")))
+		settle()
+		expect(t, live, 1, 1)
+		if s := live.Status(); s.LastError != "" || !serves(live.Current(), ac("b"), "one") {
+			t.Errorf("after the repair: %+v", s)
 		}
-		w.untilServes(ac("b"), token)
-		w.expect(t, int64(i+1), 0)
-	}
+	})
 }
 
 func TestWatchFollowsWhatTheAccountsName(t *testing.T) {
-	w, dir := watchAccount(t)
-	elsewhere := t.TempDir()
-	secret := write(t, elsewhere, "secret", "two")
-	replace(t, filepath.Join(dir, "accounts.yaml"), strings.ReplaceAll(oneAccount(ac("a")), "token}", secret+"}"))
-	w.untilServes(ac("a"), "two")
-	// Watch looks once more when it watches what is new.
-	if <-w.checks {
-		t.Error("a change was seen that nobody made")
-	}
-	replace(t, secret, "three")
-	w.untilServes(ac("a"), "three")
-	w.expect(t, 2, 0)
+	watchAccount(t, func(t *testing.T, live *Live, dir string) {
+		secret := write(t, t.TempDir(), "secret", "two")
+		replace(t, filepath.Join(dir, "accounts.yaml"), strings.ReplaceAll(oneAccount(ac("a")), "token}", secret+"}"))
+		expectToken(t, live, "two")
+		replace(t, secret, "three")
+		expectToken(t, live, "three")
+		expect(t, live, 2, 0)
+	})
 }
 
 func TestWatchFollowsWhatTheEnvironmentNames(t *testing.T) {
 	secret := write(t, t.TempDir(), "secret", "one\n")
-	w := watchOver(t, Files{}, Base{
-		Environment: func(readSecret func(string) (string, error)) (*twilio.Accounts, error) {
-			password, err := readSecret(secret)
-			if err != nil {
-				return nil, err
-			}
-			return twilio.NewAccounts(ac("a"), twilio.Account{
-				SID: ac("a"), Username: ac("a"), Password: twilio.NewSecret(password), BaseURL: twilio.DefaultBaseURL,
-			})
-		},
+	t.Setenv("TWILIO_ACCOUNT_SID", ac("a"))
+	t.Setenv("TWILIO_AUTH_TOKEN_FILE", secret)
+	watch(t, Files{}, Base{Environment: true, BaseURL: twilio.DefaultBaseURL}, func(t *testing.T, live *Live) {
+		replace(t, secret, "two\n")
+		expectToken(t, live, "two")
+		replace(t, secret, "")
+		expectToken(t, live, "two")
+		if s := live.Status(); !strings.Contains(s.LastError, "TWILIO_AUTH_TOKEN_FILE: "+secret+": is empty") {
+			t.Errorf("the error is %s", s.LastError)
+		}
 	})
-	replace(t, secret, "two\n")
-	w.untilServes(ac("a"), "two")
-	replace(t, secret, "")
-	w.until(func() bool { return w.Status().LastError == secret+": is empty" })
-	if !serves(w.Current(), ac("a"), "two") {
-		t.Error("the old secret is not in force any more")
-	}
 }
 
-func TestWatchKeepsTheOldWhenTheNewIsBroken(t *testing.T) {
-	w, dir := watchAccount(t)
-	before := w.Current()
-	replace(t, filepath.Join(dir, "accounts.yaml"), "accounts: [")
-	w.until(func() bool { return w.Status().LastError != "" })
-	if w.Current() != before {
-		t.Error("a broken file is in force")
-	}
-	w.expect(t, 0, 1)
-	replace(t, filepath.Join(dir, "accounts.yaml"), oneAccount(ac("b")))
-	w.untilServes(ac("b"), "one")
-	if s := w.Status(); s.LastError != "" {
-		t.Errorf("after the repair: %+v", s)
-	}
-	w.expect(t, 1, 1)
-}
-
-func TestWatchSeesAMissingSecretAppear(t *testing.T) {
-	w, dir := watchAccount(t)
-	later := filepath.Join(dir, "not", "yet")
-	replace(t, filepath.Join(dir, "accounts.yaml"), strings.ReplaceAll(oneAccount(ac("a")), "token}", later+"/here}"))
-	w.until(func() bool { return w.Status().LastError != "" })
-	if err := os.MkdirAll(later, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	write(t, later, "here", "two")
-	w.untilServes(ac("a"), "two")
-}
-
-func TestWatchOutlivesItsDirectory(t *testing.T) {
-	fresh := func(t *testing.T, dir, token string) {
+// TestWatchSeesEveryKindOfChange makes the change, which puts the token two into
+// force, and then changes the token in place.
+func TestWatchSeesEveryKindOfChange(t *testing.T) {
+	try := func(t *testing.T, err error) {
 		t.Helper()
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	fresh := func(t *testing.T, dir, token string) {
+		t.Helper()
+		try(t, os.MkdirAll(dir, 0o700))
 		write(t, dir, "token", token)
 		write(t, dir, "accounts.yaml", oneAccount(ac("a")))
 	}
-	remove := func(t *testing.T, dir string) {
-		t.Helper()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	rename := func(t *testing.T, from, to string) {
-		t.Helper()
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	missed := func(w *watched) { w.until(func() bool { return w.Status().LastError != "" }) }
 	for _, test := range []struct {
 		name   string
-		change func(t *testing.T, w *watched, top, dir string)
+		change func(t *testing.T, top, dir string)
 	}{
-		{"deleted, missed and created again", func(t *testing.T, w *watched, _, dir string) {
-			remove(t, dir)
-			missed(w)
+		{"written in place", func(t *testing.T, _, dir string) { write(t, dir, "token", "two") }},
+		{"renamed over", func(t *testing.T, _, dir string) { replace(t, filepath.Join(dir, "token"), "two") }},
+		{"the directory deleted and created again", func(t *testing.T, _, dir string) {
+			try(t, os.RemoveAll(dir))
 			fresh(t, dir, "two")
 		}},
-		{"deleted with its parents, missed and created again", func(t *testing.T, w *watched, top, dir string) {
-			remove(t, filepath.Join(top, "a"))
-			missed(w)
+		{"the directory deleted, missed and created again", func(t *testing.T, top, dir string) {
+			try(t, os.RemoveAll(filepath.Join(top, "a")))
+			settle()
 			fresh(t, dir, "two")
 		}},
-		{"deleted and created again at once", func(t *testing.T, _ *watched, _, dir string) {
-			remove(t, dir)
-			fresh(t, dir, "two")
-		}},
-		{"moved away, missed and moved back with another content", func(t *testing.T, w *watched, top, dir string) {
-			away := filepath.Join(top, "away")
-			rename(t, dir, away)
-			missed(w)
-			write(t, away, "token", "two")
-			rename(t, away, dir)
-		}},
-		{"exchanged for another", func(t *testing.T, _ *watched, top, dir string) {
+		{"the directory replaced by another", func(t *testing.T, top, dir string) {
 			fresh(t, filepath.Join(top, "next"), "two")
-			rename(t, dir, filepath.Join(top, "away"))
-			rename(t, filepath.Join(top, "next"), dir)
+			try(t, os.Rename(dir, filepath.Join(top, "away")))
+			try(t, os.Rename(filepath.Join(top, "next"), dir))
+		}},
+		{"the directory replaced by a symbolic link", func(t *testing.T, top, dir string) {
+			fresh(t, filepath.Join(top, "next"), "two")
+			try(t, os.RemoveAll(dir))
+			try(t, os.Symlink("../next", dir))
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			top := t.TempDir()
 			dir := filepath.Join(top, "a", "b")
 			fresh(t, dir, "one")
-			w := watch(t, Files{Accounts: filepath.Join(dir, "accounts.yaml")})
-			test.change(t, w, top, dir)
-			w.untilServes(ac("a"), "two")
-			// The new directory is watched as the old one was.
-			replace(t, filepath.Join(dir, "token"), "three")
-			w.untilServes(ac("a"), "three")
+			watch(t, Files{Accounts: filepath.Join(dir, "accounts.yaml")}, Base{}, func(t *testing.T, live *Live) {
+				test.change(t, top, dir)
+				expectToken(t, live, "two")
+				write(t, dir, "token", "three")
+				expectToken(t, live, "three")
+			})
 		})
 	}
 }
 
-func TestWatchPollsWhenNothingCanBeTold(t *testing.T) {
-	live, dir := liveAccount(t, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(t.Context())
-	looks := 0
-	live.checked = func(changed bool) {
-		switch looks++; {
-		case looks == 1:
-			write(t, dir, "token", "two")
-		case changed:
-			cancel()
+func TestWatchSeesKubernetesSwaps(t *testing.T) {
+	dir := t.TempDir()
+	version := func(name, token string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), "accounts.yaml", oneAccount(ac("a")))
+		write(t, filepath.Join(dir, name), "token", token)
+		link(t, dir, name)
+	}
+	version("..2026_1", "one")
+	for _, name := range []string{"accounts.yaml", "token"} {
+		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	live.watch(ctx, &watcher{logger: live.logger, poll: time.Millisecond})
-	if !serves(live.Current(), ac("a"), "two") {
-		t.Error("the change was not seen")
-	}
-}
-
-func TestWhatCannotBeWatchedIsLoggedOnce(t *testing.T) {
-	var out log
-	dir := t.TempDir()
-	w := newWatcher(out.logger(), pollEvery)
-	w.close() // From here on, each attempt fails.
-	w.aim([]string{filepath.Join(dir, "a"), filepath.Join(dir, "b")})
-	w.aim([]string{filepath.Join(dir, "a")})
-	if got := strings.Count(out.String(), "changes of files may be seen late"); got != 1 {
-		t.Errorf("logged %d times:\n%s", got, out.String())
-	}
-}
-
-// A burst ends when nothing stirred for a while, but is not waited for for ever.
-func TestSettle(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		events int
-		want   time.Duration
-	}{
-		{"nothing more", 0, quiet},
-		{"a burst", 5, 5*quiet/2 + quiet},
-		{"no end", 1000, patience},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				events := make(chan fsnotify.Event)
-				w := &watcher{logger: slog.New(slog.DiscardHandler), events: events}
-				ctx, cancel := context.WithCancel(t.Context())
-				go func() {
-					for range test.events {
-						time.Sleep(quiet / 2) // The bubble's clock.
-						select {
-						case events <- fsnotify.Event{}:
-						case <-ctx.Done():
-							return
-						}
-					}
-				}()
-				begin := time.Now()
-				w.settle(ctx)
-				if took := time.Since(begin); took != test.want {
-					t.Errorf("settled after %v, want %v", took, test.want)
-				}
-				cancel()
-			})
-		})
-	}
-}
-
-func TestWait(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		event func(w *watcher, cancel func())
-		want  time.Duration
-		log   string
-	}{
-		{"nothing stirs", func(*watcher, func()) {}, pollEvery, ""},
-		{"something stirs", func(w *watcher, _ func()) {
-			events := make(chan fsnotify.Event, 1)
-			events <- fsnotify.Event{}
-			w.events = events
-		}, 0, ""},
-		{"events were lost", func(w *watcher, _ func()) {
-			errs := make(chan error, 1)
-			errs <- errors.New("overflow")
-			w.errors = errs
-		}, 0, "overflow"},
-		{"the end", func(_ *watcher, cancel func()) { cancel() }, 0, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var out log
-				w := &watcher{logger: out.logger(), poll: pollEvery}
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				test.event(w, cancel)
-				begin := time.Now()
-				w.wait(ctx)
-				if took := time.Since(begin); took != test.want {
-					t.Errorf("waited %v, want %v", took, test.want)
-				}
-				if !strings.Contains(out.String(), test.log) {
-					t.Errorf("not logged:\n%s", out.String())
-				}
-			})
-		})
-	}
+	watch(t, Files{Accounts: filepath.Join(dir, "accounts.yaml")}, Base{}, func(t *testing.T, live *Live) {
+		for i, token := range []string{"two", "three", "four"} {
+			version(fmt.Sprintf("..2026_%d", i+2), token)
+			if err := os.RemoveAll(filepath.Join(dir, fmt.Sprintf("..2026_%d", i+1))); err != nil {
+				t.Fatal(err)
+			}
+			expectToken(t, live, token)
+			expect(t, live, int64(i+1), 0)
+		}
+	})
 }

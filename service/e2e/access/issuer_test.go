@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/MicahParks/jwkset"
+	"github.com/golang-jwt/jwt/v5"
 
 	"conferenced/service/callers"
 )
@@ -44,9 +44,10 @@ func newIssuer(t *testing.T) *issuer {
 		})
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
-			{Key: i.key.Public(), KeyID: keyID, Algorithm: string(jose.ES256), Use: "sig"},
-		}})
+		public, _ := jwkset.NewJWKFromKey(i.key.Public(), jwkset.JWKOptions{
+			Metadata: jwkset.JWKMetadataOptions{KID: keyID, ALG: jwkset.AlgES256, USE: jwkset.UseSig},
+		})
+		writeJSON(w, jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{public.Marshal()}})
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -98,16 +99,14 @@ func (i *issuer) claims(subject string, changes map[string]any) map[string]any {
 // token is a JWT of the issuer.
 func (i *issuer) token(t *testing.T, subject string, changes map[string]any) string {
 	t.Helper()
-	return sign(t, jose.ES256, jose.JSONWebKey{Key: i.key, KeyID: keyID}, i.claims(subject, changes))
+	return sign(t, jwt.SigningMethodES256, i.key, keyID, i.claims(subject, changes))
 }
 
-func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims map[string]any) string {
+func sign(t *testing.T, algorithm jwt.SigningMethod, key any, kid string, claims map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, new(jose.SignerOptions).WithType("JWT"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := jwt.Signed(signer).Claims(claims).Serialize()
+	token := jwt.NewWithClaims(algorithm, jwt.MapClaims(claims))
+	token.Header["kid"] = kid
+	text, err := token.SignedString(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +135,7 @@ func (i *issuer) confused(t *testing.T, subject string) string {
 		t.Fatal(err)
 	}
 	secret := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	return sign(t, jose.HS256, jose.JSONWebKey{Key: secret, KeyID: keyID}, i.claims(subject, nil))
+	return sign(t, jwt.SigningMethodHS256, secret, keyID, i.claims(subject, nil))
 }
 
 func encoded(t *testing.T, value any) string {

@@ -253,7 +253,7 @@ func TestBrokenFilesChangeNothing(t *testing.T) {
 		{"a policy", policyFile, "rules:\n  - callers: []\n", "line 2: "},
 		{"a policy that is no YAML", policyFile, "rules: [", "line 1: "},
 		{"tokens", tokensFile, "tokens: [{name: ui, sha256: x}]", "line 1: tokens[0].sha256: must be 64"},
-		{"accounts", accountsFile, "accounts: []", "accounts: is empty"},
+		{"accounts", accountsFile, "accounts: []", "accounts: must not be empty"},
 		{"an account's token", mainTokenFile, "\n", "secret file main-token: is empty"},
 		{"client CAs", clientCAFile, "x", "has no certificate in PEM"},
 		{"a certificate without its new key", certFile, certPEM(fresh), "does not go with"},

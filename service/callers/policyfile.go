@@ -1,0 +1,149 @@
+package callers
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"conferenced/service/twilio"
+	"conferenced/service/yamlfile"
+)
+
+// maxPattern is the maximum length of a pattern or a rule's name in bytes.
+const maxPattern = 2048
+
+// ParsePolicy reads the text of a policy, which errors call by the given name:
+//
+//	rules:
+//	  - name: agents' desktop
+//	    callers:
+//	      - token: "ui-*"
+//	      - claims: {groups: agents, sub: "svc-*"}
+//	      - san: "spiffe://example.org/ns/*/sa/ui"
+//	    accounts: [ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]
+//	    properties: [muted, hold]
+//
+// A rule applies to the callers that one of its entries matches. Within an entry
+// everything must match. `token` matches the name of a token. `claims` matches
+// one value of each of these claims of a JWT; a number or a boolean has the text
+// that it has in JSON. `san` matches a URI of a certificate if it begins with
+// spiffe://, otherwise a DNS name. `name` matches the name of any authenticated
+// caller, and `anonymous: true` callers that need no authentication. `*` in a
+// pattern stands for any characters, also none; as an account or a property it
+// means all of them. A rule's name is for explanations only.
+//
+// The error joins all problems, each with its line and key.
+func ParsePolicy(name string, text []byte) (*Policy, error) {
+	file := yamlfile.Parse(name, text)
+	policy := new(Policy)
+	if root := file.Mapping(); root != nil {
+		for i, v := range root.Required("rules").List(1) {
+			if m := v.Mapping(); m != nil {
+				policy.rules = append(policy.rules, readRule(m, i+1))
+			}
+		}
+	}
+	if err := file.Err(); err != nil {
+		return nil, err
+	}
+	return policy, nil
+}
+
+func readRule(m *yamlfile.Mapping, number int) rule {
+	r := rule{number: number, line: m.Line(), name: yamlfile.Scan(m.Get("name"), parseLine)}
+	for _, v := range m.Required("callers").List(1) {
+		if entry := v.Mapping(); entry != nil {
+			r.callers = append(r.callers, readCallerMatch(entry))
+		}
+	}
+	for _, v := range m.Required("accounts").List(1) {
+		r.accounts = append(r.accounts, yamlfile.Scan(v, parseAccount))
+	}
+	properties := m.Required("properties")
+	for _, v := range properties.List(1) {
+		r.properties |= yamlfile.Scan(v, parseProperty)
+	}
+	if r.properties&propertyOf("call_sid_to_coach") != 0 && r.properties&propertyOf("coaching") == 0 {
+		properties.Errorf("call_sid_to_coach needs coaching too: setting it starts coaching")
+	}
+	return r
+}
+
+func readCallerMatch(m *yamlfile.Mapping) callerMatch {
+	checkOneKind(m)
+	match := callerMatch{
+		name:      yamlfile.Scan(m.Get("name"), parsePattern),
+		token:     yamlfile.Scan(m.Get("token"), parsePattern),
+		san:       yamlfile.Scan(m.Get("san"), parseSANPattern),
+		anonymous: yamlfile.Scan(m.Get("anonymous"), parseTrue),
+	}
+	if claims := m.Get("claims").Mapping(); claims != nil {
+		if claims.Len() == 0 {
+			claims.Errorf("must not be empty")
+		}
+		for name, v := range claims.All() {
+			match.claims = append(match.claims, claimMatch{name, yamlfile.Scan(v, parsePattern)})
+		}
+	}
+	return match
+}
+
+// checkOneKind reports an entry that matches nobody, because it asks for nothing
+// or for what no single caller has.
+func checkOneKind(m *yamlfile.Mapping) {
+	named := m.Get("name").Exists()
+	var kinds []string
+	for _, key := range []string{"token", "claims", "san", "anonymous"} {
+		if m.Get(key).Exists() {
+			kinds = append(kinds, key)
+		}
+	}
+	if named && m.Get("anonymous").Exists() {
+		kinds = append(kinds, "name")
+	}
+	switch {
+	case len(kinds) > 1:
+		m.Errorf("matches nobody: no caller has both %s and %s; write two entries", kinds[0], kinds[1])
+	case len(kinds) == 0 && !named:
+		m.Errorf("must ask for name, token, claims, san or anonymous")
+	}
+}
+
+// parseLine accepts text that fits on one line.
+func parseLine(text string) (string, error) {
+	if text == "" || len(text) > maxPattern || strings.ContainsFunc(text, unicode.IsControl) {
+		return "", fmt.Errorf("must be 1 to %d bytes without control characters", maxPattern)
+	}
+	return text, nil
+}
+
+func parsePattern(text string) (*pattern, error) {
+	text, err := parseLine(text)
+	return newPattern(text), err
+}
+
+func parseTrue(text string) (bool, error) {
+	if !strings.EqualFold(text, "true") {
+		return false, errors.New("must be true, or left out")
+	}
+	return true, nil
+}
+
+func parseAccount(text string) (string, error) {
+	if text != allAccounts && twilio.ValidateAccountSID(text) != nil {
+		return "", errors.New(`must be AC and 32 hexadecimal digits, or "*"`)
+	}
+	return text, nil
+}
+
+func parseProperty(text string) (propertySet, error) {
+	if text == "*" {
+		return allProperties, nil
+	}
+	property := propertyOf(text)
+	if property == 0 {
+		return 0, fmt.Errorf("is not a property; the properties are %s", allProperties)
+	}
+	return property, nil
+}
