@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"strings"
+	"fmt"
 	"time"
 
 	"conferenced/service/delivery"
@@ -60,30 +60,40 @@ func (d *delivering) config() delivery.Config {
 	}
 }
 
-// flagOf are the flags behind the names that delivery's errors use.
-var flagOf = strings.NewReplacer(
-	"delivery: Retrying.Attempts is", "--retry-attempts is",
-	"delivery: Retrying.Base is", "--retry-base is",
-	"delivery: Retrying.Cap is", "--retry-cap is",
-	"delivery: Limits.MaxConcurrency is", "--concurrency-max is",
-	"delivery: Limits.MinConcurrency is", "--concurrency-min is",
-	"delivery: Limits.Queue is", "--queue is",
-	"delivery: Limits.Rate is", "--rate is",
-	"delivery: Limits.Burst is", "--rate-burst is",
-	"delivery: Breaking.OpenFor is", "--breaker-open-for is",
-	"delivery: Breaking.Probes is", "--breaker-probes is",
-	"delivery: Bounds.LineLength is", "--queue-per-participant is",
-	"delivery: Bounds.Labels is", "--labels-max is",
-	"delivery: Bounds.LabelAge is", "--labels-retention is",
-	"delivery: Bounds.Records is", "--request-id-max is",
-	"delivery: Bounds.Retention is", "--request-id-retention is",
-	"delivery: Grace is", "--attempt-grace is",
-)
+// flagOf is the flag of each field of the delivery's configuration.
+var flagOf = map[string]string{
+	"Retrying.Attempts":     "--retry-attempts",
+	"Retrying.Base":         "--retry-base",
+	"Retrying.Cap":          "--retry-cap",
+	"Limits.MaxConcurrency": "--concurrency-max",
+	"Limits.MinConcurrency": "--concurrency-min",
+	"Limits.Queue":          "--queue",
+	"Limits.Rate":           "--rate",
+	"Limits.Burst":          "--rate-burst",
+	"Breaking.OpenFor":      "--breaker-open-for",
+	"Breaking.Probes":       "--breaker-probes",
+	"Bounds.LineLength":     "--queue-per-participant",
+	"Bounds.Labels":         "--labels-max",
+	"Bounds.LabelAge":       "--labels-retention",
+	"Bounds.Records":        "--request-id-max",
+	"Bounds.Retention":      "--request-id-retention",
+	"Grace":                 "--attempt-grace",
+}
 
-// check returns an error that names the flags which are wrong.
-func (d *delivering) check() error {
-	if err := d.config().Validate(); err != nil {
-		return errors.New(flagOf.Replace(err.Error()))
+// check returns all problems, by flag.
+func (d *delivering) check() error { return byFlag(d.config().Validate()) }
+
+// byFlag names flags in place of fields.
+func byFlag(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, err := range joined.Unwrap() {
+			errs = append(errs, byFlag(err))
+		}
+		return errors.Join(errs...)
 	}
-	return nil
+	if field, ok := errors.AsType[*delivery.FieldError](err); ok {
+		return fmt.Errorf("%s %s", flagOf[field.Field], field.Problem)
+	}
+	return err
 }

@@ -38,9 +38,8 @@ func Default() Config {
 	}
 }
 
-// Validate returns an error that names everything that is wrong with the
-// configuration, joined, or nil. What belongs to a mechanism that is switched
-// off is not looked at.
+// Validate returns nil, or a joined error with a *[FieldError] for each problem of
+// the configuration. Fields of a mechanism that is switched off are not checked.
 func (c Config) Validate() error {
 	return errors.Join(
 		c.Retrying.validate(),
@@ -82,7 +81,7 @@ func (l Limits) validateRate() error {
 	if l.Rate >= slowest && !math.IsInf(l.Rate, 1) {
 		return nil
 	}
-	return fmt.Errorf("delivery: Limits.Rate is %v, want 0 or a number from %v", l.Rate, slowest)
+	return &FieldError{"Limits.Rate", fmt.Sprintf("is %v, want 0 or a number from %v", l.Rate, slowest)}
 }
 
 func (b Breaking) validate() error {
@@ -115,16 +114,27 @@ func (b Bounds) validate(unordered, forgetful bool) error {
 // overflow.
 const maxDuration = 1000 * time.Hour
 
+// FieldError is a field of a [Config] whose value cannot be used.
+type FieldError struct {
+	// Field is its name, such as Retrying.Attempts.
+	Field string
+	// Problem is what is wrong with it, such as "is 0, want at least 1".
+	Problem string
+}
+
+// Error returns the field and the problem.
+func (e *FieldError) Error() string { return "delivery: " + e.Field + " " + e.Problem }
+
 func atLeast[N int | uint32 | time.Duration](name string, value, least N) error {
 	if value >= least {
 		return nil
 	}
-	return fmt.Errorf("delivery: %s is %v, want at least %v", name, value, least)
+	return &FieldError{name, fmt.Sprintf("is %v, want at least %v", value, least)}
 }
 
 func atMost[N int | uint32 | time.Duration](name string, value, most N) error {
 	if value <= most {
 		return nil
 	}
-	return fmt.Errorf("delivery: %s is %v, want at most %v", name, value, most)
+	return &FieldError{name, fmt.Sprintf("is %v, want at most %v", value, most)}
 }
