@@ -21,7 +21,7 @@ type checkCommand struct {
 	As      string            `placeholder:"NAME" help:"Explain what this caller may do."`
 	By      string            `default:"token" enum:"token,jwt,mtls,anonymous" help:"How the caller is known: ${enum} (${default})."`
 	Claim   map[string]string `placeholder:"NAME=VALUE" help:"A claim of the caller's JWT; several values are separated by |."`
-	SAN     []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate."`
+	SAN     []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate: a URI if it begins with spiffe://, otherwise a DNS name."`
 	Account string            `placeholder:"SID" help:"The account that the caller wants to touch; the default one of --accounts if not given."`
 	Set     []string          `placeholder:"PROPERTY" help:"The properties that the caller wants to set, separated by commas; all twelve if not given."`
 }

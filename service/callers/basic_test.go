@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// basic is the authorization of a user with a password.
+// basic is an authorization value of basic authentication.
 func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
@@ -32,7 +32,7 @@ func TestBasicAuthentication(t *testing.T) {
 		{"the same caller's next token", []string{basic("ui", "next")}, ui, nil},
 		{"a name of several parts", []string{basic("team/desk", "s3cr3t2")}, Caller{Name: "team/desk", Kind: KindToken}, nil},
 		{"the scheme in another case", []string{"bASIC  " + encoded}, ui, nil},
-		{"a bearer token all the same", []string{"Bearer s3cr3t"}, ui, nil},
+		{"a bearer token", []string{"Bearer s3cr3t"}, ui, nil},
 		{"another token's name", []string{basic("team/desk", "s3cr3t")}, Caller{}, errBasic},
 		{"no token's name", []string{basic("AC00000000000000000000000000000001", "s3cr3t")}, Caller{}, errBasic},
 		{"the name in another case", []string{basic("UI", "s3cr3t")}, Caller{}, errBasic},
@@ -45,7 +45,7 @@ func TestBasicAuthentication(t *testing.T) {
 		{"nothing", []string{"Basic"}, Caller{}, errBasic},
 		{"too long", []string{"Basic " + strings.Repeat("a", maxBearer+1)}, Caller{}, errTooLong},
 		{"twice", []string{basic("ui", "s3cr3t"), basic("ui", "s3cr3t")}, Caller{}, errSeveral},
-		{"beside a bearer token", []string{basic("ui", "s3cr3t"), "Bearer s3cr3t"}, Caller{}, errSeveral},
+		{"and a bearer token", []string{basic("ui", "s3cr3t"), "Bearer s3cr3t"}, Caller{}, errSeveral},
 		{"none", nil, Caller{}, errNothing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestBasicAuthentication(t *testing.T) {
 			t.Errorf("got %+v, error %v", caller, err)
 		}
 	})
-	t.Run("is not taken where it was not asked for", func(t *testing.T) {
+	t.Run("is not accepted by Authenticate", func(t *testing.T) {
 		_, err := set.Authenticate(withAuthorization(t.Context(), basic("ui", "s3cr3t")))
 		if !errors.Is(err, errScheme) {
 			t.Errorf("got cause %v", err)
@@ -72,7 +72,7 @@ func TestBasicAuthentication(t *testing.T) {
 	})
 }
 
-// An SDK sends basic authentication whether it is of use or not.
+// Without tokens, what an SDK sends is ignored.
 func TestBasicAuthenticationWithoutTokens(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	certificates := &Set{Now: newClock().now, ClientCAs: pool(ours)}
@@ -85,7 +85,7 @@ func TestBasicAuthenticationWithoutTokens(t *testing.T) {
 	}{
 		{"nothing is configured", new(Set), "anonymous:", nil},
 		{"a certificate", certificates, "mtls:desk.example.org", nil},
-		{"tokens beside the certificate", &Set{
+		{"tokens and a certificate", &Set{
 			Now: newClock().now, ClientCAs: pool(ours), Tokens: new(Tokens),
 		}, "anonymous:", errBasic},
 		{"JWTs are configured", &Set{JWT: new(JWT)}, "anonymous:", errNothing},

@@ -31,8 +31,8 @@ func newAuthority(t testing.TB, name string, change ...func(*x509.Certificate)) 
 	return authority{}.authority(t, name, change...)
 }
 
-// authority issues the certificate of another authority; the zero authority one
-// that signs itself.
+// authority issues the certificate of another CA. The zero authority issues a
+// self-signed one.
 func (a authority) authority(t testing.TB, name string, change ...func(*x509.Certificate)) authority {
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
@@ -123,8 +123,8 @@ func withTimes(from, to time.Duration) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = noon.Add(from), noon.Add(to) }
 }
 
-// withCertificates is the context of a call over a connection on which the
-// client has presented these.
+// withCertificates is the context of a call over a connection with these client
+// certificates.
 func withCertificates(ctx context.Context, presented ...*x509.Certificate) context.Context {
 	return peer.NewContext(ctx, &peer.Peer{
 		AuthInfo: credentials.TLSInfo{State: tls.ConnectionState{PeerCertificates: presented}},
@@ -177,7 +177,7 @@ func TestCertificates(t *testing.T) {
 		{name: "the text of a SPIFFE ID for a DNS name", presented: chain(ours.client(t, withDNS(spiffe))), cause: errCertificateNoName},
 		{name: "invalid DNS names alone", presented: chain(ours.client(t, withDNS(invalidDNSNames...))), cause: errCertificateNoName},
 		{
-			name:      "an authority between",
+			name:      "an intermediate CA",
 			presented: chain(middle.client(t, withURIs(spiffe)), middle.certificate),
 			want:      Caller{Name: spiffe, URIs: []string{spiffe}},
 		},
@@ -186,31 +186,31 @@ func TestCertificates(t *testing.T) {
 			presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageAny))),
 			want:      Caller{Name: spiffe, URIs: []string{spiffe}},
 		},
-		{name: "an authority between that is not presented", presented: chain(middle.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
-		{name: "another authority of the same name", presented: chain(stranger.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
+		{name: "an intermediate CA that is not presented", presented: chain(middle.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
+		{name: "another CA of the same name", presented: chain(stranger.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
 		{
-			name:      "another authority that is presented",
+			name:      "another CA that is presented",
 			presented: chain(stranger.client(t, withURIs(spiffe)), stranger.certificate, ours.certificate),
 			cause:     errCertificateUntrusted,
 		},
 		{name: "signed by itself", presented: chain(authority{}.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
 		{name: "expired", presented: chain(ours.client(t, withURIs(spiffe), withTimes(-time.Hour, -time.Second))), cause: errCertificateTime},
 		{name: "not valid yet", presented: chain(ours.client(t, withURIs(spiffe), withTimes(time.Second, time.Hour))), cause: errCertificateTime},
-		{name: "of an authority that has expired", presented: chain(expired.client(t, withURIs(spiffe))), cause: errCertificateTime},
+		{name: "of an expired CA", presented: chain(expired.client(t, withURIs(spiffe))), cause: errCertificateTime},
 		{name: "for servers alone", presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageServerAuth))), cause: errCertificateUsage},
 		{name: "issued by a client", presented: issuedByAClient(t, ours, withURIs(spiffe)), cause: errCertificateUntrusted},
 		{name: "a critical extension that is not known", presented: chain(ours.client(t, withURIs(spiffe), withCriticalExtension)), cause: errCertificateInvalid},
-		{name: "no name but the common name", presented: chain(ours.client(t)), cause: errCertificateNoName},
-		{name: "a URI of another scheme alone", presented: chain(ours.client(t, withURIs("https://ui.example.org/"))), cause: errCertificateNoName},
+		{name: "only a common name", presented: chain(ours.client(t)), cause: errCertificateNoName},
+		{name: "only a URI of another scheme", presented: chain(ours.client(t, withURIs("https://ui.example.org/"))), cause: errCertificateNoName},
 		{name: "two SPIFFE IDs", presented: chain(ours.client(t, withURIs(spiffe, spiffe+"2"), withDNS("ui.example.org"))), cause: errCertificateSPIFFE},
-		{name: "a SPIFFE ID beside another URI", presented: chain(ours.client(t, withURIs("https://a/", spiffe))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID and another URI", presented: chain(ours.client(t, withURIs("https://a/", spiffe))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with a port", presented: chain(ours.client(t, withURIs("spiffe://example.org:1/ui"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with a user", presented: chain(ours.client(t, withURIs("spiffe://ui@example.org/ui"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with a query", presented: chain(ours.client(t, withURIs(spiffe+"?x"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with a fragment", presented: chain(ours.client(t, withURIs(spiffe+"#x"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with an escape", presented: chain(ours.client(t, withURIs("spiffe://example.org/%2e%2e"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID with ..", presented: chain(ours.client(t, withURIs("spiffe://example.org/a/../b"))), cause: errCertificateSPIFFE},
-		{name: "a SPIFFE ID with a slash behind", presented: chain(ours.client(t, withURIs(spiffe+"/"))), cause: errCertificateSPIFFE},
+		{name: "a SPIFFE ID with a slash at the end", presented: chain(ours.client(t, withURIs(spiffe+"/"))), cause: errCertificateSPIFFE},
 		{name: "a SPIFFE ID without a path", presented: chain(ours.client(t, withURIs("spiffe://example.org"))),
 			want: Caller{Name: "spiffe://example.org", URIs: []string{"spiffe://example.org"}}},
 		{name: "a SPIFFE ID with an opaque part", presented: chain(ours.client(t, withURIs("spiffe:example.org"))), cause: errCertificateSPIFFE},
@@ -221,7 +221,7 @@ func TestCertificates(t *testing.T) {
 			if test.cause == nil {
 				want.Kind = KindCertificate
 			}
-			for range 2 { // The second time it is remembered.
+			for range 2 { // The second time from the cache.
 				got, err := set.Authenticate(withCertificates(t.Context(), test.presented...))
 				if !errors.Is(err, test.cause) {
 					t.Errorf("got cause %v, want %v", err, test.cause)
@@ -239,8 +239,8 @@ func issuedByAClient(t testing.TB, ours authority, change func(*x509.Certificate
 	return []*x509.Certificate{authority{certificate, key}.client(t, change), certificate}
 }
 
-// TestAnAuthorityThatIsRemoved replaces the Set while a connection lives.
-func TestAnAuthorityThatIsRemoved(t *testing.T) {
+// TestARemovedCA replaces the Set while a connection exists.
+func TestARemovedCA(t *testing.T) {
 	before, after := newAuthority(t, "before"), newAuthority(t, "after")
 	ctx := withCertificates(t.Context(), before.client(t, withDNS("ui")))
 	clock := newClock()
@@ -252,7 +252,7 @@ func TestAnAuthorityThatIsRemoved(t *testing.T) {
 		{"the old one", pool(before), nil},
 		{"both", pool(before, after), nil},
 		{"the new one", pool(after), errCertificateUntrusted},
-		{"none is configured any more", nil, errNothing},
+		{"no CA", nil, errNothing},
 	} {
 		set := &Set{Now: clock.now, ClientCAs: step.pool, Tokens: new(Tokens)}
 		if _, err := set.Authenticate(ctx); !errors.Is(err, step.cause) {
@@ -261,15 +261,13 @@ func TestAnAuthorityThatIsRemoved(t *testing.T) {
 	}
 }
 
-// TestACertificateThatIsRememberedExpires does so by itself and with the
-// authority that stands behind it.
-func TestACertificateThatIsRememberedExpires(t *testing.T) {
+func TestACachedCertificateExpires(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	brief := ours.authority(t, "brief", withTimes(-time.Hour, 30*time.Minute))
 	for _, test := range []struct {
 		name      string
 		presented []*x509.Certificate
-		last      time.Duration // When it is good for the last time.
+		last      time.Duration // The end of its validity, after noon.
 	}{
 		{"by itself", []*x509.Certificate{ours.client(t, withDNS("ui"))}, time.Hour},
 		{"with its authority", []*x509.Certificate{brief.client(t, withDNS("ui")), brief.certificate}, 30 * time.Minute},
@@ -291,8 +289,8 @@ func TestACertificateThatIsRememberedExpires(t *testing.T) {
 	}
 }
 
-// TestAnAuthorizationIsNotMadeUpFor presents both and has the first decide.
-func TestAnAuthorizationIsNotMadeUpFor(t *testing.T) {
+// TestAnAuthorizationAloneDecides presents a good certificate too.
+func TestAnAuthorizationAloneDecides(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	set := &Set{Now: newClock().now, ClientCAs: pool(ours), Tokens: mustParseTokens(t, tokensFile("cron=good", "old=bad=2027-01-01T00:00:00Z"))}
 	connected := withCertificates(t.Context(), ours.client(t, withDNS("ui")))

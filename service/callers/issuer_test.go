@@ -26,7 +26,7 @@ type localIssuer struct {
 	*httptest.Server
 
 	mu        sync.Mutex
-	published []any  // Keys, or whatever stands in their place.
+	published []any  // Keys, or anything else.
 	names     string // What discovery gives as the issuer; empty: the right one.
 	answers   http.HandlerFunc
 	fetches   int
@@ -81,14 +81,14 @@ func (i *localIssuer) publish(keys ...any) {
 	i.published = keys
 }
 
-// answer makes the issuer answer everything in this way; nil: as it should.
+// answer replaces all answers of the issuer; nil: the right ones.
 func (i *localIssuer) answer(with http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.answers = with
 }
 
-// fetched is how often the keys were asked for.
+// fetched is how often the keys were requested.
 func (i *localIssuer) fetched() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -97,10 +97,10 @@ func (i *localIssuer) fetched() int {
 
 func down(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = w.Write([]byte("an issuer's own words"))
+	_, _ = w.Write([]byte("secret"))
 }
 
-// verifier is a JWT that trusts the issuer.
+// verifier accepts the issuer's JWTs.
 func (i *localIssuer) verifier(t testing.TB, clock *clock, change ...func(*JWTConfig)) *JWT {
 	t.Helper()
 	cfg := JWTConfig{
@@ -117,7 +117,7 @@ func (i *localIssuer) verifier(t testing.TB, clock *clock, change ...func(*JWTCo
 	return j
 }
 
-// claimsOf are good claims, changed as given; nil leaves a claim out.
+// claims are good claims with changes; nil removes a claim.
 func (i *localIssuer) claims(changes map[string]any) map[string]any {
 	claims := map[string]any{
 		"iss": i.URL, "aud": audience, "sub": "svc-ui",

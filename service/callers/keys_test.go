@@ -16,14 +16,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// TestUnknownKeysAreNoFloodOfFetches presents many JWTs of made-up keys.
-func TestUnknownKeysAreNoFloodOfFetches(t *testing.T) {
+// TestUnknownKeysDoNotFloodTheIssuer presents many JWTs of unknown keys.
+func TestUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
 	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
 	set := &Set{JWT: issuer.verifier(t, clock)}
 	good := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
 	forged := make([]string, 100)
 	for i := range forged {
-		key := newSigningKey("made-up-"+strconv.Itoa(i), jwt.SigningMethodES256)
+		key := newSigningKey("unknown-"+strconv.Itoa(i), jwt.SigningMethodES256)
 		forged[i] = "Bearer " + issuer.token(t, key, nil)
 	}
 	for second := range 3 {
@@ -31,7 +31,7 @@ func TestUnknownKeysAreNoFloodOfFetches(t *testing.T) {
 		for _, token := range forged {
 			calls.Go(func() {
 				if _, err := set.Authenticate(withAuthorization(t.Context(), token)); err == nil {
-					t.Error("a made-up key is accepted")
+					t.Error("an unknown key is accepted")
 				}
 			})
 		}
@@ -63,18 +63,18 @@ func TestANewKeyIsFetchedWhenItIsFirstUsed(t *testing.T) {
 		t.Errorf("the new key: %v", err)
 	}
 	if _, err := set.Authenticate(before); !errors.Is(err, errJWTSignature) {
-		t.Errorf("the old key, which is remembered: got error %v, want %v", err, errJWTSignature)
+		t.Errorf("the old key, whose JWT is cached: got error %v, want %v", err, errJWTSignature)
 	}
 }
 
-// TestAWithdrawnKeyIsForgotten presents nothing that needs other keys.
-func TestAWithdrawnKeyIsForgotten(t *testing.T) {
+// TestAWithdrawnKeyExpires presents no JWT of another key.
+func TestAWithdrawnKeyExpires(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		idle time.Duration
-		stay int // How often the withdrawn key is still good.
+		stay int // How many calls still use the withdrawn key.
 	}{
-		{"with calls all the time", refreshAfter, 1},
+		{"with calls in between", refreshAfter, 1},
 		{"after a long time without calls", 2 * refreshAfter, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -99,9 +99,8 @@ func TestAWithdrawnKeyIsForgotten(t *testing.T) {
 	}
 }
 
-// TestKeysOutliveTheirIssuer goes on when the issuer is down for long, and does
-// not ask it at every call.
-func TestKeysOutliveTheirIssuer(t *testing.T) {
+// TestKeysStayWhileTheIssuerIsDown also counts the requests to the issuer.
+func TestKeysStayWhileTheIssuerIsDown(t *testing.T) {
 	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
 	set := &Set{JWT: issuer.verifier(t, clock)}
 	ctx := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, map[string]any{"exp": noon.Unix() + 7200}))
@@ -140,13 +139,13 @@ func TestAnIssuerThatIsDownAtTheStart(t *testing.T) {
 	issuer.answer(down)
 	set := &Set{JWT: issuer.verifier(t, clock)}
 	ctx := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
-	for range 3 { // One asks; the others are told of it.
+	for range 3 { // The first one causes a request.
 		_, err := set.Authenticate(ctx)
 		text := errorText(err)
 		if !strings.Contains(text, "the issuer's keys cannot be fetched") || !strings.Contains(text, "status 503") {
 			t.Errorf("got error %v", err)
 		}
-		if strings.Contains(text, "own words") {
+		if strings.Contains(text, "secret") {
 			t.Errorf("the error repeats the answer: %v", err)
 		}
 	}
@@ -177,7 +176,7 @@ func TestWhatAnIssuerAnswers(t *testing.T) {
 		{"a key of a type that is not known", func(i *localIssuer) {
 			i.publish(map[string]any{"kty": "OKP", "crv": "X448", "x": "AA", "kid": "x"}, map[string]any{}, keyES.public())
 		}, ""},
-		{"the issuer of another", func(i *localIssuer) { i.names = "https://evil.example.org" }, "is of another issuer"},
+		{"a discovery document of another issuer", func(i *localIssuer) { i.names = "https://evil.example.org" }, "is of another issuer"},
 		{"no keys", func(i *localIssuer) { i.publish() }, "no key that can be used"},
 		{"a key for encryption", func(i *localIssuer) { i.publish(public(keyES.private.Public(), jwkset.UseEnc)) }, "no key that can be used"},
 		{"a private key", func(i *localIssuer) {
@@ -199,10 +198,10 @@ func TestWhatAnIssuerAnswers(t *testing.T) {
 				writeJSON(w, map[string]string{"issuer": i.URL, "jwks_uri": "http://issuer.example.org/keys"})
 			})
 		}, "must be https, or http on a loopback address"},
-		{"keys behind too much", func(i *localIssuer) {
+		{"an answer that is too large", func(i *localIssuer) {
 			i.publish(strings.Repeat("x", maxAnswer), keyES.public())
 		}, "is larger than 1048576 bytes"},
-		{"a page", func(i *localIssuer) {
+		{"HTML", func(i *localIssuer) {
 			i.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>secret</html>")) })
 		}, "cannot be fetched"},
 	} {
@@ -222,6 +221,18 @@ func TestWhatAnIssuerAnswers(t *testing.T) {
 	}
 }
 
+// TestFetchErrorsHaveNoURL fetches from a URL whose query is a secret.
+func TestFetchErrorsHaveNoURL(t *testing.T) {
+	issuer := newLocalIssuer(t, keyES.public())
+	set := &Set{JWT: issuer.verifier(t, newClock(), func(cfg *JWTConfig) { cfg.JWKSURL = issuer.URL + "/keys?key=secret" })}
+	token := "Bearer " + issuer.token(t, keyES, nil)
+	issuer.Close()
+	_, err := set.Authenticate(withAuthorization(t.Context(), token))
+	if text := errorText(err); !strings.Contains(text, "cannot be fetched: dial") || strings.Contains(text, "secret") {
+		t.Errorf("got error %v", err)
+	}
+}
+
 func TestAConfiguredJWKSURLNeedsNoDiscovery(t *testing.T) {
 	issuer := newLocalIssuer(t, keyES.public())
 	set := &Set{JWT: issuer.verifier(t, newClock(), func(cfg *JWTConfig) { cfg.JWKSURL = issuer.URL + "/keys" })}
@@ -233,8 +244,8 @@ func TestAConfiguredJWKSURLNeedsNoDiscovery(t *testing.T) {
 	}
 }
 
-// TestACallerWhoLeavesDoesNotEndTheFetch cancels the call that began it.
-func TestACallerWhoLeavesDoesNotEndTheFetch(t *testing.T) {
+// TestACallThatEndsDoesNotEndTheFetch cancels the call that caused it.
+func TestACallThatEndsDoesNotEndTheFetch(t *testing.T) {
 	issuer := newLocalIssuer(t, keyES.public())
 	asked, proceed := make(chan struct{}), make(chan struct{})
 	issuer.answer(func(w http.ResponseWriter, _ *http.Request) {

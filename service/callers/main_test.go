@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// noon is when the tests take place.
+// noon is the present time of the tests.
 var noon = time.Date(2027, time.March, 1, 12, 0, 0, 0, time.UTC)
 
 // clock is a clock that tests move.

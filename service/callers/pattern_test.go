@@ -1,7 +1,6 @@
 package callers
 
 import (
-	"strings"
 	"testing"
 )
 
@@ -86,15 +85,4 @@ func matchByTable(pattern, text string) bool {
 		matches = next
 	}
 	return matches[len(text)]
-}
-
-// BenchmarkPatternOfMalice is what makes matchers with backtracking slow.
-func BenchmarkPatternOfMalice(b *testing.B) {
-	pattern := newPattern(strings.Repeat("*a", 1000) + "b*")
-	text := strings.Repeat("a", 16000)
-	for b.Loop() {
-		if pattern.match(text) {
-			b.Fatal("it matches")
-		}
-	}
 }

@@ -80,7 +80,7 @@ func TestAuthorize(t *testing.T) {
 		{"a certificate by the name of a token", certificate("ui-1"), account1, []string{"muted"}, "account " + account1},
 		{"a JWT", jwt("svc-a", "staff", "agents"), account1, []string{"muted"}, ""},
 		{"a JWT, one claim of two", jwt("a", "agents"), account1, []string{"muted"}, "account " + account1},
-		{"a JWT, a claim that begins alike", jwt("svc-a", "agents2"), account1, []string{"muted"}, "account " + account1},
+		{"a JWT, a claim with the same beginning", jwt("svc-a", "agents2"), account1, []string{"muted"}, "account " + account1},
 		{"a JWT of two rules", jwt("svc-a", "agents", "supervisors"), account1, []string{"muted", "coaching"}, ""},
 		{"a JWT by claim, not by name", jwt("a", "supervisors"), account1, []string{"coaching"}, "account " + account1},
 		{"a token with claims", Caller{Name: "svc-a", Kind: KindToken, Claims: map[string][]string{"groups": {"supervisors"}}}, account1, nil, "account " + account1},

@@ -44,7 +44,7 @@ func replace(t *testing.T, path, text string) {
 	}
 }
 
-// lines is what is wrong, one error each.
+// lines are the problems of an error.
 func lines(err error) []string {
 	if err == nil {
 		return nil
@@ -52,7 +52,7 @@ func lines(err error) []string {
 	return strings.Split(err.Error(), "\n")
 }
 
-// log is a buffer that a logger may write to while a test reads it.
+// log is a buffer for a logger, safe for concurrent use.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer

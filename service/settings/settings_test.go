@@ -27,7 +27,7 @@ func TestLoadNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if set.Accounts != accounts || set.Callers.JWT != jwt {
-		t.Error("what does not come from files is not as it was")
+		t.Error("what does not come from files has changed")
 	}
 	if diff := cmp.Diff([]string{noPolicy}, set.Warnings); diff != "" {
 		t.Error(diff)
@@ -50,11 +50,11 @@ func TestLoadReadsSecretsBesideTheAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !serves(set, ac("a"), "relative") || !serves(set, ac("b"), "absolute") {
-		t.Error("a secret is not what the file holds")
+		t.Error("a secret is not what the file contains")
 	}
 }
 
-func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
+func TestLoadReportsEveryProblem(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	write(t, dir, "accounts.yaml", "accounts:\n- sid: x\n- auth_token: hunter2\n")
@@ -118,10 +118,10 @@ func TestLoadTLS(t *testing.T) {
 		{name: "an expired client CA", ca: "exp.crt", crt: "crt", key: "key", warning: []string{"$/exp.crt: certificate 1 expired at 2001-09-09T01:46:40Z"}},
 		{name: "no key", crt: "crt", errs: []string{"$/crt: is a TLS certificate without a key: name both or neither"}},
 		{name: "no certificate", key: "key", errs: []string{"$/key: is a TLS key without a certificate: name both or neither"}},
-		{name: "the key of another", crt: "crt", key: "other.key", errs: []string{"$/other.key: does not go with $/crt: tls: private key does not match public key"}},
-		{name: "a key that is none", crt: "crt", key: "broken.key", errs: []string{"$/broken.key: does not go with $/crt: tls: failed to parse private key"}},
+		{name: "the key of another certificate", crt: "crt", key: "other.key", errs: []string{"$/other.key: does not go with $/crt: tls: private key does not match public key"}},
+		{name: "a key that is garbled", crt: "crt", key: "broken.key", errs: []string{"$/broken.key: does not go with $/crt: tls: failed to parse private key"}},
 		{name: "an empty key", crt: "crt", key: "empty", errs: []string{"$/empty: does not go with $/crt: tls: failed to find any PEM data in key input"}},
-		{name: "certificate and key exchanged", crt: "key", key: "crt", errs: []string{"$/key: has no certificate in PEM"}},
+		{name: "certificate and key swapped", crt: "key", key: "crt", errs: []string{"$/key: has no certificate in PEM"}},
 		{name: "files that are missing", crt: "x", key: "y", errs: []string{"$/x: no such file or directory", "$/y: no such file or directory"}},
 		{name: "client CAs without TLS", ca: "ca", errs: []string{"$/ca: needs TLS to ask for client certificates: name a TLS certificate and its key too"}},
 		{name: "no client CA in the file", ca: "empty", crt: "crt", key: "key", errs: []string{"$/empty: has no certificate in PEM"}},
@@ -158,8 +158,8 @@ func TestLoadTLS(t *testing.T) {
 	}
 }
 
-// Files are exchanged while they are read: a set has the certificate and the key
-// of the same exchange all the same.
+// A set has a certificate and a key that belong together, although both files are
+// replaced while they are read.
 func TestLoadIsOneReading(t *testing.T) {
 	dir := t.TempDir()
 	ca := newCA(t, "ca")
@@ -186,7 +186,7 @@ func TestLoadIsOneReading(t *testing.T) {
 	}
 }
 
-// link makes ..data lead to a version, and swap does so in one step, as Kubernetes
+// link points ..data to a version, and swap replaces it atomically, as Kubernetes
 // does.
 func link(t *testing.T, dir, version string) {
 	t.Helper()
@@ -203,7 +203,7 @@ func swap(dir, version string) error {
 	return os.Rename(next, filepath.Join(dir, "..data"))
 }
 
-func TestReadingKnowsWhenItIsStale(t *testing.T) {
+func TestAReadingKnowsWhenItIsStale(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(t *testing.T, dir string, r *reading)

@@ -18,7 +18,7 @@ func issuedLongAgo(t *testing.T) issuer {
 	return issuer{}.issue(t, &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)})
 }
 
-// serveTLS answers each line with the name of the client's certificate.
+// serveTLS answers each line with the common name of the client's certificate.
 func serveTLS(t *testing.T, config *tls.Config) net.Addr {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
@@ -66,7 +66,7 @@ type client struct {
 	lines *bufio.Reader
 }
 
-// ask returns whom the server takes the client for.
+// ask returns the common name that the server sees.
 func (c *client) ask() (string, error) {
 	if _, err := io.WriteString(c, "who am I?\n"); err != nil {
 		return "", err
@@ -137,10 +137,10 @@ func TestCertificateRotates(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Half of the new pair is not taken, and the old pair goes on.
+	// Half of the new pair is refused, and the old pair stays.
 	write(t, dir, "crt", next.certPEM())
 	if err := live.Reload(); err == nil {
-		t.Error("a certificate was taken without its key")
+		t.Error("a certificate was loaded without its key")
 	}
 	if got := served(); got != "old" {
 		t.Errorf("half way: %s", got)

@@ -50,9 +50,9 @@ func (d *Document) Mapping() *Mapping {
 	return d.value(d.root, "").Mapping()
 }
 
-// Err returns all problems joined, in the order of their lines, or nil. It is to
-// be called when everything has been read: a key that nobody has asked for by
-// then is a problem.
+// Err returns all problems joined, in the order of their lines, or nil. It must be
+// called after everything has been read: a key that has not been asked for by then
+// is a problem.
 func (d *Document) Err() error {
 	for _, m := range d.mappings {
 		m.reportUnknown()
