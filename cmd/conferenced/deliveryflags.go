@@ -27,10 +27,10 @@ type delivering struct {
 	RequestIDMax       int           `name:"request-id-max" env:"CONFERENCED_REQUEST_ID_MAX" default:"100000" help:"How many answers are kept for request ids (${default}); the oldest go first."`
 	RequestIDRetention time.Duration `name:"request-id-retention" env:"CONFERENCED_REQUEST_ID_RETENTION" default:"10m" help:"For how long (${default}); 0 switches request ids off."`
 
-	ConcurrencyMax int     `env:"CONFERENCED_CONCURRENCY_MAX" default:"1000" help:"The most attempts that an account has on the way (${default}); halved by a 429 of Twilio's and growing back. 0 switches the limit off."`
-	ConcurrencyMin int     `env:"CONFERENCED_CONCURRENCY_MIN" default:"4" help:"The least that the limit is lowered to (${default})."`
-	Queue          int     `env:"CONFERENCED_QUEUE" default:"2000" help:"How many updates of an account may wait for the limits (${default})."`
-	Rate           float64 `env:"CONFERENCED_RATE" default:"0" help:"How many attempts an account may begin each second; 0, the default, sets no such limit."`
+	ConcurrencyMax int     `env:"CONFERENCED_CONCURRENCY_MAX" default:"1000" help:"The largest number of attempts that an account has in flight, per replica (${default}). A 429 from Twilio halves it, and it grows back. 0 switches the limit off."`
+	ConcurrencyMin int     `env:"CONFERENCED_CONCURRENCY_MIN" default:"4" help:"A 429 lowers the limit to this at least (${default})."`
+	Queue          int     `env:"CONFERENCED_QUEUE" default:"2000" help:"How many updates of an account may wait for the limits, per replica (${default})."`
+	Rate           float64 `env:"CONFERENCED_RATE" default:"0" help:"How many attempts an account may start per second, per replica; 0, the default, sets no such limit."`
 	RateBurst      int     `env:"CONFERENCED_RATE_BURST" default:"1" help:"How many of them at once (${default})."`
 
 	BreakerFailures uint32        `env:"CONFERENCED_BREAKER_FAILURES" default:"20" help:"How many failures of Twilio's in a row stop an account's updates for a while (${default}); 0 switches the breaker off."`

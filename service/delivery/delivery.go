@@ -40,8 +40,11 @@ type Deliverer struct {
 	counts  counters
 
 	mu    sync.Mutex
-	lanes map[Upstream]*lane
+	lanes map[upstream]*lane
 }
+
+// upstream is an account at a host: Twilio limits and fails each by itself.
+type upstream struct{ account, host string }
 
 // lane is the way to one account at one host.
 type lane struct {
@@ -53,7 +56,7 @@ type lane struct {
 // store. The configuration must be valid.
 func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer {
 	return &Deliverer{
-		cfg: cfg, sender: sender, store: store, logger: logger, lanes: map[Upstream]*lane{},
+		cfg: cfg, sender: sender, store: store, logger: logger, lanes: map[upstream]*lane{},
 	}
 }
 
@@ -143,7 +146,7 @@ func (d *Deliverer) Wait(ctx context.Context) error {
 // lane returns the way to the account, which begins to exist when it is first
 // used. There are as many as accounts are configured.
 func (d *Deliverer) lane(account *twilio.Account) *lane {
-	key := Upstream{Account: account.SID, Host: account.BaseURL}
+	key := upstream{account: account.SID, host: account.BaseURL}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l := d.lanes[key]; l != nil {
@@ -153,7 +156,6 @@ func (d *Deliverer) lane(account *twilio.Account) *lane {
 		limiter: newLimiter(d.cfg.Limits),
 		breaker: newBreaker(d.cfg.Breaking, account, d.logger),
 	}
-	l.limiter.share(d.store, key)
 	if l.breaker != nil {
 		l.changed = d.observer.breakerChanged
 	}
@@ -219,7 +221,7 @@ func (d *Deliverer) Lanes() []Lane {
 	defer d.mu.Unlock()
 	lanes := []Lane{}
 	for key, l := range d.lanes {
-		state := Lane{AccountSID: key.Account, Host: key.Host, Breaker: l.breaker.state()}
+		state := Lane{AccountSID: key.account, Host: key.host, Breaker: l.breaker.state()}
 		state.ConcurrencyLimit, state.InFlight, state.Waiting = l.limiter.load()
 		lanes = append(lanes, state)
 	}

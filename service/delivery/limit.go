@@ -1,322 +1,311 @@
 package delivery
 
 import (
-	"container/list"
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// Limits bound what one account sends at a time.
+// Limits bound what one account sends to Twilio. Each replica applies them by itself.
 type Limits struct {
-	// MaxConcurrency is the most attempts that an account has on the way; 0: no
-	// limit. The limit in force begins there, is halved by a 429 of Twilio's and
-	// grows back by one for each round of successes, never below MinConcurrency.
+	// MaxConcurrency is the largest number of attempts that an account has in
+	// flight; 0: no limit. The limit in force starts there. A 429 from Twilio halves
+	// it, to MinConcurrency at least, and each round of other answers raises it by one.
 	MaxConcurrency, MinConcurrency int
-	// Queue is how many updates may wait for their turn.
+	// Queue is how many updates of an account may wait for the limits.
 	Queue int
-	// Rate is how many attempts an account may begin each second, and Burst how
-	// many at once; Rate 0: no limit.
+	// Rate is how many attempts an account may start per second, and Burst how
+	// many of them at once; Rate 0: no limit.
 	Rate  float64
 	Burst int
 }
 
-// latencyWeight is how much the newest attempt counts in the mean latency.
+// latencyWeight is the weight of the newest attempt in the mean latency.
 const latencyWeight = 0.1
 
-// limiter lets a limited number of an account's attempts go at a time. Those
-// that wait are served by turns between callers, so that a caller with many
-// waits behind itself and not in front of others.
+// limiter limits the attempts of one account, in number at a time and in rate.
+// Updates that have to wait are queued by caller, and the queues are served in
+// rotation, so that a caller with many waiters delays itself and not others.
 type limiter struct {
 	limits Limits
 	rate   *rate.Limiter // nil: no limit
 
-	mu       sync.Mutex
-	limit    float64
-	inFlight int
-	shrunk   time.Time // When the limit was last halved.
-	latency  time.Duration
-	next     *time.Timer           // Set while the rate keeps somebody waiting.
-	callers  map[string]*list.List // Each a queue of *waiter, never empty.
-	turns    *list.List            // Of callers with a queue, the next one first.
-	waiting  int
-	sharing  sharing
+	mu        sync.Mutex
+	limit     float64 // The limit in force of attempts in flight; +Inf: none.
+	inFlight  int
+	halvedAt  time.Time
+	latency   time.Duration // The mean time to an answer other than 429.
+	queues    []*callerQueue
+	waiting   int         // In all queues.
+	rateTimer *time.Timer // Serves the queues when the rate allows it; nil: not needed.
 }
 
-type waiter struct {
+// callerQueue has the waiters of one caller, the oldest first. It is never empty.
+type callerQueue struct {
 	caller  string
-	element *list.Element // nil once it is out of its queue.
+	waiters []*waiter
+}
+
+// waiter is an update that waits for a slot.
+type waiter struct {
+	queue   *callerQueue // nil once it is out of its queue.
 	granted bool
-	done    chan struct{} // Closed when it is granted or refused.
+	done    chan struct{} // Closed when the waiter is granted a slot or evicted.
 }
 
 func newLimiter(limits Limits) *limiter {
-	l := &limiter{
-		limits:  limits,
-		callers: map[string]*list.List{},
-		turns:   list.New(),
-	}
-	l.limit = l.most()
+	l := &limiter{limits: limits, limit: limits.ceiling()}
 	if limits.Rate > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(limits.Rate), limits.Burst)
 	}
 	return l
 }
 
-// acquire waits until an attempt may begin. Its errors are a *RefusedError with
-// Overloaded, at once when the queue is full or the wait would pass the
-// deadline; errSuperseded when that channel is closed; and the context's. After
-// nil, release or free must be called.
+// ceiling is the largest limit of attempts in flight; +Inf if there is none.
+func (l Limits) ceiling() float64 {
+	if l.MaxConcurrency == 0 {
+		return math.Inf(1)
+	}
+	return float64(l.MaxConcurrency)
+}
+
+// unlimited reports whether there is nothing to wait for.
+func (l *limiter) unlimited() bool { return l.limits.MaxConcurrency == 0 && l.rate == nil }
+
+// acquire waits for a slot, which is for one attempt. After nil, release or free
+// must be called. It returns a *RefusedError with Overloaded if the queue is full or
+// the wait would exceed the deadline, errSuperseded if that channel is closed, or
+// the context's error.
 func (l *limiter) acquire(ctx context.Context, superseded <-chan struct{}, caller string) error {
-	if l.off() {
+	if l.unlimited() {
 		return nil
 	}
-	w, err := l.enqueue(ctx, caller)
+	w, err := l.startOrQueue(ctx, caller)
 	if w == nil {
 		return err
 	}
 	select {
 	case <-w.done:
-		return l.verdict(w)
+		return l.result(w, caller)
 	case <-superseded:
-		l.giveUp(w)
+		l.cancel(w)
 		return errSuperseded
 	case <-ctx.Done():
-		l.giveUp(w)
+		l.cancel(w)
 		return ctx.Err()
 	}
 }
 
-func (l *limiter) off() bool { return l.limits.MaxConcurrency == 0 && l.rate == nil }
-
-// enqueue takes a slot if one is free, and otherwise a place in the queue.
-func (l *limiter) enqueue(ctx context.Context, caller string) (*waiter, error) {
+// startOrQueue takes a slot and returns nil, or returns a waiter if none is free.
+func (l *limiter) startOrQueue(ctx context.Context, caller string) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting == 0 && l.mayBegin() {
-		l.inFlight++
-		l.want(false)
+	if l.waiting == 0 && l.tryStart() {
 		return nil, nil
 	}
 	wait := l.estimate(caller)
-	if passes(ctx, wait) || l.waiting >= l.limits.Queue && !l.makeRoom(caller) {
+	if passes(ctx, wait) || l.waiting >= l.limits.Queue && !l.evict(caller) {
 		return nil, &RefusedError{Reason: Overloaded, RetryAfter: wait}
 	}
-	w := l.add(caller)
-	l.want(true)
-	return w, nil
+	return l.enqueue(caller), nil
 }
 
-// mayBegin says whether one more attempt may begin now. If it is the rate that
-// forbids it, those who wait are looked after when it allows one more.
-func (l *limiter) mayBegin() bool {
+// tryStart takes a slot if the limit and the rate allow one more attempt.
+func (l *limiter) tryStart() bool {
 	if float64(l.inFlight)+1 > l.limit {
 		return false
 	}
 	if l.rate == nil || l.rate.Allow() {
+		l.inFlight++
 		return true
 	}
-	if l.next == nil {
-		l.next = time.AfterFunc(l.untilTokens(1), l.tick)
+	if l.rateTimer == nil {
+		l.rateTimer = time.AfterFunc(l.untilTokens(1), l.onRateTimer)
 	}
 	return false
 }
 
-// tick is called when the rate allows one more attempt.
-func (l *limiter) tick() {
+func (l *limiter) onRateTimer() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.next = nil
-	l.grant()
+	l.rateTimer = nil
+	l.serve()
 }
 
-func (l *limiter) add(caller string) *waiter {
-	queue := l.callers[caller]
-	if queue == nil {
-		queue = list.New()
-		l.callers[caller] = queue
-		l.turns.PushBack(caller)
+// serve grants the free slots to waiters, one to each caller in rotation.
+func (l *limiter) serve() {
+	for l.waiting > 0 && l.tryStart() {
+		first := l.queues[0]
+		l.queues = append(l.queues[1:], first)
+		w := first.waiters[0]
+		l.dequeue(w)
+		w.granted = true
+		close(w.done)
 	}
-	w := &waiter{caller: caller, done: make(chan struct{})}
-	w.element = queue.PushBack(w)
+}
+
+// queueOf returns the caller's queue, or nil.
+func (l *limiter) queueOf(caller string) *callerQueue {
+	i := slices.IndexFunc(l.queues, func(q *callerQueue) bool { return q.caller == caller })
+	if i < 0 {
+		return nil
+	}
+	return l.queues[i]
+}
+
+// waitersOf returns how many waiters the caller has.
+func (l *limiter) waitersOf(caller string) int {
+	if q := l.queueOf(caller); q != nil {
+		return len(q.waiters)
+	}
+	return 0
+}
+
+func (l *limiter) enqueue(caller string) *waiter {
+	q := l.queueOf(caller)
+	if q == nil {
+		q = &callerQueue{caller: caller}
+		l.queues = append(l.queues, q)
+	}
+	w := &waiter{queue: q, done: make(chan struct{})}
+	q.waiters = append(q.waiters, w)
 	l.waiting++
 	return w
 }
 
-// estimate is how long an update of the caller would wait: each other caller
-// gets as many turns in between as this one needs, if it has that many waiting.
-func (l *limiter) estimate(caller string) time.Duration {
-	mine := 1
-	if queue := l.callers[caller]; queue != nil {
-		mine += queue.Len()
+func (l *limiter) dequeue(w *waiter) {
+	q := w.queue
+	w.queue = nil
+	l.waiting--
+	q.waiters = slices.DeleteFunc(q.waiters, func(other *waiter) bool { return other == w })
+	if len(q.waiters) == 0 {
+		l.queues = slices.DeleteFunc(l.queues, func(other *callerQueue) bool { return other == q })
 	}
-	turns := mine
-	for other, queue := range l.callers {
-		if other != caller {
-			turns += min(queue.Len(), mine)
+}
+
+// evict refuses the newest waiter of the caller with the most, to make room for one
+// of another caller. It reports false if the other would then have as many.
+func (l *limiter) evict(caller string) bool {
+	if l.waiting == 0 {
+		return false
+	}
+	longest := slices.MaxFunc(l.queues, func(a, b *callerQueue) int { return len(a.waiters) - len(b.waiters) })
+	if len(longest.waiters) <= l.waitersOf(caller)+1 {
+		return false
+	}
+	w := longest.waiters[len(longest.waiters)-1]
+	l.dequeue(w)
+	close(w.done)
+	return true
+}
+
+// estimate returns how long a new waiter of the caller would wait: until its own
+// waiters are served, and as many of each other caller.
+func (l *limiter) estimate(caller string) time.Duration {
+	own := l.waitersOf(caller) + 1
+	before := own
+	for _, q := range l.queues {
+		if q.caller != caller {
+			before += min(len(q.waiters), own)
 		}
 	}
-	rounds := math.Ceil(float64(turns) / math.Max(1, math.Floor(l.limit)))
+	rounds := math.Ceil(float64(before) / math.Max(1, math.Floor(l.limit)))
 	wait := time.Duration(rounds * float64(l.latency))
 	if l.rate != nil {
-		return max(wait, l.untilTokens(turns))
+		return max(wait, l.untilTokens(before))
 	}
 	return wait
 }
 
-// untilTokens is how long it takes until the rate allows n attempts.
+// untilTokens returns how long it takes until the rate allows n attempts.
 func (l *limiter) untilTokens(n int) time.Duration {
 	missing := float64(n) - l.rate.Tokens()
 	return time.Duration(missing / float64(l.rate.Limit()) * float64(time.Second))
 }
 
-// makeRoom refuses the newest update of the caller with the most waiting, if
-// that is more than this caller would have.
-func (l *limiter) makeRoom(caller string) bool {
-	mine := 0
-	if queue := l.callers[caller]; queue != nil {
-		mine = queue.Len()
-	}
-	longest := l.longest()
-	if longest == nil || longest.Len() <= mine+1 {
-		return false
-	}
-	refused := longest.Back().Value.(*waiter)
-	l.remove(refused)
-	close(refused.done)
-	return true
-}
-
-func (l *limiter) longest() *list.List {
-	var longest *list.List
-	for _, queue := range l.callers {
-		if longest == nil || queue.Len() > longest.Len() {
-			longest = queue
-		}
-	}
-	return longest
-}
-
-// remove takes a waiter out of its queue.
-func (l *limiter) remove(w *waiter) {
-	queue := l.callers[w.caller]
-	queue.Remove(w.element)
-	w.element = nil
-	l.waiting--
-	if queue.Len() > 0 {
-		return
-	}
-	delete(l.callers, w.caller)
-	for turn := l.turns.Front(); turn != nil; turn = turn.Next() {
-		if turn.Value == w.caller {
-			l.turns.Remove(turn)
-			return
-		}
-	}
-}
-
-func (l *limiter) verdict(w *waiter) error {
+// result is acquire's for a waiter of the caller that is done.
+func (l *limiter) result(w *waiter, caller string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.granted {
 		return nil
 	}
-	return &RefusedError{Reason: Overloaded, RetryAfter: l.estimate(w.caller)}
+	return &RefusedError{Reason: Overloaded, RetryAfter: l.estimate(caller)}
 }
 
-// giveUp leaves the queue, or gives back the slot that was granted meanwhile.
-func (l *limiter) giveUp(w *waiter) {
+// cancel ends the wait, or gives back the slot that the waiter was granted meanwhile.
+func (l *limiter) cancel(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case w.element != nil:
-		l.remove(w)
+	case w.queue != nil:
+		l.dequeue(w)
 	case w.granted:
 		l.inFlight--
-		l.grant()
+		l.serve()
 	}
 }
 
-// grant gives the free slots to those who wait, one to each caller in turn.
-func (l *limiter) grant() {
-	for l.waiting > 0 && l.mayBegin() {
-		caller := l.turns.Front()
-		w := l.callers[caller.Value.(string)].Front().Value.(*waiter)
-		l.turns.MoveToBack(caller)
-		l.remove(w)
-		w.granted = true
-		l.inFlight++
-		close(w.done)
-	}
-}
-
-// free gives back a slot whose attempt was not made.
+// free gives back a slot in which no attempt was made.
 func (l *limiter) free() {
-	if l.off() {
+	if l.unlimited() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
-	l.grant()
+	l.serve()
 }
 
-// release gives back a slot. The attempt began at the given time and says
-// whether Twilio answered it, and whether by a 429.
-func (l *limiter) release(began time.Time, answered, refused bool) {
-	if l.off() {
+// release gives back the slot of an attempt that began at that time. If Twilio has
+// answered it, the limit is adapted.
+func (l *limiter) release(began time.Time, answered, rateLimited bool) {
+	if l.unlimited() {
 		return
 	}
-	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if answered {
-		l.adapt(began, now, refused)
+	switch {
+	case rateLimited:
+		l.shrink(began)
+	case answered:
+		l.grow()
+		l.observe(time.Since(began))
 	}
 	l.inFlight--
-	l.grant()
+	l.serve()
 }
 
-// adapt moves the limit, which grows only while it is being used.
-func (l *limiter) adapt(began, now time.Time, refused bool) {
-	l.tellOthers(began, refused)
-	if l.sharing.shared() {
-		if !refused {
-			l.timed(now.Sub(began))
-		}
-		return
-	}
-	if refused && l.limits.MaxConcurrency > 0 {
-		l.halve(began, now)
-		return
-	}
-	if l.limits.MaxConcurrency > 0 && float64(l.inFlight) >= l.limit/2 {
-		l.limit = math.Min(float64(l.limits.MaxConcurrency), l.limit+1/l.limit)
-	}
-	l.timed(now.Sub(began))
-}
-
-// halve does so for a 429, unless its attempt began before the limit was last
-// halved: that says nothing about the limit in force.
-func (l *limiter) halve(began, now time.Time) {
-	if began.After(l.shrunk) {
-		l.limit = math.Max(float64(l.limits.MinConcurrency), l.limit/2)
-		l.shrunk = now
+// shrink halves the limit after a 429. If the attempt began before the limit was
+// last halved, its 429 says nothing about the limit in force.
+func (l *limiter) shrink(began time.Time) {
+	if began.After(l.halvedAt) {
+		l.limit = max(float64(l.limits.MinConcurrency), l.limit/2)
+		l.halvedAt = time.Now()
 	}
 }
 
-// timed takes an answer's time into the mean.
-func (l *limiter) timed(took time.Duration) {
+// grow raises the limit by one for each round of answers, while it is in use.
+func (l *limiter) grow() {
+	if float64(l.inFlight) >= l.limit/2 {
+		l.limit = min(l.limits.ceiling(), l.limit+1/l.limit)
+	}
+}
+
+// observe adds a latency to the mean.
+func (l *limiter) observe(latency time.Duration) {
 	if l.latency == 0 {
-		l.latency = took
+		l.latency = latency
 	}
-	l.latency += time.Duration(latencyWeight * float64(took-l.latency))
+	l.latency += time.Duration(latencyWeight * float64(latency-l.latency))
 }
 
-// load is what the limiter does at the moment. A limit of 0 is none.
+// load returns the limit in force, 0 if there is none, and the numbers of attempts
+// in flight and of waiters.
 func (l *limiter) load() (limit, inFlight, waiting int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -326,7 +315,7 @@ func (l *limiter) load() (limit, inFlight, waiting int) {
 	return limit, l.inFlight, l.waiting
 }
 
-// passes says whether a wait from now on ends after the context's deadline.
+// passes reports whether a wait from now on ends after the context's deadline.
 func passes(ctx context.Context, wait time.Duration) bool {
 	at, ok := ctx.Deadline()
 	return ok && wait > 0 && time.Until(at) <= wait

@@ -13,371 +13,295 @@ import (
 	"conferenced/service/twilio"
 )
 
-// gate is a limiter under test, and what it did.
-type gate struct {
+// limiterTest is a limiter in a synctest bubble.
+type limiterTest struct {
 	*limiter
 	t *testing.T
 
-	logging sync.Mutex
-	granted []string // Callers, in the order of their grants.
+	orderMu sync.Mutex
+	order   []string // The callers that were granted a slot, the first one first.
 }
 
-func withGate(t *testing.T, limits Limits, test func(*gate)) {
+func withLimiter(t *testing.T, limits Limits, test func(*limiterTest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{limiter: newLimiter(limits), t: t}
-		test(g)
+		l := &limiterTest{limiter: newLimiter(limits), t: t}
+		test(l)
 		synctest.Wait()
-		if _, inFlight, waiting := g.load(); inFlight != 0 || waiting != 0 {
-			t.Errorf("%d left in flight, %d waiting", inFlight, waiting)
-		}
-		if len(g.callers) != 0 || g.turns.Len() != 0 {
-			t.Errorf("callers left: %v, %d turns", g.callers, g.turns.Len())
+		if _, inFlight, waiting := l.load(); inFlight != 0 || waiting != 0 || len(l.queues) != 0 {
+			t.Errorf("%d left in flight, %d waiting in %d queues", inFlight, waiting, len(l.queues))
 		}
 	})
 }
 
-// visit is one acquire.
-type visit struct {
+// acquisition is one call of acquire.
+type acquisition struct {
 	ended chan struct{} // Closed after the others are set.
-	began time.Time     // Of the attempt.
+	began time.Time     // When the attempt began.
 	err   error
 }
 
-// letIn is a visit that has a slot.
-func letIn() *visit {
-	v := &visit{ended: make(chan struct{}), began: time.Now()}
-	close(v.ended)
-	return v
+// started is an acquisition that has got its slot now.
+func started() *acquisition {
+	a := &acquisition{ended: make(chan struct{}), began: time.Now()}
+	close(a.ended)
+	return a
 }
 
-func (v *visit) done() bool {
+func (a *acquisition) done() bool {
 	select {
-	case <-v.ended:
+	case <-a.ended:
 		return true
 	default:
 		return false
 	}
 }
 
-func (v *visit) isIn() bool { return v.done() && v.err == nil }
+func (a *acquisition) hasSlot() bool { return a.done() && a.err == nil }
 
-func (v *visit) isOverloaded() bool {
-	var refused *RefusedError
-	return v.done() && errors.As(v.err, &refused) && refused.Reason == Overloaded
+func (a *acquisition) isOverloaded() bool {
+	refused, ok := errors.AsType[*RefusedError](a.err)
+	return a.done() && ok && refused.Reason == Overloaded
 }
 
-// retryAfter is when a visit that was refused is told to try again.
-func (v *visit) retryAfter() time.Duration {
-	var refused *RefusedError
-	if !v.done() || !errors.As(v.err, &refused) {
+// retryAfter is that of an acquisition that was refused.
+func (a *acquisition) retryAfter() time.Duration {
+	refused, ok := errors.AsType[*RefusedError](a.err)
+	if !a.done() || !ok {
 		return -1
 	}
 	return refused.RetryAfter
 }
 
-func (v *visit) String() string {
+func (a *acquisition) String() string {
 	switch {
-	case !v.done():
+	case !a.done():
 		return "waiting"
-	case v.err == nil:
-		return "let in"
+	case a.err == nil:
+		return "has a slot"
 	default:
-		return fmt.Sprintf("%v, retry after %v", v.err, v.retryAfter())
+		return fmt.Sprintf("%v, retry after %v", a.err, a.retryAfter())
 	}
 }
 
-// enter acquires for a caller.
-func (g *gate) enter(ctx context.Context, caller string) *visit {
-	v := &visit{ended: make(chan struct{})}
+// start acquires a slot for the caller, on a goroutine.
+func (l *limiterTest) start(ctx context.Context, caller string) *acquisition {
+	a := &acquisition{ended: make(chan struct{})}
 	go func() {
-		defer close(v.ended)
-		v.err = g.acquire(ctx, nil, caller)
-		v.began = time.Now()
-		if v.err == nil {
-			g.log(caller)
+		defer close(a.ended)
+		a.err = l.acquire(ctx, nil, caller)
+		a.began = time.Now()
+		if a.err == nil {
+			l.orderMu.Lock()
+			defer l.orderMu.Unlock()
+			l.order = append(l.order, caller)
 		}
 	}()
 	synctest.Wait()
-	return v
+	return a
 }
 
-func (g *gate) log(caller string) {
-	g.logging.Lock()
-	defer g.logging.Unlock()
-	g.granted = append(g.granted, caller)
-}
-
-// enterAll acquires n times at once.
-func (g *gate) enterAll(n int, caller string) []*visit {
-	visits := make([]*visit, n)
-	for i := range visits {
-		visits[i] = g.enter(g.t.Context(), caller)
+// startAll acquires n slots for the caller.
+func (l *limiterTest) startAll(n int, caller string) []*acquisition {
+	all := make([]*acquisition, n)
+	for i := range all {
+		all[i] = l.start(l.t.Context(), caller)
 	}
-	return visits
+	return all
 }
 
-// leave releases a slot after an attempt that Twilio answered.
-func (g *gate) leave(v *visit) { g.end(v, false) }
-
-// refuse releases a slot after a 429.
-func (g *gate) refuse(v *visit) { g.end(v, true) }
-
-func (g *gate) end(v *visit, refused bool) {
-	g.t.Helper()
-	synctest.Wait()
-	if !v.isIn() {
-		g.t.Fatalf("no slot to give back: %v", v)
+// succeed releases slots after attempts that Twilio answered.
+func (l *limiterTest) succeed(all ...*acquisition) {
+	l.t.Helper()
+	for _, a := range all {
+		l.end(a, false)
 	}
-	g.release(v.began, true, refused)
+}
+
+// rateLimit releases a slot after a 429.
+func (l *limiterTest) rateLimit(a *acquisition) { l.end(a, true) }
+
+func (l *limiterTest) end(a *acquisition, rateLimited bool) {
+	l.t.Helper()
+	synctest.Wait()
+	if !a.hasSlot() {
+		l.t.Fatalf("no slot to release: %v", a)
+	}
+	l.release(a.began, true, rateLimited)
 	synctest.Wait()
 }
 
-// timer is what looks after those who wait for the rate.
-func (g *gate) timer() *time.Timer {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.next
-}
-
-func (g *gate) pass(d time.Duration) {
+func (l *limiterTest) pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-func (g *gate) want(limit, inFlight, waiting int) {
-	g.t.Helper()
-	if l, i, w := g.load(); l != limit || i != inFlight || w != waiting {
-		g.t.Fatalf("limit %d, in flight %d, waiting %d, want %d, %d, %d", l, i, w, limit, inFlight, waiting)
+func (l *limiterTest) want(limit, inFlight, waiting int) {
+	l.t.Helper()
+	if gotLimit, gotInFlight, gotWaiting := l.load(); gotLimit != limit || gotInFlight != inFlight || gotWaiting != waiting {
+		l.t.Fatalf("limit %d, in flight %d, waiting %d, want %d, %d, %d",
+			gotLimit, gotInFlight, gotWaiting, limit, inFlight, waiting)
 	}
 }
 
-func TestLimitBeginsAtTheCeiling(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 3, MinConcurrency: 1, Queue: 5}, func(g *gate) {
-		visits := g.enterAll(4, "a")
-		g.want(3, 3, 1)
-		g.leave(visits[0])
-		g.want(3, 3, 0)
-		for _, v := range visits[1:] {
-			g.leave(v)
-		}
+func TestLimitStartsAtTheCeiling(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 3, MinConcurrency: 1, Queue: 5}, func(l *limiterTest) {
+		all := l.startAll(4, "a")
+		l.want(3, 3, 1)
+		l.succeed(all[0])
+		l.want(3, 3, 0)
+		l.succeed(all[1:]...)
 	})
 }
 
-func TestLimitShrinksOnARefusal(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 8, MinConcurrency: 3, Queue: 100}, func(g *gate) {
-		first := g.enterAll(8, "a")
-		rest := g.enterAll(8, "a")
-		g.pass(time.Second)
-		g.refuse(first[0])
-		g.want(4, 7, 8) // More are on the way than may be, so nobody is let in.
-		g.refuse(first[1])
-		g.want(4, 6, 8) // It began before the limit was halved: no news.
-		g.leave(first[2])
-		g.leave(first[3])
-		g.want(4, 4, 8)
-		g.pass(time.Second)
-		g.leave(first[4])
-		g.want(4, 4, 7)
-		g.pass(time.Second)
-		g.refuse(rest[0]) // It began after: a new round.
-		g.want(3, 3, 7)   // Not below the floor.
-		g.pass(time.Second)
-		for _, v := range append(first[5:], rest[1:]...) {
-			g.leave(v)
-			g.pass(time.Second)
+func TestA429HalvesTheLimit(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 8, MinConcurrency: 3, Queue: 100}, func(l *limiterTest) {
+		first := l.startAll(8, "a")
+		rest := l.startAll(8, "a")
+		l.pass(time.Second)
+		l.rateLimit(first[0])
+		l.want(4, 7, 8) // More are in flight than the new limit, so none starts.
+		l.rateLimit(first[1])
+		l.want(4, 6, 8) // It began before the limit was halved.
+		l.succeed(first[2:4]...)
+		l.want(4, 4, 8)
+		l.pass(time.Second)
+		l.succeed(first[4])
+		l.want(4, 4, 7)
+		l.pass(time.Second)
+		l.rateLimit(rest[0]) // It began after the limit was halved.
+		l.want(3, 3, 7)      // Not below the floor.
+		l.pass(time.Second)
+		for _, a := range append(first[5:], rest[1:]...) {
+			l.succeed(a)
+			l.pass(time.Second)
 		}
-	})
-}
-
-func TestLimitStaysAtTheFloor(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 8, MinConcurrency: 2, Queue: 100}, func(g *gate) {
-		for range 10 {
-			v := g.enter(g.t.Context(), "a")
-			g.pass(time.Second)
-			g.refuse(v)
-		}
-		g.want(2, 0, 0)
 	})
 }
 
 func TestLimitGrowsByOneARound(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 8, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		round := func(n int) {
-			visits := g.enterAll(n, "a")
-			g.pass(time.Second)
-			for _, v := range visits {
-				g.leave(v)
-			}
+	withLimiter(t, Limits{MaxConcurrency: 8, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
+		all := l.startAll(8, "a")
+		l.pass(time.Second)
+		l.rateLimit(all[0])
+		l.succeed(all[1:4]...)
+		for _, a := range all[4:] { // Attempts without an answer do not raise it.
+			l.release(a.began, false, false)
 		}
-		visits := g.enterAll(8, "a")
-		g.pass(time.Second)
-		g.refuse(visits[0])
-		for _, v := range visits[1:4] {
-			g.leave(v)
-		}
-		for _, v := range visits[4:] { // Too few to say anything about the limit.
-			g.release(v.began, false, false)
-		}
-		g.want(4, 0, 0)
+		l.want(4, 0, 0)
 
-		// A round is that many successes at a time; the last of them find the
-		// limit half used.
 		limits := []int{}
 		for range 30 {
-			limit, _, _ := g.load()
-			round(limit)
-			next, _, _ := g.load()
+			limit, _, _ := l.load()
+			round := l.startAll(limit, "a")
+			l.pass(time.Second)
+			l.succeed(round...)
+			next, _, _ := l.load()
 			if next > limit+1 {
-				g.t.Fatalf("grew from %d to %d in one round", limit, next)
+				l.t.Fatalf("grew from %d to %d in one round", limit, next)
 			}
 			limits = append(limits, next)
 		}
 		if !slices.IsSorted(limits) || limits[0] > 5 || limits[29] != 8 {
-			g.t.Errorf("the limits are %v, want them to grow slowly to the ceiling of 8", limits)
+			l.t.Errorf("the limits are %v, want them to grow slowly to the ceiling of 8", limits)
 		}
 	})
 }
 
 func TestLimitDoesNotGrowWhileItIsNotUsed(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 64, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		v := g.enter(g.t.Context(), "a")
-		g.pass(time.Second)
-		g.refuse(v)
+	withLimiter(t, Limits{MaxConcurrency: 64, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
+		a := l.start(l.t.Context(), "a")
+		l.pass(time.Second)
+		l.rateLimit(a)
 		for range 1000 {
-			v := g.enter(g.t.Context(), "a")
-			g.leave(v)
+			l.succeed(l.start(l.t.Context(), "a"))
 		}
-		g.want(32, 0, 0)
-	})
-}
-
-func TestLimitIsNotMovedByAttemptsWithoutAnswer(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 2, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		v := g.enter(g.t.Context(), "a")
-		g.pass(time.Second)
-		g.refuse(v)
-		g.want(1, 0, 0)
-		for range 100 {
-			v := g.enter(g.t.Context(), "a")
-			g.release(v.began, false, false)
-		}
-		g.want(1, 0, 0)
-		g.leave(g.enter(g.t.Context(), "a"))
-		g.want(2, 0, 0)
+		l.want(32, 0, 0)
 	})
 }
 
 func TestQueueIsFull(t *testing.T) {
 	for _, queue := range []int{0, 2} {
 		t.Run(fmt.Sprint("of ", queue), func(t *testing.T) {
-			withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: queue}, func(g *gate) {
-				visits := g.enterAll(1+queue, "a")
-				if v := g.enter(g.t.Context(), "a"); !v.isOverloaded() {
-					g.t.Fatalf("%v, want it refused", v)
+			withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: queue}, func(l *limiterTest) {
+				all := l.startAll(1+queue, "a")
+				if a := l.start(l.t.Context(), "a"); !a.isOverloaded() {
+					l.t.Fatalf("%v, want it refused", a)
 				}
-				g.want(1, 1, queue)
-				for _, v := range visits {
-					g.leave(v)
-				}
+				l.want(1, 1, queue)
+				l.succeed(all...)
 			})
 		})
 	}
 }
 
-func TestCallersTakeTurns(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		visits := g.enterAll(6, "noisy")
-		visits = append(visits, g.enterAll(2, "quiet")...)
-		visits = append(visits, g.enterAll(1, "other")...)
-		for range visits {
-			g.leave(letIn())
+func TestCallersAreServedInRotation(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
+		all := l.startAll(6, "noisy")
+		all = append(all, l.startAll(2, "quiet")...)
+		all = append(all, l.startAll(1, "other")...)
+		for range all {
+			l.succeed(started())
 		}
 		want := []string{"noisy", "noisy", "quiet", "other", "noisy", "quiet", "noisy", "noisy", "noisy"}
-		if !slices.Equal(g.granted, want) {
-			g.t.Errorf("the turns were %v, want %v", g.granted, want)
+		if !slices.Equal(l.order, want) {
+			l.t.Errorf("the order is %v, want %v", l.order, want)
 		}
 	})
 }
 
-func TestQuietCallerIsNotStarved(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 2, MinConcurrency: 1, Queue: 50}, func(g *gate) {
-		g.enterAll(52, "noisy")
-		for range 20 {
-			v := g.enter(g.t.Context(), "quiet")
-			g.enter(g.t.Context(), "noisy") // There is always more.
-			g.leave(letIn())
-			if g.enter(g.t.Context(), "noisy"); !v.done() {
-				g.leave(letIn())
-			}
-			if !v.isIn() {
-				g.t.Fatalf("%v after two turns, want it let in", v)
-			}
-			g.leave(v)
-		}
-		for g.inFlight > 0 {
-			g.leave(letIn())
-		}
-	})
-}
-
-func TestRoomIsMadeByRefusingTheNewestOfTheLongestQueue(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 6}, func(g *gate) {
-		first := g.enter(g.t.Context(), "noisy")
-		noisy := g.enterAll(4, "noisy")
-		other := g.enterAll(2, "other")
-		quiet := g.enter(g.t.Context(), "quiet")
+func TestCallerWithTheMostWaitersLosesItsNewest(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 6}, func(l *limiterTest) {
+		first := l.start(l.t.Context(), "noisy")
+		noisy := l.startAll(4, "noisy")
+		other := l.startAll(2, "other")
+		quiet := l.start(l.t.Context(), "quiet")
 		if !noisy[3].isOverloaded() {
-			g.t.Errorf("the newest is %v, want it refused", noisy[3])
+			l.t.Errorf("the newest is %v, want it refused", noisy[3])
 		}
-		for _, v := range append(noisy[:3:3], append(other, quiet)...) {
-			if v.done() {
-				g.t.Errorf("%v, want it to wait", v)
+		for _, a := range append(noisy[:3:3], append(other, quiet)...) {
+			if a.done() {
+				l.t.Errorf("%v, want it to wait", a)
 			}
 		}
-		g.want(1, 1, 6)
+		l.want(1, 1, 6)
 
-		// Two for each: whoever wants more than that is refused.
-		quiet2 := g.enter(g.t.Context(), "quiet")
+		// After this, each has two.
+		quiet2 := l.start(l.t.Context(), "quiet")
 		if !noisy[2].isOverloaded() || quiet2.done() {
-			g.t.Errorf("%v and %v, want the first refused for the second", noisy[2], quiet2)
+			l.t.Errorf("%v and %v, want the first refused for the second", noisy[2], quiet2)
 		}
 		for _, caller := range []string{"noisy", "other", "quiet"} {
-			if v := g.enter(g.t.Context(), caller); !v.isOverloaded() {
-				g.t.Errorf("%s: %v, want it refused", caller, v)
+			if a := l.start(l.t.Context(), caller); !a.isOverloaded() {
+				l.t.Errorf("%s: %v, want it refused", caller, a)
 			}
 		}
-		g.want(1, 1, 6)
-		for _, v := range []*visit{first, noisy[0], other[0], quiet, noisy[1], other[1], quiet2} {
-			g.leave(v)
+		l.want(1, 1, 6)
+		l.succeed(first, noisy[0], other[0], quiet, noisy[1], other[1], quiet2)
+	})
+}
+
+func TestCallerWithOneWaiterLessThanTheMostIsRefused(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 3}, func(l *limiterTest) {
+		all := l.startAll(3, "a")
+		all = append(all, l.start(l.t.Context(), "b"))
+		if a := l.start(l.t.Context(), "b"); !a.isOverloaded() {
+			l.t.Errorf("%v, want it refused", a)
+		}
+		for range all {
+			l.succeed(started())
 		}
 	})
 }
 
-// A caller with one less than the longest queue would only change places.
-func TestRoomIsNotMadeForOneWhoWouldHaveAsMany(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 3}, func(g *gate) {
-		visits := g.enterAll(3, "a")
-		visits = append(visits, g.enter(g.t.Context(), "b"))
-		if v := g.enter(g.t.Context(), "b"); !v.isOverloaded() {
-			g.t.Errorf("%v, want it refused", v)
-		}
-		for range visits {
-			g.leave(letIn())
-		}
-	})
-}
+func TestWaitPastTheDeadlineIsRefusedAtOnce(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 2, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
+		all := l.startAll(2, "a")
+		l.pass(time.Second) // Attempts take a second.
+		l.succeed(all...)
 
-func TestWaitThatWouldPassTheDeadlineIsRefusedAtOnce(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 2, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		visits := g.enterAll(2, "a")
-		g.pass(time.Second) // Attempts take a second.
-		g.leave(visits[0])
-		g.leave(visits[1])
-
-		visits = g.enterAll(2, "a")
-		visits = append(visits, g.enterAll(5, "a")...)
-		visits = append(visits, g.enterAll(1, "c")...)
+		all = l.startAll(7, "a")
+		all = append(all, l.startAll(1, "c")...)
 		tests := []struct {
 			name   string
 			caller string
@@ -387,113 +311,109 @@ func TestWaitThatWouldPassTheDeadlineIsRefusedAtOnce(t *testing.T) {
 			{"behind its own", "a", 3 * time.Second, 4 * time.Second},
 			{"exactly at the deadline", "a", 4 * time.Second, 4 * time.Second},
 			{"in time", "a", 5 * time.Second, 0},
-			{"of a caller with none, behind one turn of each", "b", time.Second, 2 * time.Second},
-			{"of a caller with none, in time", "b", 2*time.Second + 1, 0},
+			{"a caller without waiters, behind one of each other caller", "b", time.Second, 2 * time.Second},
+			{"a caller without waiters, in time", "b", 2*time.Second + 1, 0},
 		}
 		for _, test := range tests {
-			ctx, cancel := context.WithTimeout(g.t.Context(), test.within)
-			v := g.enter(ctx, test.caller)
+			ctx, cancel := context.WithTimeout(l.t.Context(), test.within)
+			a := l.start(ctx, test.caller)
 			switch {
-			case test.wait == 0 && v.done():
-				g.t.Errorf("%s: %v, want it to wait", test.name, v)
-			case test.wait > 0 && (!v.isOverloaded() || v.retryAfter() != test.wait):
-				g.t.Errorf("%s: %v, want it refused with a wait of %v", test.name, v, test.wait)
+			case test.wait == 0 && a.done():
+				l.t.Errorf("%s: %v, want it to wait", test.name, a)
+			case test.wait > 0 && (!a.isOverloaded() || a.retryAfter() != test.wait):
+				l.t.Errorf("%s: %v, want it refused with a wait of %v", test.name, a, test.wait)
 			}
 			cancel()
 			synctest.Wait()
 		}
-		for range visits {
-			g.leave(letIn())
+		for range all {
+			l.succeed(started())
 		}
 	})
 }
 
-func TestRefusedForAnotherIsToldWhenToTryAgain(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 3}, func(g *gate) {
-		v := g.enter(g.t.Context(), "a")
-		g.pass(time.Second)
-		g.leave(v)
-		visits := g.enterAll(4, "a")
-		g.enter(g.t.Context(), "b")
-		if !visits[3].isOverloaded() || visits[3].retryAfter() != 4*time.Second {
-			g.t.Errorf("%v, want it refused for 4s: three of its own and one other", visits[3])
+func TestEvictedWaiterGetsARetryAfter(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 3}, func(l *limiterTest) {
+		a := l.start(l.t.Context(), "a")
+		l.pass(time.Second)
+		l.succeed(a)
+		all := l.startAll(4, "a")
+		l.start(l.t.Context(), "b")
+		if !all[3].isOverloaded() || all[3].retryAfter() != 4*time.Second {
+			l.t.Errorf("%v, want it refused for 4s: three of its own and one other", all[3])
 		}
-		for range visits {
-			g.leave(letIn())
+		for range all {
+			l.succeed(started())
 		}
 	})
 }
 
 func TestMeanLatencyFollowsSlowly(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 3}, func(g *gate) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1}, func(l *limiterTest) {
 		for _, took := range []time.Duration{time.Second, 2 * time.Second} {
-			v := g.enter(g.t.Context(), "a")
-			g.pass(took)
-			g.leave(v)
+			a := l.start(l.t.Context(), "a")
+			l.pass(took)
+			l.succeed(a)
 		}
-		if want := 1100 * time.Millisecond; g.latency != want {
-			g.t.Errorf("the mean is %v, want %v", g.latency, want)
+		last := l.start(l.t.Context(), "a")
+		l.pass(time.Minute)
+		l.release(last.began, false, false) // Without an answer, it does not count.
+		a := l.start(l.t.Context(), "a")
+		refused := l.start(l.t.Context(), "a")
+		if want := 1100 * time.Millisecond; refused.retryAfter() != want {
+			l.t.Errorf("%v, want the mean of %v", refused, want)
 		}
-		v := g.enter(g.t.Context(), "a")
-		g.pass(time.Minute)
-		g.release(v.began, false, false) // No answer says nothing of how long one takes.
-		if want := 1100 * time.Millisecond; g.latency != want {
-			g.t.Errorf("the mean is %v, want %v", g.latency, want)
-		}
+		l.succeed(a)
 	})
 }
 
-func TestWhoeverWaitsMayLeave(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		first := g.enter(g.t.Context(), "a")
-		ctx, cancel := context.WithCancel(g.t.Context())
-		leaving := g.enter(ctx, "b")
-		staying := g.enter(g.t.Context(), "c")
+func TestWaiterWhoseContextEnds(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
+		first := l.start(l.t.Context(), "a")
+		ctx, cancel := context.WithCancel(l.t.Context())
+		cancelled := l.start(ctx, "b")
+		next := l.start(l.t.Context(), "c")
 		cancel()
 		synctest.Wait()
-		if !leaving.done() || !errors.Is(leaving.err, context.Canceled) {
-			g.t.Errorf("%v, want it cancelled", leaving)
+		if !cancelled.done() || !errors.Is(cancelled.err, context.Canceled) {
+			l.t.Errorf("%v, want it cancelled", cancelled)
 		}
-		g.want(1, 1, 1)
-		g.leave(first)
-		g.leave(staying)
+		l.want(1, 1, 1)
+		l.succeed(first, next)
 	})
 }
 
-// A slot that is granted to somebody who is just leaving goes to the next.
-func TestGrantToOneWhoLeavesIsNotLost(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(g *gate) {
-		first := g.enter(g.t.Context(), "a")
-		leaving, err := g.enqueue(g.t.Context(), "b")
+// TestSlotOfACancelledWaiter: a waiter that is granted a slot at the moment at which
+// its context ends passes it on.
+func TestSlotOfACancelledWaiter(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
+		first := l.start(l.t.Context(), "a")
+		cancelled, err := l.startOrQueue(l.t.Context(), "b")
 		if err != nil {
-			g.t.Fatal(err)
+			l.t.Fatal(err)
 		}
-		next := g.enter(g.t.Context(), "c")
-		g.leave(first)
-		if !leaving.granted || next.done() {
-			g.t.Fatalf("granted: %t, the next: %v; want it granted, and the next to wait", leaving.granted, next)
+		next := l.start(l.t.Context(), "c")
+		l.succeed(first)
+		if !cancelled.granted || next.done() {
+			l.t.Fatalf("granted: %t, the next: %v; want it granted, and the next to wait", cancelled.granted, next)
 		}
-		g.giveUp(leaving)
-		g.leave(next)
+		l.cancel(cancelled)
+		l.succeed(next)
 	})
 }
 
-// One who was refused to make room, and leaves before he knows it, has nothing
-// to give back.
-func TestRefusedOneWhoLeavesGivesNothingBack(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 2}, func(g *gate) {
-		first := g.enter(g.t.Context(), "a")
-		next := g.enter(g.t.Context(), "a")
-		leaving, err := g.enqueue(g.t.Context(), "a")
+// TestEvictedWaiterIsCancelled: it has no slot to give back.
+func TestEvictedWaiterIsCancelled(t *testing.T) {
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 2}, func(l *limiterTest) {
+		first, next := l.start(l.t.Context(), "a"), l.start(l.t.Context(), "a")
+		evicted, err := l.startOrQueue(l.t.Context(), "a")
 		if err != nil {
-			g.t.Fatal(err)
+			l.t.Fatal(err)
 		}
-		other := g.enter(g.t.Context(), "b")
-		g.giveUp(leaving)
-		g.want(1, 1, 2)
-		g.leave(first)
-		g.leave(next)
-		g.leave(other)
+		other := l.start(l.t.Context(), "b")
+		l.cancel(evicted)
+		l.want(1, 1, 2)
+		l.succeed(first, next, other)
 	})
 }
 
@@ -505,145 +425,99 @@ func TestRateIsLimited(t *testing.T) {
 	}{
 		{"without a burst", Limits{Rate: 10, Burst: 1, Queue: 10}, []int{0, 100, 200, 300}},
 		{"with a burst", Limits{Rate: 10, Burst: 3, Queue: 10}, []int{0, 0, 0, 100, 200}},
-		{"a slow one", Limits{Rate: 0.5, Burst: 1, Queue: 10}, []int{0, 2000, 4000}},
+		{"less than one a second", Limits{Rate: 0.5, Burst: 1, Queue: 10}, []int{0, 2000, 4000}},
 		{
-			"under a limit of attempts at a time that is wider",
+			"below a limit of attempts at a time",
 			Limits{MaxConcurrency: 9, MinConcurrency: 1, Rate: 10, Burst: 1, Queue: 10},
 			[]int{0, 100, 200, 300},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			withGate(t, test.limits, func(g *gate) {
+			withLimiter(t, test.limits, func(l *limiterTest) {
 				began := time.Now()
-				visits := g.enterAll(len(test.starts), "a")
-				g.pass(time.Minute)
-				for i, v := range visits {
-					if got, want := v.began.Sub(began), time.Duration(test.starts[i])*time.Millisecond; got != want {
-						g.t.Errorf("start %d came after %v, want %v", i, got, want)
+				all := l.startAll(len(test.starts), "a")
+				l.pass(time.Minute)
+				for i, a := range all {
+					if got, want := a.began.Sub(began), time.Duration(test.starts[i])*time.Millisecond; got != want {
+						l.t.Errorf("start %d came after %v, want %v", i, got, want)
 					}
-					g.leave(v)
 				}
+				l.succeed(all...)
 			})
 		})
 	}
 }
 
-func TestRateIsIntegratedOverTime(t *testing.T) {
-	withGate(t, Limits{Rate: 7, Burst: 2, Queue: 1000}, func(g *gate) {
-		began := time.Now()
-		visits := g.enterAll(702, "a")
-		g.pass(100 * time.Second)
-		for i, v := range visits {
-			if !v.done() {
-				g.t.Fatalf("%d of 702 have begun", i)
-			}
-			g.leave(v)
-		}
-		if took := visits[701].began.Sub(began); took < 99*time.Second {
-			g.t.Errorf("took %v, want 700 at 7 a second", took)
-		}
-	})
-}
-
-func TestRateDoesNotStoreUpMoreThanTheBurst(t *testing.T) {
-	withGate(t, Limits{Rate: 10, Burst: 2, Queue: 10}, func(g *gate) {
-		g.pass(time.Hour)
-		visits := g.enterAll(4, "a")
-		g.want(0, 2, 2)
-		g.pass(time.Minute)
-		for _, v := range visits {
-			g.leave(v)
-		}
-	})
-}
-
-func TestRateRefusesWhatWouldPassTheDeadline(t *testing.T) {
-	withGate(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(g *gate) {
-		visits := g.enterAll(3, "a") // Two wait, until 1s and 2s.
-		ctx, cancel := context.WithTimeout(g.t.Context(), 2500*time.Millisecond)
+func TestRateRefusesAWaitPastTheDeadline(t *testing.T) {
+	withLimiter(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(l *limiterTest) {
+		all := l.startAll(3, "a") // Two wait, until 1s and 2s.
+		ctx, cancel := context.WithTimeout(l.t.Context(), 2500*time.Millisecond)
 		defer cancel()
-		v := g.enter(ctx, "a")
-		if !v.isOverloaded() || v.retryAfter() != 3*time.Second {
-			g.t.Errorf("%v, want it refused for 3s", v)
+		a := l.start(ctx, "a")
+		if !a.isOverloaded() || a.retryAfter() != 3*time.Second {
+			l.t.Errorf("%v, want it refused for 3s", a)
 		}
-		g.pass(time.Minute)
-		for _, v := range visits {
-			g.leave(v)
-		}
+		l.pass(time.Minute)
+		l.succeed(all...)
 	})
 }
 
-func TestRateServesThoseWhoWaitAfterOneHasLeft(t *testing.T) {
-	withGate(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(g *gate) {
-		first := g.enter(g.t.Context(), "a")
-		ctx, cancel := context.WithCancel(g.t.Context())
-		g.enter(ctx, "b")
-		timer := g.timer()
+func TestRateServesTheNextAfterAWaiterIsCancelled(t *testing.T) {
+	withLimiter(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(l *limiterTest) {
+		first := l.start(l.t.Context(), "a")
+		ctx, cancel := context.WithCancel(l.t.Context())
+		l.start(ctx, "b")
 		cancel()
 		synctest.Wait()
-		next := g.enter(g.t.Context(), "c")
-		if g.timer() != timer {
-			g.t.Error("there is another timer, want the one that there was")
-		}
-		g.pass(time.Second)
-		if !next.done() {
-			g.t.Fatal("the next one still waits")
-		}
-		g.leave(first)
-		g.leave(next)
-		g.pass(time.Minute)
-		g.leave(g.enter(g.t.Context(), "a"))
+		next := l.start(l.t.Context(), "c")
+		l.pass(time.Second)
+		l.succeed(first, next)
+		l.pass(time.Minute)
+		l.succeed(l.start(l.t.Context(), "a"))
 	})
 }
 
-// One who comes when the rate allows one more, but those who wait do not know it
-// yet, does not go before them.
-func TestRateIsFairToThoseWhoWait(t *testing.T) {
-	withGate(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(g *gate) {
-		first := g.enter(g.t.Context(), "a")
-		waiting := g.enter(g.t.Context(), "b")
-		g.timer().Stop()
-		g.pass(time.Second)
-		late := g.enter(g.t.Context(), "c")
-		g.tick()
+// TestNewcomerDoesNotOvertakeWaiters: it comes when the rate allows one more attempt
+// and the timer has not served the waiters yet.
+func TestNewcomerDoesNotOvertakeWaiters(t *testing.T) {
+	withLimiter(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(l *limiterTest) {
+		first := l.start(l.t.Context(), "a")
+		waiting := l.start(l.t.Context(), "b")
+		l.rateTimer.Stop()
+		l.pass(time.Second)
+		newcomer := l.start(l.t.Context(), "c")
+		l.onRateTimer()
 		synctest.Wait()
-		if !waiting.done() || late.done() {
-			g.t.Errorf("%v and %v, want the first let in, and the second to wait", waiting, late)
+		if !waiting.done() || newcomer.done() {
+			l.t.Errorf("%v and %v, want the first to have a slot, and the second to wait", waiting, newcomer)
 		}
-		g.pass(time.Second)
-		for _, v := range []*visit{first, waiting, late} {
-			g.leave(v)
-		}
+		l.pass(time.Second)
+		l.succeed(first, waiting, newcomer)
 	})
 }
 
 func TestRateAndLimitTogether(t *testing.T) {
-	withGate(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Rate: 10, Burst: 1, Queue: 10}, func(g *gate) {
-		visits := g.enterAll(3, "a")
-		g.pass(time.Second)
-		g.want(1, 1, 2) // The rate would allow it.
-		g.leave(visits[0])
-		g.want(1, 1, 1)
-		g.leave(visits[1])
-		g.want(1, 0, 1) // The limit would allow it.
-		g.pass(100 * time.Millisecond)
-		g.want(1, 1, 0)
-		g.leave(visits[2])
+	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Rate: 10, Burst: 1, Queue: 10}, func(l *limiterTest) {
+		all := l.startAll(3, "a")
+		l.pass(time.Second)
+		l.want(1, 1, 2) // The rate would allow it.
+		l.succeed(all[0])
+		l.want(1, 1, 1)
+		l.succeed(all[1])
+		l.want(1, 0, 1) // The limit would allow it.
+		l.pass(100 * time.Millisecond)
+		l.want(1, 1, 0)
+		l.succeed(all[2])
 	})
 }
 
 func TestNoLimits(t *testing.T) {
-	withGate(t, Limits{}, func(g *gate) {
-		for _, v := range g.enterAll(100, "a") {
-			if !v.isIn() {
-				g.t.Fatalf("%v, want it let in", v)
-			}
-			g.leave(v)
-		}
-		g.want(0, 0, 0)
-		g.free()
-		g.want(0, 0, 0)
+	withLimiter(t, Limits{}, func(l *limiterTest) {
+		l.succeed(l.startAll(100, "a")...)
+		l.want(0, 0, 0)
+		l.free()
+		l.want(0, 0, 0)
 	})
 }
 

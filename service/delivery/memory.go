@@ -21,6 +21,3 @@ func (m *memory) Sizes() Sizes {
 	sizes.Records = m.answers.size()
 	return sizes
 }
-
-// Share is Store's: nobody else is there.
-func (m *memory) Share(Upstream, Limits, Member) (wake func(), shared bool) { return nil, false }

@@ -35,45 +35,8 @@ type Store interface {
 	// before that.
 	Know(ctx context.Context, label Participant, callSID string)
 
-	// Share lets the member have a part of what the limits allow for the upstream,
-	// if other processes use it too, and says whether it does: then the member may
-	// do nothing before it is granted something. The member must be told to ask for
-	// more, or of a 429, by calling wake, which does not wait.
-	Share(upstream Upstream, limits Limits, member Member) (wake func(), shared bool)
-
 	// Sizes says how much is remembered.
 	Sizes() Sizes
-}
-
-// Upstream names what Twilio limits, and what can be down, by itself: an account
-// at a host.
-type Upstream struct{ Account, Host string }
-
-// Member is one of those that share an upstream's limits. Its methods do not wait.
-type Member interface {
-	// Demand is what the member wants and what it saw since it was last asked.
-	Demand() Demand
-	// Grant sets how many attempts the member may have on the way, and which
-	// fraction of the rate is its own.
-	Grant(concurrency int, fraction float64)
-	// Alone lets the member go on with what it was granted last, or with all if
-	// that was never anything, and adapt by itself until the next grant: the others
-	// cannot be asked, and may not have heard of the 429 of its latest demand.
-	Alone()
-}
-
-// Demand is what a member wants of an upstream's limits.
-type Demand struct {
-	// Held is how many attempts the member may have on the way at the moment, or
-	// how many it has, if that is more. Wanted is how many it would have if it
-	// might, and is the most since it was last asked.
-	Held, Wanted int
-	// Successes are the answers that speak for a higher limit.
-	Successes int
-	// Refused says that there was a 429, Age how long ago the latest attempt began
-	// that got one.
-	Refused bool
-	Age     time.Duration
 }
 
 // Key names an answer: request ids belong to a caller and an account.

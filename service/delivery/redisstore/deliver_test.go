@@ -62,24 +62,6 @@ func (f *fakeTwilio) arrive(participant string) (refused bool) {
 	return f.seen%7 == 0
 }
 
-// crowd is a Twilio that takes its time and counts how many are there at once.
-type crowd struct{ now, most atomic.Int64 }
-
-func (c *crowd) Send(
-	context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
-) (twilio.Pending, error) {
-	return answering(c.answer), nil
-}
-
-func (c *crowd) answer() (*twilio.Answer, error) {
-	now := c.now.Add(1)
-	defer c.now.Add(-1)
-	for most := c.most.Load(); now > most && !c.most.CompareAndSwap(most, now); most = c.most.Load() {
-	}
-	<-time.After(time.Millisecond)
-	return &twilio.Answer{HTTPStatus: 200}, nil
-}
-
 // deliverers are two on one Redis, in front of one Twilio.
 func deliverers(t *testing.T, b *backend, to *fakeTwilio) [2]*delivery.Deliverer {
 	t.Helper()

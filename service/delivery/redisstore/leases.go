@@ -210,10 +210,6 @@ func (s *Store) channel() string { return "conferenced:replica:" + s.replica }
 
 func (s *Store) hear(message string) {
 	what, id, _ := strings.Cut(message, " ")
-	if what == "share" {
-		s.hearShare(id)
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.places[id]

@@ -32,12 +32,10 @@ const (
 	LineOperation Operation = "line"
 	// ClaimOperation is about request ids.
 	ClaimOperation Operation = "claim"
-	// ShareOperation is about the limits of accounts.
-	ShareOperation Operation = "share"
 )
 
 // Operations are all of them.
-func Operations() []Operation { return []Operation{LineOperation, ClaimOperation, ShareOperation} }
+func Operations() []Operation { return []Operation{LineOperation, ClaimOperation} }
 
 // Result is what came of asking Redis.
 type Result string

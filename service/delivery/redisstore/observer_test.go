@@ -63,12 +63,6 @@ func TestQuestionsAreObserved(t *testing.T) {
 		if state := s.State(); !state.Up || state.Since.IsZero() {
 			t.Errorf("the state is %+v, want that it is up", state)
 		}
-		eater := eat(s, tenForAll, much)
-		await(t, "there is a share", func() bool { return eater.has(10) })
-		if told.of("share ok") == 0 {
-			t.Error("nothing was told of the share")
-		}
-
 		s.freeze() // Nothing is asked from now on that the test does not ask.
 		ticket := join(t, s, "CA1", muted)
 		if err := valid(t, ticket); err != nil {

@@ -57,7 +57,6 @@ type Store struct {
 
 	// heard says that listening began anew: what was said before was missed.
 	heard   chan struct{}
-	stopped <-chan struct{}
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	telling sync.WaitGroup // What was given back and is not told yet.
@@ -65,7 +64,6 @@ type Store struct {
 	mu     sync.Mutex
 	places map[string]*place
 	claims map[delivery.Key]*claim
-	shares map[string]*share
 	chores []chore
 	awake  time.Time // When the leases were last looked after.
 }
@@ -75,14 +73,11 @@ var (
 	linesText string
 	//go:embed claims.lua
 	claimsText string
-	//go:embed shares.lua
-	sharesText string
 	//go:embed probe.lua
 	probeText string
 
 	linesScript  = rueidis.NewLuaScript(linesText)
 	claimsScript = rueidis.NewLuaScript(claimsText)
-	sharesScript = rueidis.NewLuaScript(sharesText)
 	probeScript  = rueidis.NewLuaScript(probeText)
 )
 
@@ -101,11 +96,9 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 		alone:   delivery.NewMemory(bounds),
 		replica: nonce(),
 		fresh:   min(fresh, cfg.Lease/rounds),
-		stopped: ctx.Done(),
 		stop:    stop,
 		places:  map[string]*place{},
 		claims:  map[delivery.Key]*claim{},
-		shares:  map[string]*share{},
 		heard:   make(chan struct{}, 1),
 		awake:   time.Now(),
 		state:   stateNote{State: State{Since: time.Now()}},
@@ -122,7 +115,6 @@ func (s *Store) Close() {
 	s.stop()
 	s.running.Wait()
 	s.telling.Wait()
-	s.quitShares()
 	if client := s.client.Swap(nil); client != nil {
 		(*client).Close()
 	}

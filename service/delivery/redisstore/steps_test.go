@@ -30,9 +30,6 @@ func steps(conference string) []step {
 			[]string{op, id, "60000", "60000", "content", record},
 		}
 	}
-	share := func(args ...string) step {
-		return step{sharesScript, sharesText, shareKey(delivery.Upstream{Account: conference, Host: "https://twilio.test"}), args}
-	}
 	return []step{
 		line("join", "60000", "a-1", "desk", "1", "1", "5"),
 		line("join", "60000", "a-2", "CA1", "1", "1", "5"),
@@ -55,12 +52,6 @@ func steps(conference string) []step {
 		claim("settle", "a-1", "{}"),
 		claim("claim", "b-1", ""),
 		claim("settle", "a-1", ""),
-		share("ask", "a", "60000", "10", "1", "0", "5", "0", "-1"),
-		share("ask", "b", "60000", "10", "1", "0", "9", "3", "-1"),
-		share("ask", "a", "60000", "10", "1", "0", "9", "0", "1"),
-		share("ask", "c", "1", "10", "1", "0", "9", "0", "1"),
-		share("quit", "a", "60000"),
-		share("quit", "b", "60000"),
 	}
 }
 
