@@ -151,7 +151,7 @@ func (s *Server) measure() {
 	s.metrics.CountSuppressed(s.cfg.Logger)
 	s.metrics.CountAuditFailures(s.cfg.Audit)
 	if s.shared != nil {
-		s.shared.Observe(s.metrics.SharedState(s.shared.State))
+		s.shared.Observe(s.metrics.SharedState(func() bool { return s.shared.State().Up }))
 	}
 	s.metrics.Tell(telemetry.Sources{
 		Lanes: s.deliverer.Lanes,

@@ -5,79 +5,60 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"conferenced/service/delivery/redisstore"
+	"conferenced/service/delivery"
 )
 
-// stateBuckets are the bounds of the histogram of questions to Redis, in seconds.
-var stateBuckets = []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
+// storeBuckets are the bounds of the histogram of requests to Redis, in seconds.
+var storeBuckets = []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
 
-// sharedState is about what replicas share through Redis.
-type sharedState struct {
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	lost     *prometheus.CounterVec
-	alone    prometheus.Counter
-
-	// Series that every update moves, looked up once.
-	ended map[redisstore.Operation]stateSeries
-}
-
-// stateSeries are those of one operation.
-type stateSeries struct {
-	counts   map[redisstore.Result]prometheus.Counter
+// storeMetrics are those of one operation, looked up once since every update uses them.
+type storeMetrics struct {
+	requests map[delivery.StoreResult]prometheus.Counter
 	duration prometheus.Observer
 }
 
-// SharedState makes the metrics tell how the store gets on with Redis, by the
-// state that it is asked for at each scrape and by the observer, which is for the
-// store. It must be called at most once, and is not called where no state is
-// shared: there are no such metrics then.
-func (m *Metrics) SharedState(state func() redisstore.State) redisstore.Observer {
-	s := newSharedState()
-	m.registry.MustRegister(s.requests, s.duration, s.lost, s.alone,
+// SharedState registers the metrics of the state that replicas share in Redis, and
+// returns the observer that updates them. up reports whether Redis answers, and is
+// called at each scrape. SharedState must be called at most once. Without it there
+// are no such metrics.
+func (m *Metrics) SharedState(up func() bool) delivery.StoreObserver {
+	requests := counters("shared_state_requests_total", "Requests to Redis.", "operation", "result")
+	duration := histograms("shared_state_request_duration_seconds",
+		"Time to the end of a request to Redis, with or without an answer.", storeBuckets, "operation")
+	lost := counters("shared_state_lost_total",
+		"Leases of turns and of request ids that this replica found ended, so that others may have taken them over.", "what")
+	alone := counter("shared_state_alone_total",
+		"Updates that went on in a queue of this replica alone, because Redis could not be reached or had lost them.")
+	m.registry.MustRegister(requests, duration, lost, alone,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "shared_state_up",
-			Help: "1 if Redis, which the replicas share their state in, answers.",
-		}, func() float64 { return number(state().Up) }))
-	return redisstore.Observer{
-		Asked: s.asked,
-		Lost:  func(what redisstore.Holding) { s.lost.WithLabelValues(string(what)).Inc() },
-		Alone: s.alone.Inc,
-	}
-}
+			Help: "1 if Redis, in which the replicas share their state, answers.",
+		}, func() float64 { return number(up()) }))
 
-// newSharedState makes all series exist from the start.
-func newSharedState() *sharedState {
-	s := &sharedState{
-		requests: counters("shared_state_requests_total", "Questions to Redis.", "operation", "result"),
-		duration: histograms("shared_state_request_duration_seconds",
-			"How long questions to Redis took, those that had no answer too.", stateBuckets, "operation"),
-		lost: counters("shared_state_lost_total",
-			"Turns and request ids that others may have taken over, as was seen before an attempt.", "what"),
-		alone: counter("shared_state_alone_total",
-			"Updates that went on in a line of this replica alone, since Redis could not be asked or had lost their place."),
-		ended: map[redisstore.Operation]stateSeries{},
-	}
-	for _, operation := range redisstore.Operations() {
-		series := stateSeries{
-			counts:   map[redisstore.Result]prometheus.Counter{},
-			duration: s.duration.WithLabelValues(string(operation)),
+	// All series exist from the start, so that a rate has a first sample.
+	operations := map[delivery.StoreOperation]storeMetrics{}
+	for _, operation := range delivery.StoreOperations() {
+		series := storeMetrics{
+			requests: map[delivery.StoreResult]prometheus.Counter{},
+			duration: duration.WithLabelValues(string(operation)),
 		}
-		for _, result := range redisstore.Results() {
-			series.counts[result] = s.requests.WithLabelValues(string(operation), string(result))
+		for _, result := range delivery.StoreResults() {
+			series.requests[result] = requests.WithLabelValues(string(operation), string(result))
 		}
-		s.ended[operation] = series
+		operations[operation] = series
 	}
-	for _, what := range redisstore.Holdings() {
-		s.lost.WithLabelValues(string(what))
+	for _, lease := range delivery.StoreLeases() {
+		lost.WithLabelValues(string(lease))
 	}
-	return s
-}
-
-func (s *sharedState) asked(operation redisstore.Operation, result redisstore.Result, took time.Duration) {
-	series := s.ended[operation]
-	series.counts[result].Inc()
-	if result != redisstore.NotAsked {
-		series.duration.Observe(took.Seconds())
+	return delivery.StoreObserver{
+		Requested: func(operation delivery.StoreOperation, result delivery.StoreResult, took time.Duration) {
+			series := operations[operation]
+			series.requests[result].Inc()
+			if result != delivery.StoreNotAsked {
+				series.duration.Observe(took.Seconds())
+			}
+		},
+		LeaseLost: func(lease delivery.StoreLease) { lost.WithLabelValues(string(lease)).Inc() },
+		Separated: alone.Inc,
 	}
 }

@@ -15,17 +15,20 @@ import (
 type claim struct {
 	id      string
 	content delivery.Content
-	alone   bool      // It is owned in this process only.
-	renewed time.Time // When the lease was last renewed.
+	local   bool      // It is owned in this process only.
+	until   time.Time // The lease does not end before that. Store.mu guards it.
 }
 
-// Bounds of the waits between two looks at another's claim.
+// Bounds of the waits between two requests about another update's claim.
 const (
-	firstLook = 5 * time.Millisecond
-	lastLook  = 100 * time.Millisecond
+	minClaimWait = 5 * time.Millisecond
+	maxClaimWait = 100 * time.Millisecond
 )
 
-// claimKey hides what callers and request ids are called, and is short.
+// errClaimed is the result of a claim while another update owns the key.
+var errClaimed = errors.New("another update owns the request id")
+
+// claimKey hashes the names of callers and request ids, which may be long or secret.
 func claimKey(key delivery.Key) string {
 	text, _ := json.Marshal(key) // Of strings, it never fails.
 	sum := sha256.Sum256(text)
@@ -33,43 +36,40 @@ func claimKey(key delivery.Key) string {
 }
 
 func (s *Store) runClaim(ctx context.Context, op string, key delivery.Key, c *claim, record string) ([]string, error) {
-	return s.run(ctx, ClaimOperation, claimsScript, claimKey(key), op, c.id,
+	return s.redis.run(ctx, delivery.StoreRequestID, claimsScript, claimKey(key), op, c.id,
 		milliseconds(s.cfg.Lease), milliseconds(s.bounds.Retention), hex.EncodeToString(c.content[:]), record)
 }
 
-// Claim is delivery.Store's. While another owns the key, it looks again and again.
+// Claim is delivery.Store's. While another update owns the key, it polls.
 func (s *Store) Claim(
 	ctx context.Context, key delivery.Key, content delivery.Content,
 ) (*delivery.Record, error) {
-	for wait := firstLook; ; wait = min(2*wait, lastLook) {
-		record, err := s.look(ctx, key, content)
-		if !errors.Is(err, errBusy) {
+	for wait := minClaimWait; ; wait = min(2*wait, maxClaimWait) {
+		record, err := s.tryClaim(ctx, key, content)
+		if !errors.Is(err, errClaimed) {
 			return record, err
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// errBusy is the answer while another owns the key.
-var errBusy = errors.New("the request id is under way")
-
-// look claims the key if it can be. An update of this process that still owns it
-// is let come to its end, even if its lease has not lasted for that.
-func (s *Store) look(
+// tryClaim claims the key, or returns what is kept under it. An update of this
+// process keeps the key until its end, even if its lease in Redis ends before.
+func (s *Store) tryClaim(
 	ctx context.Context, key delivery.Key, content delivery.Content,
 ) (*delivery.Record, error) {
 	if other := s.owned(key); other != nil {
 		if other.content != content {
 			return nil, &delivery.RefusedError{Reason: delivery.RequestIDReused}
 		}
-		return nil, errBusy
+		return nil, errClaimed
 	}
-	c := &claim{id: s.newID(), content: content, renewed: time.Now()}
+	c := &claim{id: s.newID(), content: content, until: s.leaseEnd(time.Now())}
 	answer, err := s.runClaim(ctx, "claim", key, c, "")
 	if err != nil {
-		return s.unclaimed(ctx, key, c, err)
+		return s.claimFailed(ctx, key, c, err)
 	}
 	switch answer[0] {
 	case "mine":
@@ -81,27 +81,27 @@ func (s *Store) look(
 	case "kept":
 		return s.decode(content, answer[1]), nil
 	default:
-		return nil, errBusy
+		return nil, errClaimed
 	}
 }
 
-// own notes a claim that was made, unless it took so long that another may have
-// made it since.
+// own adds a claim, unless its lease has ended meanwhile.
 func (s *Store) own(key delivery.Key, c *claim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.claims[key] != nil || time.Since(c.renewed) >= s.cfg.Lease {
-		return refused()
+	if s.claims[key] != nil || !time.Now().Before(c.until) {
+		return unavailable()
 	}
 	s.claims[key] = c
 	return nil
 }
 
-// unclaimed gives back what may have been claimed all the same.
-func (s *Store) unclaimed(
+// claimFailed claims the key in this process, if the configuration says so. Redis may
+// have executed the request that failed, so the key is given back there.
+func (s *Store) claimFailed(
 	ctx context.Context, key delivery.Key, c *claim, err error,
 ) (*delivery.Record, error) {
-	s.later(s.cfg.Lease, func(ctx context.Context) error {
+	s.sendLater(s.cfg.Lease, func(ctx context.Context) error {
 		_, err := s.runClaim(ctx, "settle", key, c, "")
 		return err
 	})
@@ -109,40 +109,42 @@ func (s *Store) unclaimed(
 		return nil, err
 	}
 	if s.cfg.Failure != Open {
-		return nil, refused()
+		return nil, unavailable()
 	}
-	record, err := s.alone.Claim(ctx, key, c.content)
-	if record == nil && err == nil {
-		err = s.own(key, &claim{id: c.id, content: c.content, alone: true, renewed: time.Now()})
-		if err != nil {
-			s.alone.Settle(ctx, key, nil)
-		}
+	record, err := s.local.Claim(ctx, key, c.content)
+	if record != nil || err != nil {
+		return record, err
 	}
-	return record, err
+	err = s.own(key, &claim{content: c.content, local: true, until: s.leaseEnd(time.Now())})
+	if err != nil {
+		s.local.Settle(ctx, key, nil)
+	}
+	return nil, err
 }
 
 // Hold is delivery.Store's.
 func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
 	c := s.owned(key)
-	if c.alone {
+	if c.local {
 		return nil
 	}
 	asked := time.Now()
 	answer, err := s.runClaim(ctx, "hold", key, c, "")
 	switch {
-	case errors.Is(err, errUnreachable) && s.cfg.Failure == Open && !s.wasStopped():
-		return nil
 	case errors.Is(err, errUnreachable):
-		return refused()
+		if s.cfg.Failure == Open && !s.claimEndedInStop(c) {
+			return nil
+		}
+		return unavailable()
 	case err != nil:
 		return err
 	case answer[0] != "mine":
-		s.observer.lost(RequestIDHolding)
-		return refused()
+		s.redis.observer.LeaseLost(delivery.RequestIDLease)
+		return unavailable()
 	case time.Since(asked) >= s.cfg.Lease:
-		return refused()
+		return unavailable()
 	}
-	s.renewed(c, asked)
+	s.extend(c, asked)
 	return nil
 }
 
@@ -152,29 +154,28 @@ func (s *Store) owned(key delivery.Key) *claim {
 	return s.claims[key]
 }
 
-func (s *Store) renewed(c *claim, at time.Time) {
+// extend notes that the lease was renewed by a request made at that time.
+func (s *Store) extend(c *claim, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.renewed = at
+	c.until = s.leaseEnd(asked)
 }
 
-// wasStopped says whether this process stood still for so long that its leases
-// have ended without its knowing.
-func (s *Store) wasStopped() bool {
+func (s *Store) claimEndedInStop(c *claim) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Since(s.awake) >= s.cfg.Lease
+	return s.endedInStop(c.until)
 }
 
-// Settle is delivery.Store's. What Redis does not take is offered again for as
-// long as it would be kept.
+// Settle is delivery.Store's. If Redis cannot be reached, it is told for as long as
+// the record would be kept.
 func (s *Store) Settle(ctx context.Context, key delivery.Key, record *delivery.Record) {
 	s.mu.Lock()
 	c := s.claims[key]
 	delete(s.claims, key)
 	s.mu.Unlock()
-	if c.alone {
-		s.alone.Settle(ctx, key, record)
+	if c.local {
+		s.local.Settle(ctx, key, record)
 		return
 	}
 	text := encode(record)
@@ -183,12 +184,12 @@ func (s *Store) Settle(ctx context.Context, key delivery.Key, record *delivery.R
 		return err
 	}
 	if settle(ctx) != nil {
-		s.later(s.bounds.Retention, settle)
+		s.sendLater(s.bounds.Retention, settle)
 	}
 }
 
-// encode is the record as it is kept; "" for none. The cause of an answer that
-// could not be read is left out: it is no data, and callers are not told it.
+// encode returns the record as it is kept in Redis, or "" for none. The cause of an
+// unreadable answer is left out: it is not plain data, and is not sent to callers.
 func encode(record *delivery.Record) string {
 	if record == nil {
 		return ""
@@ -201,13 +202,13 @@ func encode(record *delivery.Record) string {
 	}
 	text, err := json.Marshal(kept)
 	if err != nil {
-		panic(err) // Plain data can always be written.
+		panic(err) // Plain data can always be encoded.
 	}
 	return string(text)
 }
 
-// decode reads a record. One that cannot be read, of another version, tells that
-// there was an end, but not which.
+// decode returns the record. One that cannot be decoded, of another version, says
+// only that there was an outcome.
 func (s *Store) decode(content delivery.Content, text string) *delivery.Record {
 	record := new(delivery.Record)
 	if err := json.Unmarshal([]byte(text), record); err != nil {
@@ -218,8 +219,8 @@ func (s *Store) decode(content delivery.Content, text string) *delivery.Record {
 	return record
 }
 
-// pause waits, unless the context ends before that.
-func pause(ctx context.Context, wait time.Duration) error {
+// sleep waits, unless the context ends before that.
+func sleep(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

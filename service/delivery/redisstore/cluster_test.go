@@ -9,7 +9,7 @@ import (
 	"conferenced/service/delivery"
 )
 
-// masters starts a cluster of three, among whom the slots are divided.
+// masters starts a cluster of three nodes, each with a third of the slots.
 func masters(t *testing.T) []*node {
 	t.Helper()
 	var all []*node
@@ -33,7 +33,7 @@ func masters(t *testing.T) []*node {
 	return all
 }
 
-// clusterArgs are of a node of a cluster.
+// clusterArgs are the arguments of a cluster's node.
 func clusterArgs(t *testing.T) func(port string) []string {
 	return func(port string) []string {
 		return []string{
@@ -43,7 +43,7 @@ func clusterArgs(t *testing.T) func(port string) []string {
 	}
 }
 
-// busPort is where nodes of the cluster talk to the node.
+// busPort is the port for the other nodes.
 func (n *node) busPort(t *testing.T) string {
 	t.Helper()
 	about := order(t, n.address(), "CLUSTER", "MYID")
@@ -59,29 +59,29 @@ func (n *node) busPort(t *testing.T) string {
 	return ""
 }
 
-// TestClusterOfThree: conferences are on all of the nodes, and replicas hear each
-// other whichever node they listen to.
+// TestClusterOfThree: conferences are on all of the nodes, and replicas notify each
+// other, whichever node they are subscribed to.
 func TestClusterOfThree(t *testing.T) {
 	t.Parallel()
 	nodes := masters(t)
 	var replicas []*Store
 	for _, first := range nodes {
 		s := dial(t, Config{URL: "redis://" + first.address(), Lease: longLease, Timeout: patience})
-		await(t, "the replica can ask", func() bool { return reaches(t, s) })
+		await(t, "the replica reaches Redis", func() bool { return reaches(t, s) })
 		replicas = append(replicas, s)
 	}
 	for _, s := range replicas {
 		await(t, "the replica listens", func() bool { return s.listensIn(t, nodes) })
 	}
 	for i := range 12 {
-		somebody := participant("desk")
-		somebody.SID = fmt.Sprint("CF", i)
-		wantOneByOne(t, replicas, somebody)
-		claimNew(t, replicas[i%3], key(somebody.SID))
-		if err := replicas[i%3].Hold(within(t), key(somebody.SID)); err != nil {
+		p := participant("desk")
+		p.SID = fmt.Sprint("CF", i)
+		wantOneByOne(t, replicas, p)
+		claimNew(t, replicas[i%3], key(p.SID))
+		if err := replicas[i%3].Hold(within(t), key(p.SID)); err != nil {
 			t.Errorf("the request id is not held: %v", err)
 		}
-		replicas[i%3].Settle(t.Context(), key(somebody.SID), &delivery.Record{Content: content, Lost: true})
+		replicas[i%3].Settle(t.Context(), key(p.SID), &delivery.Record{Content: content, Lost: true})
 	}
 	for _, each := range nodes {
 		if order(t, each.address(), "DBSIZE") == "0" {
@@ -90,20 +90,20 @@ func TestClusterOfThree(t *testing.T) {
 	}
 }
 
-// wantOneByOne wants a turn to go from replica to replica.
+// wantOneByOne wants the replicas to have their turns one after the other.
 func wantOneByOne(t *testing.T, replicas []*Store, p delivery.Participant) {
 	t.Helper()
-	var line []*delivery.Ticket
+	var queue []*delivery.Ticket
 	for _, s := range replicas {
 		ticket, err := s.Join(within(t), p, muted, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		line = append(line, ticket)
+		queue = append(queue, ticket)
 	}
-	for i, ticket := range line {
+	for i, ticket := range queue {
 		wantClosed(t, "the next has its turn", ticket.Turn)
-		for _, later := range line[i+1:] {
+		for _, later := range queue[i+1:] {
 			wantOpen(t, "another has its turn too", later.Turn)
 		}
 		if err := valid(t, ticket); err != nil {
@@ -113,11 +113,11 @@ func wantOneByOne(t *testing.T, replicas []*Store, p delivery.Participant) {
 	}
 }
 
-// listensIn says whether one of the nodes has the store for a listener.
+// listensIn reports whether the replica is subscribed at one of the nodes.
 func (s *Store) listensIn(t *testing.T, nodes []*node) bool {
 	t.Helper()
 	for _, each := range nodes {
-		if strings.Contains(order(t, each.address(), "PUBSUB", "CHANNELS"), s.channel()) {
+		if strings.Contains(order(t, each.address(), "PUBSUB", "CHANNELS"), channel(s.replica)) {
 			return true
 		}
 	}

@@ -13,19 +13,19 @@ import (
 	"conferenced/service/twilio"
 )
 
-// stores are the stores of two replicas; of a store in memory, the same twice.
+// stores are the stores of two replicas, or the same store in memory twice.
 type stores struct{ a, b delivery.Store }
 
-// told waits until what was given back is given back for all.
-func (s stores) told() {
+// awaitLeaves waits until Redis knows which waiters have left.
+func (s stores) awaitLeaves() {
 	for _, replica := range []delivery.Store{s.a, s.b} {
 		if shared, ok := replica.(*Store); ok {
-			shared.telling.Wait()
+			shared.leaving.Wait()
 		}
 	}
 }
 
-// eachStore runs a test that holds for every store.
+// eachStore runs a test of what every store promises.
 func eachStore(t *testing.T, test func(*testing.T, stores)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
@@ -47,7 +47,7 @@ func eachStore(t *testing.T, test func(*testing.T, stores)) {
 func wantNothingWaits(t *testing.T, s delivery.Store) {
 	t.Helper()
 	if left := s.Sizes(); left.Lines != 0 || left.Waiting != 0 {
-		t.Errorf("left in line: %+v", left)
+		t.Errorf("left waiting: %+v", left)
 	}
 }
 
@@ -56,15 +56,15 @@ const (
 	held
 )
 
-func TestTurnsComeInOrderOfArrival(t *testing.T) {
+func TestUpdatesAreSentInOrderOfArrival(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		var line []*delivery.Ticket
+		var queue []*delivery.Ticket
 		for i, sets := range []delivery.Properties{muted, held, 1 << 2} {
-			line = append(line, join(t, []delivery.Store{s.a, s.b}[i%2], "CA1", sets))
+			queue = append(queue, join(t, []delivery.Store{s.a, s.b}[i%2], "CA1", sets))
 		}
-		for i, ticket := range line {
+		for i, ticket := range queue {
 			wantClosed(t, "the next has its turn", ticket.Turn)
-			for _, later := range line[i+1:] {
+			for _, later := range queue[i+1:] {
 				wantOpen(t, "another has its turn too", later.Turn)
 			}
 			if err := valid(t, ticket); err != nil {
@@ -85,13 +85,13 @@ func TestParticipantsDoNotWaitForEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ticket := range []*delivery.Ticket{one, other, third} {
-			wantClosed(t, "everybody has a turn", ticket.Turn)
+			wantClosed(t, "each has a turn", ticket.Turn)
 			ticket.Leave()
 		}
 	})
 }
 
-func TestNewerTakesThePlaceOfOlder(t *testing.T) {
+func TestNewerUpdateSupersedesOlderOnes(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
 		first := join(t, s.a, "CA1", muted)
 		waiting, partly := join(t, s.a, "CA1", muted), join(t, s.b, "CA1", held|muted)
@@ -111,15 +111,15 @@ func TestNewerTakesThePlaceOfOlder(t *testing.T) {
 	})
 }
 
-func TestLinesAreBounded(t *testing.T) {
+func TestQueuesAreBounded(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		line := []*delivery.Ticket{joinEvent(t, s.a, "CA1")}
+		queue := []*delivery.Ticket{joinEvent(t, s.a, "CA1")}
 		for range testBounds().LineLength {
-			line = append(line, joinEvent(t, s.b, "CA1"))
+			queue = append(queue, joinEvent(t, s.b, "CA1"))
 		}
 		_, err := s.a.Join(within(t), participant("CA1"), muted, false)
 		wantRefused(t, err, delivery.Overloaded)
-		for _, ticket := range line {
+		for _, ticket := range queue {
 			wantClosed(t, "each has its turn", ticket.Turn)
 			ticket.Leave()
 		}
@@ -127,7 +127,7 @@ func TestLinesAreBounded(t *testing.T) {
 	})
 }
 
-func TestNamesOfOneParticipantShareALine(t *testing.T) {
+func TestLabelAndCallSIDShareAQueue(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
 		s.a.Know(t.Context(), participant("desk {1}"), "CA1")
 		first := join(t, s.b, "desk {1}", held)
@@ -142,7 +142,7 @@ func TestNamesOfOneParticipantShareALine(t *testing.T) {
 	})
 }
 
-func TestLinesMergeWhenNamesBecomeKnown(t *testing.T) {
+func TestQueuesMergeWhenALabelBecomesKnown(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
 		bySID, byLabel := joinEvent(t, s.a, "CA1"), joinEvent(t, s.b, "desk")
 		wantClosed(t, "both have a turn", byLabel.Turn)
@@ -150,10 +150,10 @@ func TestLinesMergeWhenNamesBecomeKnown(t *testing.T) {
 		between := join(t, s.b, "desk", held)
 		newer := join(t, s.b, "desk", muted)
 		s.b.Know(t.Context(), participant("desk"), "CA1")
-		wantClosed(t, "a newer one in the other line covers it", older.Superseded)
+		wantClosed(t, "a newer one in the other queue covers it", older.Superseded)
 		older.Leave()
 		bySID.Leave()
-		wantOpen(t, "one is still on its way under the other name", between.Turn)
+		wantOpen(t, "one is in flight under the other name", between.Turn)
 		byLabel.Leave()
 		wantClosed(t, "the next in order of arrival", between.Turn)
 		wantOpen(t, "two have their turn", newer.Turn)
@@ -173,7 +173,7 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 		first.Leave()
 		wantClosed(t, "the second has its turn", second.Turn)
 		second.Leave()
-		s.told()
+		s.awaitLeaves()
 		old, moved := joinEvent(t, s.a, "CA1"), joinEvent(t, s.b, "desk")
 		wantClosed(t, "the first call is another participant now", old.Turn)
 		wantClosed(t, "the label is the second call's", moved.Turn)

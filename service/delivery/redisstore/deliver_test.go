@@ -12,7 +12,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-// fakeTwilio counts what arrives, and refuses some of it.
+// fakeTwilio counts the requests, and answers some of them with 429.
 type fakeTwilio struct {
 	mu      sync.Mutex
 	seen    int
@@ -21,7 +21,7 @@ type fakeTwilio struct {
 	overlap int
 }
 
-// answering is an update whose answer comes when the function returns.
+// answering is an attempt that is answered when the function returns.
 type answering func() (*twilio.Answer, error)
 
 func (a answering) Answer() (*twilio.Answer, error) { return a() }
@@ -62,7 +62,7 @@ func (f *fakeTwilio) arrive(participant string) (refused bool) {
 	return f.seen%7 == 0
 }
 
-// deliverers are two on one Redis, in front of one Twilio.
+// deliverers returns two replicas' on one Redis and one Twilio.
 func deliverers(t *testing.T, b *backend, to *fakeTwilio) [2]*delivery.Deliverer {
 	t.Helper()
 	cfg := delivery.Default()
@@ -92,20 +92,20 @@ func announcement(n int) *delivery.Update {
 	}
 }
 
-// TestTwoDeliverersOnOneRedis asks each of many updates of both, twice: each is
-// played once, one at a time, and all are given the same answer.
-func TestTwoDeliverersOnOneRedis(t *testing.T) {
+// TestRequestIDsOfTwoReplicas sends each of many announcements twice to each of two
+// replicas: it is played once, and all of its callers get the same answer.
+func TestRequestIDsOfTwoReplicas(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		const updates = 30
 		to := &fakeTwilio{busy: map[string]int{}, played: map[string]int{}}
 		two := deliverers(t, b, to)
 		var callers sync.WaitGroup
 		for n := range updates {
-			callers.Go(func() { askEverybody(t, two, announcement(n)) })
+			callers.Go(func() { deliverFourTimes(t, two, announcement(n)) })
 		}
 		callers.Wait()
 		if to.overlap > 0 {
-			t.Errorf("%d were sent while another was on its way", to.overlap)
+			t.Errorf("%d were sent while another was in flight", to.overlap)
 		}
 		for url, times := range to.played {
 			if times != 1 {
@@ -118,7 +118,7 @@ func TestTwoDeliverersOnOneRedis(t *testing.T) {
 	})
 }
 
-func askEverybody(t *testing.T, two [2]*delivery.Deliverer, update *delivery.Update) {
+func deliverFourTimes(t *testing.T, two [2]*delivery.Deliverer, update *delivery.Update) {
 	answers := make(chan string)
 	const times = 4
 	for i := range times {
@@ -134,12 +134,12 @@ func askEverybody(t *testing.T, two [2]*delivery.Deliverer, update *delivery.Upd
 	first := <-answers
 	for range times - 1 {
 		if other := <-answers; other != first {
-			t.Errorf("one was told %q and another %q", first, other)
+			t.Errorf("one answer is %q and another %q", first, other)
 		}
 	}
 }
 
-// instant answers at once, so that what is measured is the rest.
+// instant answers at once.
 type instant struct{}
 
 func (instant) Send(
@@ -148,7 +148,7 @@ func (instant) Send(
 	return answering(func() (*twilio.Answer, error) { return &twilio.Answer{HTTPStatus: 200}, nil }), nil
 }
 
-// BenchmarkDeliver is what an update costs with a Redis on the same machine.
+// BenchmarkDeliver delivers updates with a Redis on the same machine.
 func BenchmarkDeliver(b *testing.B) {
 	cfg := delivery.Default()
 	s, err := Dial(Config{URL: startReal(b).url}, cfg.Bounds, quiet)

@@ -3,87 +3,99 @@ package redisstore
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"conferenced/service/delivery"
 )
 
-// replicas are one that can be frozen and one that goes on.
-func replicas(t *testing.T, b *backend, failure Failure) (first, second *Store) {
+// replicas returns two replicas on one Redis: one whose lease ends soon after it is
+// stopped, and another.
+func replicas(t *testing.T, b *backend, failure Failure) (stopped, other *Store) {
 	t.Helper()
-	cfg := Config{URL: b.url, Failure: failure, Lease: shortLease}
-	return dial(t, cfg), dial(t, cfg)
+	return dial(t, Config{URL: b.url, Failure: failure, Lease: shortLease}),
+		dial(t, Config{URL: b.url, Failure: failure, Lease: longLease})
 }
 
-func TestFrozenReplicaCannotSendLate(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
-		for _, failure := range []Failure{Mixed, Closed, Open} {
-			frozen, other := replicas(t, b, failure)
-			claimNew(t, frozen, key("1"))
-			first := join(t, frozen, "CA1", muted)
-			wantClosed(t, "the first has its turn", first.Turn)
-			frozen.freeze()
+// makeStopShort moves the last round to the latest time at which it would not have
+// renewed the lease of the claim, which is the oldest lease.
+func (s *Store) makeStopShort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewed = s.claims[key("1")].until.Add(s.interval() - s.cfg.Lease)
+}
 
-			second := join(t, other, "CA1", held)
-			claimNew(t, other, key("1")) // Waits until the lease has ended.
-			wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
-			if err := valid(t, second); err != nil {
-				t.Errorf("%s: the turn of the living is not valid: %v", failure, err)
-			}
-			if err := other.Hold(within(t), key("1")); err != nil {
-				t.Errorf("%s: the living does not hold the request id: %v", failure, err)
-			}
-			wantRefused(t, valid(t, first), delivery.StateUnavailable)
-			wantRefused(t, frozen.Hold(within(t), key("1")), delivery.StateUnavailable)
-			first.Leave()
-			frozen.Settle(t.Context(), key("1"), nil)
-			if err := valid(t, second); err != nil {
-				t.Errorf("%s: the late one took the turn away: %v", failure, err)
-			}
-			second.Leave()
-			other.Settle(t.Context(), key("1"), nil)
+func TestStoppedReplicaCannotSendLate(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		stopped, other := replicas(t, b, Open)
+		seen := observe(stopped)
+		claimNew(t, stopped, key("1"))
+		first := join(t, stopped, "CA1", muted)
+		wantClosed(t, "the first has its turn", first.Turn)
+		stopped.freeze()
+
+		second := join(t, other, "CA1", held)
+		claimNew(t, other, key("1")) // Waits until the lease has ended.
+		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
+		if err := errors.Join(valid(t, second), other.Hold(within(t), key("1"))); err != nil {
+			t.Errorf("the other replica cannot go on: %v", err)
 		}
+		wantRefused(t, valid(t, first), delivery.StateUnavailable)
+		wantRefused(t, stopped.Hold(within(t), key("1")), delivery.StateUnavailable)
+		seen.want(t, map[string]int{"lost turn": 1, "lost request_id": 1, "separated": 0})
+		first.Leave()
+		stopped.Settle(t.Context(), key("1"), nil)
+		if err := errors.Join(valid(t, second), other.Hold(within(t), key("1"))); err != nil {
+			t.Errorf("the stopped replica took the lease away: %v", err)
+		}
+		second.Leave()
+		other.Settle(t.Context(), key("1"), nil)
 	})
 }
 
-// TestFrozenReplicaWakesWithoutRedis: it cannot know that it was overtaken.
-func TestFrozenReplicaWakesWithoutRedis(t *testing.T) {
+// TestStoppedReplicaContinuesWithoutRedis: it cannot know whether another replica has
+// overtaken it, so it does not go on even if the configuration lets updates go on.
+func TestStoppedReplicaContinuesWithoutRedis(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		frozen, other := replicas(t, b, Open)
-		claimNew(t, frozen, key("1"))
-		first := join(t, frozen, "CA1", muted)
-		frozen.freeze()
+		stopped, other := replicas(t, b, Open)
+		claimNew(t, stopped, key("1"))
+		first := join(t, stopped, "CA1", muted)
+		stopped.freeze()
+		stopped.makeStopShort()
 		second := join(t, other, "CA1", muted)
+		claimNew(t, other, key("1")) // Waits until the lease has ended.
 		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
 		second.Leave()
+		other.Settle(t.Context(), key("1"), nil)
 		b.stop()
 		wantRefused(t, valid(t, first), delivery.StateUnavailable)
-		wantRefused(t, frozen.Hold(within(t), key("1")), delivery.StateUnavailable)
+		wantRefused(t, stopped.Hold(within(t), key("1")), delivery.StateUnavailable)
+		stopped.round() // Once it runs again, this stays so.
+		wantRefused(t, valid(t, first), delivery.StateUnavailable)
+		wantRefused(t, stopped.Hold(within(t), key("1")), delivery.StateUnavailable)
 		first.Leave()
-		frozen.Settle(t.Context(), key("1"), nil)
+		stopped.Settle(t.Context(), key("1"), nil)
 	})
 }
 
-// TestLeasesAreRenewed holds a turn and a request id while leases of a dead replica
-// end several times.
+// TestLeasesAreRenewed holds leases for longer than they last if they are not renewed.
 func TestLeasesAreRenewed(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		one, other := replicas(t, b, Mixed)
+		const lease = 3 * shortLease
+		cfg := Config{URL: b.url, Lease: lease}
+		one, other := dial(t, cfg), dial(t, cfg)
 		claimNew(t, one, key("1"))
 		first, second := join(t, one, "CA1", muted), join(t, other, "CA1", held)
-		for range 3 {
-			dead, _ := replicas(t, b, Mixed)
-			join(t, dead, "CA2", muted)
-			dead.freeze()
+		for began := time.Now(); time.Since(began) < lease; {
+			stopped, _ := replicas(t, b, Mixed)
+			join(t, stopped, "CA2", muted)
+			stopped.freeze()
 			next := join(t, one, "CA2", held)
-			wantClosed(t, "a dead replica's lease has ended", next.Turn)
+			wantClosed(t, "the lease of a stopped replica has ended", next.Turn)
 			next.Leave()
 		}
-		wantOpen(t, "the lease of one who lives has ended", second.Turn)
-		if err := valid(t, first); err != nil {
-			t.Errorf("the turn is not valid: %v", err)
-		}
-		if err := one.Hold(within(t), key("1")); err != nil {
-			t.Errorf("the request id is not held: %v", err)
+		wantOpen(t, "the lease of a running replica has ended", second.Turn)
+		if err := errors.Join(valid(t, first), one.Hold(within(t), key("1"))); err != nil {
+			t.Errorf("a lease is lost: %v", err)
 		}
 		one.Settle(t.Context(), key("1"), nil)
 		first.Leave()
@@ -91,21 +103,21 @@ func TestLeasesAreRenewed(t *testing.T) {
 	})
 }
 
-// TestOwnerDiesAfterItMayHaveSent: the update is not sent again under its id, for
-// nobody knows what became of it. If the owner was not dead, its word counts.
-func TestOwnerDiesAfterItMayHaveSent(t *testing.T) {
+// TestOwnerStopsAfterItMayHaveSent: the update is not sent again under its request id,
+// since its outcome is unknown. Once the owner reports the outcome, that is returned.
+func TestOwnerStopsAfterItMayHaveSent(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		frozen, other := replicas(t, b, Mixed)
-		claimNew(t, frozen, key("1"))
-		if err := frozen.Hold(within(t), key("1")); err != nil {
+		stopped, other := replicas(t, b, Mixed)
+		claimNew(t, stopped, key("1"))
+		if err := stopped.Hold(within(t), key("1")); err != nil {
 			t.Fatal(err)
 		}
-		frozen.freeze()
+		stopped.freeze()
 		record, err := other.Claim(within(t), key("1"), content)
 		if err != nil || record == nil || !record.Lost || record.Applied != delivery.Maybe {
-			t.Errorf("the claim: %+v, %v, want a record of what is not known", record, err)
+			t.Errorf("the claim: %+v, %v, want an unknown outcome", record, err)
 		}
-		frozen.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Superseded: true})
+		stopped.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Superseded: true})
 		record, err = other.Claim(within(t), key("1"), content)
 		if err != nil || record == nil || !record.Superseded {
 			t.Errorf("the claim: %+v, %v, want the record", record, err)
@@ -113,60 +125,65 @@ func TestOwnerDiesAfterItMayHaveSent(t *testing.T) {
 	})
 }
 
-func TestNothingIsLeftInRedis(t *testing.T) {
+func TestEveryKeyExpires(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		bounds := testBounds()
-		bounds.Retention, bounds.LabelAge = shortLease, shortLease
-		s, err := Dial(Config{URL: b.url, Lease: shortLease, Timeout: shortLease / 2}, bounds, quiet)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
+		s := dial(t, Config{URL: b.url, Lease: longLease})
 		claimNew(t, s, key("1"))
 		s.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
 		claimNew(t, s, key("2"))
+		if err := s.Hold(within(t), key("2")); err != nil {
+			t.Fatal(err)
+		}
+		claimNew(t, s, key("3"))
 		s.Know(t.Context(), participant("desk"), "CA1")
-		join(t, s, "desk", muted).Leave()
-		join(t, s, "CA2", muted)
-		s.freeze()
-		await(t, "every key has expired", func() bool {
-			client := *s.client.Load()
-			size, err := client.Do(t.Context(), client.B().Dbsize().Build()).AsInt64()
-			return err == nil && size == 0
-		})
+		first, second := join(t, s, "desk", muted), join(t, s, "desk", held)
+		first.Leave()
+		wantClosed(t, "the second has its turn", second.Turn)
+		conn := s.redis.connection()
+		keys, err := conn.Do(t.Context(), conn.B().Keys().Pattern("*").Build()).AsStrSlice()
+		if err != nil || len(keys) < 7 {
+			t.Fatalf("the keys are %q, %v", keys, err)
+		}
+		for _, name := range keys {
+			left, err := conn.Do(t.Context(), conn.B().Pttl().Key(name).Build()).AsInt64()
+			if err != nil || left <= 0 || left > 8*longLease.Milliseconds() {
+				t.Errorf("%s expires in %d ms, %v", name, left, err)
+			}
+		}
+		second.Leave()
+		s.Settle(t.Context(), key("2"), nil)
+		s.Settle(t.Context(), key("3"), nil)
 	})
 }
 
-// TestTurnEndsWhileAConnectionIsMade: what was valid before does not stand any more
-// once the lease has ended, without Redis's being asked.
-func TestTurnEndsWhileAConnectionIsMade(t *testing.T) {
+// TestLeaseEndsWhileAConnectionIsMade: Stands notices it without asking Redis.
+func TestLeaseEndsWhileAConnectionIsMade(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		frozen, other := replicas(t, b, Mixed)
-		first := join(t, frozen, "CA1", muted)
+		stopped, other := replicas(t, b, Mixed)
+		first := join(t, stopped, "CA1", muted)
 		wantClosed(t, "the first has its turn", first.Turn)
 		if err := errors.Join(valid(t, first), first.Stands()); err != nil {
 			t.Fatal(err)
 		}
-		frozen.freeze()
+		stopped.freeze()
 		second := join(t, other, "CA1", held)
 		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
 		wantRefused(t, first.Stands(), delivery.StateUnavailable)
 		if err := second.Stands(); err != nil {
-			t.Errorf("the turn of the living does not stand: %v", err)
+			t.Errorf("the turn of the other replica does not stand: %v", err)
 		}
 		first.Leave()
 		second.Leave()
 	})
 }
 
-// TestTurnStandsWithoutRedis for what goes on without it.
-func TestTurnStandsWithoutRedis(t *testing.T) {
+func TestStandsWithoutRedis(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		s, _ := replicas(t, b, Mixed)
+		s := dial(t, Config{URL: b.url, Lease: shortLease})
 		update, event := join(t, s, "CA1", muted), joinEvent(t, s, "CA2")
 		next := join(t, s, "CA1", held)
 		b.stop()
-		await(t, "they are in lines of this replica", func() bool { return s.alone.Sizes().Waiting == 2 })
+		await(t, "both updates are in a queue of this replica", func() bool { return s.local.Sizes().Waiting == 2 })
 		if err := update.Stands(); err != nil {
 			t.Errorf("an update does not stand: %v", err)
 		}

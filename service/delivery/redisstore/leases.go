@@ -3,223 +3,190 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"conferenced/service/delivery"
 )
 
 const (
-	// rounds is how often leases are looked after in the time of one.
+	// rounds is how often leases are renewed in the time that one lasts.
 	rounds = 5
-	// batch is how many places are renewed in one step.
+	// maxInterval bounds the time between two rounds, and with that between two
+	// probes of a Redis that does not answer.
+	maxInterval = time.Second
+	// batch is how many waiters are renewed by one request.
 	batch = 64
-	// often is at least how often a Redis that failed is tried again, however long
-	// leases are.
-	often = time.Second
 )
 
-// chore is something to tell Redis that it could not be told at once.
-type chore struct {
-	until time.Time
-	do    func(context.Context) error
+// pending is a request to be made once Redis answers again.
+type pending struct {
+	until time.Time // It is useless after that.
+	send  func(context.Context) error
 }
 
-// later does something when Redis can be asked again, unless that takes longer
-// than the time given.
-func (s *Store) later(within time.Duration, do func(context.Context) error) {
+// sendLater repeats a request that has failed, for as long as it is useful.
+func (s *Store) sendLater(useful time.Duration, send func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.chores) >= s.bounds.Records {
-		s.chores = slices.Delete(s.chores, 0, 1)
+	if len(s.pending) >= s.bounds.Records {
+		s.pending = s.pending[1:]
 	}
-	s.chores = append(s.chores, chore{time.Now().Add(within), do})
+	s.pending = append(s.pending, pending{time.Now().Add(useful), send})
 }
 
-// lookAfter renews what this replica holds until the context ends.
-func (s *Store) lookAfter(ctx context.Context) {
-	ticker := time.NewTicker(s.round())
+// sendPending makes the pending requests, until one fails.
+func (s *Store) sendPending(ctx context.Context) {
+	s.mu.Lock()
+	todo := s.pending
+	s.pending = nil
+	s.mu.Unlock()
+	for i, p := range todo {
+		if time.Now().After(p.until) || p.send(ctx) == nil {
+			continue
+		}
+		s.mu.Lock()
+		s.pending = append(todo[i:], s.pending...)
+		s.mu.Unlock()
+		return
+	}
+}
+
+// interval is the time between two rounds.
+func (s *Store) interval() time.Duration {
+	return min(maxInterval, max(time.Millisecond, s.cfg.Lease/rounds))
+}
+
+// renewLeases makes a round at each interval until the context ends.
+func (s *Store) renewLeases(ctx context.Context) {
+	ticker := time.NewTicker(s.interval())
 	defer ticker.Stop()
 	for {
-		missed := false
 		select {
 		case <-ticker.C:
-		case <-s.heard:
-			missed = true
+			s.round()
 		case <-ctx.Done():
 			return
 		}
-		s.probe(ctx)
-		s.renewPlaces(ctx, missed)
-		s.renewClaims(ctx)
-		s.doChores(ctx)
-		s.mu.Lock()
-		s.awake = time.Now()
-		s.mu.Unlock()
 	}
 }
 
-// round is the time between two looks.
-func (s *Store) round() time.Duration {
-	return min(often, max(time.Millisecond, s.cfg.Lease/rounds))
+// round probes a Redis that does not answer, renews the leases that are not new, and
+// makes the pending requests. It ends with the first request that fails.
+func (s *Store) round() {
+	s.mu.Lock()
+	s.noteStop()
+	s.renewed = time.Now()
+	s.mu.Unlock()
+	s.redis.probe(s.replica)
+	ctx := context.Background()
+	if s.renewWaiters(ctx) == nil && s.renewClaims(ctx) == nil {
+		s.sendPending(ctx)
+	}
 }
 
-// renewPlaces renews the leases of places. While Redis cannot be asked, those whose
-// lease ends lapse, in order of arrival.
-func (s *Store) renewPlaces(ctx context.Context, all bool) {
-	for conference, places := range s.due(all) {
-		for some := range slices.Chunk(places, batch) {
+// leaseEnd returns the time until which a lease lasts at least, if the request that
+// renewed it was made then: Redis rounds its clock down to milliseconds.
+func (s *Store) leaseEnd(asked time.Time) time.Time {
+	return asked.Add(s.cfg.Lease - time.Millisecond)
+}
+
+// isOld reports whether a lease that ends then was renewed an interval ago or earlier.
+func (s *Store) isOld(until time.Time) bool {
+	return time.Until(until) <= s.cfg.Lease-s.interval()
+}
+
+// noteStop notes that this process runs again if it was stopped. It is called under
+// the lock. While Redis answers, each round leaves the leases with at least the time
+// compared here, so none of them ends in a stop that goes unnoticed.
+func (s *Store) noteStop() {
+	if now := time.Now(); now.Sub(s.renewed) >= s.cfg.Lease-s.interval() {
+		s.woke = now
+	}
+}
+
+// endedInStop reports whether a lease that ended then did so while this process was
+// stopped. Others may then have gone on without its noticing. It is called under the
+// lock.
+func (s *Store) endedInStop(until time.Time) bool {
+	s.noteStop()
+	return until.Before(s.woke)
+}
+
+// renewWaiters renews the leases of waiters. If Redis cannot be reached, the waiters
+// whose lease has ended leave its queues.
+func (s *Store) renewWaiters(ctx context.Context) error {
+	for conference, waiters := range s.waitersToRenew() {
+		for some := range slices.Chunk(waiters, batch) {
 			if err := s.renew(ctx, conference, some); err != nil {
 				s.lapseAll()
-				return
+				return err
 			}
 		}
 	}
+	return nil
 }
 
-// due are the places to ask about: those that wait, in case that a message was
-// missed, and those whose lease is not a new one; or all.
-func (s *Store) due(all bool) map[delivery.Conference][]*place {
+// waitersToRenew returns those whose lease is old, and those that wait for their
+// turn, since a message about them may have been lost.
+func (s *Store) waitersToRenew() map[delivery.Conference][]*waiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due := map[delivery.Conference][]*place{}
-	soon := time.Now().Add(s.cfg.Lease - s.cfg.Lease/rounds)
-	for _, p := range s.places {
-		if p.born == "" || p.alone != nil || p.fenced || !all && p.active && p.until.After(soon) {
-			continue
+	found := map[delivery.Conference][]*waiter{}
+	for _, w := range s.waiters {
+		if w.shared() && (!w.active || s.isOld(w.until)) {
+			found[w.participant.Conference] = append(found[w.participant.Conference], w)
 		}
-		due[p.participant.Conference] = append(due[p.participant.Conference], p)
 	}
-	return due
+	return found
 }
 
-// lapseAll lets lapse those whose lease has ended and, so that none gets ahead of
-// another, those of the same conference that came before them.
+// lapseAll lapses the waiters whose lease has ended. The others of their conference
+// lapse with them, in order of arrival, so that none overtakes another.
 func (s *Store) lapseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	type line struct {
-		delivery.Conference
-		born string
-	}
-	lineOf := func(p *place) line { return line{p.participant.Conference, p.born} }
-	now, latest := time.Now(), map[line]int64{}
-	for _, p := range s.places {
-		if p.born != "" && p.alone == nil && !p.fenced && !now.Before(p.until) {
-			latest[lineOf(p)] = max(latest[lineOf(p)], p.arrival)
+	ended := map[delivery.Conference]bool{}
+	for _, w := range s.waiters {
+		if w.shared() && !time.Now().Before(w.until) {
+			ended[w.participant.Conference] = true
 		}
 	}
-	inOrder := slices.SortedFunc(maps.Values(s.places), func(a, b *place) int {
+	byArrival := slices.SortedFunc(maps.Values(s.waiters), func(a, b *waiter) int {
 		return cmp.Compare(a.arrival, b.arrival)
 	})
-	for _, p := range inOrder {
-		if p.born != "" && p.arrival <= latest[lineOf(p)] {
-			s.lapse(p)
+	for _, w := range byArrival {
+		if w.shared() && ended[w.participant.Conference] {
+			s.lapse(w)
 		}
 	}
 }
 
-// renewClaims renews the leases of request ids. What became of them is seen when
-// they are held.
-func (s *Store) renewClaims(ctx context.Context) {
-	for key, c := range s.dueClaims() {
+// renewClaims renews the leases of request ids. Whether one was lost is found before
+// the next attempt.
+func (s *Store) renewClaims(ctx context.Context) error {
+	for key, c := range s.claimsToRenew() {
 		asked := time.Now()
 		answer, err := s.runClaim(ctx, "renew", key, c, "")
 		if err != nil {
-			return
+			return err
 		}
 		if answer[0] == "mine" {
-			s.renewed(c, asked)
+			s.extend(c, asked)
 		}
 	}
+	return nil
 }
 
-func (s *Store) dueClaims() map[delivery.Key]*claim {
+func (s *Store) claimsToRenew() map[delivery.Key]*claim {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	due := map[delivery.Key]*claim{}
+	found := map[delivery.Key]*claim{}
 	for key, c := range s.claims {
-		if !c.alone && time.Since(c.renewed) >= s.cfg.Lease/rounds {
-			due[key] = c
+		if !c.local && s.isOld(c.until) {
+			found[key] = c
 		}
 	}
-	return due
-}
-
-// doChores does what is left to do, until Redis cannot be asked.
-func (s *Store) doChores(ctx context.Context) {
-	s.mu.Lock()
-	todo := s.chores
-	s.chores = nil
-	s.mu.Unlock()
-	for i, c := range todo {
-		if time.Now().After(c.until) || c.do(ctx) == nil {
-			continue
-		}
-		s.mu.Lock()
-		s.chores = append(slices.Clone(todo[i:]), s.chores...)
-		s.mu.Unlock()
-		return
-	}
-}
-
-// listen hears what other replicas' steps mean for the places of this one. What is
-// said while nobody listens is seen when the leases are renewed.
-func (s *Store) listen(ctx context.Context) {
-	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
-		if s.deaf.Swap(false) {
-			s.logger.Warn("redis lets this replica listen again")
-		}
-		select {
-		case s.heard <- struct{}{}:
-		default:
-		}
-	})
-	for ctx.Err() == nil {
-		if client := s.client.Load(); client != nil {
-			c := *client
-			err := c.Receive(hooked, c.B().Subscribe().Channel(s.channel()).Build(),
-				func(m rueidis.PubSubMessage) { s.hear(m.Message) })
-			s.stoppedListening(err)
-		}
-		_ = pause(ctx, s.round())
-	}
-}
-
-// stoppedListening counts the failures of a Redis that cannot be asked. One that
-// does not let this replica listen can: turns are then seen late, when leases are
-// renewed.
-func (s *Store) stoppedListening(err error) {
-	_, denied := rueidis.IsRedisErr(err)
-	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-	case !denied:
-		s.failed(err)
-	case !s.deaf.Swap(true):
-		s.logger.Error("redis does not let this replica listen", "channel", s.channel(), "cause", err)
-	}
-}
-
-// channel is where this replica is told.
-func (s *Store) channel() string { return "conferenced:replica:" + s.replica }
-
-func (s *Store) hear(message string) {
-	what, id, _ := strings.Cut(message, " ")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.places[id]
-	if p == nil || p.alone != nil || p.fenced {
-		return
-	}
-	switch what {
-	case "turn":
-		p.giveTurn()
-	case "over":
-		p.overtake()
-	}
+	return found
 }

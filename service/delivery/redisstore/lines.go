@@ -9,9 +9,9 @@ import (
 	"conferenced/service/delivery"
 )
 
-// place is an update of this replica in its participant's line. Store.mu guards
+// waiter is an update of this replica in its participant's queue. Store.mu guards
 // what may change.
-type place struct {
+type waiter struct {
 	id          string
 	participant delivery.Participant
 	sets        delivery.Properties
@@ -20,16 +20,40 @@ type place struct {
 	superseded  chan struct{}
 	left        chan struct{}
 
-	born    string // The conference's, when the place was taken.
+	born    string // The conference's in Redis when the waiter joined; "" before that.
 	arrival int64
-	until   time.Time // Before that, the lease has not ended.
+	until   time.Time // The lease does not end before that.
 
 	active    bool // turn is closed.
 	overtaken bool // superseded is closed.
-	fenced    bool // It has lost its place: nothing may be sent any more.
-	// alone is the place in this process's own line, which it has instead once
-	// the shared one cannot be asked for or was lost.
-	alone *delivery.Ticket
+	fenced    bool // The place is lost, and the update must not be sent any more.
+	// local is the waiter's place in a queue of this process, once it has none in
+	// Redis because that cannot be reached or has lost it.
+	local *delivery.Ticket
+}
+
+// shared reports whether the waiter has a place in Redis, as far as is known.
+func (w *waiter) shared() bool { return w.born != "" && w.local == nil && !w.fenced }
+
+// giveTurn and the two after it are called under the lock.
+func (w *waiter) giveTurn() {
+	if !w.active {
+		w.active = true
+		close(w.turn)
+	}
+}
+
+func (w *waiter) supersede() {
+	if !w.overtaken {
+		w.overtaken = true
+		close(w.superseded)
+	}
+}
+
+// fence ends the wait of an update that must not be sent.
+func (w *waiter) fence() {
+	w.fenced = true
+	w.giveTurn()
 }
 
 func lineKey(c delivery.Conference) string {
@@ -40,235 +64,206 @@ func (s *Store) runLine(
 	ctx context.Context, op string, c delivery.Conference, id string, args ...string,
 ) ([]string, error) {
 	all := append([]string{op, milliseconds(s.cfg.Lease), id}, args...)
-	return s.run(ctx, LineOperation, linesScript, lineKey(c), all...)
-}
-
-// goesOn says whether an update stays in line without Redis.
-func (s *Store) goesOn(event bool) bool {
-	return s.cfg.Failure == Open || s.cfg.Failure == Mixed && !event
+	return s.redis.run(ctx, delivery.StoreQueue, linesScript, lineKey(c), all...)
 }
 
 // Join is delivery.Store's.
 func (s *Store) Join(
 	ctx context.Context, participant delivery.Participant, sets delivery.Properties, event bool,
 ) (*delivery.Ticket, error) {
-	p := s.enter(participant, sets, event)
+	w := s.enter(participant, sets, event)
 	asked := time.Now()
-	answer, err := s.runLine(ctx, "join", participant.Conference, p.id, participant.Name,
-		strconv.Itoa(int(sets)), flag(event), strconv.Itoa(s.bounds.LineLength))
+	answer, err := s.runLine(ctx, "join", participant.Conference, w.id, participant.Name,
+		strconv.Itoa(int(sets)), digit(event), strconv.Itoa(s.bounds.LineLength))
 	switch {
 	case err != nil:
-		s.leave(p) // It may stand in line all the same.
+		s.leave(w) // Redis may have executed the request.
 		if errors.Is(err, errUnreachable) {
-			return s.joinAlone(ctx, participant, sets, event)
+			return s.joinLocally(ctx, participant, sets, event)
 		}
 		return nil, err
 	case answer[0] == "full":
-		s.forget(p)
+		s.forget(w)
 		return nil, &delivery.RefusedError{Reason: delivery.Overloaded}
 	}
-	s.entered(p, answer, asked)
+	s.entered(w, answer, asked)
 	return &delivery.Ticket{
-		Turn: p.turn, Superseded: p.superseded,
-		Valid:  func(ctx context.Context) error { return s.valid(ctx, p) },
-		Stands: func() error { return s.standsStill(p) },
-		Leave:  func() { s.leave(p) },
+		Turn: w.turn, Superseded: w.superseded,
+		Valid:  func(ctx context.Context) error { return s.valid(ctx, w) },
+		Stands: func() error { return s.standsStill(w) },
+		Leave:  func() { s.leave(w) },
 	}, nil
 }
 
-func (s *Store) joinAlone(
+func (s *Store) joinLocally(
 	ctx context.Context, participant delivery.Participant, sets delivery.Properties, event bool,
 ) (*delivery.Ticket, error) {
 	if !s.goesOn(event) {
-		return nil, refused()
+		return nil, unavailable()
 	}
-	ticket, err := s.alone.Join(ctx, participant, sets, event)
+	ticket, err := s.local.Join(ctx, participant, sets, event)
 	if err == nil {
-		s.observer.alone()
+		s.redis.observer.Separated()
 	}
 	return ticket, err
 }
 
-// enter makes the place known before Redis knows it, so that what Redis says of
-// it is not missed.
-func (s *Store) enter(participant delivery.Participant, sets delivery.Properties, event bool) *place {
-	p := &place{
+// enter makes the waiter known to this replica before Redis knows it, so that no
+// notification about it is lost.
+func (s *Store) enter(participant delivery.Participant, sets delivery.Properties, event bool) *waiter {
+	w := &waiter{
 		id: s.newID(), participant: participant, sets: sets, event: event,
 		turn: make(chan struct{}), superseded: make(chan struct{}), left: make(chan struct{}),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.places[p.id] = p
-	return p
+	s.waiters[w.id] = w
+	return w
 }
 
-func (s *Store) entered(p *place, answer []string, asked time.Time) {
+func (s *Store) entered(w *waiter, answer []string, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.born = answer[1]
-	p.arrival, _ = strconv.ParseInt(answer[2], 10, 64)
-	p.until = asked.Add(s.cfg.Lease)
+	w.born = answer[1]
+	w.arrival, _ = strconv.ParseInt(answer[2], 10, 64)
+	w.until = s.leaseEnd(asked)
 	if answer[0] == "turn" {
-		p.giveTurn()
+		w.giveTurn()
 	}
 }
 
-// forget returns the place in this process's own line, if there is one. There
-// will be none after that.
-func (s *Store) forget(p *place) *delivery.Ticket {
+// forget removes the waiter from this replica, and returns its place in a queue of
+// this process, or nil. It gets none after that.
+func (s *Store) forget(w *waiter) *delivery.Ticket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.places, p.id)
-	close(p.left)
-	return p.alone
+	delete(s.waiters, w.id)
+	close(w.left)
+	return w.local
 }
 
-// leave gives the place back. Nobody waits until Redis was told; if it cannot be,
-// the lease ends.
-func (s *Store) leave(p *place) {
-	if alone := s.forget(p); alone != nil {
-		alone.Leave()
+// leave takes the waiter out of its queue without waiting for Redis. If Redis cannot
+// be reached, the lease ends.
+func (s *Store) leave(w *waiter) {
+	if local := s.forget(w); local != nil {
+		local.Leave()
 		return
 	}
 	leave := func(ctx context.Context) error {
-		_, err := s.runLine(ctx, "leave", p.participant.Conference, p.id, p.participant.Name)
+		_, err := s.runLine(ctx, "leave", w.participant.Conference, w.id, w.participant.Name)
 		return err
 	}
-	s.telling.Go(func() {
+	s.leaving.Go(func() {
 		if leave(context.Background()) != nil {
-			s.later(s.cfg.Lease, leave)
+			s.sendLater(s.cfg.Lease, leave)
 		}
 	})
 }
 
-// Know is delivery.Store's.
+// Know is delivery.Store's. If Redis cannot be reached, the next answer with the
+// label is used.
 func (s *Store) Know(ctx context.Context, label delivery.Participant, callSID string) {
-	s.alone.Know(ctx, label, callSID)
-	know := func(ctx context.Context) error {
-		_, err := s.runLine(ctx, "know", label.Conference, "", label.Name, callSID, milliseconds(s.bounds.LabelAge))
-		return err
-	}
-	_ = know(ctx) // Without Redis, it will be seen again.
+	s.local.Know(ctx, label, callSID)
+	_, _ = s.runLine(ctx, "know", label.Conference, "", label.Name, callSID, milliseconds(s.bounds.LabelAge))
 }
 
-// giveTurn is called under the lock, like the next one.
-func (p *place) giveTurn() {
-	if !p.active {
-		p.active = true
-		close(p.turn)
-	}
-}
-
-func (p *place) overtake() {
-	if !p.overtaken {
-		p.overtaken = true
-		close(p.superseded)
-	}
-}
-
-// fence lets the update end: it gets its turn, but may not be sent.
-func (p *place) fence() {
-	p.fenced = true
-	p.giveTurn()
-}
-
-// fresh is for how long nobody needs to ask again whether a turn stands that Redis
-// has just spoken of.
+// fresh is the time for which the answer of Redis that it is the waiter's turn counts
+// as new, so that Redis is not asked again.
 const fresh = 20 * time.Millisecond
 
 // valid is the ticket's Valid.
-func (s *Store) valid(ctx context.Context, p *place) error {
+func (s *Store) valid(ctx context.Context, w *waiter) error {
 	asked := time.Now()
-	if s.isFresh(p, asked) {
+	if s.isFresh(w, asked) {
 		return nil
 	}
-	if !s.isAlone(p) {
-		err := s.renew(ctx, p.participant.Conference, []*place{p})
+	if !s.isLocal(w) {
+		err := s.renew(ctx, w.participant.Conference, []*waiter{w})
 		if err != nil && !errors.Is(err, errUnreachable) {
 			return err
 		}
-		if late := time.Since(asked) >= s.cfg.Lease; late || !s.stands(p, err) {
-			return refused()
+		if late := time.Since(asked) >= s.cfg.Lease; late || !s.stands(w, err) {
+			return unavailable()
 		}
 	}
-	return s.awaitTurnAlone(ctx, p)
+	return s.awaitLocalTurn(ctx, w)
 }
 
 // standsStill is the ticket's Stands.
-func (s *Store) standsStill(p *place) error {
+func (s *Store) standsStill(w *waiter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if over := !time.Now().Before(p.until); over && p.alone == nil {
-		if s.failures.Load() == 0 {
-			return refused()
+	if ended := !time.Now().Before(w.until); ended && w.local == nil {
+		if !s.redis.failing() {
+			return unavailable()
 		}
-		s.lapse(p)
+		s.lapse(w)
 	}
 	switch {
-	case p.fenced:
-		return refused()
-	case p.alone == nil:
+	case w.fenced:
+		return unavailable()
+	case w.local == nil:
 		return nil
 	}
 	select {
-	case <-p.alone.Turn:
+	case <-w.local.Turn:
 		return nil
 	default:
-		return refused()
+		return unavailable()
 	}
 }
 
-func (s *Store) isFresh(p *place, now time.Time) bool {
+func (s *Store) isFresh(w *waiter, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	said := p.until.Add(-s.cfg.Lease) // Not later than that.
-	return p.active && p.alone == nil && !p.fenced && now.Sub(said) < s.fresh
+	renewed := w.until.Add(-s.cfg.Lease)
+	return w.active && w.local == nil && !w.fenced && now.Sub(renewed) < s.fresh
 }
 
-func (s *Store) isAlone(p *place) bool {
+func (s *Store) isLocal(w *waiter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return p.alone != nil
+	return w.local != nil
 }
 
-// stands says whether the place may be sent from, after the lease was renewed or
-// Redis could not be asked.
-func (s *Store) stands(p *place, err error) bool {
+// stands reports whether the update may be sent, after its lease was renewed or Redis
+// could not be reached.
+func (s *Store) stands(w *waiter, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case p.fenced, err != nil && !s.goesOn(p.event):
+	case w.fenced, err != nil && !s.goesOn(w.event):
 		return false
-	case err != nil && !time.Now().Before(p.until):
-		s.lapse(p)
+	case err != nil && !time.Now().Before(w.until):
+		s.lapse(w)
 	}
-	return !p.fenced
+	return !w.fenced
 }
 
-// awaitTurnAlone waits for the turn in this process's own line, if the place is
-// there now. That it is superseded there is seen by the update itself.
-func (s *Store) awaitTurnAlone(ctx context.Context, p *place) error {
-	if !s.isAlone(p) {
+// awaitLocalTurn waits for the waiter's turn in a queue of this process, if it is in
+// one. The caller sees by itself that it is superseded there.
+func (s *Store) awaitLocalTurn(ctx context.Context, w *waiter) error {
+	if !s.isLocal(w) {
 		return nil
 	}
 	select {
-	case <-p.alone.Turn:
-	case <-p.alone.Superseded:
+	case <-w.local.Turn:
+	case <-w.local.Superseded:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		p.overtake()
+		w.supersede()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	return nil
 }
 
-// renew renews the leases of places in one conference, and sees what became of
-// them.
-func (s *Store) renew(ctx context.Context, c delivery.Conference, places []*place) error {
-	args := make([]string, 0, 2*len(places))
-	for _, p := range places {
-		args = append(args, p.participant.Name, p.id)
+// renew renews the leases of waiters in one conference, and handles what Redis says
+// of each.
+func (s *Store) renew(ctx context.Context, c delivery.Conference, waiters []*waiter) error {
+	args := make([]string, 0, 2*len(waiters))
+	for _, w := range waiters {
+		args = append(args, w.participant.Name, w.id)
 	}
 	asked := time.Now()
 	states, err := s.runLine(ctx, "renew", c, "", args...)
@@ -277,92 +272,92 @@ func (s *Store) renew(ctx context.Context, c delivery.Conference, places []*plac
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, p := range places {
-		s.see(p, states[0], states[i+1], asked)
+	for i, w := range waiters {
+		s.see(w, states[0], states[i+1], asked)
 	}
 	return nil
 }
 
-// see takes over what Redis says of a place; it is called under the lock.
-func (s *Store) see(p *place, born, state string, asked time.Time) {
-	if p.alone != nil || p.fenced || s.places[p.id] != p {
+// see handles what Redis says of a waiter. It is called under the lock.
+func (s *Store) see(w *waiter, born, state string, asked time.Time) {
+	if w.local != nil || w.fenced || s.waiters[w.id] != w {
 		return
 	}
 	switch state {
 	case "wait":
-		p.until = asked.Add(s.cfg.Lease)
+		w.until = s.leaseEnd(asked)
 	case "turn", "over":
-		p.until = asked.Add(s.cfg.Lease)
-		p.giveTurn()
+		w.until = s.leaseEnd(asked)
+		w.giveTurn()
 		if state == "over" {
-			p.overtake()
+			w.supersede()
 		}
 	case "past":
-		p.overtake()
+		w.supersede()
 	case "gone":
-		s.gone(p, born)
+		s.gone(w, born)
 	}
 }
 
-// gone is what becomes of a place that Redis does not know: it has lost
-// everything, or what it learned last, or thinks that the lease has ended.
-func (s *Store) gone(p *place, born string) {
-	if born != p.born && time.Now().Before(p.until) {
-		s.lapse(p)
+// gone handles a waiter that Redis does not know: its lease has ended, or Redis has
+// lost all data or the latest.
+func (s *Store) gone(w *waiter, born string) {
+	if born != w.born && time.Now().Before(w.until) {
+		s.lapse(w)
 		return
 	}
-	p.fence()
-	s.observer.lost(TurnHolding)
+	w.fence()
+	s.redis.observer.LeaseLost(delivery.QueueLease)
 }
 
-// lapse ends the shared place of an update; it is called under the lock. If the
-// update goes on without Redis, it does so in this process's own line, unless
-// this process was stopped for so long that others may have gone on without it.
-func (s *Store) lapse(p *place) {
-	if p.alone != nil || p.fenced || s.places[p.id] != p {
+// lapse ends the waiter's place in Redis. The update goes on in a queue of this
+// process if the configuration says so, unless the lease has ended while the process
+// was stopped. It is called under the lock.
+func (s *Store) lapse(w *waiter) {
+	if w.local != nil || w.fenced || s.waiters[w.id] != w {
 		return
 	}
-	if time.Since(s.awake) >= s.cfg.Lease {
-		p.fence()
-		s.observer.lost(TurnHolding)
+	if s.endedInStop(w.until) {
+		w.fence()
+		s.redis.observer.LeaseLost(delivery.QueueLease)
 		return
 	}
-	if !s.goesOn(p.event) {
-		p.fence()
+	if !s.goesOn(w.event) {
+		w.fence()
 		return
 	}
-	ticket, err := s.alone.Join(context.Background(), p.participant, p.sets, p.event)
+	ticket, err := s.local.Join(context.Background(), w.participant, w.sets, w.event)
 	if err != nil {
-		p.fence()
+		w.fence()
 		return
 	}
-	p.alone = ticket
-	s.observer.alone()
-	s.running.Go(func() { s.follow(p) })
+	w.local = ticket
+	s.redis.observer.Separated()
+	s.loops.Go(func() { s.follow(w) })
 }
 
-// follow hands on what happens in this process's own line.
-func (s *Store) follow(p *place) {
-	turn := p.alone.Turn
+// follow passes on what happens in the queue of this process.
+func (s *Store) follow(w *waiter) {
+	turn := w.local.Turn
 	for {
 		select {
 		case <-turn:
 			turn = nil
 			s.mu.Lock()
-			p.giveTurn()
+			w.giveTurn()
 			s.mu.Unlock()
-		case <-p.alone.Superseded:
+		case <-w.local.Superseded:
 			s.mu.Lock()
-			p.overtake()
+			w.supersede()
 			s.mu.Unlock()
 			return
-		case <-p.left:
+		case <-w.left:
 			return
 		}
 	}
 }
 
-func flag(yes bool) string {
+func digit(yes bool) string {
 	if yes {
 		return "1"
 	}

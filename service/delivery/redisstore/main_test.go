@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"net"
 	"os"
@@ -24,6 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	runReplica()
+	_ = flag.Set("test.parallel", "8") // The tests wait for leases to end, and need little CPU.
 	goleak.VerifyTestMain(m, redistest.Delays, goleak.Cleanup(func(code int) {
 		cluster.stop()
 		os.Exit(code)
@@ -33,33 +35,32 @@ func TestMain(m *testing.M) {
 const (
 	// patience bounds every wait for something that must happen.
 	patience = 20 * time.Second
-	// shortLease lets leases end soon; longLease, not during a test.
-	shortLease = time.Second
+	// A shortLease ends soon after it is not renewed any more. A longLease does not end
+	// during a test, however slow the machine is.
+	shortLease = 2 * time.Second
 	longLease  = time.Minute
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// testBounds are small enough to be reached.
 func testBounds() delivery.Bounds {
 	return delivery.Bounds{
 		LineLength: 3, Labels: 100, LabelAge: time.Minute, Records: 100, Retention: time.Minute,
 	}
 }
 
-// backend is a Redis that can be stopped and started again, and that can hang
-// until it is resumed.
+// backend is a Redis for a test.
 type backend struct {
 	url         string
 	stop, start func()
-	hang        func() (resume func())
-	// connections counts those made so far.
+	// hang lets it accept connections and answer nothing until resume is called.
+	hang func() (resume func())
+	// connections returns how many were made so far.
 	connections func() int
-	server      *miniredis.Miniredis // Nil: it is a real one.
 }
 
-// eachBackend runs a test on an imitation of Redis and, where there is one, on a
-// real one, beside other tests.
+// eachBackend runs a test with miniredis and, if it is installed, with redis-server,
+// in parallel with other tests.
 func eachBackend(t *testing.T, test func(*testing.T, *backend)) {
 	t.Helper()
 	t.Parallel()
@@ -85,7 +86,6 @@ func startMini(t testing.TB) *backend {
 		},
 		hang:        func() func() { return hangMini(t, server.Miniredis) },
 		connections: server.TotalConnectionCount,
-		server:      server.Miniredis,
 	}
 }
 
@@ -124,7 +124,7 @@ func startReal(t testing.TB) *backend {
 	}
 }
 
-// monitor is a connection of its own, which asks how many were made so far.
+// monitor returns a function that asks on a connection of its own.
 func monitor(t testing.TB, url string) (connections func() int) {
 	t.Helper()
 	client, err := rueidis.NewClient(rueidis.MustParseURL(url))
@@ -143,8 +143,8 @@ func monitor(t testing.TB, url string) (connections func() int) {
 	}
 }
 
-// cluster is one of one node, which takes no step across slots. It takes a while
-// to start, so that all tests share it.
+// cluster is a cluster of one node, which rejects scripts that cross slots. All tests
+// share it, since it takes a while to start.
 var cluster clusterNode
 
 type clusterNode struct {
@@ -153,7 +153,7 @@ type clusterNode struct {
 	dir, address string
 }
 
-// use is the cluster with nothing in it.
+// use returns the cluster with all keys removed.
 func (c *clusterNode) use(t *testing.T) *backend {
 	t.Helper()
 	c.mu.Lock()
@@ -210,7 +210,7 @@ func freePort(t testing.TB) string {
 	return port
 }
 
-// await polls until it is so.
+// await polls until is returns true.
 func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -221,12 +221,12 @@ func await(t testing.TB, what string, is func() bool) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatalf("it did not come to that: %s", what)
+			t.Fatalf("not in time: %s", what)
 		}
 	}
 }
 
-// dial is one replica.
+// dial returns the store of one replica.
 func dial(t *testing.T, cfg Config) *Store {
 	t.Helper()
 	if cfg.Timeout == 0 {
@@ -243,14 +243,14 @@ func dial(t *testing.T, cfg Config) *Store {
 	return s
 }
 
-// freeze stops a replica as if its process stood still: nothing is renewed and
-// nothing is heard.
+// freeze does what stopping the process would do: no lease is renewed and no
+// notification is received any more.
 func (s *Store) freeze() {
 	s.stop()
-	s.running.Wait()
+	s.loops.Wait()
 }
 
-// within is a context that ends with the test's patience.
+// within returns a context that ends after the test's patience.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -258,7 +258,6 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// participant is one of a conference.
 func participant(name string) delivery.Participant {
 	return delivery.Participant{Conference: delivery.Conference{Account: "AC1", SID: "CF1"}, Name: name}
 }
@@ -287,7 +286,7 @@ func wantClosed(t *testing.T, what string, signal <-chan struct{}) {
 	select {
 	case <-signal:
 	case <-within(t).Done():
-		t.Fatalf("it did not come to that: %s", what)
+		t.Fatalf("not in time: %s", what)
 	}
 }
 
@@ -295,7 +294,7 @@ func wantOpen(t *testing.T, what string, signal <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-signal:
-		t.Fatalf("it came to that: %s", what)
+		t.Fatalf("too early: %s", what)
 	default:
 	}
 }

@@ -11,156 +11,123 @@ import (
 	"conferenced/service/delivery"
 )
 
-// tally is what an observer was told, by what it is and how often.
-type tally struct {
+// observed counts the calls of an observer.
+type observed struct {
 	mu    sync.Mutex
 	times map[string]int
 }
 
-// observe makes the tally of a store that nothing was asked of yet.
-func observe(s *Store) *tally {
-	c := &tally{times: map[string]int{}}
-	s.Observe(Observer{
-		Asked: func(op Operation, result Result, took time.Duration) {
-			if (took == 0) != (result == NotAsked) {
-				c.add(fmt.Sprintf("a wait of %v", took))
+// observe counts from now on. The store must not have been used before.
+func observe(s *Store) *observed {
+	o := &observed{times: map[string]int{}}
+	s.Observe(delivery.StoreObserver{
+		Requested: func(op delivery.StoreOperation, result delivery.StoreResult, took time.Duration) {
+			if (took == 0) != (result == delivery.StoreNotAsked) {
+				o.add(fmt.Sprintf("%s after %v", result, took))
 			}
-			c.add(string(op) + " " + string(result))
+			o.add(string(op) + " " + string(result))
 		},
-		Lost:  func(what Holding) { c.add("lost " + string(what)) },
-		Alone: func() { c.add("alone") },
+		LeaseLost: func(lease delivery.StoreLease) { o.add("lost " + string(lease)) },
+		Separated: func() { o.add("separated") },
 	})
-	return c
+	return o
 }
 
-func (c *tally) add(what string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.times[what]++
+func (o *observed) add(what string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.times[what]++
 }
 
-func (c *tally) of(what string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.times[what]
+func (o *observed) of(what string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.times[what]
 }
 
-func (c *tally) want(t *testing.T, want map[string]int) {
+func (o *observed) want(t *testing.T, want map[string]int) {
 	t.Helper()
 	for what, times := range want {
-		if got := c.of(what); got != times {
-			t.Errorf("%s: told %d times, want %d", what, got, times)
+		if got := o.of(what); got != times {
+			t.Errorf("%s: %d times, want %d", what, got, times)
 		}
 	}
 }
 
-// TestQuestionsAreObserved: each kind, and how often an update asks.
-func TestQuestionsAreObserved(t *testing.T) {
+// TestRequestsOfAnUpdate counts them. Redis is not asked before an attempt if it has
+// just said whose turn it is.
+func TestRequestsOfAnUpdate(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := dial(t, Config{URL: b.url, Lease: longLease})
-		s.fresh = 0
-		told := observe(s)
-		if state := s.State(); !state.Up || state.Since.IsZero() {
-			t.Errorf("the state is %+v, want that it is up", state)
+		seen := observe(s)
+		s.freeze() // From now on, only the test makes requests.
+		for _, test := range []struct {
+			fresh    time.Duration
+			requests int
+		}{{longLease, 2}, {0, 3}} {
+			s.fresh = test.fresh
+			before := seen.of("line ok")
+			ticket := join(t, s, "CA1", muted)
+			if err := valid(t, ticket); err != nil {
+				t.Error(err)
+			}
+			ticket.Leave()
+			s.leaving.Wait()
+			seen.want(t, map[string]int{"line ok": before + test.requests, "claim ok": 0})
 		}
-		s.freeze() // Nothing is asked from now on that the test does not ask.
-		ticket := join(t, s, "CA1", muted)
-		if err := valid(t, ticket); err != nil {
-			t.Error(err)
-		}
-		ticket.Leave()
-		s.telling.Wait()
-		told.want(t, map[string]int{"line ok": 3, "claim ok": 0})
-		s.Know(t.Context(), participant("desk"), "CA1")
-		told.want(t, map[string]int{"line ok": 4})
 		claimNew(t, s, key("1"))
 		if err := s.Hold(within(t), key("1")); err != nil {
 			t.Error(err)
 		}
 		s.Settle(t.Context(), key("1"), nil)
-		told.want(t, map[string]int{"line ok": 4, "claim ok": 3, "alone": 0, "lost turn": 0, "lost request_id": 0})
+		s.Know(t.Context(), participant("desk"), "CA1")
+		seen.want(t, map[string]int{"line ok": 6, "claim ok": 3, "separated": 0, "lost turn": 0, "lost request_id": 0})
 	})
 }
 
-func TestOutageIsObserved(t *testing.T) {
+func TestRequestsWithoutAnAnswer(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		s := dial(t, Config{URL: b.url, Lease: shortLease})
-		told := observe(s)
-		began := s.State().Since
-		waiting := join(t, s, "CA1", muted)
-		b.stop()
-		await(t, "it is known that Redis is gone", func() bool { return !s.State().Up })
-		if since := s.State().Since; !since.After(began) {
-			t.Errorf("it is gone since %v, and was there at %v", since, began)
+		// The client must not give up the connection before the request.
+		separator := "?"
+		if strings.Contains(b.url, separator) {
+			separator = "&"
 		}
-		await(t, "the place in line is this replica's own", func() bool { return told.of("alone") == 1 })
-		join(t, s, "CA2", muted).Leave()
-		_, err := s.Claim(within(t), key("1"), content)
-		wantRefused(t, err, delivery.StateUnavailable)
-		told.want(t, map[string]int{"claim not_asked": 1, "alone": 2})
-		if told.of("line not_asked") == 0 {
-			t.Error("nothing was told of a place that Redis was not asked for")
-		}
-		waiting.Leave()
-
-		b.start()
-		await(t, "it is known that Redis is back", func() bool { return s.State().Up })
-		told.want(t, map[string]int{"lost turn": 0, "lost request_id": 0})
-	})
-}
-
-func TestSlownessIsObserved(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
-		// The connection is not given up before the question is.
-		mark := "?"
-		if strings.Contains(b.url, mark) {
-			mark = "&"
-		}
-		s := dial(t, Config{URL: b.url + mark + "write_timeout=1m", Lease: longLease, Timeout: time.Second})
-		told := observe(s)
+		s := dial(t, Config{URL: b.url + separator + "write_timeout=1m", Lease: longLease, Timeout: time.Second})
+		seen := observe(s)
 		resume := b.hang()
 		defer resume()
-		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, err := s.Join(impatient, participant("CA1"), muted, false); err == nil {
-			t.Error("the impatient one has a place")
+		if _, err := s.Join(short, participant("CA1"), muted, false); err == nil {
+			t.Error("the call whose deadline has ended is in the queue")
 		}
 		_, err := s.Claim(within(t), key("1"), content)
 		wantRefused(t, err, delivery.StateUnavailable)
-		told.want(t, map[string]int{"line cut_off": 1, "claim timeout": 1, "claim error": 0})
+		seen.want(t, map[string]int{"line cut_off": 1, "claim timeout": 1, "claim error": 0})
 	})
 }
 
-// TestWhatIsLostIsObserved: a replica stands still until its leases have ended.
-func TestWhatIsLostIsObserved(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
-		frozen, other := replicas(t, b, Mixed)
-		told := observe(frozen)
-		claimNew(t, frozen, key("1"))
-		first := join(t, frozen, "CA1", muted)
-		frozen.freeze()
-		second := join(t, other, "CA1", held)
-		claimNew(t, other, key("1")) // Waits until the lease has ended.
-		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
-		wantRefused(t, valid(t, first), delivery.StateUnavailable)
-		wantRefused(t, frozen.Hold(within(t), key("1")), delivery.StateUnavailable)
-		told.want(t, map[string]int{"lost turn": 1, "lost request_id": 1, "alone": 0})
-		first.Leave()
-		second.Leave()
-		frozen.Settle(t.Context(), key("1"), nil)
-		other.Settle(t.Context(), key("1"), nil)
-	})
-}
-
-// TestStateBeforeRedisWasThere: it is down, and up with its first answer.
-func TestStateBeforeRedisWasThere(t *testing.T) {
+func TestStateOfRedis(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		b.stop()
-		s := dial(t, Config{URL: b.url, Lease: shortLease})
-		if state := s.State(); state.Up || state.Since.IsZero() {
-			t.Errorf("the state is %+v, want that it is down", state)
+		s := dial(t, Config{URL: b.url, Lease: longLease})
+		seen := observe(s)
+		began := s.State()
+		if began.Up || began.Since.IsZero() {
+			t.Errorf("the state is %+v, want it down", began)
+		}
+		_, err := s.Claim(within(t), key("1"), content)
+		wantRefused(t, err, delivery.StateUnavailable)
+		if seen.of("claim not_asked") == 0 {
+			t.Error("a claim asked a Redis that is down")
 		}
 		b.start()
-		await(t, "it is known that Redis is there", func() bool { return s.State().Up })
+		await(t, "the state is up", func() bool { return s.State().Up })
+		up := s.State()
+		b.stop()
+		await(t, "the state is down", func() bool { return !s.State().Up })
+		if !up.Since.After(began.Since) || !s.State().Since.After(up.Since) {
+			t.Errorf("down since %v, up since %v, down since %v", began.Since, up.Since, s.State().Since)
+		}
 	})
 }

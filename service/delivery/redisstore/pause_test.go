@@ -13,27 +13,26 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"conferenced/service/delivery"
 	"conferenced/service/twilio"
 )
 
-// Set in the environment, these let the test's own program be another replica, on
-// that Redis, in front of that Twilio. It delivers one update and says what came
-// of it.
+// With these in its environment, the test's program is a replica that delivers one
+// update and prints the error.
 const (
 	replicaRedis   = "TEST_REPLICA_REDIS"
 	replicaTwilio  = "TEST_REPLICA_TWILIO"
 	replicaFailure = "TEST_REPLICA_FAILURE"
 )
 
-// runReplica is that replica, and never returns; without the environment it does
-// nothing.
+// runReplica is that replica, and exits. Without the environment it does nothing.
 func runReplica() {
 	if os.Getenv(replicaRedis) == "" {
 		return
 	}
-	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)))
+	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)), shortLease)
 	if err == nil {
 		_, err = d.Deliver(context.Background(), paused(os.Getenv(replicaTwilio), "child"))
 	}
@@ -41,17 +40,17 @@ func runReplica() {
 	os.Exit(0)
 }
 
-// newReplica delivers by way of a real client.
-func newReplica(url string, failure Failure) (*delivery.Deliverer, *Store, error) {
+// newReplica returns a replica's deliverer with a real client of Twilio.
+func newReplica(url string, failure Failure, lease time.Duration) (*delivery.Deliverer, *Store, error) {
 	cfg := delivery.Default()
-	s, err := Dial(Config{URL: url, Failure: failure, Lease: shortLease, Timeout: shortLease / 2}, cfg.Bounds, quiet)
+	s, err := Dial(Config{URL: url, Failure: failure, Lease: lease, Timeout: lease / 2}, cfg.Bounds, quiet)
 	if err != nil {
 		return nil, nil, err
 	}
 	return delivery.New(cfg, twilio.NewClient(twilio.Config{}), s, quiet), s, nil
 }
 
-// paused is an announcement with a request id, which whoever sends it signs.
+// paused is an announcement with a request id, both named after the sender.
 func paused(base, who string) *delivery.Update {
 	update := announcement(0)
 	update.Account.BaseURL = base
@@ -61,8 +60,8 @@ func paused(base, who string) *delivery.Update {
 	return update
 }
 
-// refusing is a Twilio that takes its first request for one too many, and all
-// others. Before it answers the first, it lets something happen.
+// refusing is a Twilio that calls before and answers 429 for the first request, and
+// accepts all others.
 type refusing struct {
 	mu     sync.Mutex
 	seen   []string
@@ -89,10 +88,9 @@ func (r *refusing) requests() string {
 	return strings.Join(r.seen, " ")
 }
 
-// TestPausedProcessDoesNotSendLate stops a process, which has its turn and waits to
-// send again, for longer than its lease, until another has sent. When it goes on,
-// it sends nothing.
-func TestPausedProcessDoesNotSendLate(t *testing.T) {
+// TestStoppedProcessDoesNotSendLate stops a process that waits for its retry until its
+// lease has ended and another replica has sent. When it continues, it sends nothing.
+func TestStoppedProcessDoesNotSendLate(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []Failure{Mixed, Closed, Open} {
 		t.Run(string(failure), func(t *testing.T) {
@@ -103,6 +101,10 @@ func TestPausedProcessDoesNotSendLate(t *testing.T) {
 			to := &refusing{before: func() {
 				<-started
 				_ = child.Process.Signal(syscall.SIGSTOP)
+				var status syscall.WaitStatus
+				if _, err := syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil {
+					t.Error(err) // Some of its threads may go on for a moment.
+				}
 				close(stopped)
 			}}
 			server := httptest.NewServer(to)
@@ -123,7 +125,7 @@ func TestPausedProcessDoesNotSendLate(t *testing.T) {
 			}()
 			wantClosed(t, "the child has sent and is stopped", stopped)
 
-			d, s, err := newReplica(b.url, failure)
+			d, s, err := newReplica(b.url, failure, longLease)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestOverTLS(t *testing.T) {
@@ -23,17 +24,17 @@ func TestClientCertificate(t *testing.T) {
 	ca := newAuthority(t)
 	server := launchTLS(t, ca, "127.0.0.1")
 	cert, key := ca.issue(t, "conferenced")
-	cfg := Config{URL: "rediss://" + server.address(), CAFile: ca.file, Lease: shortLease}
+	cfg := Config{URL: "rediss://" + server.address(), CAFile: ca.file, Lease: longLease}
 	s, book := dialLogged(t, cfg)
-	wantUnreached(t, s, book, "") // It may say why, or just go away.
+	wantUnreached(t, s, book, "") // Redis may say why, or close the connection.
 
-	cfg.CertFile, cfg.KeyFile, cfg.Lease = cert, key, longLease
+	cfg.CertFile, cfg.KeyFile = cert, key
 	wantShared(t, dial(t, cfg), dial(t, cfg))
 }
 
-// TestWhoIsNotVerifiedIsNotAsked: nothing is said to a Redis whose certificate is
-// another's, is of no known CA, or that speaks only old versions of TLS.
-func TestWhoIsNotVerifiedIsNotAsked(t *testing.T) {
+// TestServerThatIsNotVerified: no request is sent to a Redis whose certificate is for
+// another name or from an unknown CA.
+func TestServerThatIsNotVerified(t *testing.T) {
 	t.Parallel()
 	ca, other := newAuthority(t), newAuthority(t)
 	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no")
@@ -47,22 +48,22 @@ func TestWhoIsNotVerifiedIsNotAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, book := dialLogged(t, Config{URL: c.url, CAFile: c.caFile, Lease: shortLease})
+			s, book := dialLogged(t, Config{URL: c.url, CAFile: c.caFile, Lease: longLease, Timeout: 2 * time.Second})
 			wantUnreached(t, s, book, c.cause)
 		})
 	}
 }
 
-func TestOldTLSIsNotSpoken(t *testing.T) {
+func TestOldVersionOfTLS(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no", "--tls-protocols", "TLSv1.1",
 		"--tls-ciphers", "ALL:@SECLEVEL=0")
-	s, book := dialLogged(t, Config{URL: "rediss://localhost:" + server.port, CAFile: ca.file, Lease: shortLease})
+	s, book := dialLogged(t, Config{URL: "rediss://localhost:" + server.port, CAFile: ca.file, Lease: longLease})
 	wantUnreached(t, s, book, "protocol version")
 }
 
-// TestNameInCertificate: which name the certificate of an address must have.
+// TestNameInCertificate: the name that the certificate at an address must have.
 func TestNameInCertificate(t *testing.T) {
 	for _, c := range []struct{ address, urlHost, want string }{
 		{"redis.test:6379", "redis.test", "redis.test"},
@@ -72,7 +73,7 @@ func TestNameInCertificate(t *testing.T) {
 		{"[::1]:6379", "10.0.0.1", "::1"},
 	} {
 		if got := nameAt(c.address, c.urlHost); got != c.want {
-			t.Errorf("at %s, of a URL with %s: %q, want %q", c.address, c.urlHost, got, c.want)
+			t.Errorf("at %s, with a URL of %s: %q, want %q", c.address, c.urlHost, got, c.want)
 		}
 	}
 }
@@ -88,14 +89,14 @@ func TestTLSFilesAreChecked(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		"all is well":        {Config{URL: "rediss://redis.test", CAFile: ca.file, CertFile: cert, KeyFile: key}, ""},
-		"no such CA":         {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
-		"a CA without one":   {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
-		"no key":             {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
-		"no certificate":     {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
-		"a key that is none": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile and KeyFile"},
-		"plaintext":          {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
-		"unverified":         {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
+		"valid":                    {Config{URL: "rediss://redis.test", CAFile: ca.file, CertFile: cert, KeyFile: key}, ""},
+		"no such CA":               {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
+		"a CA file without a CA":   {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
+		"no key":                   {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
+		"no certificate":           {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
+		"a key file without a key": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile and KeyFile"},
+		"plaintext":                {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
+		"unverified":               {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
 	} {
 		text := ""
 		if err := c.cfg.Validate(); err != nil {
@@ -107,19 +108,19 @@ func TestTLSFilesAreChecked(t *testing.T) {
 	}
 }
 
-// awkward is a password of what URLs use otherwise.
-const awkward = `p@ss:w/o%r?d#1&addr=x+y {é}`
+// special is a password of characters that have a meaning in URLs.
+const special = `p@ss:w/o%r?d#1&addr=x+y {é}`
 
 func TestPasswords(t *testing.T) {
 	t.Parallel()
-	server := launchPlain(t, "--requirepass", awkward)
-	right := url.UserPassword("default", awkward).String()
+	server := launchPlain(t, "--requirepass", special)
+	right := url.UserPassword("default", special).String()
 	for name, cfg := range map[string]Config{
 		"in the URL":                   {URL: "redis://" + right + "@" + server.address()},
-		"in the URL without a user":    {URL: "redis://" + url.UserPassword("", awkward).String() + "@" + server.address()},
-		"beside the URL":               {URL: "redis://" + server.address(), Password: awkward},
-		"instead of that in the URL":   {URL: "redis://:wrong@" + server.address(), Password: awkward},
-		"beside a URL that has a user": {URL: "redis://default@" + server.address(), Password: awkward},
+		"in the URL without a user":    {URL: "redis://" + url.UserPassword("", special).String() + "@" + server.address()},
+		"beside the URL":               {URL: "redis://" + server.address(), Password: special},
+		"instead of that in the URL":   {URL: "redis://:wrong@" + server.address(), Password: special},
+		"beside a URL that has a user": {URL: "redis://default@" + server.address(), Password: special},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.Lease = longLease
@@ -137,7 +138,7 @@ func TestWrongPasswordIsLoggedWithoutIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg.Lease = shortLease
+			cfg.Lease = longLease
 			s, book := dialLogged(t, cfg)
 			wantUnreached(t, s, book, name)
 			if text := book.String(); strings.Contains(text, "hidden") || strings.Contains(text, server.port) {
@@ -147,7 +148,7 @@ func TestWrongPasswordIsLoggedWithoutIt(t *testing.T) {
 	}
 }
 
-// TestDatabases: those of one number share, and not with those of another.
+// TestDatabases: replicas share state only if they use the same database.
 func TestDatabases(t *testing.T) {
 	t.Parallel()
 	server := launchPlain(t)
@@ -159,15 +160,15 @@ func TestDatabases(t *testing.T) {
 	other := dial(t, Config{URL: "redis://" + server.address() + "/4", Lease: longLease})
 	first, second := join(t, one, "CA1", muted), join(t, other, "CA1", muted)
 	wantClosed(t, "the first has its turn", first.Turn)
-	wantClosed(t, "so has the second, elsewhere", second.Turn)
+	wantClosed(t, "the second has its turn in the other database", second.Turn)
 	first.Leave()
 	second.Leave()
 	if keyspace := order(t, server.address(), "INFO", "keyspace"); strings.Contains(keyspace, "db0") {
-		t.Errorf("something is kept elsewhere: %s", keyspace)
+		t.Errorf("another database is used: %s", keyspace)
 	}
 }
 
-// documentedACL is the user that the README tells to make.
+// documentedACL returns the rules of the user in the README.
 func documentedACL(t *testing.T) []string {
 	t.Helper()
 	readme, err := os.ReadFile("../../../README.md")
@@ -187,14 +188,13 @@ func documentedACL(t *testing.T) []string {
 	return rules
 }
 
-// TestDocumentedUserIsEnough: nothing is denied to the user that the README tells
-// to make, and without any of its commands something would be.
-func TestDocumentedUserIsEnough(t *testing.T) {
+// TestDocumentedUser: the user in the README may execute all that the service
+// executes, and no command of it is superfluous.
+func TestDocumentedUser(t *testing.T) {
 	t.Parallel()
 	server := launchPlain(t)
 	rules := documentedACL(t)
-	// For clusters, sentinels, other databases, connections on which nothing is said,
-	// and the end.
+	// These are for clusters, sentinels, other databases, idle connections and the end.
 	elsewhere := []string{"+cluster|slots", "+role", "+select", "+ping", "+unsubscribe"}
 	for i, rule := range rules {
 		if !strings.HasPrefix(rule, "+") || slices.Contains(elsewhere, rule) {
@@ -217,17 +217,17 @@ func TestDocumentedUserIsEnough(t *testing.T) {
 			return strings.Contains(order(t, server.address(), "PUBSUB", "CHANNELS"), s.replica)
 		})
 	}
-	wantTold(t, one, other)
+	wantNotified(t, one, other)
 }
 
-// deniedTo makes every step of the scripts as the user and returns what was
-// denied.
+// deniedTo executes every step of the scripts as the user, and returns the log of
+// what was denied.
 func deniedTo(t *testing.T, server *node, user string) string {
 	t.Helper()
 	order(t, server.address(), "ACL", "LOG", "RESET")
 	cfg := Config{URL: "redis://" + user + ":hidden@" + server.address(), Lease: longLease, Timeout: patience}
 	one, other := dial(t, cfg), dial(t, cfg)
-	everyStep(one, other)
+	executeSteps(one, other)
 	one.Close()
 	other.Close()
 	if log := order(t, server.address(), "ACL", "LOG"); strings.Contains(log, user) {

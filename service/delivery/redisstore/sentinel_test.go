@@ -7,19 +7,18 @@ import (
 	"testing"
 )
 
-// watched are a master and its replica, which a sentinel watches.
+// watched is a master and its replica, with a sentinel.
 type watched struct {
 	master, replica *node
-	url             string // Of two sentinels, one of which is dead.
+	url             string // Names two sentinels, one of which is down.
 }
 
-// watch starts them. The replica takes over as soon as the master has said nothing
-// for a while.
+// watch starts them. The replica takes over soon after the master stops to answer.
 func watch(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{master: launchPlain(t, "--repl-diskless-sync-delay", "0")}
 	w.replica = launchPlain(t, "--replicaof", "127.0.0.1 "+w.master.port)
-	await(t, "the replica has all", func() bool {
+	await(t, "the replica is in sync", func() bool {
 		return strings.Contains(order(t, w.replica.address(), "INFO", "replication"), "master_link_status:up")
 	})
 	sentinel := launchSentinel(t, w.master.port)
@@ -30,7 +29,7 @@ func watch(t *testing.T) *watched {
 	return w
 }
 
-// launchSentinel starts one that decides alone.
+// launchSentinel starts a sentinel with a quorum of one.
 func launchSentinel(t *testing.T, masterPort string) *node {
 	t.Helper()
 	sentinel := launch(t, func(port string) []string {
@@ -44,14 +43,14 @@ func launchSentinel(t *testing.T, masterPort string) *node {
 		}
 		return []string{file, "--sentinel"}
 	})
-	// It looks every few seconds only otherwise. Old ones always do.
+	// The default is every few seconds. Old versions do not know the command.
 	_, _ = command(t, sentinel.address(), "SENTINEL", "DEBUG", "INFO-PERIOD", "100",
 		"PUBLISH-PERIOD", "100", "ELECTION-TIMEOUT", "1000")
 	return sentinel
 }
 
-// TestFailover: when the master dies, its replica takes over and updates go on
-// there. What was not lost is still held.
+// TestFailover: when the master dies, its replica takes over, updates go on there, and
+// leases that were replicated still hold.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	w := watch(t)

@@ -32,8 +32,8 @@ type node struct {
 
 func (n *node) address() string { return "127.0.0.1:" + n.port }
 
-// launch starts a Redis that ends with the test and waits until it takes
-// connections. The arguments are made anew for each port that turns out to be taken.
+// launch starts a Redis that ends with the test. args is called again with another
+// port if that is in use.
 func launch(t testing.TB, args func(port string) []string) *node {
 	t.Helper()
 	n := startNode(t, t.TempDir(), args)
@@ -41,7 +41,7 @@ func launch(t testing.TB, args func(port string) []string) *node {
 	return n
 }
 
-// startNode is launch for one in that directory, which must be killed.
+// startNode is launch for a node in that directory, which the caller must kill.
 func startNode(t testing.TB, dir string, args func(port string) []string) *node {
 	t.Helper()
 	const ports = 10
@@ -56,7 +56,7 @@ func startNode(t testing.TB, dir string, args func(port string) []string) *node 
 	return nil
 }
 
-// launchPlain starts one that listens on loopback, with more arguments.
+// launchPlain starts a Redis without TLS.
 func launchPlain(t testing.TB, more ...string) *node {
 	t.Helper()
 	return launch(t, func(port string) []string {
@@ -64,7 +64,7 @@ func launchPlain(t testing.TB, more ...string) *node {
 	})
 }
 
-// command asks a server something, on a connection of its own.
+// command executes a command on a connection of its own.
 func command(t testing.TB, address string, words ...string) (string, error) {
 	t.Helper()
 	client, err := rueidis.NewClient(rueidis.ClientOption{
@@ -87,7 +87,7 @@ func command(t testing.TB, address string, words ...string) (string, error) {
 	return answer.String(), nil
 }
 
-// order is command for what must work.
+// order is command for a command that must succeed.
 func order(t testing.TB, address string, words ...string) string {
 	t.Helper()
 	answer, err := command(t, address, words...)
@@ -97,7 +97,7 @@ func order(t testing.TB, address string, words ...string) string {
 	return answer
 }
 
-// logbook is what a store has logged.
+// logbook has what a store has logged.
 type logbook struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -115,10 +115,10 @@ func (l *logbook) String() string {
 	return l.text.String()
 }
 
-// count counts what is logged with the text.
+// count returns how often the text was logged.
 func (l *logbook) count(text string) int { return strings.Count(l.String(), text) }
 
-// dialLogged is dial for a store whose log is looked at.
+// dialLogged is dial with the store's log.
 func dialLogged(t *testing.T, cfg Config) (*Store, *logbook) {
 	t.Helper()
 	if cfg.Timeout == 0 {
@@ -136,19 +136,19 @@ func dialLogged(t *testing.T, cfg Config) (*Store, *logbook) {
 	return s, book
 }
 
-// wantShared wants two replicas to share a line: one hears at once what the other
-// does.
+// wantShared wants two replicas to share queues and request ids, and to notify each
+// other.
 func wantShared(t *testing.T, one, other *Store) {
 	t.Helper()
 	for _, s := range []*Store{one, other} {
-		await(t, "the replica can ask", func() bool { return reaches(t, s) })
+		await(t, "the replica reaches Redis", func() bool { return reaches(t, s) })
 		await(t, "the replica listens", func() bool { return s.listens(t) })
 	}
-	wantTold(t, one, other)
+	wantNotified(t, one, other)
 }
 
-// wantTold is wantShared for replicas that listen.
-func wantTold(t *testing.T, one, other *Store) {
+// wantNotified is wantShared for replicas that listen.
+func wantNotified(t *testing.T, one, other *Store) {
 	t.Helper()
 	first := joinEvent(t, one, "CA1")
 	second := joinEvent(t, other, "CA1")
@@ -169,7 +169,7 @@ func wantTold(t *testing.T, one, other *Store) {
 	other.Settle(t.Context(), key("1"), nil)
 }
 
-// reaches says whether the store can ask its Redis for a place.
+// reaches reports whether the store gets an announcement into a queue in Redis.
 func reaches(t *testing.T, s *Store) bool {
 	t.Helper()
 	ticket, err := s.Join(within(t), participant("CA0"), muted, true)
@@ -179,7 +179,7 @@ func reaches(t *testing.T, s *Store) bool {
 	return err == nil
 }
 
-// wantUnreached wants the store to log that Redis cannot be asked, and why.
+// wantUnreached wants the store not to reach Redis, and to log why.
 func wantUnreached(t *testing.T, s *Store, book *logbook, cause string) {
 	t.Helper()
 	await(t, "it is logged", func() bool { return book.count("redis cannot be asked") == 1 })
@@ -187,7 +187,7 @@ func wantUnreached(t *testing.T, s *Store, book *logbook, cause string) {
 		t.Errorf("logged: %s\nwant the cause %q", book, cause)
 	}
 	if reaches(t, s) {
-		t.Error("redis is asked all the same")
+		t.Error("Redis is reached")
 	}
 }
 
@@ -198,7 +198,7 @@ type authority struct {
 	file        string
 }
 
-// newAuthority is a CA with its certificate in a file.
+// newAuthority returns a CA with its certificate in a file.
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	template := &x509.Certificate{
@@ -258,8 +258,7 @@ func writePEM(t *testing.T, file, kind string, der []byte) {
 	}
 }
 
-// launchTLS starts one that speaks only TLS and wants client certificates of the
-// CA.
+// launchTLS starts a Redis that accepts only TLS, and client certificates of the CA.
 func launchTLS(t *testing.T, ca *authority, name string, more ...string) *node {
 	t.Helper()
 	cert, key := ca.issue(t, name)

@@ -10,7 +10,7 @@ import (
 	"conferenced/service/delivery"
 )
 
-// step is one of a script.
+// step is one execution of a script.
 type step struct {
 	script *rueidis.Lua
 	text   string
@@ -18,8 +18,7 @@ type step struct {
 	args   []string
 }
 
-// steps are all that the scripts can be asked, so that each of their lines is
-// run. They are told to the channels of the replicas a and b.
+// steps execute every line of the scripts. They notify the replicas a and b.
 func steps(conference string) []step {
 	line := func(args ...string) step {
 		return step{linesScript, linesText, lineKey(delivery.Conference{Account: "AC1", SID: conference}), args}
@@ -55,19 +54,19 @@ func steps(conference string) []step {
 	}
 }
 
-// everyStep makes all of them, whatever comes of it, as two replicas who listen.
-func everyStep(one, other *Store) {
+// executeSteps executes all of them from both replicas, and ignores errors.
+func executeSteps(one, other *Store) {
 	for _, s := range []*Store{one, other} {
-		if client := s.client.Load(); client != nil {
-			for _, made := range steps("CF9") {
-				made.script.Exec(context.Background(), *client, []string{made.key}, made.args)
+		if conn := s.redis.connection(); conn != nil {
+			for _, step := range steps("CF9") {
+				step.script.Exec(context.Background(), conn, []string{step.key}, step.args)
 			}
 		}
 	}
 }
 
-// TestScriptsKeepToOneSlot: a script that says which language it is in is held to
-// the slot of its key, even where one node has all slots.
+// TestScriptsKeepToOneSlot: Redis holds a script that names its language to the slot
+// of its key, even if one node has all slots.
 func TestScriptsKeepToOneSlot(t *testing.T) {
 	node := cluster.use(t)
 	client, err := rueidis.NewClient(rueidis.MustParseURL(node.url + "?client_cache=0"))
@@ -78,13 +77,13 @@ func TestScriptsKeepToOneSlot(t *testing.T) {
 	run := func(text, key string, args []string) error {
 		return client.Do(within(t), client.B().Eval().Script("#!lua\n"+text).Numkeys(1).Key(key).Arg(args...).Build()).Error()
 	}
-	for _, made := range steps("CF9") {
-		if err := run(made.text, made.key, made.args); err != nil {
-			t.Errorf("%s of %s: %v", made.args[0], made.key, err)
+	for _, step := range steps("CF9") {
+		if err := run(step.text, step.key, step.args); err != nil {
+			t.Errorf("%s of %s: %v", step.args[0], step.key, err)
 		}
 	}
 	err = run(`redis.call('SET', KEYS[1] .. ':a', '') return redis.call('SET', KEYS[1] .. ':b', '')`, "untagged", nil)
 	if err == nil || !strings.Contains(err.Error(), "slot") {
-		t.Errorf("two slots in one script: %v, want that it is refused", err)
+		t.Errorf("two slots in one script: %v, want it refused", err)
 	}
 }

@@ -1,0 +1,57 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/redis/rueidis"
+)
+
+// channel is the one on which the replica is notified about its waiters.
+func channel(replica string) string { return "conferenced:replica:" + replica }
+
+// listen receives notifications until the context ends. Those that are lost while the
+// replica is not subscribed are made up for when leases are renewed. A Redis that denies
+// the subscription may still answer requests, so that is no failure.
+func (s *Store) listen(ctx context.Context) {
+	var denied atomic.Bool
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
+		if denied.Swap(false) {
+			s.logger.Warn("redis lets this replica listen again")
+		}
+	})
+	for ctx.Err() == nil {
+		if conn := s.redis.connection(); conn != nil {
+			err := conn.Receive(hooked, conn.B().Subscribe().Channel(channel(s.replica)).Build(),
+				func(m rueidis.PubSubMessage) { s.notify(m.Message) })
+			_, isAnswer := rueidis.IsRedisErr(err)
+			switch {
+			case err == nil, errors.Is(err, context.Canceled):
+			case !isAnswer:
+				s.redis.failed("", err)
+			case !denied.Swap(true):
+				s.logger.Error("redis does not let this replica listen", "channel", channel(s.replica), "cause", err)
+			}
+		}
+		_ = sleep(ctx, s.interval())
+	}
+}
+
+// notify handles a message of another replica's script about a waiter.
+func (s *Store) notify(message string) {
+	what, id, _ := strings.Cut(message, " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.waiters[id]
+	if w == nil || w.local != nil || w.fenced {
+		return
+	}
+	switch what {
+	case "turn":
+		w.giveTurn()
+	case "over":
+		w.supersede()
+	}
+}
