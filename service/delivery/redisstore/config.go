@@ -9,38 +9,38 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Failure says what becomes of an update while Redis cannot be asked.
+// Failure says which updates go on while Redis cannot be reached.
 type Failure string
 
 const (
-	// Mixed refuses announcements and updates with a request id, which would do
-	// harm twice, and lets the others go on.
+	// Mixed refuses announcements and updates with a request id, which must not be
+	// applied twice, and lets the others go on.
 	Mixed Failure = "mixed"
 	// Closed refuses every update.
 	Closed Failure = "closed"
-	// Open lets every update go on: order and request ids are then kept in each
-	// process alone, and nothing is promised across the moment that Redis is back.
+	// Open lets every update go on. Order and request ids are then kept within each
+	// process only, and not across the time at which Redis is back.
 	Open Failure = "open"
 )
 
-// Config says how Redis is reached and trusted.
+// Config says how Redis is reached.
 type Config struct {
-	// URL is redis://, rediss:// (TLS) or unix://, with a user and a password if
-	// there are any. More nodes of a cluster are given as ?addr=HOST:PORT, and
-	// sentinels, as which the addresses are then taken, by ?master_set=NAME.
+	// URL is redis://, rediss:// (TLS) or unix://, with an optional user and password.
+	// ?addr=HOST:PORT adds a node of a cluster. With ?master_set=NAME all addresses
+	// are those of sentinels.
 	URL string
-	// Password is used instead of one in the URL, unless it is empty.
+	// Password replaces that of the URL, unless it is empty.
 	Password string
-	// CAFile has the CAs, in PEM, that certificates of rediss:// are verified by;
-	// "": the system's. CertFile and KeyFile have this client's own, in PEM, if
-	// Redis asks for one. All are read again for each connection.
+	// CAFile has the CAs for the certificates of rediss://, in PEM; "": the system's.
+	// CertFile and KeyFile have the client's certificate and key, in PEM; "": none.
+	// All are read again for each connection.
 	CAFile, CertFile, KeyFile string
 	// Failure is Mixed if it is empty.
 	Failure Failure
-	// Lease is for how long a replica that says nothing keeps its turns and its
-	// request ids; 0: 5 s. Replicas may not differ in it.
+	// Lease is how long a replica that has died keeps its places in queues and its
+	// request ids; 0: 5 s. It must be the same for all replicas.
 	Lease time.Duration
-	// Timeout bounds each question to Redis; 0: 1 s.
+	// Timeout bounds each request to Redis; 0: 1 s.
 	Timeout time.Duration
 }
 
@@ -50,7 +50,6 @@ const (
 	leastLease     = 10 * time.Millisecond
 )
 
-// withDefaults fills in what is not set.
 func (c Config) withDefaults() Config {
 	c.Failure = cmp.Or(c.Failure, Mixed)
 	c.Lease = cmp.Or(c.Lease, defaultLease)
@@ -58,8 +57,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate returns an error that names everything that is wrong with the
-// configuration, joined, or nil. It never quotes the URL.
+// Validate returns nil or all errors of the configuration, joined. They never quote
+// the URL.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	_, err := c.options()
@@ -78,11 +77,10 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// errURL does not say what is wrong, for that could quote a password.
+// errURL leaves out the cause, which could quote a password.
 var errURL = errors.New("redisstore: URL is not one that can be read: want " +
 	"redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH")
 
-// options are the client's.
 func (c Config) options() (rueidis.ClientOption, error) {
 	options, err := rueidis.ParseURL(c.URL)
 	if err != nil {
@@ -98,13 +96,13 @@ func (c Config) options() (rueidis.ClientOption, error) {
 	options.Sentinel.Dialer = options.Dialer
 	options.ConnWriteTimeout = cmp.Or(options.ConnWriteTimeout, 2*c.Timeout)
 	options.DisableCache = true
-	options.DisableRetry = true // A step that has been sent may have been made.
-	// Otherwise the deadline of the one who asks is the connection's, and whoever
-	// cannot wait that long takes it away from all others.
+	options.DisableRetry = true // A script that was sent may have been executed.
+	// Otherwise the deadline of a request is set on the connection, so that a request
+	// that times out ends those of others.
 	options.AlwaysPipelining = true
 	options.PipelineMultiplex = -1 // One connection to a node, made at the start.
-	// Who is the master and which node has which slots is otherwise asked only when
-	// there is word of a change, which can be missed.
+	// Otherwise the master and the slots are looked up only when a change is
+	// published, which can be missed.
 	options.Sentinel.TopologyRefreshInterval = c.Lease
 	options.ClusterOption.ShardsRefreshInterval = c.Lease
 	return options, nil

@@ -1,23 +1,23 @@
--- What waits for the participants of one conference, changed in one step.
+-- Changes the queues of one conference's participants atomically.
 --
--- KEYS[1]            the conference: a hash of seq, the arrivals so far, and
---                    born, which is another one after everything was lost.
--- KEYS[1]:line:ID    a line, as JSON: n, its names, and p, its places.
--- KEYS[1]:name:NAME  the line that a participant's name stands for.
--- KEYS[1]:label:NAME the Call SID that a label stands for.
+-- KEYS[1]            a hash: seq, a counter, and born, the conference's id, which
+--                    changes when Redis has lost its data.
+-- KEYS[1]:line:ID    a queue, as JSON: n, its names, and p, its waiters.
+-- KEYS[1]:name:NAME  the id of the queue of a participant with this name.
+-- KEYS[1]:label:NAME the Call SID of a label.
 --
--- A place has its id i, arrival a, properties s, event e, turn o, overtaken x
--- and the end of its lease d, in milliseconds of this server's clock. One that is
--- overtaken stays until it leaves, so that it is told apart from one that is lost.
+-- A waiter has its id i, arrival a, properties s, event e, o if it is its turn, x if it
+-- is superseded, and the end of its lease d, in milliseconds of the server's clock. A
+-- superseded waiter stays until it leaves, so that it differs from a lost one.
 local base, op, lease, self = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local keep = lease * 4 -- Longer than any lease in a line.
-local lines = {}       -- Those in hand, by id; false: there is none.
+local lines = {}       -- The queues that were loaded, by id; false: there is none.
 
-local function tell(place, what)
-  if place.i ~= self then
-    redis.call('PUBLISH', 'conferenced:replica:' .. string.match(place.i, '^%w+'), what .. ' ' .. place.i)
+local function tell(waiter, what)
+  if waiter.i ~= self then
+    redis.call('PUBLISH', 'conferenced:replica:' .. string.match(waiter.i, '^%w+'), what .. ' ' .. waiter.i)
   end
 end
 
@@ -29,31 +29,31 @@ local function covers(sets, others)
   return true
 end
 
-local function yields(place, sets) return not place.e and covers(sets, place.s) end
+local function yields(waiter, sets) return not waiter.e and covers(sets, waiter.s) end
 
 local function remove(line, gone)
   local kept = {}
-  for _, place in ipairs(line.p) do
-    if not gone(place) then kept[#kept + 1] = place end
+  for _, waiter in ipairs(line.p) do
+    if not gone(waiter) then kept[#kept + 1] = waiter end
   end
   line.p = kept
 end
 
--- advance gives the head its turn if nobody has it.
+-- advance gives the head its turn if no waiter has one.
 local function advance(line)
-  for _, place in ipairs(line.p) do
-    if place.o then return end
+  for _, waiter in ipairs(line.p) do
+    if waiter.o then return end
   end
-  for _, place in ipairs(line.p) do
-    if not place.x then
-      place.o = true
-      tell(place, 'turn')
+  for _, waiter in ipairs(line.p) do
+    if not waiter.x then
+      waiter.o = true
+      tell(waiter, 'turn')
       return
     end
   end
 end
 
--- load takes a line in hand, without the places whose lease has ended.
+-- load returns a queue without the waiters whose lease has ended.
 local function load(id)
   if lines[id] == nil then
     lines[id] = false
@@ -61,7 +61,7 @@ local function load(id)
     if text then
       local line = cjson.decode(text)
       line.id = id
-      remove(line, function(place) return place.d <= now end)
+      remove(line, function(waiter) return waiter.d <= now end)
       advance(line)
       lines[id] = line
     end
@@ -102,8 +102,8 @@ local function new_line(name)
   return line
 end
 
--- line_of is a participant's line, which begins to exist if nobody is in it. A
--- label has the line of its Call SID, if that is known, until that is empty.
+-- line_of returns a participant's queue, or a new one. A label has the queue of its
+-- Call SID, if that is known, until that queue is empty.
 local function line_of(name)
   local line = by_name(name)
   if line then return line end
@@ -114,20 +114,20 @@ local function line_of(name)
   return line
 end
 
--- supersede marks the older ones that the newer takes the place of. They do not
--- wait for their turn any more, and leave by themselves.
+-- supersede marks the older waiters that the newer one covers. Their replicas take
+-- them out.
 local function supersede(line, newer)
-  for _, place in ipairs(line.p) do
-    if not place.x and place.a < newer.a and yields(place, newer.s) then
-      place.x = true
-      tell(place, 'over')
+  for _, waiter in ipairs(line.p) do
+    if not waiter.x and waiter.a < newer.a and yields(waiter, newer.s) then
+      waiter.x = true
+      tell(waiter, 'over')
     end
   end
 end
 
 local function merge(into, from)
   for _, name in ipairs(from.n) do give_name(into, name) end
-  for _, place in ipairs(from.p) do into.p[#into.p + 1] = place end
+  for _, waiter in ipairs(from.p) do into.p[#into.p + 1] = waiter end
   redis.call('DEL', base .. ':line:' .. from.id)
   lines[from.id] = false
   table.sort(into.p, function(a, b) return a.a < b.a end)
@@ -138,57 +138,57 @@ end
 local function find(name, id)
   local line = by_name(name)
   if line then
-    for _, place in ipairs(line.p) do
-      if place.i == id then return place, line end
+    for _, waiter in ipairs(line.p) do
+      if waiter.i == id then return waiter, line end
     end
   end
 end
 
 local ops = {}
 
--- join: the name, the properties, whether it is an event, the bound.
+-- join adds a waiter, unless more than bound others would stay in the queue.
 function ops.join(name, sets, event, bound)
   redis.call('HSETNX', base, 'born', self)
   local line, staying = line_of(name), 0
   sets = tonumber(sets)
-  for _, place in ipairs(line.p) do
-    if place.o or not place.x and not yields(place, sets) then staying = staying + 1 end
+  for _, waiter in ipairs(line.p) do
+    if waiter.o or not waiter.x and not yields(waiter, sets) then staying = staying + 1 end
   end
   if staying > tonumber(bound) then return {'full'} end
-  local place = {i = self, a = redis.call('HINCRBY', base, 'seq', 1), s = sets, e = event == '1', d = now + lease}
-  supersede(line, place)
-  line.p[#line.p + 1] = place
+  local waiter = {i = self, a = redis.call('HINCRBY', base, 'seq', 1), s = sets, e = event == '1', d = now + lease}
+  supersede(line, waiter)
+  line.p[#line.p + 1] = waiter
   advance(line)
-  return {place.o and 'turn' or 'wait', redis.call('HGET', base, 'born'), tostring(place.a)}
+  return {waiter.o and 'turn' or 'wait', redis.call('HGET', base, 'born'), tostring(waiter.a)}
 end
 
--- renew: a name and an id of each place. The answer is born and their states;
--- over is one that is overtaken in its turn, past one that waits for none.
+-- renew extends the leases of waiters, given by name and id. It returns born and their
+-- states: over is a superseded waiter that has its turn, past one that has none.
 function ops.renew(...)
   local states, pairs_of = {redis.call('HGET', base, 'born') or ''}, {...}
   for i = 1, #pairs_of, 2 do
-    local place = find(pairs_of[i], pairs_of[i + 1])
+    local waiter = find(pairs_of[i], pairs_of[i + 1])
     local state = 'gone'
-    if place then
-      place.d = now + lease
-      state = place.o and (place.x and 'over' or 'turn') or place.x and 'past' or 'wait'
+    if waiter then
+      waiter.d = now + lease
+      state = waiter.o and (waiter.x and 'over' or 'turn') or waiter.x and 'past' or 'wait'
     end
     states[#states + 1] = state
   end
   return states
 end
 
--- leave: the name.
+-- leave removes a waiter.
 function ops.leave(name)
-  local place, line = find(name, self)
-  if place then
-    remove(line, function(other) return other == place end)
+  local waiter, line = find(name, self)
+  if waiter then
+    remove(line, function(other) return other == waiter end)
     advance(line)
   end
   return {'left'}
 end
 
--- know: the label, the Call SID, for how long.
+-- know keeps the Call SID of a label for age milliseconds.
 function ops.know(label, sid, age)
   local known = redis.call('GET', base .. ':label:' .. label)
   redis.call('SET', base .. ':label:' .. label, sid, 'PX', age)

@@ -15,11 +15,11 @@ import (
 var (
 	errPlaintext = errors.New("redisstore: CAFile, CertFile and KeyFile are for TLS: want a URL rediss://")
 	errHalf      = errors.New("redisstore: CertFile and KeyFile need each other")
-	errUnchecked = errors.New("redisstore: URL says skip_verify, but who answers is always verified: name its CA instead")
+	errUnchecked = errors.New("redisstore: URL has skip_verify, but the certificate is always verified: set CAFile instead")
 )
 
-// secure lets every connection be one over TLS, if the URL says so. The files are
-// read for each, so that what they hold can be replaced.
+// secure makes every connection use TLS, if the URL says so. The files are read for
+// each connection, so that they can be replaced.
 func (c Config) secure(options *rueidis.ClientOption) error {
 	if options.TLSConfig == nil {
 		if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" {
@@ -46,9 +46,9 @@ func (c Config) secure(options *rueidis.ClientOption) error {
 	return nil
 }
 
-// nameAt is the name that the certificate at the address must have: the host's.
-// Clusters and sentinels often tell the IP addresses of nodes whose certificates
-// have only names; such a node must have the URL's.
+// nameAt returns the name that the certificate at the address must have: its host,
+// or the URL's if that is a name and the host is an IP address. Clusters and sentinels
+// often know only the IP addresses of nodes.
 func nameAt(address, urlHost string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || net.ParseIP(host) != nil && net.ParseIP(urlHost) == nil {
@@ -57,7 +57,7 @@ func nameAt(address, urlHost string) string {
 	return host
 }
 
-// tls is the configuration for connections to a server of that name.
+// tls returns the configuration for a connection to a server of that name.
 func (c Config) tls(name string) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
 	if c.CAFile != "" {

@@ -1,5 +1,5 @@
-// Package redistest starts Redis for tests: an imitation in the test's own process,
-// and a real one where redis-server is installed. It is for tests only.
+// Package redistest starts Redis for tests: miniredis in the test's process, and
+// redis-server if it is installed. It is for tests only.
 package redistest
 
 import (
@@ -16,14 +16,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Delays are of Redis's client, and end by themselves: they are no leak.
+// Delays are goroutines of Redis's client that end by themselves: they are no leak.
 var Delays = goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1")
 
-// Mini is an imitation of Redis on a port of loopback. Unlike miniredis alone, its
-// keys expire as time passes.
+// Mini is a miniredis on a port of loopback, whose keys expire as time passes.
 type Mini struct {
 	*miniredis.Miniredis
-	// URL stays the same when it is closed and started again.
+	// URL stays the same when the server is closed and started again.
 	URL string
 }
 
@@ -32,13 +31,12 @@ func StartMini(t testing.TB) *Mini {
 	t.Helper()
 	server := miniredis.RunT(t)
 	passTime(t, server)
-	// It takes no other commands on a connection that listens. By protocol 2, clients
-	// have another one for that.
+	// It accepts no other commands on a subscribed connection. With protocol 2, clients
+	// subscribe on another one.
 	return &Mini{server, "redis://" + server.Addr() + "?protocol=2"}
 }
 
-// passTime lets keys expire, though never in the midst of a script, which miniredis
-// would do by the clock.
+// passTime lets keys expire, though never while a script runs.
 func passTime(t testing.TB, server *miniredis.Miniredis) {
 	ticker, done := time.NewTicker(10*time.Millisecond), make(chan struct{})
 	go func() {
@@ -60,16 +58,16 @@ func passTime(t testing.TB, server *miniredis.Miniredis) {
 	})
 }
 
-// Server is a real Redis, or one of its sentinels.
+// Server is a redis-server, or a sentinel.
 type Server struct {
-	URL     string // Of one that StartServer has started.
+	URL     string // Set by StartServer.
 	command []string
 	dir     string
 	process *exec.Cmd
 }
 
-// NewServer is one in the directory that is not started yet and must be killed by
-// whoever starts it. Without redis-server the test is skipped.
+// NewServer returns a server that is not started yet and works in that directory. The
+// caller must kill it. If redis-server is not installed, the test is skipped.
 func NewServer(t testing.TB, dir string, args ...string) *Server {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
@@ -79,8 +77,8 @@ func NewServer(t testing.TB, dir string, args ...string) *Server {
 	return &Server{command: append([]string{program}, args...), dir: dir}
 }
 
-// StartServer starts one with more arguments, on a socket of its own, that ends with
-// the test. Without redis-server the test is skipped.
+// StartServer starts a server on a Unix socket that ends with the test. If redis-server
+// is not installed, the test is skipped.
 func StartServer(t testing.TB, args ...string) *Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -94,7 +92,7 @@ func StartServer(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Start starts it, also when it was killed, and waits until it takes connections.
+// Start starts the server, or starts it again, and waits until it accepts connections.
 func (s *Server) Start() error {
 	s.process = exec.Command(s.command[0], s.command[1:]...) //nolint:gosec // The arguments are the tests'.
 	s.process.Dir = s.dir
@@ -102,7 +100,7 @@ func (s *Server) Start() error {
 	if err != nil {
 		return err
 	}
-	defer output.Close() // It does without.
+	defer output.Close() // The server needs no output.
 	if err := s.process.Start(); err != nil {
 		return err
 	}
@@ -112,18 +110,18 @@ func (s *Server) Start() error {
 		}
 	}
 	s.Kill()
-	return errors.New("redis-server ended before it took connections")
+	return errors.New("redis-server ended before it accepted connections")
 }
 
-// isReady says whether a server that says so takes connections.
+// isReady reports whether the log line says that the server accepts connections.
 func isReady(line string) bool {
 	return strings.Contains(line, "eady to accept connections") || strings.Contains(line, "Sentinel ID is")
 }
 
-// Signal sends it a signal.
+// Signal sends the server a signal.
 func (s *Server) Signal(signal os.Signal) { _ = s.process.Process.Signal(signal) }
 
-// Kill kills it. What it has not written is lost.
+// Kill kills the server. Data that it has not written is lost.
 func (s *Server) Kill() {
 	if s.process != nil && s.process.Process != nil {
 		_ = s.process.Process.Kill()
