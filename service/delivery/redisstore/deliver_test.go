@@ -96,7 +96,7 @@ func announcement(n int) *delivery.Update {
 // replicas: it is played once, and all of its callers get the same answer.
 func TestRequestIDsOfTwoReplicas(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		const updates = 30
+		const updates = 12
 		to := &fakeTwilio{busy: map[string]int{}, played: map[string]int{}}
 		two := deliverers(t, b, to)
 		var callers sync.WaitGroup

@@ -8,20 +8,11 @@ import (
 	"conferenced/service/delivery"
 )
 
-// replicas returns two replicas on one Redis: one whose lease ends soon after it is
-// stopped, and another.
-func replicas(t *testing.T, b *backend, failure Failure) (stopped, other *Store) {
+// replicas returns two replicas on one Redis.
+func replicas(t *testing.T, b *backend, failure Failure) (one, other *Store) {
 	t.Helper()
-	return dial(t, Config{URL: b.url, Failure: failure, Lease: shortLease}),
-		dial(t, Config{URL: b.url, Failure: failure, Lease: longLease})
-}
-
-// makeStopShort moves the last round to the latest time at which it would not have
-// renewed the lease of the claim, which is the oldest lease.
-func (s *Store) makeStopShort() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.renewed = s.claims[key("1")].until.Add(s.interval() - s.cfg.Lease)
+	cfg := Config{URL: b.url, Failure: failure, Lease: longLease}
+	return dial(t, cfg), dial(t, cfg)
 }
 
 func TestStoppedReplicaCannotSendLate(t *testing.T) {
@@ -31,7 +22,7 @@ func TestStoppedReplicaCannotSendLate(t *testing.T) {
 		claimNew(t, stopped, key("1"))
 		first := join(t, stopped, "CA1", muted)
 		wantClosed(t, "the first has its turn", first.Turn)
-		stopped.freeze()
+		stopped.stopProcess(t)
 
 		second := join(t, other, "CA1", held)
 		claimNew(t, other, key("1")) // Waits until the lease has ended.
@@ -59,8 +50,7 @@ func TestStoppedReplicaContinuesWithoutRedis(t *testing.T) {
 		stopped, other := replicas(t, b, Open)
 		claimNew(t, stopped, key("1"))
 		first := join(t, stopped, "CA1", muted)
-		stopped.freeze()
-		stopped.makeStopShort()
+		stopped.stopProcess(t)
 		second := join(t, other, "CA1", muted)
 		claimNew(t, other, key("1")) // Waits until the lease has ended.
 		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
@@ -80,7 +70,7 @@ func TestStoppedReplicaContinuesWithoutRedis(t *testing.T) {
 // TestLeasesAreRenewed holds leases for longer than they last if they are not renewed.
 func TestLeasesAreRenewed(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		const lease = 3 * shortLease
+		const lease = 10 * time.Second
 		cfg := Config{URL: b.url, Lease: lease}
 		one, other := dial(t, cfg), dial(t, cfg)
 		claimNew(t, one, key("1"))
@@ -88,7 +78,7 @@ func TestLeasesAreRenewed(t *testing.T) {
 		for began := time.Now(); time.Since(began) < lease; {
 			stopped, _ := replicas(t, b, Mixed)
 			join(t, stopped, "CA2", muted)
-			stopped.freeze()
+			stopped.stopProcess(t)
 			next := join(t, one, "CA2", held)
 			wantClosed(t, "the lease of a stopped replica has ended", next.Turn)
 			next.Leave()
@@ -112,7 +102,7 @@ func TestOwnerStopsAfterItMayHaveSent(t *testing.T) {
 		if err := stopped.Hold(within(t), key("1")); err != nil {
 			t.Fatal(err)
 		}
-		stopped.freeze()
+		stopped.stopProcess(t)
 		record, err := other.Claim(within(t), key("1"), content)
 		if err != nil || record == nil || !record.Lost || record.Applied != delivery.Maybe {
 			t.Errorf("the claim: %+v, %v, want an unknown outcome", record, err)
@@ -165,7 +155,7 @@ func TestLeaseEndsWhileAConnectionIsMade(t *testing.T) {
 		if err := errors.Join(valid(t, first), first.Stands()); err != nil {
 			t.Fatal(err)
 		}
-		stopped.freeze()
+		stopped.stopProcess(t)
 		second := join(t, other, "CA1", held)
 		wantClosed(t, "the next has its turn once the lease has ended", second.Turn)
 		wantRefused(t, first.Stands(), delivery.StateUnavailable)
@@ -179,10 +169,11 @@ func TestLeaseEndsWhileAConnectionIsMade(t *testing.T) {
 
 func TestStandsWithoutRedis(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		s := dial(t, Config{URL: b.url, Lease: shortLease})
+		s := dial(t, Config{URL: b.url, Lease: longLease})
 		update, event := join(t, s, "CA1", muted), joinEvent(t, s, "CA2")
 		next := join(t, s, "CA1", held)
 		b.stop()
+		s.endLeases()
 		await(t, "both updates are in a queue of this replica", func() bool { return s.local.Sizes().Waiting == 2 })
 		if err := update.Stands(); err != nil {
 			t.Errorf("an update does not stand: %v", err)

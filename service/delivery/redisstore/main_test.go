@@ -34,11 +34,9 @@ func TestMain(m *testing.M) {
 
 const (
 	// patience bounds every wait for something that must happen.
-	patience = 20 * time.Second
-	// A shortLease ends soon after it is not renewed any more. A longLease does not end
-	// during a test, however slow the machine is.
-	shortLease = 2 * time.Second
-	longLease  = time.Minute
+	patience = time.Minute
+	// longLease does not end during a test, however slow the machine is.
+	longLease = 10 * time.Minute
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -80,9 +78,7 @@ func startMini(t testing.TB) *backend {
 		stop: server.Close,
 		start: func() {
 			server.FlushAll()
-			if err := server.Restart(); err != nil {
-				t.Fatal(err)
-			}
+			await(t, "no other socket has its port", func() bool { return server.Restart() == nil })
 		},
 		hang:        func() func() { return hangMini(t, server.Miniredis) },
 		connections: server.TotalConnectionCount,
@@ -243,11 +239,44 @@ func dial(t *testing.T, cfg Config) *Store {
 	return s
 }
 
-// freeze does what stopping the process would do: no lease is renewed and no
-// notification is received any more.
+// freeze stops the store's loops: no lease is renewed and no notification is received
+// any more.
 func (s *Store) freeze() {
 	s.stop()
 	s.loops.Wait()
+}
+
+// stopProcess does what stopping the process does. The leases end soon. The last round
+// before the stop was the latest that did not renew them, so the stop is the shortest
+// that outlasts them.
+func (s *Store) stopProcess(t *testing.T) {
+	t.Helper()
+	s.freeze()
+	lease := s.cfg.Lease
+	s.cfg.Lease = 100 * time.Millisecond
+	defer func() { s.cfg.Lease = lease }()
+	for _, w := range s.waiters {
+		if err := s.renew(within(t), w.participant.Conference, []*waiter{w}); err != nil {
+			t.Fatal(err)
+		}
+		s.renewed = w.until.Add(maxInterval - lease)
+	}
+	for key, c := range s.claims {
+		asked := time.Now()
+		if _, err := s.runClaim(within(t), "renew", key, c, ""); err != nil {
+			t.Fatal(err)
+		}
+		s.extend(c, asked)
+	}
+}
+
+// endLeases lets the leases of waiters end, as far as the replica knows.
+func (s *Store) endLeases() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.waiters {
+		w.until = time.Now()
+	}
 }
 
 // within returns a context that ends after the test's patience.

@@ -51,13 +51,14 @@ func TestWithoutRedis(t *testing.T) {
 // replica.
 func TestRedisDiesWhileUpdatesWait(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		s := dial(t, Config{URL: b.url, Lease: shortLease})
+		s := dial(t, Config{URL: b.url, Lease: longLease})
 		seen := observe(s)
 		claimNew(t, s, key("1"))
 		first := join(t, s, "CA1", muted)
 		event := joinEvent(t, s, "CA1")
 		second := join(t, s, "CA1", held)
 		b.stop()
+		s.endLeases()
 
 		wantClosed(t, "an event ends", event.Turn)
 		wantRefused(t, valid(t, event), delivery.StateUnavailable)
@@ -84,8 +85,7 @@ func TestRedisDiesWhileUpdatesWait(t *testing.T) {
 
 func TestRedisComesBack(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		cfg := Config{URL: b.url, Lease: longLease, Failure: Closed}
-		one, other := dial(t, cfg), dial(t, cfg)
+		one, other := replicas(t, b, Closed)
 		join(t, one, "CA1", muted).Leave()
 		b.stop()
 		await(t, "updates are refused", func() bool { return !reaches(t, one) })
@@ -150,8 +150,7 @@ func TestRedisLosesTheLatest(t *testing.T) {
 // is back is shared again.
 func TestOpenWithoutRedis(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		cfg := Config{URL: b.url, Lease: longLease, Failure: Open}
-		one, other := dial(t, cfg), dial(t, cfg)
+		one, other := replicas(t, b, Open)
 		join(t, one, "CA1", muted).Leave()
 		b.stop()
 		for _, s := range []*Store{one, other} {

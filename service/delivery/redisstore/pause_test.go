@@ -32,7 +32,7 @@ func runReplica() {
 	if os.Getenv(replicaRedis) == "" {
 		return
 	}
-	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)), shortLease)
+	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)), 10*time.Second)
 	if err == nil {
 		_, err = d.Deliver(context.Background(), paused(os.Getenv(replicaTwilio), "child"))
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // watched is a master and its replica, with a sentinel.
@@ -54,7 +55,7 @@ func launchSentinel(t *testing.T, masterPort string) *node {
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	w := watch(t)
-	cfg := Config{URL: w.url, Lease: longLease, Timeout: shortLease, Failure: Closed}
+	cfg := Config{URL: w.url, Lease: longLease, Timeout: 2 * time.Second, Failure: Closed}
 	one, other := dial(t, cfg), dial(t, cfg)
 	wantShared(t, one, other)
 	claimNew(t, one, key("2"))
