@@ -85,7 +85,7 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 	telemetry.ControlOf(logger).SetDelay(s.LogDelay)
 	cfg := server.Config{
 		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
-		Upstream:        twilio.Config{AnswerTimeout: s.Delivering.AttemptTimeout},
+		Upstream:        twilio.Config{AttemptTimeout: s.Delivering.AttemptTimeout},
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
 		DefaultTimeout:  s.DefaultTimeout,

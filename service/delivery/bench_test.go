@@ -16,15 +16,11 @@ type instant struct{}
 
 var answerAtOnce = &twilio.Answer{HTTPStatus: 200, Participant: twilio.Participant{Label: new("desk"), CallSID: new("CA1")}}
 
-func (i instant) Send(
-	context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
-) (twilio.Pending, error) {
-	return i, nil
+func (instant) UpdateParticipant(
+	_ context.Context, _ *twilio.Account, _ *twilio.ParticipantPath, _ *twilio.ParticipantUpdate, permit func() error,
+) (*twilio.Answer, error) {
+	return answerAtOnce, permit()
 }
-
-func (instant) Answer() (*twilio.Answer, error) { return answerAtOnce, nil }
-func (instant) Resume(context.Context) bool     { return false }
-func (instant) Close()                          {}
 
 func benchmarked(b *testing.B) (*Deliverer, context.Context) {
 	cfg := Default()

@@ -23,9 +23,10 @@ import (
 
 // Sender sends an update to Twilio once, as *twilio.Client does.
 type Sender interface {
-	Send(
-		context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
-	) (twilio.Pending, error)
+	UpdateParticipant(
+		ctx context.Context, account *twilio.Account, path *twilio.ParticipantPath, change *twilio.ParticipantUpdate,
+		permit func() error,
+	) (*twilio.Answer, error)
 }
 
 // Deliverer gets updates to Twilio. It is safe for concurrent use.

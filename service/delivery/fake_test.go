@@ -221,15 +221,15 @@ func failing(errs ...error) func(*call) step {
 	return script(steps...)
 }
 
-func (f *fake) Send(
-	ctx context.Context, a *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate,
-) (twilio.Pending, error) {
-	if err := twilio.Permitted(ctx); err != nil {
-		return nil, &twilio.TransportError{Err: err}
-	}
+func (f *fake) UpdateParticipant(
+	ctx context.Context, a *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate, permit func() error,
+) (*twilio.Answer, error) {
 	if f.unreachable {
 		<-ctx.Done()
-		return nil, &twilio.TransportError{Err: ctx.Err()}
+		return nil, &twilio.TransportError{Err: context.Cause(ctx)}
+	}
+	if err := permit(); err != nil {
+		return nil, &twilio.TransportError{Err: err}
 	}
 	c := f.begin(&call{ctx: ctx, account: a, path: *p, change: u, at: time.Now(), ended: make(chan step, 1)})
 	if f.respond != nil {
@@ -237,31 +237,14 @@ func (f *fake) Send(
 		time.AfterFunc(s.after, func() { c.ended <- s })
 	}
 	f.set(c, true)
-	return &flying{f, c, ctx}, nil
-}
-
-// flying is a call whose answer has not come.
-type flying struct {
-	*fake
-	*call
-	ctx context.Context
-}
-
-func (f *flying) Answer() (*twilio.Answer, error) {
+	defer f.set(c, false)
 	select {
-	case s := <-f.ended:
-		return s.result(f.n)
-	case <-f.ctx.Done():
-		return nil, &twilio.TransportError{Sent: true, Err: f.ctx.Err()}
+	case s := <-c.ended:
+		return s.result(c.n)
+	case <-ctx.Done():
+		return nil, &twilio.TransportError{Sent: true, Err: context.Cause(ctx)}
 	}
 }
-
-func (f *flying) Resume(ctx context.Context) bool {
-	f.ctx = ctx
-	return true
-}
-
-func (f *flying) Close() { f.set(f.call, false) }
 
 func (s step) result(n int) (*twilio.Answer, error) {
 	switch {

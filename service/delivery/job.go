@@ -4,36 +4,42 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"conferenced/service/twilio"
 )
 
-// errSuperseded ends the waits of an update whose place a newer one takes.
+// errSuperseded ends the waits of an update that a newer one supersedes.
 var errSuperseded error = &RefusedError{Reason: Superseded}
 
-// job is one update on its way. It is the goroutine's of the one who asks, until
-// that one leaves while an attempt is on the way.
+// job is one update on its way. A goroutine of its own runs it from start to end;
+// the caller's goroutine only receives the result, which it has as soon as its
+// context ends, whether the job has ended by then or not.
 type job struct {
 	d      *Deliverer
 	update *Update
 	claim  *claim
 	lane   *lane
 	ticket *Ticket
-	report func(error) // What the breaker is told of the attempt on the way.
+	result chan result // The caller receives the first, and that only.
 
 	answer  *twilio.Answer
 	err     error
-	applied Applied // By the attempts that have ended.
-	// gone is what the one who asked is told who left before the end: the rest is
-	// another goroutine's.
-	gone *Error
+	applied Applied     // By the attempts that have ended.
+	report  func(error) // Reports the attempt that may be made to the breaker.
 }
 
-// start puts the update in line and takes it to its end, or as far as it comes
-// before the context ends.
+// result is what the caller receives.
+type result struct {
+	answer *twilio.Answer
+	err    error
+}
+
+// start puts the update into its participant's queue, starts its job and returns
+// the result.
 func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twilio.Answer, error) {
-	j := &job{d: d, update: update, claim: id, lane: d.lane(update.Account)}
+	j := &job{d: d, update: update, claim: id, lane: d.lane(update.Account), result: make(chan result, 1)}
 	if err := j.join(ctx); err != nil {
 		j.count(ctx, err)
 		err = &Error{Applied: No, Err: err}
@@ -42,22 +48,34 @@ func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twil
 	}
 	d.counts.updates.Add(1)
 	d.running.Add(1)
-	j.run(ctx)
-	switch {
-	case j.gone != nil:
-		return nil, j.gone
-	case ctx.Err() != nil: // The end may take time, and nobody has any.
-		answer, err := j.answer, j.err
-		go j.end(context.WithoutCancel(ctx))
-		return answer, err
+	go j.run(ctx)
+	r := <-j.result
+	return r.answer, r.err
+}
+
+// reply gives the caller its result, unless it has one.
+func (j *job) reply(r result) {
+	select {
+	case j.result <- r:
 	default:
-		j.end(ctx)
-		return j.answer, j.err
 	}
 }
 
-// end learns from the answer, settles the request id and then gives up the place
-// in line. Deferred, as a panic must leave no update under way for ever.
+// run delivers the update. Everything but a request that was sent ends when the
+// caller's context ends, so the caller has its result at once: here, or from
+// attempt.callerLeft.
+func (j *job) run(ctx context.Context) {
+	j.deliver(ctx)
+	if ctx.Err() != nil { // What is left may take time, and the caller has none.
+		j.reply(result{j.answer, j.err})
+		ctx = context.WithoutCancel(ctx)
+	}
+	j.end(ctx)
+	j.reply(result{j.answer, j.err})
+}
+
+// end learns from the answer, settles the request id and leaves the queue.
+// Deferred, because a panic must not leave an update in flight for ever.
 func (j *job) end(ctx context.Context) {
 	defer j.d.running.Done()
 	defer j.ticket.Leave()
@@ -87,8 +105,8 @@ var noLine = func() *Ticket {
 	return &Ticket{Turn: turn, Leave: func() {}}
 }()
 
-// join puts the update in line, unless nobody waits for it any more: it would
-// take the place of others and then not be sent.
+// join puts the update into the queue, unless its caller has left: it would
+// supersede others and then not be sent.
 func (j *job) join(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -101,27 +119,17 @@ func (j *job) join(ctx context.Context) (err error) {
 	return err
 }
 
-// run takes the update through its line and its attempts.
-func (j *job) run(ctx context.Context) {
+// deliver waits for the update's turn and sends it.
+func (j *job) deliver(ctx context.Context) {
 	defer j.recover()
 	err := j.turn(ctx)
-	var answer *twilio.Answer
 	if err == nil {
-		answer, err = j.attempts(ctx)
+		j.answer, err = j.attempts(ctx)
 	}
-	if j.gone == nil {
-		j.conclude(ctx, answer, err)
+	if err != nil {
+		j.count(ctx, err)
+		j.answer, j.err = nil, &Error{Applied: j.applied, Err: err}
 	}
-}
-
-// conclude notes how the update ended.
-func (j *job) conclude(ctx context.Context, answer *twilio.Answer, err error) {
-	if err == nil {
-		j.answer = answer
-		return
-	}
-	j.count(ctx, err)
-	j.err = &Error{Applied: j.applied, Err: err}
 }
 
 func (j *job) count(ctx context.Context, err error) {
@@ -136,7 +144,7 @@ func (j *job) count(ctx context.Context, err error) {
 	}
 }
 
-// turn waits until the update is the one in its line that may be sent.
+// turn waits until the update is the one in its queue that may be sent.
 func (j *job) turn(ctx context.Context) error {
 	select {
 	case <-j.ticket.Turn:
@@ -156,7 +164,7 @@ func (j *job) turn(ctx context.Context) error {
 	}
 }
 
-// attempts sends the update until it is answered, or sending it again cannot
+// attempts sends the update until it is answered, or until sending it again cannot
 // help or could do harm.
 func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 	var last error
@@ -168,8 +176,8 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 			j.d.counts.retries.Add(1)
 		}
 		answer, err := j.attempt(ctx, n)
-		if err == nil || j.gone != nil {
-			return answer, err
+		if err == nil {
+			return answer, nil
 		}
 		if _, refused := errors.AsType[*RefusedError](err); refused {
 			return nil, foremost(last, err)
@@ -188,9 +196,9 @@ func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
 	}
 }
 
-// foremost is what to say of an update that was not sent again because of err:
-// how the last attempt ended, which says more, unless the caller is gone or a
-// newer update took its place.
+// foremost is the error of an update that was not sent again because of err: that
+// of the last attempt, which says more, unless the caller has left or a newer
+// update supersedes this one.
 func foremost(last, err error) error {
 	if last == nil || isContext(err) || errors.Is(err, errSuperseded) {
 		return err
@@ -212,7 +220,7 @@ func (j *job) clear(ctx context.Context) error {
 		j.lane.free()
 		return err
 	}
-	if err := j.takeOff(ctx); err != nil {
+	if err := j.checkBeforeSend(ctx); err != nil {
 		j.lane.free()
 		report(err)
 		return err
@@ -221,11 +229,15 @@ func (j *job) clear(ctx context.Context) error {
 	return nil
 }
 
-// takeOff says whether an attempt may be made: somebody still waits for it, no
-// newer update took its place, and it has not lost its turn or its request id to
-// another replica.
-func (j *job) takeOff(ctx context.Context) error {
-	if err := j.valid(ctx); err != nil {
+// checkBeforeSend returns an error if the update lost its turn or its request id
+// to another replica, if a newer update supersedes it, or if its caller has left.
+func (j *job) checkBeforeSend(ctx context.Context) error {
+	if j.ticket.Valid != nil {
+		if err := j.ticket.Valid(ctx); err != nil {
+			return err
+		}
+	}
+	if err := j.claim.hold(ctx); err != nil {
 		return err
 	}
 	select {
@@ -236,121 +248,78 @@ func (j *job) takeOff(ctx context.Context) error {
 	}
 }
 
-// valid asks whether the update may still be sent.
-func (j *job) valid(ctx context.Context) error {
-	if j.ticket.Valid != nil {
-		if err := j.ticket.Valid(ctx); err != nil {
-			return err
-		}
-	}
-	return j.claim.hold(ctx)
-}
-
-// flight is an attempt on the way.
-type flight struct {
-	began time.Time
-	ctx   context.Context // The observer's.
+// attempt is one request to Twilio. Its own context ends when the caller leaves
+// before the request is sent, and otherwise the grace after the caller has left.
+type attempt struct {
+	*job
+	caller context.Context
+	cancel context.CancelCauseFunc
+	sent   atomic.Bool // The request has a connection and the permit to be sent.
 }
 
 // attempt sends the update once, for the n-th time.
-func (j *job) attempt(ctx context.Context, n int) (answer *twilio.Answer, err error) {
-	f := flight{began: time.Now(), ctx: j.d.observer.attempting(ctx, n)}
+func (j *job) attempt(caller context.Context, n int) (answer *twilio.Answer, err error) {
+	began := time.Now()
+	observed := j.d.observer.attempting(caller, n)
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(observed))
+	defer cancel(nil)
+	a := &attempt{job: j, caller: caller, cancel: cancel}
+	defer context.AfterFunc(caller, a.callerLeft)()
 	err = errPanicked
-	defer func() {
-		if j.gone == nil {
-			j.land(f, answer, err)
-		}
-	}()
+	defer func() { j.finish(observed, began, answer, err) }()
 	j.d.counts.attempts.Add(1)
-	return j.fly(f)
-}
-
-// fly sends the update and waits for the answer, for as long as somebody waits
-// for it.
-func (j *job) fly(f flight) (*twilio.Answer, error) {
-	pending, err := j.send(f.ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if j.gone == nil {
-			pending.Close()
-		}
-	}()
-	answer, err := pending.Answer()
-	if isContext(err) {
-		j.abandon(f, pending)
-	}
-	return answer, err
-}
-
-func (j *job) send(ctx context.Context) (twilio.Pending, error) {
-	if j.ticket.Stands != nil {
-		ctx = twilio.WithPermit(ctx, j.ticket.Stands)
-	}
-	pending, err := j.d.sender.Send(ctx, j.update.Account, &j.update.Path, j.update.Change)
+	answer, err = j.d.sender.UpdateParticipant(ctx, j.update.Account, &j.update.Path, j.update.Change, a.permit)
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return nil, refused // See Ticket.Stands.
 	}
-	return pending, err
-}
-
-// abandon lets the attempt go on for the grace, now that the one who asked is
-// gone, on a goroutine that takes the update to its end.
-func (j *job) abandon(f flight, pending twilio.Pending) {
-	j.d.counts.abandoned.Add(1)
-	j.d.observer.abandoned(f.ctx)
-	if j.d.cfg.Grace <= 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), j.d.cfg.Grace)
-	if !pending.Resume(ctx) {
-		cancel()
-		return
-	}
-	j.gone = &Error{Applied: max(j.applied, Maybe), Err: f.ctx.Err()}
-	go func() {
-		defer cancel()
-		j.outlive(ctx, f, pending)
-	}()
-}
-
-// outlive takes the update to its end. Nothing more is sent.
-func (j *job) outlive(ctx context.Context, f flight, pending twilio.Pending) {
-	lasting := context.WithoutCancel(ctx)
-	defer j.end(lasting)
-	defer j.recover()
-	answer, err := j.await(ctx, f, pending)
-	j.conclude(lasting, answer, err)
-}
-
-// await waits for the end of an attempt that was abandoned.
-func (j *job) await(ctx context.Context, f flight, pending twilio.Pending) (answer *twilio.Answer, err error) {
-	err = errPanicked
-	defer func() {
-		pending.Close()
-		j.land(f, answer, err)
-	}()
-	answer, err = pending.Answer()
-	if ctx.Err() != nil {
-		err = unanswered(err)
-	}
 	return answer, err
 }
 
-// land says that the attempt has ended, and what it did.
-func (j *job) land(f flight, answer *twilio.Answer, err error) {
-	j.applied = max(j.applied, appliedBy(err))
-	if grace := j.d.cfg.Grace; grace > 0 && err != nil && time.Since(f.began) >= grace {
-		err = unanswered(err) // So it was, even if the caller left in the middle.
+// permit is asked right before the request is sent.
+func (a *attempt) permit() error {
+	if err := a.caller.Err(); err != nil {
+		return err
 	}
-	j.report(err)
-	j.lane.release(f.began, answered(err), isRateLimited(err))
-	j.d.observer.attempted(f.ctx, time.Since(f.began), answer, err)
+	if a.ticket.Stands != nil {
+		if err := a.ticket.Stands(); err != nil {
+			return err
+		}
+	}
+	a.sent.Store(true)
+	return nil
 }
 
-// unanswered is the error of an attempt that was cut off after the grace: that
-// Twilio did not answer for so long says more than that nobody waits any more.
+// callerLeft is called when the caller's context ends during the attempt.
+func (a *attempt) callerLeft() {
+	grace, left := a.d.cfg.Grace, a.caller.Err()
+	if !a.sent.Load() {
+		a.cancel(left)
+		return
+	}
+	a.d.counts.abandoned.Add(1)
+	a.d.observer.abandoned(a.caller)
+	if grace <= 0 {
+		a.cancel(left)
+		return
+	}
+	a.reply(result{err: &Error{Applied: Maybe, Err: left}})
+	time.AfterFunc(grace, func() { a.cancel(errLost) })
+}
+
+// finish reports the end of an attempt.
+func (j *job) finish(ctx context.Context, began time.Time, answer *twilio.Answer, err error) {
+	j.applied = max(j.applied, appliedBy(err))
+	if grace := j.d.cfg.Grace; grace > 0 && err != nil && time.Since(began) >= grace {
+		err = unanswered(err)
+	}
+	j.report(err)
+	j.lane.release(began, answered(err), isRateLimited(err))
+	j.d.observer.attempted(ctx, time.Since(began), answer, err)
+}
+
+// unanswered is the error to report of an attempt that was cut off with its caller
+// after it had lasted at least as long as the grace: that says something about
+// Twilio.
 func unanswered(err error) error {
 	var transport *twilio.TransportError
 	if !errors.As(err, &transport) || !isContext(err) {
@@ -359,7 +328,7 @@ func unanswered(err error) error {
 	return &twilio.TransportError{Sent: transport.Sent, Reused: transport.Reused, Err: errLost}
 }
 
-// answered says whether an attempt that ended with the error was answered.
+// answered reports whether an attempt that ended with the error was answered.
 func answered(err error) bool {
 	if err == nil {
 		return true

@@ -107,48 +107,30 @@ func (c *chaos) n(n int) int {
 
 func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.n(int(d))) + 1 }
 
-// Send applies the update or not, and the update is answered or not.
-func (c *chaos) Send(
-	ctx context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate,
-) (twilio.Pending, error) {
+// UpdateParticipant applies the update or not, and answers or not.
+func (c *chaos) UpdateParticipant(
+	ctx context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate, permit func() error,
+) (*twilio.Answer, error) {
+	if err := permit(); err != nil {
+		return nil, &twilio.TransportError{Err: err}
+	}
 	c.arrive(p.Participant)
+	defer c.depart(p.Participant)
 	fate := c.n(20)
 	if fate == 0 {
-		c.depart(p.Participant)
 		panic("at random")
 	}
-	return &fated{c, ctx, fate, p.Participant, u, time.After(c.upTo(100 * time.Millisecond))}, nil
-}
-
-// fated is an update on the way to its fate.
-type fated struct {
-	*chaos
-	ctx         context.Context
-	fate        int
-	participant string
-	change      *twilio.ParticipantUpdate
-	due         <-chan time.Time
-}
-
-func (f *fated) Answer() (*twilio.Answer, error) {
+	defer func() {
+		if fate < 14 && fate%4 != 0 {
+			c.apply(u)
+		}
+	}()
 	select {
-	case <-f.due:
-		return f.answer(f.fate)
-	case <-f.ctx.Done():
-		return nil, &twilio.TransportError{Sent: true, Err: f.ctx.Err()}
+	case <-time.After(c.upTo(100 * time.Millisecond)):
+		return c.answer(fate)
+	case <-ctx.Done():
+		return nil, &twilio.TransportError{Sent: true, Err: context.Cause(ctx)}
 	}
-}
-
-func (f *fated) Resume(ctx context.Context) bool {
-	f.ctx = ctx
-	return true
-}
-
-func (f *fated) Close() {
-	if f.fate < 14 && f.fate%4 != 0 {
-		f.apply(f.change)
-	}
-	f.depart(f.participant)
 }
 
 // answer tells the truth about fates, as far as Twilio tells it: those below 14

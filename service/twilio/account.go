@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // DefaultBaseURL is the API host of Twilio's default region, US1.
 const DefaultBaseURL = "https://api.twilio.com"
 
-// Account says where requests for one Twilio account go, and as whom.
+// Account is a Twilio account: its host and the credentials to use there.
 type Account struct {
 	// SID is the account's SID: AC and 32 hexadecimal digits.
 	SID string
@@ -24,8 +26,8 @@ type Account struct {
 	BaseURL string
 }
 
-// Validate returns an error that names everything that is wrong with the
-// account, joined, or nil. It shows neither the password nor the base URL.
+// Validate returns the errors of all fields, joined, or nil. They show neither the
+// password nor the base URL.
 func (a Account) Validate() error {
 	return errors.Join(
 		ValidateAccountSID(a.SID),
@@ -73,8 +75,8 @@ func ValidateBaseURL(base string) error {
 	return err
 }
 
-// parseBaseURL returns the scheme and host of base, which must hold nothing
-// else. Its errors do not repeat base, which may hold a password by mistake.
+// parseBaseURL parses a base URL, which must have a scheme and a host and nothing
+// else. Its errors do not quote base, which may hold a password by mistake.
 func parseBaseURL(base string) (*url.URL, error) {
 	u, err := url.Parse(base)
 	if err != nil {
@@ -88,6 +90,9 @@ func parseBaseURL(base string) (*url.URL, error) {
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("the base URL has no host")
+	}
+	if !httpguts.ValidHostHeader(u.Host) {
+		return nil, errors.New("the base URL's host must be in ASCII, an international name in its xn-- form")
 	}
 	if base != u.Scheme+"://"+u.Host {
 		return nil, errors.New("the base URL must be scheme://host[:port] and nothing after it, not even a slash")
@@ -113,13 +118,13 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// BaseURL returns the API's base URL for a region and its edge, both named as
-// Twilio names them, such as "ie1" and "dublin". Neither, or US1 alone, is
-// [DefaultBaseURL]. An edge alone is an edge of US1, as in Twilio's SDKs. Any
-// other region alone is refused: the hosts named by region without edge were
-// announced to stop on 2026-04-28.
+// BaseURL returns the API's base URL for a region and its edge, by Twilio's names
+// for them, such as "ie1" and "dublin". Without either, or with US1 alone, it is
+// [DefaultBaseURL]. An edge alone is an edge of US1, as in Twilio's SDKs. Any other
+// region alone is an error: Twilio announced that hosts with a region and no edge
+// stop on 2026-04-28.
 //
-// Each name must be one DNS label, so that the result is always a host under
+// Each name must be one DNS label, so that the host is always one under
 // twilio.com.
 func BaseURL(region, edge string) (string, error) {
 	region, edge = strings.ToLower(region), strings.ToLower(edge)
@@ -142,8 +147,8 @@ func BaseURL(region, edge string) (string, error) {
 	return DefaultBaseURL, nil
 }
 
-// isDNSLabel reports whether s is a lower-case label as of RFC 1123: letters,
-// digits and inner hyphens, at most 63 of them.
+// isDNSLabel reports whether s is a lower-case label of RFC 1123: at most 63
+// letters, digits and inner hyphens.
 func isDNSLabel(s string) bool {
 	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -163,10 +168,9 @@ type Accounts struct {
 	defaultSID string
 }
 
-// NewAccounts returns the set of the given accounts. defaultSID names the
-// default account; "" means that there is none. The error names everything
-// that is wrong, joined: accounts that are invalid or given twice, and a
-// default that is not among them.
+// NewAccounts returns the set of the accounts. defaultSID is the default account's
+// SID, or "" for none. It returns all errors, joined: accounts that are invalid or
+// given twice, and a default that is not among them.
 func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 	set := &Accounts{bySID: make(map[string]*Account, len(accounts)), defaultSID: defaultSID}
 	var errs []error
@@ -188,8 +192,8 @@ func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 	return set, nil
 }
 
-// Lookup returns the account with that SID, which must not be changed; "" means
-// the default account. It reports false if there is none.
+// Lookup returns the account with that SID, or the default account if sid is "".
+// The account must not be changed. It reports false if there is none.
 func (s *Accounts) Lookup(sid string) (*Account, bool) {
 	if sid == "" {
 		sid = s.defaultSID

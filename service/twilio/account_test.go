@@ -48,6 +48,7 @@ func TestAccountValidate(t *testing.T) {
 		{"another scheme", func(a *twilio.Account) { a.BaseURL = "ftp://api.twilio.com" }, "https://"},
 		{"no host", func(a *twilio.Account) { a.BaseURL = "https://" }, "no host"},
 		{"a port without a host", func(a *twilio.Account) { a.BaseURL = "https://:8010" }, "no host"},
+		{"an international host", func(a *twilio.Account) { a.BaseURL = "https://bücher.example" }, "ASCII"},
 		{"a trailing slash", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com/" }, "slash"},
 		{"a path", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com/2010-04-01" }, "slash"},
 		{"a query", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com?a=b" }, "slash"},

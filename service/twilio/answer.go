@@ -3,10 +3,13 @@ package twilio
 import (
 	"encoding/json"
 	"errors"
+	"strings"
+
+	"conferenced/service/twilio/wire"
 )
 
-// Participant is Twilio's description of a participant, with every property
-// as Twilio writes it. Only the status is never null.
+// Participant is Twilio's description of a participant, with every property as
+// Twilio writes it. Only the status is never null.
 type Participant struct {
 	AccountSID             *string `json:"account_sid"`
 	CallSID                *string `json:"call_sid"`
@@ -25,7 +28,7 @@ type Participant struct {
 	URI                    *string `json:"uri"`        // relative to the API's host
 }
 
-// Answer is a successful update.
+// Answer is Twilio's answer to a successful update.
 type Answer struct {
 	Participant Participant
 	HTTPStatus  int    // 2xx
@@ -33,50 +36,76 @@ type Answer struct {
 	Reused      bool   // whether the request went over a connection used before
 }
 
+// readAnswer returns what the response to an update of the participant at p says.
+func readAnswer(r *wire.Response, a *Account, p *ParticipantPath) (*Answer, error) {
+	unusable := &AnswerError{HTTPStatus: r.StatusCode, RequestID: requestID(r.Header), Reused: r.Reused}
+	switch status := r.StatusCode; {
+	case status < 200, status >= 600:
+		unusable.Reason = "unexpected status"
+		return nil, unusable
+	case status >= 400:
+		return nil, newError(r, a)
+	case status >= 300:
+		unusable.Reason = "redirect not followed"
+		return nil, unusable
+	case r.BodyErr != nil:
+		unusable.Reason, unusable.Err = "body cannot be read", r.BodyErr
+		return nil, unusable
+	}
+	participant, err := DecodeParticipant(r.Body)
+	switch {
+	case err != nil:
+		unusable.Reason, unusable.Err = "body is not a participant", err
+		return nil, unusable
+	case !participant.mayBeAt(p):
+		unusable.Reason, unusable.Foreign = "body is about another participant", true
+		return nil, unusable
+	}
+	return &Answer{Participant: *participant, HTTPStatus: r.StatusCode, RequestID: unusable.RequestID, Reused: r.Reused}, nil
+}
+
 // DecodeParticipant decodes Twilio's JSON. It ignores members that it does not
 // know. It returns an error if data is not one JSON object with members of
 // these types, or if the object has neither a status nor a Call SID and so
 // describes no participant.
 func DecodeParticipant(data []byte) (*Participant, error) {
-	p := decodePlain(data)
-	if p == nil {
-		var err error
-		if p, err = decodeJSON(data); err != nil {
-			return nil, err
-		}
-	}
-	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
-		return nil, errors.New("twilio: the answer describes no participant")
-	}
-	return p, nil
-}
-
-// decodeJSON decodes any JSON.
-func decodeJSON(data []byte) (*Participant, error) {
 	var p struct {
 		Participant
-		QueueTime *looseText `json:"queue_time"`
+		QueueTime *textOrNumber `json:"queue_time"`
 	}
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, err
+	}
+	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
+		return nil, errors.New("twilio: the answer describes no participant")
 	}
 	p.Participant.QueueTime = (*string)(p.QueueTime)
 	return &p.Participant, nil
 }
 
-// looseText is a JSON string, or a JSON number as it is written.
-type looseText string
+// mayBeAt reports whether no member contradicts the path. A label or a SID that is
+// null, missing or empty contradicts nothing, and case does not matter. Who is
+// addressed by label may have any Call SID, and the other way round.
+func (p *Participant) mayBeAt(path *ParticipantPath) bool {
+	name := p.Label
+	if isSID("CA", path.Participant) {
+		name = p.CallSID
+	}
+	return mayBe(p.AccountSID, path.AccountSID) && mayBe(p.ConferenceSID, path.ConferenceSID) && mayBe(name, path.Participant)
+}
+
+func mayBe(got *string, want string) bool {
+	return got == nil || *got == "" || strings.EqualFold(*got, want)
+}
+
+// textOrNumber is a JSON string, or a JSON number as it is written.
+type textOrNumber string
 
 // UnmarshalJSON decodes a string or a number.
-func (t *looseText) UnmarshalJSON(data []byte) error {
-	if isNumber(data) {
-		*t = looseText(data)
+func (t *textOrNumber) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && (data[0] == '-' || '0' <= data[0] && data[0] <= '9') {
+		*t = textOrNumber(data)
 		return nil
 	}
 	return json.Unmarshal(data, (*string)(t))
-}
-
-// isNumber reports whether data, which is valid JSON, is a number.
-func isNumber(data []byte) bool {
-	return len(data) > 0 && (data[0] == '-' || '0' <= data[0] && data[0] <= '9')
 }

@@ -117,34 +117,6 @@ func TestParticipantEncodesAsTwilioWritesIt(t *testing.T) {
 	}
 }
 
-func FuzzDecodeParticipant(f *testing.F) {
-	for _, data := range []string{
-		connected, "", "{}", "null", "[]", `{"status":"queued","queue_time":1e5}`, `{"status":"queued","queue_time":""}`,
-		`{"STATUS":"a","status":"b"}`, `{"call_sid":"\ud800"}`, `{"status":"x","label":"` + "\xff" + `"}`,
-		`{"\u017ftatus":"a","label":"\u00e9","muted":null, "hold" :true,"mood":[{}]}`, `{"status":"a","queue_time":"1"` + "\x00}",
-	} {
-		f.Add([]byte(data))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		checkDecoding(t, data)
-		first, err := twilio.DecodeParticipant(data)
-		if err != nil {
-			return
-		}
-		encoded, err := json.Marshal(first)
-		if err != nil {
-			t.Fatal(err)
-		}
-		second, err := twilio.DecodeParticipant(encoded)
-		if err != nil {
-			t.Fatalf("%s: %v", encoded, err)
-		}
-		if diff := cmp.Diff(first, second); diff != "" {
-			t.Error(diff)
-		}
-	})
-}
-
 func BenchmarkDecodeParticipant(b *testing.B) {
 	data := []byte(connected)
 	b.SetBytes(int64(len(data)))

@@ -1,23 +1,21 @@
-// Package twilio is a client of the one operation of Twilio's REST API that
-// this module needs: updating a conference participant.
+// Package twilio is a client of the one operation of Twilio's REST API that the
+// service needs: updating a conference participant.
 //
-// It knows HTTP and Twilio: accounts and their hosts, the form, the answer,
-// and the ways in which a request can end. Each update is one request and
-// ends in exactly one of these:
+// It knows accounts and their hosts, the form, the answer and Twilio's errors. An
+// update is one request, which ends in exactly one of these:
 //
 //   - an [Answer]: Twilio applied the update and described the participant;
 //   - an [Error]: Twilio answered with a 4xx or 5xx status;
-//   - an [AnswerError]: Twilio answered with something that is neither, such
-//     as a 2xx that cannot be read, or a redirect;
-//   - a [TransportError]: no answer came, and its Sent field tells whether a
-//     byte of the request may have left;
-//   - a [RequestError]: the arguments do not make a request; nothing was sent.
+//   - an [AnswerError]: an answer that is neither, such as a redirect, or a 2xx
+//     that cannot be read or is about another participant;
+//   - a [TransportError]: no answer came; its Sent field says whether any byte of
+//     the request was written;
+//   - a [RequestError]: the arguments make no request; nothing was sent.
 //
-// It speaks HTTP/1.1, by package wire. A connection carries one update at a time,
-// so that a lost one takes no more than that with it, and whether a byte of the
-// update was written is known exactly. HTTP/2 needs fewer connections, but a
-// measurement showed no gain in time or CPU.
+// Requests are made by package wire, over HTTP/1.1: a connection carries one
+// update at a time, so a lost connection concerns one update. HTTP/2 was measured
+// and gains neither time nor CPU.
 //
 // No error text of this package holds a credential, a URL or a participant's
-// label. Retrying, ordering and limiting are left to the caller.
+// label. Retries, order and limits are up to the caller.
 package twilio

@@ -16,28 +16,28 @@ import (
 	"conferenced/service/twilio/wire"
 )
 
-// newError returns the error that the answer to a request of the account tells
-// of.
-func newError(a *wire.Answer, as *Account, reused bool) *Error {
-	e := &Error{HTTPStatus: a.Status, RequestID: requestID(a.Header), Reused: reused}
-	e.RetryAfter, e.HasRetryAfter = retryAfter(a.Header, time.Now())
-	f := parseFault(a.Body)
+// newError returns the error in a response with a 4xx or 5xx status to a request
+// with the credentials of a.
+func newError(r *wire.Response, a *Account) *Error {
+	e := &Error{HTTPStatus: r.StatusCode, RequestID: requestID(r.Header), Reused: r.Reused}
+	e.RetryAfter, e.HasRetryAfter = retryAfter(r.Header, time.Now())
+	f := parseFault(r.Body)
 	e.Code = parseCode(f.Code)
-	e.Message = cleanMessage(f.Message, as)
-	e.MoreInfo = cleanLink(f.MoreInfo, as)
+	e.Message = cleanMessage(f.Message, a)
+	e.MoreInfo = cleanLink(f.MoreInfo, a)
 	return e
 }
 
-// fault is an error body as Twilio writes it. The status in it is left out:
-// that of HTTP counts.
+// fault is the body of an error as Twilio writes it, without the status, which is
+// in HTTP too.
 type fault struct {
 	Code     string `xml:"Code"`
 	Message  string `xml:"Message"`
 	MoreInfo string `xml:"MoreInfo"`
 }
 
-// parseFault returns what body tells, which is nothing if it is neither
-// Twilio's JSON nor Twilio's XML.
+// parseFault parses a body. The result is empty if the body is neither Twilio's
+// JSON nor Twilio's XML.
 func parseFault(body []byte) fault {
 	body = bytes.TrimSpace(body)
 	switch {
@@ -49,8 +49,8 @@ func parseFault(body []byte) fault {
 	return fault{}
 }
 
-// parseJSONFault keeps the members that have the right type even if others
-// have not.
+// parseJSONFault keeps the members that have the right type even if others have
+// not.
 func parseJSONFault(body []byte) fault {
 	var members struct {
 		Code     json.RawMessage `json:"code"`
@@ -66,7 +66,7 @@ func parseJSONFault(body []byte) fault {
 // text returns a JSON string's value, a JSON number as it is written, and ""
 // for anything else.
 func text(raw json.RawMessage) string {
-	var t looseText
+	var t textOrNumber
 	if t.UnmarshalJSON(raw) != nil {
 		return ""
 	}
@@ -96,14 +96,15 @@ func parseCode(s string) int {
 const maxMessage = 500
 
 // cleanMessage makes Twilio's text safe to show and to log.
-func cleanMessage(s string, as *Account) string {
+func cleanMessage(s string, a *Account) string {
 	s = strings.Map(printable, strings.ToValidUTF8(s, "\uFFFD"))
 	s = userinfo.ReplaceAllLiteralString(s, "//"+redacted+"@")
-	s = redactCredentials(s, as)
+	s = redactCredentials(s, a)
 	return truncate(strings.TrimSpace(s), maxMessage)
 }
 
-// printable maps white space to a blank and drops what cannot be seen.
+// printable maps white space to a blank and drops characters that are not
+// printable.
 func printable(r rune) rune {
 	switch {
 	case unicode.IsSpace(r):
@@ -114,18 +115,17 @@ func printable(r rune) rune {
 	return -1
 }
 
-// userinfo matches from a URL's authority to the last @ of the word: a password
-// may hold any delimiter unescaped, so rather too much is matched.
+// userinfo matches from a URL's // to the last @ of the word. A password may hold
+// any delimiter unescaped, so it matches too much rather than too little.
 var userinfo = regexp.MustCompile(`//[^ ]*@`)
 
-// redactCredentials removes the account's password, and the header that it was
-// sent in, in case they come back.
-func redactCredentials(s string, as *Account) string {
-	if password := as.Password.reveal(); password != "" {
+// redactCredentials removes the account's password, and the header's value with
+// it, in case the host sends them back.
+func redactCredentials(s string, a *Account) string {
+	if password := a.Password.reveal(); password != "" {
 		s = strings.ReplaceAll(s, password, redacted)
 	}
-	_, token, _ := strings.Cut(string(appendBasicAuth(nil, as.Username, as.Password)), " ")
-	return strings.ReplaceAll(s, token, redacted)
+	return strings.ReplaceAll(s, strings.TrimPrefix(basicAuth(a), "Basic "), redacted)
 }
 
 // truncate cuts s after n characters and marks the cut.
@@ -136,23 +136,23 @@ func truncate(s string, n int) string {
 	return string([]rune(s)[:n]) + "…"
 }
 
-// cleanLink returns s, normalized, if it is a web address of a reasonable
-// length without userinfo or the request's credentials, and otherwise "".
-func cleanLink(s string, as *Account) string {
+// cleanLink returns s, normalized, if it is an http or https URL of at most 1000
+// bytes without userinfo or the account's credentials, and otherwise "".
+func cleanLink(s string, a *Account) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, len(s) > 1000:
 		return ""
 	case u.Scheme != "https" && u.Scheme != "http":
 		return ""
-	case u.Host == "", u.User != nil, redactCredentials(s, as) != s:
+	case u.Host == "", u.User != nil, redactCredentials(s, a) != s:
 		return ""
 	}
 	return u.String()
 }
 
-// requestID returns the id that Twilio gave to the request, or "" if it is not
-// a plain word.
+// requestID returns Twilio's id of the request, or "" if it is not at most 64
+// letters, digits and hyphens.
 func requestID(h http.Header) string {
 	id := h.Get("Twilio-Request-Id")
 	if len(id) > 64 || strings.ContainsFunc(id, isNotAlphanumeric) {
@@ -165,12 +165,12 @@ func isNotAlphanumeric(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
 }
 
-// maxRetryAfter bounds what a Retry-After header can ask for.
+// maxRetryAfter bounds a Retry-After header.
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter returns how long the header asks to wait, from 0 to
-// maxRetryAfter, and whether it asks. A date is relative to the Date header, so
-// that the two clocks need not agree, or else to now.
+// retryAfter returns the Retry-After header, from 0 to maxRetryAfter, and whether
+// there is one. A date is taken relative to the Date header, or to now if there is
+// none, so that the clocks need not agree.
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {

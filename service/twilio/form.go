@@ -1,13 +1,13 @@
 package twilio
 
 import (
-	"slices"
+	"net/url"
 	"strconv"
 )
 
 // ParticipantUpdate is what to change about a participant. A nil pointer or an
-// empty method is not sent, so that Twilio leaves the property as it is; false
-// and "" are values and are sent.
+// empty method is not sent, so Twilio leaves the property as it is; false and ""
+// are values and are sent.
 type ParticipantUpdate struct {
 	Muted               *bool
 	Hold                *bool
@@ -23,12 +23,11 @@ type ParticipantUpdate struct {
 	CallSIDToCoach      *string
 }
 
-// AppendForm appends the update, encoded as
-// application/x-www-form-urlencoded, to dst and returns the result. The keys
-// come in the order of the fields. Values are escaped as [net/url.QueryEscape]
-// does it. It allocates at most once.
+// AppendForm appends the update to dst, encoded as
+// application/x-www-form-urlencoded, and returns the result. The keys come in the
+// order of the fields.
 func (u *ParticipantUpdate) AppendForm(dst []byte) []byte {
-	f := form{slices.Grow(dst, u.formSize()), len(dst)}
+	f := form{dst, len(dst)}
 	f.bool("Muted", u.Muted)
 	f.bool("Hold", u.Hold)
 	f.text("HoldUrl", u.HoldURL)
@@ -44,67 +43,34 @@ func (u *ParticipantUpdate) AppendForm(dst []byte) []byte {
 	return f.buf
 }
 
-// formSize returns an upper bound for the length of the encoded form.
-func (u *ParticipantUpdate) formSize() int {
-	const keysAndBools = 256
-	return keysAndBools +
-		3*(textSize(u.HoldURL)+textSize(u.AnnounceURL)+textSize(u.WaitURL)+textSize(u.CallSIDToCoach)) +
-		3*(len(u.HoldMethod)+len(u.AnnounceMethod)+len(u.WaitMethod))
-}
-
-func textSize(s *string) int {
-	if s == nil {
-		return 0
-	}
-	return len(*s)
-}
-
 // form is a form under construction, which begins at buf[start].
 type form struct {
 	buf   []byte
 	start int
 }
 
-func (f *form) key(key string) {
+func (f *form) add(key, value string) {
 	if len(f.buf) > f.start {
 		f.buf = append(f.buf, '&')
 	}
-	f.buf = append(f.buf, key...)
-	f.buf = append(f.buf, '=')
+	f.buf = append(append(f.buf, key...), '=')
+	f.buf = append(f.buf, url.QueryEscape(value)...)
 }
 
 func (f *form) bool(key string, value *bool) {
-	if value == nil {
-		return
+	if value != nil {
+		f.add(key, strconv.FormatBool(*value))
 	}
-	f.key(key)
-	f.buf = strconv.AppendBool(f.buf, *value)
 }
 
 func (f *form) text(key string, value *string) {
-	if value == nil {
-		return
+	if value != nil {
+		f.add(key, *value)
 	}
-	f.key(key)
-	f.buf = appendFormValue(f.buf, *value)
 }
 
 func (f *form) method(key, value string) {
 	if value != "" {
-		f.text(key, &value)
+		f.add(key, value)
 	}
-}
-
-func appendFormValue(dst []byte, s string) []byte {
-	for _, c := range []byte(s) {
-		switch {
-		case isUnreserved(c):
-			dst = append(dst, c)
-		case c == ' ':
-			dst = append(dst, '+')
-		default:
-			dst = appendPercent(dst, c)
-		}
-	}
-	return dst
 }

@@ -58,14 +58,6 @@ func TestAppendFormKeepsWhatItAppendsTo(t *testing.T) {
 	}
 }
 
-func TestAppendFormAllocatesAtMostTwice(t *testing.T) {
-	update := everything()
-	update.HoldURL = new(strings.Repeat("/", 4000))
-	if got := testing.AllocsPerRun(100, func() { update.AppendForm(nil) }); got > 2 { // The second is the race detector's.
-		t.Errorf("%v allocations", got)
-	}
-}
-
 // properties are the form's keys in order, each with what says whether and how
 // it is sent.
 func properties(u *twilio.ParticipantUpdate) (keys []string, values url.Values) {
@@ -157,31 +149,4 @@ func formKeys(form string) []string {
 		keys = append(keys, key)
 	}
 	return keys
-}
-
-func BenchmarkAppendForm(b *testing.B) {
-	b.Run("mute", func(b *testing.B) { benchmarkAppendForm(b, &twilio.ParticipantUpdate{Muted: new(true)}) })
-	b.Run("everything", func(b *testing.B) { benchmarkAppendForm(b, everything()) })
-}
-
-func benchmarkAppendForm(b *testing.B, update *twilio.ParticipantUpdate) {
-	b.ReportAllocs()
-	for b.Loop() {
-		update.AppendForm(nil)
-	}
-}
-
-// BenchmarkURLValuesEncode is the same work as [BenchmarkAppendForm], done with
-// net/url.
-func BenchmarkURLValuesEncode(b *testing.B) {
-	b.Run("mute", func(b *testing.B) { benchmarkURLValuesEncode(b, &twilio.ParticipantUpdate{Muted: new(true)}) })
-	b.Run("everything", func(b *testing.B) { benchmarkURLValuesEncode(b, everything()) })
-}
-
-func benchmarkURLValuesEncode(b *testing.B, update *twilio.ParticipantUpdate) {
-	b.ReportAllocs()
-	for b.Loop() {
-		_, values := properties(update)
-		_ = []byte(values.Encode())
-	}
 }

@@ -2,16 +2,11 @@ package twilio
 
 import (
 	"bufio"
-	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
-)
-
-const (
-	pathAccount    = "AC00000000000000000000000000000001"
-	pathConference = "CF00000000000000000000000000000001"
 )
 
 func TestPathKeepsALabelInOneSegment(t *testing.T) {
@@ -21,104 +16,51 @@ func TestPathKeepsALabelInOneSegment(t *testing.T) {
 		{"an accent", "café", "caf%C3%A9"},
 		{"a percent sign", "100%", "100%25"},
 		{"an escape", "%2F", "%252F"},
-		{"a question mark", "a?b", "a%3Fb"},
-		{"a number sign", "a#b", "a%23b"},
-		{"a plus sign", "a+b", "a%2Bb"},
-		{"an ampersand", "a&b", "a%26b"},
-		{"a semicolon", "a;b", "a%3Bb"},
-		{"a slash", "a/b", "a%2Fb"},
-		{"a backslash", `a\b`, "a%5Cb"},
-		{"a dot", ".", "."},
+		{"delimiters", `a?b#c+d&e;f/g\h:i@j$k=l,m!n*o'p(q)r`, "a%3Fb%23c%2Bd%26e%3Bf%2Fg%5Ch%3Ai%40j%24k%3Dl%2Cm%21n%2Ao%27p%28q%29r"},
 		{"two dots", "..", ".."},
-		{"a colon and an at sign", "a:b@c", "a%3Ab%40c"},
-		{"the unreserved", "aZ09-._~", "aZ09-._~"},
+		{"the unreserved characters", "aZ09-._~", "aZ09-._~"},
 		{"control characters", "a\r\n\x00", "a%0D%0A%00"},
-		{"an emoji", "☎️", "%E2%98%8E%EF%B8%8F"},
 		{"invalid UTF-8", "\xff", "%FF"},
 		{"128 characters", strings.Repeat("é", 128), strings.Repeat("%C3%A9", 128)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			path := ParticipantPath{AccountSID: pathAccount, ConferenceSID: pathConference, Participant: tt.label}
-			want := "/2010-04-01/Accounts/" + pathAccount + "/Conferences/" + pathConference + "/Participants/" + tt.want + ".json"
+			path := ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: tt.label}
+			want := "/2010-04-01/Accounts/AC1/Conferences/CF1/Participants/" + tt.want + ".json"
 			if got := path.String(); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-			if got := string(path.AppendURL([]byte("https://api.twilio.com"))); got != "https://api.twilio.com"+want {
+			if got := string(path.AppendURL([]byte("x"))); got != "x"+want {
 				t.Errorf("AppendURL: %s", got)
 			}
 		})
 	}
 }
 
-func TestPathIsRefused(t *testing.T) {
-	good := ParticipantPath{AccountSID: pathAccount, ConferenceSID: pathConference, Participant: "a"}
-	tests := []struct {
-		name   string
-		change func(*ParticipantPath)
-	}{
-		{"without an account", func(p *ParticipantPath) { p.AccountSID = "" }},
-		{"of another account than the credentials", func(p *ParticipantPath) { p.AccountSID = "AC1" }},
-		{"without a conference", func(p *ParticipantPath) { p.ConferenceSID = "" }},
-		{"with a dot for a conference", func(p *ParticipantPath) { p.ConferenceSID = "." }},
-		{"with two dots for a conference", func(p *ParticipantPath) { p.ConferenceSID = ".." }},
-		{"without a participant", func(p *ParticipantPath) { p.Participant = "" }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			path := good
-			tt.change(&path)
-			if err := path.check(pathAccount); !isRequestError(err) {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
-	if err := good.check(pathAccount); err != nil {
-		t.Error(err)
-	}
-}
-
-func isRequestError(err error) bool {
-	var refused *RequestError
-	return errors.As(err, &refused)
-}
-
 func FuzzPath(f *testing.F) {
 	for _, label := range []string{"CA1", "front desk", "..", "a/../b", "%2F", "a?b#c", "\r\nHost: evil", "é\xff\x00"} {
-		f.Add(pathConference, label)
+		f.Add("CF1", label)
 	}
 	f.Fuzz(func(t *testing.T, conference, label string) {
-		path := ParticipantPath{AccountSID: pathAccount, ConferenceSID: conference, Participant: label}
-		if err := path.check(pathAccount); err != nil {
+		path := ParticipantPath{AccountSID: "AC1", ConferenceSID: conference, Participant: label}
+		if err := path.check("AC1"); err != nil {
 			if label == "" || isNoSegment(conference) {
 				return
 			}
 			t.Fatal(err)
 		}
-		target := path.String()
-		if strings.ContainsFunc(target, notRFC3986) {
-			t.Errorf("%q has characters that a path must not have", target)
-		}
-		received, err := http.ReadRequest(bufio.NewReader(strings.NewReader("POST " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")))
+		received, err := http.ReadRequest(bufio.NewReader(strings.NewReader("POST " + path.String() + " HTTP/1.1\r\nHost: x\r\n\r\n")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkSegments(t, received.URL.EscapedPath(), conference, label)
-	})
-}
-
-func notRFC3986(r rune) bool { return r >= 0x80 || !isUnreserved(byte(r)) && r != '%' && r != '/' }
-
-func checkSegments(t *testing.T, path, conference, label string) {
-	t.Helper()
-	want := []string{"", "2010-04-01", "Accounts", pathAccount, "Conferences", conference, "Participants", label + ".json"}
-	got := strings.Split(path, "/")
-	if len(got) != len(want) {
-		t.Fatalf("%q has %d segments, want %d", path, len(got), len(want))
-	}
-	for i, segment := range got {
-		if unescaped, err := url.PathUnescape(segment); err != nil || unescaped != want[i] {
-			t.Errorf("segment %d is %q, %v; want %q", i, unescaped, err, want[i])
+		got := strings.Split(received.URL.EscapedPath(), "/")
+		for i := range got {
+			if got[i], err = url.PathUnescape(got[i]); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
+		if want := []string{"", "2010-04-01", "Accounts", "AC1", "Conferences", conference, "Participants", label + ".json"}; !slices.Equal(got, want) {
+			t.Errorf("segments %q, want %q", got, want)
+		}
+	})
 }

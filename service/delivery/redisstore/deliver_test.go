@@ -21,18 +21,13 @@ type fakeTwilio struct {
 	overlap int
 }
 
-// answering is an attempt that is answered when the function returns.
-type answering func() (*twilio.Answer, error)
-
-func (a answering) Answer() (*twilio.Answer, error) { return a() }
-func (answering) Resume(context.Context) bool       { return false }
-func (answering) Close()                            {}
-
-func (f *fakeTwilio) Send(
-	_ context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate,
-) (twilio.Pending, error) {
-	refused := f.arrive(p.Participant)
-	return answering(func() (*twilio.Answer, error) { return f.answer(p.Participant, u, refused) }), nil
+func (f *fakeTwilio) UpdateParticipant(
+	_ context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate, permit func() error,
+) (*twilio.Answer, error) {
+	if err := permit(); err != nil {
+		return nil, &twilio.TransportError{Err: err}
+	}
+	return f.answer(p.Participant, u, f.arrive(p.Participant))
 }
 
 func (f *fakeTwilio) answer(
@@ -142,10 +137,10 @@ func deliverFourTimes(t *testing.T, two [2]*delivery.Deliverer, update *delivery
 // instant answers at once.
 type instant struct{}
 
-func (instant) Send(
-	context.Context, *twilio.Account, *twilio.ParticipantPath, *twilio.ParticipantUpdate,
-) (twilio.Pending, error) {
-	return answering(func() (*twilio.Answer, error) { return &twilio.Answer{HTTPStatus: 200}, nil }), nil
+func (instant) UpdateParticipant(
+	_ context.Context, _ *twilio.Account, _ *twilio.ParticipantPath, _ *twilio.ParticipantUpdate, permit func() error,
+) (*twilio.Answer, error) {
+	return &twilio.Answer{HTTPStatus: 200}, permit()
 }
 
 // BenchmarkDeliver delivers updates with a Redis on the same machine.

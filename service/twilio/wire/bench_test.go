@@ -1,4 +1,4 @@
-package wire_test
+package wire
 
 import (
 	"bytes"
@@ -8,47 +8,43 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"conferenced/service/twilio/wire"
 )
 
-// answered is of about the size of Twilio's.
-var answered = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sun, 01 Mar 2026 15:00:00 GMT\r\n" +
+// usual is a response like Twilio's.
+var usual = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sun, 01 Mar 2026 15:00:00 GMT\r\n" +
 	"Twilio-Request-Id: RQ00000000000000000000000000000000\r\nTwilio-Request-Duration: 0.042\r\nX-Api-Domain: api.twilio.com\r\n" +
 	"Strict-Transport-Security: max-age=31536000\r\nContent-Length: 700\r\n\r\n" + strings.Repeat("x", 700)
 
-var asked = &wire.Request{
-	Path: []byte("/2010-04-01/Accounts/AC00000000000000000000000000000000/Conferences/CF00000000000000000000000000000000/Participants/a.json"),
+var update = &Request{
+	Method: "POST",
+	Path:   "/2010-04-01/Accounts/AC00000000000000000000000000000000/Conferences/CF00000000000000000000000000000000/Participants/a.json",
 	Header: []byte("User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: Basic " + strings.Repeat("x", 92) +
 		"\r\nContent-Type: application/x-www-form-urlencoded\r\n"),
 	Body: []byte("Muted=true"),
 }
 
-// BenchmarkExchange compares this package with net/http. The host's share is the
-// same in both, and small: it looks for the end of a request only.
-func BenchmarkExchange(b *testing.B) {
+// BenchmarkRoundTrip compares this package with net/http. The host's share is the
+// same in both, and small: it only looks for the end of a request.
+func BenchmarkRoundTrip(b *testing.B) {
 	for _, scheme := range []string{"http", "https"} {
 		host := answerBlindly
 		if scheme == "https" {
-			host = promptly(host)
+			host = secured(host)
 		}
 		base := parse(b, scheme+"://"+listen(b, host))
 		b.Run(scheme+"/wire", func(b *testing.B) {
-			pool := newPool(b, wire.Config{MaxIdle: 512})
+			transport := newTransport(b)
 			b.ReportAllocs()
 			for b.Loop() {
-				byWire(b, pool, base)
+				byWire(b, transport, base)
 			}
 		})
 		b.Run(scheme+"/net_http", func(b *testing.B) {
-			transport := &http.Transport{
-				MaxIdleConnsPerHost: 512, DisableCompression: true, ReadBufferSize: 2 << 10, WriteBufferSize: 2 << 10,
-				TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			}
+			transport := &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
 			defer transport.CloseIdleConnections()
 			b.ReportAllocs()
 			for b.Loop() {
-				byTransport(b, transport, base)
+				byNetHTTP(b, transport, base)
 			}
 		})
 	}
@@ -62,40 +58,36 @@ func answerBlindly(p peer) {
 		if err != nil {
 			return
 		}
-		if n += more; bytes.HasSuffix(room[:n], asked.Body) {
-			p.write(answered)
+		if n += more; bytes.HasSuffix(room[:n], update.Body) {
+			p.write(usual)
 			n = 0
 		}
 	}
 }
 
-func byWire(b *testing.B, pool *wire.Pool, base *url.URL) {
-	conn := get(b, pool, base)
-	defer conn.Close()
-	if err := conn.Send(b.Context(), asked); err != nil {
-		b.Fatal(err)
+func byWire(b *testing.B, transport *Transport, base *url.URL) {
+	r, err := transport.RoundTrip(b.Context(), base, update, nil)
+	if err != nil || len(r.Body) != 700 {
+		b.Fatal(r, err)
 	}
-	if a, err := conn.Receive(); err != nil || len(a.Body) != 700 {
-		b.Fatal(err)
-	}
+	r.Close(true)
 }
 
-func byTransport(b *testing.B, transport *http.Transport, base *url.URL) {
-	target := *base
-	target.Path = string(asked.Path)
-	request := http.Request{
-		Method: http.MethodPost, URL: &target, ContentLength: int64(len(asked.Body)), Body: io.NopCloser(bytes.NewReader(asked.Body)),
-		Header: http.Header{
-			"User-Agent": {"conferenced"}, "Accept": {"application/json"}, "Authorization": {"Basic " + strings.Repeat("x", 92)},
-			"Content-Type": {"application/x-www-form-urlencoded"},
-		},
-	}
-	resp, err := transport.RoundTrip(request.WithContext(b.Context()))
+func byNetHTTP(b *testing.B, transport *http.Transport, base *url.URL) {
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, base.String()+update.Path, bytes.NewReader(update.Body))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 700 {
+	request.Header = http.Header{
+		"User-Agent": {"conferenced"}, "Accept": {"application/json"}, "Authorization": {"Basic " + strings.Repeat("x", 92)},
+		"Content-Type": {"application/x-www-form-urlencoded"},
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || len(body) != 700 {
 		b.Fatal(err)
 	}
 }

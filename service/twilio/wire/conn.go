@@ -2,7 +2,7 @@ package wire
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,250 +10,157 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
-	"sync"
+	"syscall"
 	"time"
 )
 
 const (
-	// bufferBytes is the size of the buffer that answers are read into. One of
-	// usual length fits in.
-	bufferBytes = 2 << 10
-	// maxHead limits the bytes of an answer's header, and of the interim answers
-	// (1xx) before it.
-	maxHead = 64 << 10
+	bufferBytes    = 2 << 10  // A usual response fits in.
+	maxHeaderBytes = 64 << 10 // Of a response and the interim ones (1xx) before it.
 )
 
-// Conn is a connection for one exchange: Send, then Receive. It is for one
-// goroutine at a time.
-type Conn struct {
-	host   *host
-	socket *socket
-	conn   net.Conn // What is spoken through: the socket, or TLS on it.
-	in     bounded
-	buffer *bufio.Reader
-
+// conn is a connection to a host. One goroutine at a time uses it.
+type conn struct {
+	host      *host
+	socket    *socket
+	stream    net.Conn // The socket, or TLS on it.
+	limit     *io.LimitedReader
+	buffer    *bufio.Reader // Of the limited stream.
 	idleSince time.Time
-	used      bool // For an exchange before this one.
-
-	// Of the exchange:
-	guard  *guard        // nil: nothing was sent.
-	broken bool          // The request was not written whole.
-	over   bool          // The answer has begun, or there will be none.
-	whole  bool          // The answer was read to its end, beyond doubt.
-	body   *bytes.Buffer // Holds the answer's.
+	reused    bool // It was idle before.
 }
 
-// newConn returns the connection to the host that the stream on a socket is.
-func newConn(h *host, s *socket, stream net.Conn) *Conn {
-	c := &Conn{host: h, socket: s, conn: stream, in: bounded{from: stream}}
-	c.buffer = bufio.NewReaderSize(&c.in, bufferBytes)
-	return c
+func newConn(h *host, tcp net.Conn) *conn {
+	s := &socket{Conn: tcp}
+	if withRaw, ok := tcp.(syscall.Conn); ok {
+		s.raw, _ = withRaw.SyscallConn() // It fails if the connection is closed, as all else does.
+	}
+	limit := &io.LimitedReader{R: s, N: maxHeaderBytes}
+	return &conn{host: h, socket: s, stream: s, limit: limit, buffer: bufio.NewReaderSize(limit, bufferBytes)}
 }
 
-// begin makes the connection ready for an exchange.
-func (c *Conn) begin(now time.Time) {
-	c.broken, c.over, c.whole, c.in.left = false, false, false, maxHead
-	if timeout := c.host.pool.cfg.AnswerTimeout; timeout > 0 {
-		c.socket.due = now.Add(timeout)
-		_ = c.conn.SetDeadline(c.socket.due) // It fails on what is closed, as reading will.
+// close closes the socket. TLS's close_notify is left out, as it could block.
+func (c *conn) close() {
+	if c != nil {
+		_ = c.socket.Close() // Nothing more is expected of it.
 	}
 }
 
-// alive says whether the host still listens and has said nothing unasked, as far
-// as can be told. Not only the socket is asked: the end of the connection, or what
-// looks like another answer, may have been read together with the last one.
-func (c *Conn) alive() bool {
-	c.socket.asked = true
-	_, err := c.buffer.Peek(1)
-	c.socket.asked = false
-	return errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// Used says whether the connection has served an exchange before.
-func (c *Conn) Used() bool { return c.used }
-
-// Request is a POST. All that it holds is sent as it is.
-type Request struct {
-	// Path is escaped, and may have a query.
-	Path []byte
-	// Header is lines that end in CRLF, without Host and Content-Length.
-	Header []byte
-	Body   []byte
-}
-
-// Send writes the request. Its error means that not a byte was written; when
-// some were, Receive tells, as the host may have answered those. The end of the
-// context interrupts what is under way, now and until the answer.
-func (c *Conn) Send(ctx context.Context, r *Request) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// roundTrip writes the message and reads the response. It reports whether any
+// byte of the message was written. After an error, the connection is of no use.
+func (c *conn) roundTrip(ctx context.Context, message []byte) (response *Response, sent bool, err error) {
+	if err := c.checkIdle(); err != nil {
+		return nil, false, err
 	}
-	c.guard = watch(ctx, c.conn)
-	b := buffers.Get().(*bytes.Buffer)
-	defer putBuffer(b)
-	b.WriteString(c.host.start)
-	b.Write(r.Path)
-	b.WriteString(c.host.middle)
-	b.Write(r.Header)
-	b.WriteString("Content-Length: ")
-	b.Write(strconv.AppendInt(b.AvailableBuffer(), int64(len(r.Body)), 10))
-	b.WriteString("\r\n\r\n")
-	b.Write(r.Body)
+	stop := interruptAtEnd(ctx, c.stream)
 	before := c.socket.written
-	_, err := c.conn.Write(b.Bytes())
-	c.broken = err != nil
-	if c.over = c.broken && c.socket.written == before; c.over {
-		return err
+	_, writeErr := c.stream.Write(message)
+	sent, err = c.socket.written > before, writeErr
+	if writeErr == nil || sent { // The host may have answered the part that was sent.
+		response, err = c.read()
 	}
-	return nil
-}
-
-// Answer is the host's.
-type Answer struct {
-	Status int
-	Header http.Header
-	// Body is valid until the connection is closed. BodyErr says why it is not the
-	// whole of it, or nil.
-	Body    []byte
-	BodyErr error
-}
-
-// Receive returns the answer to what was sent. An error means that none came, or
-// none that is HTTP. It quotes nothing that the host sent.
-func (c *Conn) Receive() (*Answer, error) {
-	if c.guard == nil || c.over {
-		return nil, ErrNoAnswer
-	}
-	if c.body == nil {
-		c.body = buffers.Get().(*bytes.Buffer)
-	}
-	c.in.copy = c.body
-	if _, err := c.buffer.Peek(1); err != nil {
-		c.over = !errors.Is(err, os.ErrDeadlineExceeded)
-		return nil, err
-	}
-	c.over = true
-	resp, clear, err := c.head() //nolint:bodyclose // To close it would be to read it to its end.
+	undisturbed := stop()
 	if err != nil {
-		return nil, err
+		return nil, sent, cause(ctx, err)
 	}
-	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
-	if a.Status == http.StatusSwitchingProtocols { // The rest is no body.
-		return a, nil
-	}
-	a.BodyErr = c.readBody(resp)
-	a.Body = c.body.Bytes()
-	c.whole = a.BodyErr == nil && clear && !c.broken && c.buffer.Buffered() == 0
-	return a, nil
+	response.BodyErr = cause(ctx, response.BodyErr)
+	response.reusable = response.reusable && writeErr == nil && undisturbed
+	return response, sent, nil
 }
 
-// head reads the header of the answer, after those of interim ones, and says
-// whether it is clear where each of these answers ends.
-func (c *Conn) head() (resp *http.Response, clear bool, err error) {
-	for clear = true; ; {
-		start := c.body.Len() - c.buffer.Buffered()
-		resp, err = http.ReadResponse(c.buffer, nil)
-		if err != nil {
-			return nil, false, c.in.fault()
-		}
-		read := c.body.Bytes()[start : c.body.Len()-c.buffer.Buffered()]
-		clear = clear && endsClearly(resp, read)
-		if resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
-			return resp, clear, nil
-		}
-	}
-}
-
-// endsClearly says whether all who read the answer, the header of which is given
-// as it was read too, agree on where it ends. Of the same bytes another may make
-// one answer and the beginning of the next; see RFC 9112, section 11.
-func endsClearly(resp *http.Response, head []byte) bool {
-	if resp.Close || resp.Proto != "HTTP/1.1" {
-		return false
-	}
-	for name := range resp.Header {
-		if strings.HasSuffix(name, " ") { // Some take it for the name without.
-			return false
-		}
-	}
-	if len(resp.TransferEncoding) > 0 { // net/http drops the length then.
-		return !isBodiless(resp.StatusCode) && !bytes.Contains(bytes.ToLower(head), []byte("\ncontent-length"))
-	}
-	length := resp.Header.Get("Content-Length")
-	return !isBodiless(resp.StatusCode) || length == "" || length == "0"
-}
-
-func isBodiless(status int) bool {
-	return status/100 == 1 || status == http.StatusNoContent || status == http.StatusNotModified
-}
-
-// readBody reads the body to its end, but no more than the limit.
-func (c *Conn) readBody(resp *http.Response) error {
-	c.in.left, c.in.copy = math.MaxInt64, nil
-	c.body.Reset()
-	limit := c.host.pool.cfg.MaxBody
-	if n := resp.ContentLength; 0 < n && n <= limit {
-		c.body.Grow(int(n) + bytes.MinRead) // Room to see the end without growing.
-	}
-	n, err := c.body.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if err == nil && n > limit {
-		err = ErrBodyTooLong
+// cause returns the cause of the context's end if it has made something fail.
+func cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return err
 }
 
-// Resume puts another context in the place of Send's, also after the end of that
-// has interrupted the wait for an answer: Receive may be called again then. It
-// reports false if there will be no answer any more: it has begun, the exchange
-// has failed, or its time is over.
-func (c *Conn) Resume(ctx context.Context) bool {
-	due := c.socket.due
-	switch {
-	case c.guard == nil, c.broken, c.over:
-		return false
-	case !due.IsZero() && !time.Now().Before(due):
-		return false
-	}
-	c.guard.end()
-	if c.conn.SetDeadline(due) != nil {
-		return false
-	}
-	c.guard = watch(ctx, c.conn)
-	return true
+// interruptAtEnd makes reads and writes fail from when the context ends. The
+// function that it returns prevents that, or reports false if it came too late.
+func interruptAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // It fails if that is closed.
 }
 
-// Close ends the exchange, once. The connection is kept for another if it can
-// serve one: nothing was sent, or the answer was read to its end.
-func (c *Conn) Close() {
-	if c.body != nil {
-		putBuffer(c.body)
-		c.body, c.in.copy = nil, nil
+// checkIdle returns nil if the connection is open and there is nothing to read, in
+// the buffer, in TLS or at the socket. It does not wait.
+func (c *conn) checkIdle() error {
+	c.socket.polling = true
+	_, err := c.buffer.Peek(1)
+	c.socket.polling = false
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
 	}
-	if c.guard == nil {
-		c.host.keep(c)
-		return
+	return cmp.Or(err, ErrUnsolicited)
+}
+
+// read reads the response to a request that was written.
+func (c *conn) read() (*Response, error) {
+	header, err := c.readHeader(nil) //nolint:bodyclose // Its body is read as far as it is of use.
+	if err != nil {
+		return nil, err
 	}
-	undisturbed := c.guard.end()
-	c.guard, c.used = nil, true
-	switch {
-	case undisturbed && c.whole:
-		c.host.keep(c)
-	case c.broken:
-		_ = c.socket.Close() // TLS would try to take its leave, of one who may not read.
-	default:
-		_ = c.conn.Close() // Nothing more is expected of it.
+	r := &Response{StatusCode: header.StatusCode, Header: header.Header, Reused: c.reused, conn: c}
+	if header.StatusCode == http.StatusSwitchingProtocols { // What follows is no body.
+		return r, nil
+	}
+	c.limit.N = math.MaxInt64
+	maxBody := c.host.transport.MaxBodyBytes
+	r.Body, err = io.ReadAll(io.LimitReader(header.Body, maxBody+1))
+	r.BodyErr = withoutQuotes(err)
+	if int64(len(r.Body)) > maxBody {
+		r.BodyErr = ErrTooLarge
+	}
+	r.reusable = r.BodyErr == nil && !header.Close && c.buffer.Buffered() == 0
+	return r, nil
+}
+
+// readHeader reads the header of the response to a request, and skips interim
+// responses. A nil request is one whose response may have a body.
+func (c *conn) readHeader(to *http.Request) (*http.Response, error) {
+	c.limit.N = maxHeaderBytes
+	for {
+		response, err := http.ReadResponse(c.buffer, to)
+		switch {
+		case err != nil && c.limit.N <= 0:
+			return nil, ErrTooLarge
+		case err != nil:
+			return nil, withoutQuotes(err)
+		case response.StatusCode/100 != 1 || response.StatusCode == http.StatusSwitchingProtocols:
+			return response, nil
+		}
 	}
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// putBuffer gives the buffer back, unless it became large.
-func putBuffer(b *bytes.Buffer) {
-	if b.Cap() > 64<<10 {
-		return
+// withoutQuotes returns an error of reading as it is, and ErrMalformed for one of
+// parsing, whose text may quote the response.
+func withoutQuotes(err error) error {
+	if _, ok := errors.AsType[net.Error](err); ok || err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
 	}
-	b.Reset()
-	buffers.Put(b)
+	return ErrMalformed
+}
+
+// socket is a TCP connection that counts what is written to it, and can be read
+// without waiting.
+type socket struct {
+	net.Conn
+	raw     syscall.RawConn
+	written int64 // Bytes.
+	polling bool  // Read is poll.
+}
+
+// Write implements net.Conn.
+func (s *socket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	s.written += int64(n)
+	return n, err
+}
+
+// Read implements net.Conn.
+func (s *socket) Read(p []byte) (int, error) {
+	if s.polling {
+		return s.poll(p)
+	}
+	return s.Conn.Read(p)
 }

@@ -1,144 +1,23 @@
-package wire_test
+package wire
 
 import (
 	"bufio"
 	"bytes"
-	"context"
+	"errors"
 	"io"
-	"net"
 	"net/http"
-	"os"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"conferenced/service/twilio/wire"
 )
 
-// script is a connection on which the bytes of an answer can be read once the
-// request for it was written, and then an end.
-type script struct {
-	net.Conn // nil: nothing else is called.
-	answers  [][]byte
-	step     int   // How many bytes are read at a time, at most.
-	end      error // After the last answer.
-
-	mu     sync.Mutex
-	change sync.Cond
-	rest   []byte
-	begun  bool
-	closed bool
-}
-
-func newScript(step int, end error, answers ...[]byte) *script {
-	s := &script{answers: answers, step: step, end: end}
-	s.change.L = &s.mu
-	return s
-}
-
-func (s *script) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.answers) > 0 {
-		s.rest, s.answers = append(s.rest, s.answers[0]...), s.answers[1:]
-	}
-	s.begun = true
-	s.change.Broadcast()
-	return len(p), nil
-}
-
-func (s *script) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.closed && !s.begun {
-		s.change.Wait()
-	}
-	if s.closed {
-		return 0, net.ErrClosed
-	}
-	n := copy(p[:min(len(p), s.step)], s.rest)
-	if s.rest = s.rest[n:]; n > 0 {
-		return n, nil
-	}
-	if len(s.answers) > 0 { // Nothing is said unasked.
-		return 0, os.ErrDeadlineExceeded
-	}
-	return 0, s.end
-}
-
-func (s *script) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.change.Broadcast()
-	return nil
-}
-
-func (s *script) SetDeadline(time.Time) error      { return nil }
-func (s *script) SetReadDeadline(time.Time) error  { return nil }
-func (s *script) SetWriteDeadline(time.Time) error { return nil }
-func (s *script) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-
-// unread is what was not read of the answers, as a socket would tell.
-func (s *script) unread() int { return len(s.rest) }
-
-// byNetHTTP is what net/http makes of the answer.
-func byNetHTTP(answer []byte, step int) outcome {
-	transport := &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return newScript(step, io.EOF, answer), nil
-		},
-		DisableCompression: true,
-		DisableKeepAlives:  true,
-		ReadBufferSize:     2 << 10, // Which limits trailers.
-	}
-	defer transport.CloseIdleConnections()
-	request, _ := http.NewRequest(http.MethodPost, nowhere.String()+"/", strings.NewReader("form=1"))
-	resp, err := transport.RoundTrip(request)
-	if err != nil {
-		return outcome{err: err}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return outcome{status: resp.StatusCode}
-	}
-	body, err := io.ReadAll(resp.Body)
-	return outcome{status: resp.StatusCode, body: string(body), bodyErr: err}
-}
-
-// isOneAnswer says whether the bytes are one complete answer, after which HTTP
-// lets another follow, and nothing else.
-func isOneAnswer(answer []byte) bool {
-	rest := bufio.NewReader(bytes.NewReader(answer))
-	for {
-		resp, err := http.ReadResponse(rest, nil)
-		switch {
-		case err != nil, resp.StatusCode == http.StatusSwitchingProtocols:
-			return false
-		case resp.StatusCode/100 == 1:
-			continue
-		}
-		_, err = io.Copy(io.Discard, resp.Body)
-		_, left := rest.Peek(1)
-		return err == nil && left == io.EOF && !resp.Close
-	}
-}
-
-// isPlain says that nothing but a body's length, once, tells where an answer ends.
-func isPlain(answer []byte) bool {
-	lower := bytes.ToLower(answer)
-	return bytes.HasPrefix(lower, []byte("http/1.1 200 ")) && bytes.Count(lower, []byte("content-length")) == 1 &&
-		!bytes.Contains(lower, []byte("transfer-encoding")) && !bytes.Contains(lower, []byte(" :"))
-}
-
-// FuzzAnswers takes bytes for an answer on a kept connection. Receive must agree
-// with net/http on what they are, and the connection may serve another exchange
-// only if they are one answer and nothing else.
-func FuzzAnswers(f *testing.F) {
-	seeds := []string{
-		"", "HTTP", ok(""), ok("body"), ok("body") + ok("evil"), ok(long), chunked("body"), chunked(long) + "x",
+// FuzzResponse takes bytes for a response. RoundTrip must agree with net/http on
+// what they are, and whatever they are, the next request must get its own
+// response.
+func FuzzResponse(f *testing.F) {
+	for _, seed := range []string{
+		"", "HTTP", ok(""), ok("body"), ok("body") + ok("evil"), ok(long), ok(long) + ok("evil"), chunked("body"), chunked(long) + "x",
 		"HTTP/1.1 200 OK\r\n\r\nbody", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
 		"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 200 OK\nContent-Length: 1\n\nx",
 		"HTTP/1.1 103 Early Hints\r\n\r\n" + ok("body"), "HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\nxyz" + ok("body"),
@@ -149,60 +28,143 @@ func FuzzAnswers(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
 		"HTTP/1.1 200 OK\r\nContent-Length : 6\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 1\r\n\r\nx", "HTTP/9.9 299\r\nContent-Length: 0\r\n\r\n",
+	} {
+		f.Add([]byte(seed))
 	}
-	for _, seed := range seeds {
-		for _, step := range []uint16{1, 7, 60_000} {
-			f.Add([]byte(seed), step)
-		}
-	}
-	f.Fuzz(func(t *testing.T, answer []byte, step uint16) {
-		if step == 0 || len(answer) > 32<<10 { // Header limits differ.
+	host := new(scripted)
+	base := parse(f, "http://"+listen(f, host.serve))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		if len(answer) > 32<<10 { // The limits of headers differ.
 			t.Skip()
 		}
-		closing := second(t, newPool(t, wire.Config{}), newScript(int(step), io.EOF, []byte(ok("first")), answer))
-		compare(t, closing, byNetHTTP(answer, int(step)))
-
-		pool := newPool(t, wire.Config{})
-		staying := newScript(int(step), os.ErrDeadlineExceeded, []byte(ok("first")), answer, []byte(ok("third")))
-		second(t, pool, staying)
-		isKept := staying.unread() == 0 && pool.Idle(nowhere) == 1 && kept(t, pool, nowhere)
-		if isKept && !isOneAnswer(answer) {
-			t.Errorf("the connection is kept after %q", answer)
-		}
-		if !isKept && isOneAnswer(answer) && isPlain(answer) {
-			t.Errorf("the connection is not kept after %q", answer)
-		}
-		if !isKept {
+		host.begin(answer, true)
+		want := byNetHTTPClient(base)
+		host.begin(answer, true)
+		transport := newTransport(t)
+		r, err := transport.RoundTrip(t.Context(), base, simple, nil)
+		compare(t, r, err, want)
+		if err != nil {
 			return
 		}
-		if got := exchange(t.Context(), get(t, pool, nowhere)); got.body != "third" || got.err != nil {
-			t.Errorf("%+v after %q", got, answer)
+		complete := r.reusable
+		r.Close(false)
+		if complete {
+			testNext(t, host, base, answer)
 		}
 	})
 }
 
-// second is the outcome of the second exchange on the connection.
-func second(t *testing.T, pool *wire.Pool, s *script) outcome {
-	conn, err := pool.Adopt(nowhere, s)
-	if err != nil {
-		t.Fatal(err)
+// testNext sends a request after one that is answered by those bytes.
+func testNext(t *testing.T, host *scripted, base *url.URL, answer []byte) {
+	host.begin(answer, false)
+	transport := newTransport(t)
+	post(t, transport, base)
+	one := isOneResponse(answer)
+	if kept := idle(t, transport, base); len(kept) == 1 && !one {
+		waitReadable(t, kept[0]) // The surplus was not read together with the response.
 	}
-	if got := exchange(t.Context(), conn); got.body != "first" {
-		t.Fatalf("%+v", got)
+	next := post(t, transport, base)
+	if string(next.Body) != "next" {
+		t.Errorf("the next response is %q after %q", next.Body, answer)
 	}
-	return exchange(t.Context(), get(t, pool, nowhere))
+	if next.Reused && !one {
+		t.Errorf("the connection is used again after %q", answer)
+	}
+	if !next.Reused && one && strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+		t.Errorf("the connection is not used again after %q", answer)
+	}
 }
 
-func compare(t *testing.T, got, want outcome) {
+// scripted is a host that answers the first request with given bytes, after which
+// it may close the connection, and all other requests properly.
+type scripted struct {
+	mu     sync.Mutex
+	answer []byte
+	closes bool
+}
+
+func (s *scripted) begin(answer []byte, closes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer, s.closes = answer, closes
+	if answer == nil {
+		s.answer = []byte{}
+	}
+}
+
+func (s *scripted) next() (answer []byte, closes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.answer == nil {
+		return []byte(ok("next")), false
+	}
+	answer, s.answer = s.answer, nil
+	return answer, s.closes
+}
+
+func (s *scripted) serve(p peer) {
+	for closes := false; !closes; {
+		if _, more := p.read(); !more {
+			return
+		}
+		var answer []byte
+		answer, closes = s.next()
+		_, _ = p.Write(answer)
+	}
+}
+
+// reply is what net/http makes of a response.
+type reply struct {
+	status       int
+	body         string
+	bodyErr, err error
+}
+
+func byNetHTTPClient(base *url.URL) reply {
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ReadBufferSize: bufferBytes} // Which limits trailers.
+	defer transport.CloseIdleConnections()
+	request, _ := http.NewRequest(http.MethodPost, base.String()+"/", strings.NewReader("form=1"))
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return reply{err: err}
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return reply{status: response.StatusCode}
+	}
+	body, err := io.ReadAll(response.Body)
+	return reply{status: response.StatusCode, body: string(body), bodyErr: err}
+}
+
+func compare(t *testing.T, got *Response, err error, want reply) {
 	t.Helper()
 	switch {
-	case (got.err == nil) != (want.err == nil):
-		t.Errorf("error %v, net/http's %v", got.err, want.err)
-	case got.status != want.status:
-		t.Errorf("status %d, net/http's %d", got.status, want.status)
-	case (got.bodyErr == nil) != (want.bodyErr == nil):
-		t.Errorf("error of the body %v, net/http's %v", got.bodyErr, want.bodyErr)
-	case got.bodyErr == nil && got.body != want.body:
-		t.Errorf("body %q, net/http's %q", got.body, want.body)
+	case (err == nil) != (want.err == nil):
+		t.Errorf("error %v, net/http's %v", err, want.err)
+	case err != nil:
+	case got.StatusCode != want.status:
+		t.Errorf("status %d, net/http's %d", got.StatusCode, want.status)
+	case (got.BodyErr == nil) != (want.bodyErr == nil):
+		t.Errorf("error of the body %v, net/http's %v", got.BodyErr, want.bodyErr)
+	case got.BodyErr == nil && string(got.Body) != want.body:
+		t.Errorf("body %q, net/http's %q", got.Body, want.body)
+	}
+}
+
+// isOneResponse says whether the bytes are one complete response after which the
+// connection may be used again, and nothing else.
+func isOneResponse(answer []byte) bool {
+	rest := bufio.NewReader(bytes.NewReader(answer))
+	for {
+		response, err := http.ReadResponse(rest, nil)
+		switch {
+		case err != nil, response.StatusCode == http.StatusSwitchingProtocols:
+			return false
+		case response.StatusCode/100 == 1:
+			continue
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		_, left := rest.Peek(1)
+		return err == nil && errors.Is(left, io.EOF) && !response.Close
 	}
 }

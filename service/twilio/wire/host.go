@@ -2,155 +2,121 @@ package wire
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
 
-// host is one scheme and authority, and the connections to it that are unused.
+// host is one scheme and authority, and the idle connections to it.
 type host struct {
-	pool  *Pool
-	addr  string      // host:port
-	tls   *tls.Config // nil: plain HTTP
-	proxy *url.URL    // nil: none
-	// start begins a request's first line, up to the path, and middle is what is
-	// between that and the rest of the header.
-	start, middle string
+	transport   *Transport
+	base, proxy *url.URL    // proxy is nil if there is none.
+	tls         *tls.Config // nil: plain HTTP
+	// target is what the request line has before the path, and header is the rest
+	// of that line and the first lines of the header.
+	target, header string
 
-	mu    sync.Mutex
-	idle  []*Conn // The one used last is the last.
-	aging *time.Timer
+	mu     sync.Mutex
+	idle   []*conn     // In the order in which they became idle.
+	expiry *time.Timer // Is to fire unless idle is empty.
 }
 
-func newHost(p *Pool, base, proxy *url.URL) *host {
-	h := &host{pool: p, addr: address(base), proxy: proxy, start: "POST "}
-	h.middle = " HTTP/1.1\r\nHost: " + base.Host + "\r\n"
-	if base.Scheme == "https" {
-		h.tls = p.tls.Clone()
-		h.tls.ServerName = base.Hostname()
-		return h
-	}
-	if isHTTP(proxy) { // It is told where the request goes, and who asks.
-		h.start += "http://" + base.Host
-		h.middle += proxyAuthorization(proxy)
+func newHost(t *Transport, base, proxy *url.URL) *host {
+	h := &host{transport: t, base: base, proxy: proxy}
+	h.expiry = time.AfterFunc(t.IdleTimeout, func() { h.closeIdle(t.IdleTimeout) })
+	h.header = " HTTP/1.1\r\nHost: " + base.Host + "\r\n"
+	switch {
+	case base.Scheme == "https":
+		h.tls = t.tlsConfig(base)
+	case proxy != nil && !isSOCKS(proxy): // The proxy reads the request itself.
+		h.target = "http://" + base.Host
+		h.header += proxyAuthorization(proxy)
 	}
 	return h
 }
 
-// address is the host:port of a URL.
+func (t *Transport) tlsConfig(u *url.URL) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.RootCAs, ServerName: u.Hostname()}
+}
+
+var defaultPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+
+// address returns the host:port of a URL.
 func address(u *url.URL) string {
-	standard := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
-	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), standard[u.Scheme]))
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme]))
 }
 
-func isHTTP(proxy *url.URL) bool {
-	return proxy != nil && (proxy.Scheme == "http" || proxy.Scheme == "https")
-}
+func isSOCKS(proxy *url.URL) bool { return proxy.Scheme == "socks5" || proxy.Scheme == "socks5h" }
 
-// proxyAuthorization is the header line for a proxy whose URL has a user, or "".
+// proxyAuthorization returns the header line for the user of the proxy's URL, or
+// "" if it has none.
 func proxyAuthorization(proxy *url.URL) string {
 	if proxy.User == nil {
 		return ""
 	}
 	password, _ := proxy.User.Password()
-	credentials := base64.StdEncoding.EncodeToString([]byte(proxy.User.Username() + ":" + password))
-	return "Proxy-Authorization: Basic " + credentials + "\r\n"
+	user := []byte(proxy.User.Username() + ":" + password)
+	return "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString(user) + "\r\n"
 }
 
-// keep keeps the connection for the next exchange.
-func (h *host) keep(c *Conn) {
-	if !h.push(c) {
-		_ = c.conn.Close() // It has served its turn.
+// encode returns the bytes of the request.
+func (h *host) encode(r *Request) []byte {
+	b := make([]byte, 0, len(h.target)+len(r.Path)+len(h.header)+len(r.Header)+len(r.Body)+64)
+	b = append(append(b, r.Method...), ' ')
+	b = append(append(b, h.target...), r.Path...)
+	b = append(append(b, h.header...), r.Header...)
+	if r.Body != nil || r.Method == http.MethodPost {
+		b = append(b, "Content-Length: "...)
+		b = append(strconv.AppendInt(b, int64(len(r.Body)), 10), "\r\n"...)
 	}
+	return append(append(b, "\r\n"...), r.Body...)
 }
 
-// push reports false if there are enough unused connections.
-func (h *host) push(c *Conn) bool {
+// get returns the connection that became idle last, or a new one.
+func (h *host) get(ctx context.Context) (*conn, error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.idle) >= h.pool.cfg.MaxIdle {
-		return false
-	}
-	c.idleSince = time.Now()
-	h.idle = append(h.idle, c)
-	if h.aging == nil {
-		h.plan()
-	}
-	return true
-}
-
-// take returns the connection that was used last, of those that are still good,
-// or nil.
-func (h *host) take() *Conn {
-	now := time.Now()
-	for c := h.pop(); c != nil; c = h.pop() {
-		c.begin(now)
-		if !h.isOld(c, now) && c.alive() {
-			return c
-		}
-		_ = c.conn.Close() // The host has closed it, or spoke unasked.
-	}
-	return nil
-}
-
-func (h *host) pop() *Conn {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	last := len(h.idle) - 1
-	if last < 0 {
-		return nil
+	if last < 0 || time.Since(h.idle[last].idleSince) >= h.transport.IdleTimeout {
+		h.mu.Unlock()
+		return h.dial(ctx)
 	}
+	defer h.mu.Unlock()
 	c := h.idle[last]
-	h.idle[last], h.idle = nil, h.idle[:last]
-	return c
+	h.idle = slices.Delete(h.idle, last, last+1)
+	return c, nil
 }
 
-// isOld says whether the connection has been unused for too long. It may be
-// before age comes, as that may be late.
-func (h *host) isOld(c *Conn, now time.Time) bool {
-	timeout := h.pool.cfg.IdleTimeout
-	return timeout > 0 && now.Sub(c.idleSince) >= timeout
-}
-
-// age closes what was not used for too long, and comes again for the rest.
-func (h *host) age() {
-	now := time.Now()
-	h.closeIdle(func(c *Conn) bool { return h.isOld(c, now) })
-}
-
-// closeIdle closes the unused connections that are to end; those that were not
-// used for longer are asked about first.
-func (h *host) closeIdle(ends func(*Conn) bool) {
-	for _, c := range h.remove(ends) {
-		_ = c.conn.Close() // Nobody waits for what comes of it.
-	}
-}
-
-func (h *host) remove(ends func(*Conn) bool) []*Conn {
+// put makes the connection idle, or closes it if there are enough.
+func (h *host) put(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := 0
-	for n < len(h.idle) && ends(h.idle[n]) {
-		n++
+	if len(h.idle) >= h.transport.MaxIdlePerHost {
+		c.close()
+		return
 	}
-	removed := slices.Clone(h.idle[:n])
-	h.idle = slices.Delete(h.idle, 0, n)
-	h.plan()
-	return removed
+	c.idleSince, c.reused = time.Now(), true
+	h.idle = append(h.idle, c)
+	if len(h.idle) == 1 {
+		h.expiry.Reset(h.transport.IdleTimeout)
+	}
 }
 
-// plan has age come when the first of the unused connections is too old, and at
-// no other time.
-func (h *host) plan() {
-	if h.aging != nil {
-		h.aging.Stop()
-		h.aging = nil
+// closeIdle closes the connections that have been idle for that long.
+func (h *host) closeIdle(age time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.idle) > 0 && time.Since(h.idle[0].idleSince) >= age {
+		h.idle[0].close()
+		h.idle = slices.Delete(h.idle, 0, 1)
 	}
-	if timeout := h.pool.cfg.IdleTimeout; timeout > 0 && len(h.idle) > 0 {
-		h.aging = time.AfterFunc(time.Until(h.idle[0].idleSince.Add(timeout)), h.age)
+	if len(h.idle) > 0 {
+		h.expiry.Reset(h.transport.IdleTimeout - time.Since(h.idle[0].idleSince))
 	}
 }

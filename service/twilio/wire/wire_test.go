@@ -1,4 +1,4 @@
-package wire_test
+package wire
 
 import (
 	"bufio"
@@ -12,18 +12,17 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
-
-	"conferenced/service/twilio/wire"
-	"conferenced/service/twilio/wire/wiretest"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// peer is one connection as a host sees it.
+// peer is the host's end of a connection.
 type peer struct {
 	net.Conn
 	requests *bufio.Reader
@@ -35,7 +34,7 @@ type received struct {
 	header                     http.Header
 }
 
-// read reads a request. It reports false at the connection's end.
+// read reads a request. It reports false at the end of the connection.
 func (p peer) read() (*received, bool) {
 	r, err := http.ReadRequest(p.requests)
 	if err != nil {
@@ -50,24 +49,54 @@ func (p peer) write(s string) { _, _ = io.WriteString(p.Conn, s) }
 // wait returns when the client has closed the connection.
 func (p peer) wait() { _, _ = io.Copy(io.Discard, p.requests) }
 
-// ok is an answer with that body.
-func ok(body string) string {
-	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-}
-
 // answerAll answers each request with the same bytes.
 func answerAll(answer string) func(peer) {
 	return func(p peer) {
-		for _, more := p.read(); more; _, more = p.read() {
+		for _, ok := p.read(); ok; _, ok = p.read() {
 			p.write(answer)
 		}
 	}
 }
 
-// listen serves each connection with handle until the test ends.
+// answerOnce answers one request and leaves the connection open.
+func answerOnce(answer string) func(peer) {
+	return func(p peer) {
+		if _, ok := p.read(); ok {
+			p.write(answer)
+			p.wait()
+		}
+	}
+}
+
+// listen serves each connection with handle, which owns it, until the test ends.
 func listen(t testing.TB, handle func(peer)) (addr string) {
 	t.Helper()
-	return wiretest.Listen(t, func(conn net.Conn) { handle(peer{conn, bufio.NewReader(conn)}) })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			running.Go(func() {
+				defer stop()
+				defer conn.Close()
+				handle(peer{conn, bufio.NewReader(conn)})
+			})
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = listener.Close()
+		running.Wait()
+	})
+	return listener.Addr().String()
 }
 
 // hostTLS has a certificate for 127.0.0.1 and example.com, and roots trust it.
@@ -82,51 +111,19 @@ func credentials() (*tls.Config, *x509.CertPool) {
 	return &tls.Config{Certificates: server.TLS.Certificates}, roots
 }
 
-// secured speaks TLS before handle does. The records that are written leave
-// together, before the next is read.
+// secured starts TLS before handle.
 func secured(handle func(peer)) func(peer) {
 	return func(p peer) {
-		conn := tls.Server(&batch{Conn: p.Conn}, hostTLS)
-		defer conn.Close()
+		conn := tls.Server(p.Conn, hostTLS)
 		if conn.Handshake() == nil {
 			handle(peer{conn, bufio.NewReader(conn)})
 		}
 	}
 }
 
-// batch writes what was written at once when it reads or is closed.
-type batch struct {
-	net.Conn
-	held []byte
-}
-
-func (b *batch) Write(p []byte) (int, error) {
-	b.held = append(b.held, p...)
-	return len(p), nil
-}
-
-func (b *batch) Read(p []byte) (int, error) {
-	b.flush()
-	return b.Conn.Read(p)
-}
-
-// SetWriteDeadline does nothing, as nothing is written when TLS sets it.
-func (b *batch) SetWriteDeadline(time.Time) error { return nil }
-
-func (b *batch) Close() error {
-	b.flush()
-	return b.Conn.Close()
-}
-
-func (b *batch) flush() {
-	if len(b.held) > 0 {
-		_, _ = b.Conn.Write(b.held)
-		b.held = nil
-	}
-}
-
 // each runs the test with a plain host and with one of TLS.
 func each(t *testing.T, handle func(peer), test func(t *testing.T, base *url.URL)) {
+	t.Helper()
 	t.Run("http", func(t *testing.T) { test(t, parse(t, "http://"+listen(t, handle))) })
 	t.Run("https", func(t *testing.T) { test(t, parse(t, "https://"+listen(t, secured(handle)))) })
 }
@@ -140,80 +137,74 @@ func parse(t testing.TB, s string) *url.URL {
 	return u
 }
 
-// newPool returns a pool whose connections are closed with the test. Without
-// other settings it has no time limits and no proxy.
-func newPool(t testing.TB, cfg wire.Config) *wire.Pool {
-	if cfg.RootCAs == nil {
-		cfg.RootCAs = roots
+// newTransport returns a transport without a proxy whose connections are closed
+// with the test.
+func newTransport(t testing.TB) *Transport {
+	transport := &Transport{
+		ConnectTimeout: time.Minute, IdleTimeout: time.Minute, MaxIdlePerHost: 8, MaxBodyBytes: 1 << 20, RootCAs: roots,
+		Proxy: http.ProxyURL(nil),
 	}
-	if cfg.Proxy == nil {
-		cfg.Proxy = http.ProxyURL(nil)
-	}
-	if cfg.MaxIdle == 0 {
-		cfg.MaxIdle = 8
-	}
-	if cfg.MaxBody == 0 {
-		cfg.MaxBody = 1 << 20
-	}
-	pool := wire.NewPool(cfg)
-	t.Cleanup(pool.CloseIdle)
-	return pool
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
 }
 
-func get(t testing.TB, pool *wire.Pool, base *url.URL) *wire.Conn {
+var simple = &Request{Method: "POST", Path: "/path?a=b", Header: []byte("X: y\r\n"), Body: []byte("form=1")}
+
+// exchange sends the simple request.
+func exchange(ctx context.Context, transport *Transport, base *url.URL, permit func() error) (*Response, error) {
+	r, err := transport.RoundTrip(ctx, base, simple, permit)
+	if err == nil {
+		r.Close(true)
+	}
+	return r, err
+}
+
+// post sends the simple request, which must succeed.
+func post(t testing.TB, transport *Transport, base *url.URL) *Response {
 	t.Helper()
-	conn, err := pool.Get(t.Context(), base)
+	r, err := exchange(context.Background(), transport, base, nil)
+	if err != nil || r.BodyErr != nil {
+		t.Fatalf("%+v, error %v", r, err)
+	}
+	return r
+}
+
+// idle returns the idle connections to the host.
+func idle(t testing.TB, transport *Transport, base *url.URL) []*conn {
+	t.Helper()
+	h, err := transport.host(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*conn(nil), h.idle...)
 }
 
-var simple = &wire.Request{Path: []byte("/path?a=b"), Header: []byte("X: y\r\n"), Body: []byte("form=1")}
-
-// outcome is what became of an exchange.
-type outcome struct {
-	used    bool
-	status  int
-	body    string
-	bodyErr error
-	err     error // Of Send or Receive.
-}
-
-// exchange makes one with the simple request.
-func exchange(ctx context.Context, conn *wire.Conn) outcome {
-	defer conn.Close()
-	if err := conn.Send(ctx, simple); err != nil {
-		return outcome{used: conn.Used(), err: err}
+// waitReadable waits until the connection has something to read or is at its end,
+// and takes nothing from it.
+func waitReadable(t testing.TB, c *conn) {
+	t.Helper()
+	if c.buffer.Buffered() > 0 {
+		return
 	}
-	a, err := conn.Receive()
+	err := c.socket.raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+		return err != syscall.EAGAIN
+	})
 	if err != nil {
-		return outcome{used: conn.Used(), err: err}
+		t.Error(err)
 	}
-	return outcome{conn.Used(), a.Status, string(a.Body), a.BodyErr, nil}
 }
 
-// post makes an exchange with the simple request, which must succeed.
-func post(t testing.TB, pool *wire.Pool, base *url.URL) outcome {
-	t.Helper()
-	got := exchange(t.Context(), get(t, pool, base))
-	if got.err != nil || got.bodyErr != nil {
-		t.Fatalf("error %v, body %v", got.err, got.bodyErr)
-	}
-	return got
+// ok is a response with that body.
+func ok(body string) string {
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// kept says whether the next exchange would be on a connection used before.
-func kept(t testing.TB, pool *wire.Pool, base *url.URL) bool {
-	t.Helper()
-	conn := get(t, pool, base)
-	defer conn.Close()
-	return conn.Used()
+func chunked(body string) string {
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 }
 
-func chunked(s string) string {
-	return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", len(s), s) + "0\r\n\r\n"
-}
-
-// long is longer than the buffers, and one packet.
+// long is longer than the read buffer, and than one packet.
 var long = strings.Repeat("long ", 2_000)
