@@ -53,7 +53,7 @@ func TestNothingIsSentWithoutAPermit(t *testing.T) {
 func TestContextThatEndsWhileThePermitIsAsked(t *testing.T) {
 	each(t, answerAll(ok("body")), func(t *testing.T, base *url.URL) {
 		transport := newTransport(t)
-		for range 100 {
+		for range 50 {
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := exchange(ctx, transport, base, func() error { go cancel(); return nil })
 			if err != nil && !errors.Is(err, context.Canceled) {
@@ -262,7 +262,7 @@ func TestHostThatClosesConnections(t *testing.T) {
 		var callers sync.WaitGroup
 		for caller := range 8 {
 			callers.Go(func() {
-				for i := range 80 {
+				for i := range 50 {
 					path := fmt.Sprintf("/%s/%d/%d", base.Scheme, caller, i)
 					r, err := transport.RoundTrip(t.Context(), base, &Request{Method: "POST", Path: path}, nil)
 					arrived := count(path).Load()
