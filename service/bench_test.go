@@ -15,7 +15,7 @@ func BenchmarkTranslateRequest(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				changeOf(request)
+				Change(request)
 			}
 		})
 	}

@@ -1,131 +1,125 @@
-// Package service is ConferenceService: it turns an UpdateParticipant call into
-// an update for Twilio, and what came of it into the caller's answer.
+// Package service implements ConferenceService: it translates an
+// UpdateParticipant request into an update for Twilio, and Twilio's answer into the
+// response.
 package service
 
 import (
 	"context"
-	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
 	"conferenced/service/callers"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
-	"conferenced/service/properties"
-	"conferenced/service/telemetry"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
-// RequestIDHeader is the response header that holds Twilio's id of the request
-// that was answered, as Twilio's support asks for it.
+// RequestIDHeader is the response header with Twilio's id of the request that was
+// answered.
 const RequestIDHeader = "twilio-request-id"
 
-// Deliver gets an update to Twilio. Its errors are *delivery.Error.
-type Deliver func(context.Context, *delivery.Update) (*twilio.Answer, error)
+// Settings returns the accounts and the callers' rules in force for the call of a
+// context.
+type Settings func(context.Context) (*twilio.Accounts, *callers.Set)
 
 // Service implements ConferenceService.
 type Service struct {
 	conferencev1.UnimplementedConferenceServiceServer
 
-	accounts  func(context.Context) *twilio.Accounts
-	authorize Authorize
-	deliver   Deliver
+	settings  Settings
+	deliverer Deliverer
 }
 
-// Authorize returns nil if the call's caller may set the properties in the
-// account. Otherwise its error is a *callers.Refusal.
-type Authorize func(ctx context.Context, accountSID string, properties []string) error
+// Deliverer delivers updates to Twilio, as *delivery.Deliverer does.
+type Deliverer interface {
+	Deliver(context.Context, *delivery.Update) (*twilio.Answer, error)
+}
 
-// New returns the service. Accounts are asked for with each call's context.
-func New(accounts func(context.Context) *twilio.Accounts, authorize Authorize, deliver Deliver) *Service {
-	return &Service{accounts: accounts, authorize: authorize, deliver: deliver}
+// New returns the service.
+func New(settings Settings, deliverer Deliverer) *Service {
+	return &Service{settings: settings, deliverer: deliverer}
 }
 
 // UpdateParticipant changes one participant. The request must have passed
-// [Validate].
+// [Validate]. Errors are an *outcome.Error.
 func (s *Service) UpdateParticipant(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
-	response, err := s.update(ctx, request)
-	if id := telemetry.CallFrom(ctx).TwilioRequestID; id != "" {
-		// It fails only when the headers are sent already or the call is not
-		// gRPC's, and the answer does not depend on it.
-		_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))
-	}
-	return response, err
-}
-
-// update is one update's way through the service. Its errors are statuses of
-// package outcome.
-func (s *Service) update(
-	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
-) (*conferencev1.UpdateParticipantResponse, error) {
-	change := changeOf(request)
-	if setsNothing(change) {
+	change := Change(request)
+	if change.Set() == 0 {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}
-	account, err := s.account(ctx, request)
+	account, err := s.authorize(ctx, request.GetAccountSid(), change.Set())
 	if err != nil {
 		return nil, err
 	}
-	update := updateOf(request, account, change)
-	update.Caller = callers.FromContext(ctx).Key()
-	answer, err := s.deliver(ctx, update)
+	answer, err := s.deliverer.Deliver(ctx, &delivery.Update{
+		Account: account,
+		Path: twilio.ParticipantPath{
+			AccountSID:    account.SID,
+			ConferenceSID: request.GetConferenceSid(),
+			Participant:   request.GetCallSid(),
+		},
+		Change:    change,
+		Caller:    callers.FromContext(ctx).Key(),
+		RequestID: request.GetRequestId(),
+	})
+	record(ctx, answer, err)
 	if err != nil {
-		return nil, failed(ctx, err, update)
+		return nil, err
 	}
-	telemetry.CallFrom(ctx).TwilioRequestID = answer.RequestID
 	return responseOf(answer, change), nil
 }
 
-func setsNothing(change *twilio.ParticipantUpdate) bool {
-	return *change == (twilio.ParticipantUpdate{})
-}
-
-// account is the one that the request names, if the caller may do there what the
-// request asks. A caller learns nothing of accounts that are not theirs.
-func (s *Service) account(
-	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
-) (*twilio.Account, error) {
-	account, ok := s.accounts(ctx).Lookup(request.GetAccountSid())
-	sid := request.GetAccountSid()
-	if ok {
+// authorize returns the account with the SID, or the default account for "", if the
+// caller may set the properties there. The policy is asked before anything is said
+// about the account, so that callers learn nothing about accounts that are not theirs.
+func (s *Service) authorize(ctx context.Context, sid string, properties property.Set) (*twilio.Account, error) {
+	accounts, known := s.settings(ctx)
+	account, configured := accounts.Lookup(sid)
+	if configured {
 		sid = account.SID
 	}
-	telemetry.CallFrom(ctx).AccountSID = sid
-	if err := s.authorize(ctx, sid, properties.Of(request)); err != nil {
-		return nil, notAllowed(ctx, err)
+	if c := call.From(ctx); c != nil {
+		c.AccountSID = sid
 	}
-	if !ok {
-		return nil, accountNotConfigured(request)
+	if err := known.Authorize(callers.FromContext(ctx), sid, properties); err != nil {
+		return nil, err
+	}
+	if !configured {
+		var facts outcome.Facts
+		if sid == "" {
+			facts.Detail = "account_sid is empty and there is no default account"
+		}
+		return nil, outcome.AccountNotConfigured.Err(facts)
 	}
 	return account, nil
 }
 
-func notAllowed(ctx context.Context, err error) error {
-	telemetry.CallFrom(ctx).Cause = err
-	refusal, ok := errors.AsType[*callers.Refusal](err)
-	if !ok {
-		return outcome.Internal.Err(outcome.Facts{})
+// record puts Twilio's id of the request and the participant's Call SID into the
+// call's record, and the former into the response's header.
+func record(ctx context.Context, answer *twilio.Answer, err error) {
+	id := ""
+	c := call.From(ctx)
+	if answer != nil {
+		id = answer.RequestID
+		if sid := answer.Participant.CallSID; c != nil && sid != nil && call.IsCallSID(*sid) {
+			c.CallSID = *sid
+		}
+	} else if failed := outcome.From(err); failed.Twilio != nil {
+		id = failed.Twilio.RequestID
 	}
-	return outcome.NotAllowed.Err(outcome.Facts{Detail: refusal.What})
-}
-
-func accountNotConfigured(request *conferencev1.UpdateParticipantRequest) error {
-	var facts outcome.Facts
-	if request.GetAccountSid() == "" {
-		facts.Detail = "account_sid is empty and there is no default account"
+	if id == "" {
+		return
 	}
-	return outcome.AccountNotConfigured.Err(facts)
-}
-
-// failed keeps the cause for the log and returns what the caller is told.
-func failed(ctx context.Context, err error, update *delivery.Update) error {
-	st := outcome.Of(err, update)
-	call := telemetry.CallFrom(ctx)
-	call.Cause = err
-	call.TwilioRequestID = outcome.Info(st).GetMetadata()[outcome.KeyTwilioRequestID]
-	return st.Err()
+	if c != nil {
+		c.TwilioRequestID = id
+	}
+	// SetHeader fails only if the headers were sent or ctx is not a gRPC call's; the
+	// response does not depend on it.
+	_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))
 }

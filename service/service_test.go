@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"testing"
@@ -20,9 +21,11 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
 	"conferenced/service/callers"
 	"conferenced/service/delivery"
-	"conferenced/service/telemetry"
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -45,13 +48,13 @@ func (h *headers) SetHeader(md metadata.MD) error {
 
 // fake is a service in front of a delivery that answers as the test says.
 type fake struct {
-	accounts  *twilio.Accounts
-	authorize Authorize
-	answer    *twilio.Answer
-	err       error
+	accounts *twilio.Accounts
+	callers  *callers.Set
+	answer   *twilio.Answer
+	err      error
 
 	delivered []*delivery.Update
-	call      *telemetry.Call
+	call      *call.Call
 	header    metadata.MD
 }
 
@@ -62,24 +65,30 @@ func newFake(t *testing.T, defaultSID string) *fake {
 		t.Fatal(err)
 	}
 	return &fake{
-		accounts:  accounts,
-		authorize: func(context.Context, string, []string) error { return nil },
-		answer:    &twilio.Answer{Participant: twilio.Participant{Status: "connected"}, RequestID: "RQ1"},
+		accounts: accounts,
+		callers:  new(callers.Set),
+		answer:   &twilio.Answer{Participant: twilio.Participant{Status: "connected"}, RequestID: "RQ1"},
 	}
+}
+
+// Deliver implements Deliverer.
+func (f *fake) Deliver(_ context.Context, update *delivery.Update) (*twilio.Answer, error) {
+	f.delivered = append(f.delivered, update)
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.answer, nil
+}
+
+func (f *fake) service() *Service {
+	return New(func(context.Context) (*twilio.Accounts, *callers.Set) { return f.accounts, f.callers }, f)
 }
 
 func (f *fake) update(ctx context.Context, request *request) (*conferencev1.UpdateParticipantResponse, error) {
 	stream := new(headers)
 	ctx = grpc.NewContextWithServerTransportStream(ctx, stream)
-	ctx, f.call = telemetry.WithCall(ctx)
-	service := New(
-		func(context.Context) *twilio.Accounts { return f.accounts },
-		f.authorize,
-		func(_ context.Context, update *delivery.Update) (*twilio.Answer, error) {
-			f.delivered = append(f.delivered, update)
-			return f.answer, f.err
-		})
-	response, err := service.UpdateParticipant(ctx, request)
+	ctx, f.call = call.New(ctx, call.GRPC)
+	response, err := f.service().UpdateParticipant(ctx, request)
 	f.header = stream.set
 	return response, err
 }
@@ -139,11 +148,11 @@ func TestWhatIsDelivered(t *testing.T) {
 			want := []*delivery.Update{{
 				Account:   new(accountOf(test.want)),
 				Path:      twilio.ParticipantPath{AccountSID: test.want, ConferenceSID: conferenceSID, Participant: "front desk"},
-				Change:    &twilio.ParticipantUpdate{Muted: proto.Bool(true), WaitURL: proto.String("")},
+				Change:    values(map[property.Property]string{property.Muted: "true", property.WaitURL: ""}),
 				Caller:    callers.FromContext(t.Context()).Key(),
 				RequestID: requestID,
 			}}
-			if diff := cmp.Diff(want, f.delivered, cmp.Comparer(twilio.Secret.Equal)); diff != "" {
+			if diff := cmp.Diff(want, f.delivered, cmp.Comparer(twilio.Secret.Equal), cmp.AllowUnexported(property.Values{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -179,11 +188,11 @@ func TestNothingToUpdate(t *testing.T) {
 
 func TestAnswer(t *testing.T) {
 	held := &twilio.Answer{RequestID: "RQ7", Participant: twilio.Participant{
-		Status: "connected", Hold: proto.Bool(true), QueueTime: proto.String("1500"),
+		Status: "connected", Hold: proto.Bool(true), QueueTime: proto.String("1500"), CallSID: proto.String(callSID),
 	}}
 	participant := &conferencev1.Participant{
 		Status: conferencev1.ParticipantStatus_PARTICIPANT_STATUS_CONNECTED,
-		Hold:   proto.Bool(true), QueueTime: durationpb.New(1500 * time.Millisecond),
+		Hold:   proto.Bool(true), QueueTime: durationpb.New(1500 * time.Millisecond), CallSid: proto.String(callSID),
 	}
 	tests := []struct {
 		name     string
@@ -218,8 +227,8 @@ func TestAnswer(t *testing.T) {
 			if diff := cmp.Diff(metadata.Pairs("twilio-request-id", "RQ7"), f.header); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(telemetry.Call{AccountSID: accountSID, TwilioRequestID: "RQ7"}, *f.call); diff != "" {
-				t.Errorf("what the log is told (-want +got):\n%s", diff)
+			if f.call.AccountSID != accountSID || f.call.TwilioRequestID != "RQ7" || f.call.CallSID != callSID {
+				t.Errorf("the record has %s, %s, %s", f.call.AccountSID, f.call.TwilioRequestID, f.call.CallSID)
 			}
 		})
 	}
@@ -227,10 +236,10 @@ func TestAnswer(t *testing.T) {
 
 func TestFailureOfADelivery(t *testing.T) {
 	f := newFake(t, accountSID)
-	f.answer = nil
-	f.err = &delivery.Error{Applied: delivery.Maybe, Err: &twilio.Error{
-		HTTPStatus: http.StatusBadGateway, Code: 20500, RequestID: "RQ8", Message: "secret",
-	}}
+	f.err = outcome.OutcomeUnknown.Err(outcome.Facts{
+		Applied: outcome.Maybe, Cause: errors.New("secret"),
+		Twilio: &outcome.TwilioAnswer{HTTPStatus: http.StatusBadGateway, Code: 20500, RequestID: "RQ8"},
+	})
 	_, err := f.update(t.Context(), with(func(*request) {}))
 	checkStatus(t, err, codes.Unavailable,
 		"Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
@@ -239,14 +248,14 @@ func TestFailureOfADelivery(t *testing.T) {
 	if diff := cmp.Diff(metadata.Pairs("twilio-request-id", "RQ8"), f.header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
-	if !errors.Is(f.call.Cause, f.err) || f.call.TwilioRequestID != "RQ8" {
-		t.Errorf("the log is told %+v", f.call)
+	if f.call.TwilioRequestID != "RQ8" {
+		t.Errorf("the record has %s", f.call.TwilioRequestID)
 	}
 }
 
 func TestFailureWithoutAnAnswer(t *testing.T) {
 	f := newFake(t, accountSID)
-	f.answer, f.err = nil, &delivery.Error{Err: &twilio.TransportError{Err: errors.New("secret")}}
+	f.err = outcome.TwilioUnreachable.Err(outcome.Facts{})
 	_, err := f.update(t.Context(), with(func(*request) {}))
 	checkStatus(t, err, codes.Unavailable, "no connection to Twilio could be made",
 		info("TWILIO_UNREACHABLE", "applied", "no"),
@@ -254,17 +263,33 @@ func TestFailureWithoutAnAnswer(t *testing.T) {
 	if len(f.header) > 0 {
 		t.Errorf("header %v", f.header)
 	}
-	if !errors.Is(f.call.Cause, f.err) {
-		t.Errorf("the cause for the log is %v", f.call.Cause)
+}
+
+// TestRefusedCallerLearnsNothing: the policy refuses before anything is said about the
+// account.
+func TestRefusedCallerLearnsNothing(t *testing.T) {
+	const unknownSID = "AC00000000000000000000000000000009"
+	for _, sid := range []string{accountSID, unknownSID} {
+		f := newFake(t, accountSID)
+		f.callers = &callers.Set{ClientCAs: x509.NewCertPool()} // Callers are known, and there is no policy.
+		_, err := f.update(t.Context(), with(func(r *request) { r.AccountSid = sid }))
+		checkStatus(t, err, codes.PermissionDenied, "the caller may not make this update: account "+sid,
+			info("NOT_ALLOWED", "applied", "no"))
+		f.checkNotDelivered(t)
 	}
 }
 
 func TestCallOutsideOfGRPC(t *testing.T) {
 	f := newFake(t, accountSID)
-	service := New(
-		func(context.Context) *twilio.Accounts { return f.accounts }, f.authorize,
-		func(context.Context, *delivery.Update) (*twilio.Answer, error) { return f.answer, nil })
-	if _, err := service.UpdateParticipant(t.Context(), with(func(*request) {})); err != nil {
+	if _, err := f.service().UpdateParticipant(t.Context(), with(func(*request) {})); err != nil {
 		t.Error(err)
 	}
+}
+
+func values(pairs map[property.Property]string) *property.Values {
+	v := new(property.Values)
+	for p, value := range pairs {
+		v.Put(p, value)
+	}
+	return v
 }

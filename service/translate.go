@@ -3,64 +3,45 @@ package service
 import (
 	"net/mail"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/delivery"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
-// changeOf is what the request asks Twilio to change. What the request leaves
-// unset stays unset; `false` and "" are values.
-func changeOf(request *conferencev1.UpdateParticipantRequest) *twilio.ParticipantUpdate {
-	return &twilio.ParticipantUpdate{
-		Muted:               request.Muted,
-		Hold:                request.Hold,
-		HoldURL:             request.HoldUrl,
-		HoldMethod:          methodOf(request.GetHoldMethod()),
-		AnnounceURL:         request.AnnounceUrl,
-		AnnounceMethod:      methodOf(request.GetAnnounceMethod()),
-		WaitURL:             request.WaitUrl,
-		WaitMethod:          methodOf(request.GetWaitMethod()),
-		BeepOnExit:          request.BeepOnExit,
-		EndConferenceOnExit: request.EndConferenceOnExit,
-		Coaching:            request.Coaching,
-		CallSIDToCoach:      request.CallSidToCoach,
-	}
+// Change returns the properties that the request sets. A property that is unset in
+// the request stays unset; false and "" are values.
+func Change(request *conferencev1.UpdateParticipantRequest) *property.Values {
+	v := new(property.Values)
+	v.PutBool(property.Muted, request.Muted)
+	v.PutBool(property.Hold, request.Hold)
+	v.PutString(property.HoldURL, request.HoldUrl)
+	putMethod(v, property.HoldMethod, request.GetHoldMethod())
+	v.PutString(property.AnnounceURL, request.AnnounceUrl)
+	putMethod(v, property.AnnounceMethod, request.GetAnnounceMethod())
+	v.PutString(property.WaitURL, request.WaitUrl)
+	putMethod(v, property.WaitMethod, request.GetWaitMethod())
+	v.PutBool(property.BeepOnExit, request.BeepOnExit)
+	v.PutBool(property.EndConferenceOnExit, request.EndConferenceOnExit)
+	v.PutBool(property.Coaching, request.Coaching)
+	v.PutString(property.CallSIDToCoach, request.CallSidToCoach)
+	return v
 }
 
-func methodOf(method conferencev1.HttpMethod) string {
-	switch method {
-	case conferencev1.HttpMethod_HTTP_METHOD_GET:
-		return "GET"
-	case conferencev1.HttpMethod_HTTP_METHOD_POST:
-		return "POST"
-	default:
-		return ""
-	}
-}
-
-// updateOf is the request as it is delivered for the account.
-func updateOf(
-	request *conferencev1.UpdateParticipantRequest, account *twilio.Account, change *twilio.ParticipantUpdate,
-) *delivery.Update {
-	return &delivery.Update{
-		Account: account,
-		Path: twilio.ParticipantPath{
-			AccountSID:    account.SID,
-			ConferenceSID: request.GetConferenceSid(),
-			Participant:   request.GetCallSid(),
-		},
-		Change:    change,
-		RequestID: request.GetRequestId(),
+// putMethod sets a method unless it is unspecified.
+func putMethod(v *property.Values, p property.Property, method conferencev1.HttpMethod) {
+	if method != conferencev1.HttpMethod_HTTP_METHOD_UNSPECIFIED {
+		v.Put(p, strings.TrimPrefix(method.String(), "HTTP_METHOD_"))
 	}
 }
 
 // responseOf is what the API answers when Twilio has made the change.
-func responseOf(answer *twilio.Answer, change *twilio.ParticipantUpdate) *conferencev1.UpdateParticipantResponse {
+func responseOf(answer *twilio.Answer, change *property.Values) *conferencev1.UpdateParticipantResponse {
 	participant := participantOf(&answer.Participant)
 	return &conferencev1.UpdateParticipantResponse{
 		Participant: participant,
@@ -139,9 +120,9 @@ const warnEndOnHold = "END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD"
 
 // warningsFor lists what Twilio accepted and does not do.
 func warningsFor(
-	change *twilio.ParticipantUpdate, after *conferencev1.Participant,
+	change *property.Values, after *conferencev1.Participant,
 ) []*conferencev1.Warning {
-	if change.EndConferenceOnExit == nil || !after.GetHold() {
+	if !change.Set().Has(property.EndConferenceOnExit) || !after.GetHold() {
 		return nil
 	}
 	return []*conferencev1.Warning{{

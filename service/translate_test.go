@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -69,7 +70,7 @@ func TestForm(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := string(changeOf(test.request).AppendForm(nil))
+			got := string(twilio.AppendForm(nil, Change(test.request)))
 			if got != test.want {
 				t.Errorf("form\n got %s\nwant %s", got, test.want)
 			}
@@ -92,7 +93,7 @@ func TestEveryPropertyIsTranslated(t *testing.T) {
 			value = protoreflect.ValueOfEnum(1)
 		}
 		request.ProtoReflect().Set(field, value)
-		sent := len(changeOf(request).AppendForm(nil)) > 0
+		sent := Change(request).Set() != 0
 		if sent == notSent[string(field.Name())] {
 			t.Errorf("%s: sent is %v", field.Name(), sent)
 		}
@@ -178,13 +179,15 @@ func TestEveryStatusIsTranslated(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	change := func(value *bool) *twilio.ParticipantUpdate {
-		return &twilio.ParticipantUpdate{EndConferenceOnExit: value}
+	change := func(value *bool) *property.Values {
+		v := new(property.Values)
+		v.PutBool(property.EndConferenceOnExit, value)
+		return v
 	}
 	onHold := &conferencev1.Participant{Hold: proto.Bool(true)}
 	tests := []struct {
 		name   string
-		change *twilio.ParticipantUpdate
+		change *property.Values
 		after  *conferencev1.Participant
 		want   int
 	}{

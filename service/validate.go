@@ -13,7 +13,6 @@ import (
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
-	"conferenced/service/telemetry"
 )
 
 // Validate returns the interceptor that refuses requests which break a rule of
@@ -30,18 +29,17 @@ func Validate() (grpc.UnaryServerInterceptor, error) {
 	) (any, error) {
 		if message, ok := request.(proto.Message); ok {
 			if err := validator.Validate(message); err != nil {
-				return nil, invalid(ctx, err)
+				return nil, invalid(err)
 			}
 		}
 		return handler(ctx, request)
 	}, nil
 }
 
-func invalid(ctx context.Context, err error) error {
+func invalid(err error) *outcome.Error {
 	var broken *protovalidate.ValidationError
 	if !errors.As(err, &broken) {
-		telemetry.CallFrom(ctx).Cause = err
-		return outcome.Internal.Err(outcome.Facts{})
+		return outcome.Internal.Err(outcome.Facts{Cause: err})
 	}
 	facts := outcome.Facts{}
 	var texts []string

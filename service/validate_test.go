@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/telemetry"
+	"conferenced/service/outcome"
 )
 
 const (
@@ -213,13 +213,12 @@ func TestRulesCompile(t *testing.T) {
 }
 
 func TestAnErrorThatIsNoViolation(t *testing.T) {
-	ctx, call := telemetry.WithCall(t.Context())
 	cause := errors.New("s3cret")
-	st := status.Convert(invalid(ctx, cause))
-	if st.Code() != codes.Internal || strings.Contains(st.Proto().String(), "s3cret") {
-		t.Errorf("got %v", st.Proto())
+	err := invalid(cause)
+	if err.Kind != outcome.Internal || strings.Contains(err.GRPCStatus().Proto().String(), "s3cret") {
+		t.Errorf("got %v", err.GRPCStatus().Proto())
 	}
-	if !errors.Is(call.Cause, cause) {
-		t.Errorf("the cause for the log is %v", call.Cause)
+	if !errors.Is(err, cause) {
+		t.Errorf("the cause for the log is %v", err.Cause)
 	}
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"conferenced/service/callers"
-	"conferenced/service/properties"
+	"conferenced/service/property"
 	"conferenced/service/settings"
 	"conferenced/service/twilio"
 )
@@ -55,19 +54,22 @@ func (c *checkCommand) explain(out output, set *settings.Set) error {
 	if known.Policy == nil {
 		return usageError{errors.New("--as needs --policy")}
 	}
-	if len(c.Set) == 0 {
-		c.Set = properties.Names
+	wanted := property.All
+	if len(c.Set) > 0 {
+		wanted = 0
 	}
 	for _, name := range c.Set {
-		if !slices.Contains(properties.Names, name) {
-			return usageError{fmt.Errorf("--set: %q is not one of %s", name, strings.Join(properties.Names, ", "))}
+		p, ok := property.Parse(name)
+		if !ok {
+			return usageError{fmt.Errorf("--set: %q is not one of %s", name, property.All)}
 		}
+		wanted |= property.Of(p)
 	}
 	caller, account := c.caller(), c.account(set.Accounts)
-	if _, err := fmt.Fprint(out.stdout, known.Explain(caller, account, c.Set)); err != nil {
+	if _, err := fmt.Fprint(out.stdout, known.Explain(caller, account, wanted)); err != nil {
 		return err
 	}
-	if known.Authorize(caller, account, c.Set) != nil {
+	if known.Authorize(caller, account, wanted) != nil {
 		return errDenied
 	}
 	return nil

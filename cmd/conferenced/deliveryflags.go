@@ -46,8 +46,8 @@ func (d *delivering) config() delivery.Config {
 		Unordered: !d.Order,
 		Forgetful: d.RequestIDRetention == 0,
 		Bounds: delivery.Bounds{
-			LineLength: d.QueuePerParticipant,
-			Labels:     d.LabelsMax, LabelAge: d.LabelsRetention,
+			Queue:  d.QueuePerParticipant,
+			Labels: d.LabelsMax, LabelAge: d.LabelsRetention,
 			Records: d.RequestIDMax, Retention: d.RequestIDRetention,
 		},
 		Limits: delivery.Limits{
@@ -72,7 +72,7 @@ var flagOf = map[string]string{
 	"Limits.Burst":          "--rate-burst",
 	"Breaking.OpenFor":      "--breaker-open-for",
 	"Breaking.Probes":       "--breaker-probes",
-	"Bounds.LineLength":     "--queue-per-participant",
+	"Bounds.Queue":          "--queue-per-participant",
 	"Bounds.Labels":         "--labels-max",
 	"Bounds.LabelAge":       "--labels-retention",
 	"Bounds.Records":        "--request-id-max",

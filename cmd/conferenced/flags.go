@@ -22,18 +22,18 @@ type serving struct {
 	HTTPAddr  string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where REST, /docs and /openapi.json are served (${default})."`
 	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where health, metrics, profiles and the log level are served (${default})."`
 
-	LogLevel  string        `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
-	LogFormat string        `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
-	LogDelay  time.Duration `env:"CONFERENCED_LOG_DELAY" default:"100ms" help:"How long lines about calls that went well may wait to be written together (${default}); 0: each is written at once. A process that is killed loses those that wait."`
+	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
+	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
 
 	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose pages may call over REST, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
 
-	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that brings none (${default})."`
+	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that has none (${default})."`
+	MaxTimeout      time.Duration `env:"CONFERENCED_MAX_TIMEOUT" default:"60s" help:"The latest deadline of a call (${default}); callers' later ones are brought forward to it."`
 	DrainDelay      time.Duration `env:"CONFERENCED_DRAIN_DELAY" default:"0s" help:"How long everything is still served after SIGTERM or SIGINT, while health says that it will not be (${default}). A second signal ends it at once."`
 	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls under way may take to end after that (${default})."`
 
 	MaxConnectionAge      time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE" default:"30m" help:"How long a client may keep a connection, give or take a tenth, until it is told to make another (${default}); 0: for ever."`
-	MaxConnectionAgeGrace time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls under way on such a connection of gRPC may still take (${default}); at least --default-timeout."`
+	MaxConnectionAgeGrace time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls under way on such a connection of gRPC may still take (${default}); at least --max-timeout."`
 
 	Securing   securing   `embed:"" group:"Who may call:"`
 	Delivering delivering `embed:"" group:"How updates are delivered:"`
@@ -55,23 +55,23 @@ func (s *serving) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.flag))
 		}
 	}
-	if s.LogDelay < 0 {
-		errs = append(errs, errors.New("--log-delay: must not be less than 0"))
-	}
 	return errors.Join(append(errs, s.checkEnds(), s.Delivering.check())...)
 }
 
 // checkEnds checks the flags by which connections and the process end.
 func (s *serving) checkEnds() error {
 	var errs []error
+	if s.MaxTimeout < s.DefaultTimeout {
+		errs = append(errs, errors.New("--max-timeout: must be at least --default-timeout"))
+	}
 	if s.DrainDelay < 0 {
 		errs = append(errs, errors.New("--drain-delay: must not be less than 0"))
 	}
 	if s.MaxConnectionAge != 0 && s.MaxConnectionAge < time.Second {
 		errs = append(errs, errors.New("--max-connection-age: must be 0 or at least 1s"))
 	}
-	if s.MaxConnectionAge != 0 && s.MaxConnectionAgeGrace < s.DefaultTimeout {
-		errs = append(errs, errors.New("--max-connection-age-grace: must be at least --default-timeout, or calls would be cut off"))
+	if s.MaxConnectionAge != 0 && s.MaxConnectionAgeGrace < s.MaxTimeout {
+		errs = append(errs, errors.New("--max-connection-age-grace: must be at least --max-timeout, or calls would be cut off"))
 	}
 	return errors.Join(errs...)
 }
@@ -82,13 +82,13 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 	if err != nil {
 		return server.Config{}, usageError{err}
 	}
-	telemetry.ControlOf(logger).SetDelay(s.LogDelay)
 	cfg := server.Config{
 		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
 		Upstream:        twilio.Config{AttemptTimeout: s.Delivering.AttemptTimeout},
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
 		DefaultTimeout:  s.DefaultTimeout,
+		MaxTimeout:      s.MaxTimeout,
 		DrainDelay:      s.DrainDelay,
 		ShutdownTimeout: s.ShutdownTimeout,
 		Logger:          logger,

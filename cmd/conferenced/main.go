@@ -10,11 +10,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
+	"google.golang.org/grpc/grpclog"
+
+	"conferenced/service/telemetry"
 )
 
 // Exit codes.
@@ -38,9 +43,24 @@ type commands struct {
 
 func main() {
 	tuneMemory()
+	signal.Ignore(syscall.SIGPIPE) // Writing to a reader that has exited is an error, not the end.
+	silenceLibraries()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // A second signal ends the process at once.
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	stderr := telemetry.NewAsyncWriter(os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdout, stderr)
+	stderr.Flush(flushTimeout)
+	os.Exit(code)
+}
+
+// flushTimeout is how long the process waits, at its end, for the reader of its log.
+const flushTimeout = 500 * time.Millisecond
+
+// silenceLibraries silences the libraries that would print to standard error by
+// themselves: their lines bypass the logger and can hold parts of requests.
+func silenceLibraries() {
+	log.SetOutput(io.Discard)
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 }
 
 // run does what the arguments say and returns the exit code.

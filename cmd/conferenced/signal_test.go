@@ -39,12 +39,19 @@ type program struct {
 // startProgram runs it in front of a Twilio until the test ends.
 func startProgram(t *testing.T, upstream string, args ...string) *program {
 	t.Helper()
-	p := &program{stderr: newFollowing(), ended: make(chan struct{})}
+	stderr := newFollowing()
+	return startProgramTo(t, nil, stderr, stderr, upstream, args...)
+}
+
+// startProgramTo runs it with the given outputs. What it logs must get to log.
+func startProgramTo(t *testing.T, stdout, stderr io.Writer, log *following, upstream string, args ...string) *program {
+	t.Helper()
+	p := &program{stderr: log, ended: make(chan struct{})}
 	args = append(append([]string{"serve", "--log-format=json", "--twilio-base-url=" + upstream}, anywhere...), args...)
 	p.command = exec.CommandContext(t.Context(), os.Args[0], args...)
 	p.command.Env = append(os.Environ(), asProgram+"=1",
 		"TWILIO_ACCOUNT_SID="+sandbox.AccountSID, "TWILIO_AUTH_TOKEN="+sandbox.AuthToken)
-	p.command.Stderr = p.stderr
+	p.command.Stdout, p.command.Stderr = stdout, stderr
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -221,25 +228,4 @@ func TestASecondSIGTERM(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestSIGTERMWritesTheLog: what waited is written first, and nothing waits from
-// then on, even if the process is killed.
-func TestSIGTERMWritesTheLog(t *testing.T) {
-	box := sandbox.New(sandbox.Config{})
-	t.Cleanup(box.Close)
-	server := httptest.NewServer(box)
-	t.Cleanup(server.Close)
-	p := startProgram(t, server.URL, "--log-delay=1h", "--drain-delay=1h")
-	for range 3 {
-		if err := muteAgent(t, p.grpc); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.signal(t, syscall.SIGTERM)
-	p.stderr.awaitMatch(t, `"msg":"call".*\n.*"msg":"call".*\n.*"msg":"call".*\n.*"msg":"(draining)"`)
-	if err := muteAgent(t, p.grpc); err != nil {
-		t.Fatal(err)
-	}
-	p.stderr.awaitMatch(t, `"msg":"draining".*\n.*"msg":"(call)"`)
 }

@@ -99,12 +99,12 @@ func newStub(argument, _ string) (server, error) {
 		time.Sleep(delay)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Twilio-Request-Id", "RQ00000000000000000000000000000001")
-		_, _ = io.WriteString(w, stubAnswer(strings.TrimSuffix(path.Base(r.URL.Path), ".json")))
+		_, _ = io.WriteString(w, stubAnswer(path.Base(path.Dir(path.Dir(r.URL.Path))), strings.TrimSuffix(path.Base(r.URL.Path), ".json")))
 	}
 	return server{conferencev1.UnimplementedConferenceServiceServer{}, http.HandlerFunc(answer)}, nil
 }
 
-func stubAnswer(callSID string) string {
+func stubAnswer(conferenceSID, callSID string) string {
 	return `{"account_sid": "` + accountSID + `", "call_sid": "` + callSID + `", ` +
 		`"label": null, "call_sid_to_coach": null, "coaching": false, "conference_sid": "` + conferenceSID + `", ` +
 		`"date_created": "Fri, 18 Feb 2011 21:07:19 +0000", "date_updated": "Fri, 18 Feb 2011 21:07:19 +0000", ` +
@@ -128,7 +128,7 @@ type floor struct {
 
 func newFloor(upstream, _ string) (server, error) {
 	var participant api.ApiV2010Participant
-	if err := json.Unmarshal([]byte(stubAnswer(callSID)), &participant); err != nil {
+	if err := json.Unmarshal([]byte(stubAnswer(conferenceSID, callSID)), &participant); err != nil {
 		return server{}, err
 	}
 	return server{service: &floor{

@@ -1,33 +1,30 @@
 package callers
 
-// Refusal says what a caller may not change.
-//
-//nolint:errname // It is a decision first.
-type Refusal struct {
-	// What is the account ("account AC...", "the default account") or else the
-	// property ("property coaching").
-	What string
-}
+import (
+	"conferenced/service/outcome"
+	"conferenced/service/property"
+)
 
-// Error returns that it is not allowed.
-func (r *Refusal) Error() string { return r.What + " is not allowed" }
-
-// Authorize returns nil if the caller may set all these properties, by their
-// names in the API, in the account. Otherwise it returns a *[Refusal]: of the
-// account if no rule for the caller has it, otherwise of the first property in
-// the API's order that no such rule allows.
-func (s *Set) Authorize(c Caller, accountSID string, properties []string) error {
+// Authorize returns nil if the caller may set all the properties in the account.
+// Otherwise it returns an *outcome.Error of the kind NotAllowed that names the
+// account, if no rule for the caller has it, or the first property in the API's order
+// that no such rule allows.
+func (s *Set) Authorize(c Caller, accountSID string, properties property.Set) error {
 	if s.unlimited() {
 		return nil
 	}
 	allowed, known := s.Policy.allowed(c, accountSID)
 	if !known {
-		return &Refusal{accountText(accountSID)}
+		return notAllowed(accountText(accountSID))
 	}
-	if refused := firstOutside(allowed, properties); refused != "" {
-		return &Refusal{"property " + refused}
+	for refused := range (properties &^ allowed).Each() {
+		return notAllowed("property " + refused.String())
 	}
 	return nil
+}
+
+func notAllowed(what string) error {
+	return outcome.NotAllowed.Err(outcome.Facts{Detail: what})
 }
 
 // unlimited reports whether every caller may change everything.
@@ -35,7 +32,7 @@ func (s *Set) unlimited() bool { return s.Policy == nil && !s.Authenticating() }
 
 // allowed returns the properties that the caller may set in the account, and
 // whether any rule applies to both. A nil policy has no rule.
-func (p *Policy) allowed(c Caller, accountSID string) (allowed propertySet, known bool) {
+func (p *Policy) allowed(c Caller, accountSID string) (allowed property.Set, known bool) {
 	if p == nil {
 		return 0, false
 	}
@@ -47,24 +44,6 @@ func (p *Policy) allowed(c Caller, accountSID string) (allowed propertySet, know
 		}
 	}
 	return allowed, known
-}
-
-// firstOutside returns the first property that is not allowed. Names that are no
-// property come after all that are.
-func firstOutside(allowed propertySet, names []string) string {
-	var refused propertySet
-	unknown := ""
-	for _, name := range names {
-		property := propertyOf(name)
-		if property == 0 && unknown == "" {
-			unknown = name
-		}
-		refused |= property &^ allowed
-	}
-	if refused != 0 {
-		return refused.first()
-	}
-	return unknown
 }
 
 func accountText(sid string) string {

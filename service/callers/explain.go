@@ -3,11 +3,14 @@ package callers
 import (
 	"fmt"
 	"strings"
+
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 )
 
 // Explain returns lines of text: what each rule says, and last what
 // [Set.Authorize] decides.
-func (s *Set) Explain(c Caller, accountSID string, properties []string) string {
+func (s *Set) Explain(c Caller, accountSID string, properties property.Set) string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 	line("%s", describe(c))
@@ -23,7 +26,7 @@ func (s *Set) Explain(c Caller, accountSID string, properties []string) string {
 		s.Policy.explainEach(line, c, accountSID, properties)
 	}
 	if err := s.Authorize(c, accountSID, properties); err != nil {
-		line("refused: %v", err)
+		line("refused: %s is not allowed", outcome.From(err).Detail)
 	} else {
 		line("allowed")
 	}
@@ -50,25 +53,25 @@ func (r *rule) explain(c Caller, accountSID string) string {
 }
 
 // explainEach adds a line for each property: the rule that allows it.
-func (p *Policy) explainEach(line func(string, ...any), c Caller, accountSID string, names []string) {
+func (p *Policy) explainEach(line func(string, ...any), c Caller, accountSID string, properties property.Set) {
 	if _, known := p.allowed(c, accountSID); !known {
 		line("%s: no rule for this caller has it", accountText(accountSID))
 		return
 	}
-	for _, name := range names {
-		if r := p.allowing(c, accountSID, name); r != nil {
-			line("property %s: allowed by %s", name, r)
+	for wanted := range properties.Each() {
+		if r := p.allowing(c, accountSID, wanted); r != nil {
+			line("property %s: allowed by %s", wanted, r)
 		} else {
-			line("property %s: no rule for this caller and account allows it", name)
+			line("property %s: no rule for this caller and account allows it", wanted)
 		}
 	}
 }
 
 // allowing returns the first rule that allows the property, or nil.
-func (p *Policy) allowing(c Caller, accountSID, name string) *rule {
+func (p *Policy) allowing(c Caller, accountSID string, wanted property.Property) *rule {
 	for i := range p.rules {
 		r := &p.rules[i]
-		if r.properties&propertyOf(name) != 0 && r.hasAccount(accountSID) && r.match(c) != nil {
+		if r.properties.Has(wanted) && r.hasAccount(accountSID) && r.match(c) != nil {
 			return r
 		}
 	}

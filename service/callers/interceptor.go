@@ -2,34 +2,30 @@ package callers
 
 import (
 	"context"
-	"strings"
 
 	"google.golang.org/grpc"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
-	"conferenced/service/telemetry"
 )
 
-// guarded is how the full names of the methods begin whose callers must be
-// known. Others, health checks among them, need no caller.
-const guarded = "/conference."
-
-// Interceptor authenticates each call of the API with the Set that current
-// returns for it, and puts the caller in the call's context. A call whose caller
-// is not known ends as CALLER_UNKNOWN; why is the cause in [telemetry.Call].
+// Interceptor authenticates each call of the API with the Set that current returns
+// for it, and puts the caller into the call's context and record. A call whose caller
+// is not known ends with CALLER_UNKNOWN; the cause is for the log. Health checks and
+// reflection need no caller, and a call that [Identify] has authenticated passes.
 //
-// Calls of which basic says so may come with basic authentication too.
+// Calls on Twilio's own path may come with basic authentication as well.
 //
-// The certificate is the one of the context's peer, so what makes a call from
-// elsewhere keep its peer belongs before this interceptor.
-func Interceptor(current func(context.Context) *Set, basic func(context.Context) bool) grpc.UnaryServerInterceptor {
+// The certificate is the one of the context's peer, so an interceptor that changes
+// the peer belongs before this one.
+func Interceptor(current func(context.Context) *Set) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		if !strings.HasPrefix(info.FullMethod, guarded) {
+		if _, known := ctx.Value(callerKey{}).(Caller); known || !call.IsAPI(info.FullMethod) {
 			return handler(ctx, request)
 		}
-		ctx, err := authenticated(ctx, current(ctx), basic(ctx))
+		ctx, err := Identify(ctx, current(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -37,18 +33,19 @@ func Interceptor(current func(context.Context) *Set, basic func(context.Context)
 	}
 }
 
-// authenticated is the context of a call whose caller is known.
-func authenticated(ctx context.Context, set *Set, basic bool) (context.Context, error) {
-	call := telemetry.CallFrom(ctx)
+// Identify authenticates the call of the context with the set. It returns the context
+// with the caller, whom it has put into the call's record too, or an *outcome.Error,
+// CALLER_UNKNOWN.
+func Identify(ctx context.Context, set *Set) (context.Context, error) {
+	c := call.From(ctx)
 	authenticate := set.Authenticate
-	if basic {
+	if c.Protocol == call.Twilio {
 		authenticate = set.AuthenticateBasic
 	}
 	caller, err := authenticate(ctx)
 	if err != nil {
-		call.Cause = err
-		return nil, outcome.CallerUnknown.Err(outcome.Facts{})
+		return nil, outcome.CallerUnknown.Err(outcome.Facts{Cause: err})
 	}
-	call.Caller, call.KnownBy = caller.Name, caller.Kind.String()
+	c.Caller, c.KnownBy = caller.Name, caller.Kind.String()
 	return WithCaller(ctx, caller), nil
 }

@@ -20,19 +20,19 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
 	"conferenced/service/outcome"
-	"conferenced/service/telemetry"
+	"conferenced/service/outcome/outcometest"
 )
 
 // echo is a service that keeps who called last.
 type echo struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	caller Caller
-	call   telemetry.Call
-	basic  bool // Whether calls may come with basic authentication.
+	call   call.Call
+	failed error
+	basic  bool // The calls come in on Twilio's path.
 }
-
-func (e *echo) takesBasic(context.Context) bool { return e.basic }
 
 func (e *echo) UpdateParticipant(
 	ctx context.Context, _ *conferencev1.UpdateParticipantRequest,
@@ -43,9 +43,13 @@ func (e *echo) UpdateParticipant(
 
 // keepCall is the interceptor before the one under test.
 func (e *echo) keepCall(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, call := telemetry.WithCall(ctx)
+	protocol := call.GRPC
+	if e.basic {
+		protocol = call.Twilio
+	}
+	ctx, c := call.New(ctx, protocol)
 	response, err := handler(ctx, request)
-	e.call = *call
+	e.call, e.failed = *c, err
 	return response, err
 }
 
@@ -62,7 +66,7 @@ func serve(t *testing.T, set *Set, server tls.Certificate) (*echo, string) {
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
 		})),
-		grpc.ChainUnaryInterceptor(service.keepCall, Interceptor(func(context.Context) *Set { return set }, service.takesBasic)),
+		grpc.ChainUnaryInterceptor(service.keepCall, Interceptor(func(context.Context) *Set { return set })),
 	)
 	conferencev1.RegisterConferenceServiceServer(s, service)
 	healthv1.RegisterHealthServer(s, health.NewServer())
@@ -133,7 +137,7 @@ func TestInterceptor(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			service.caller, service.call = Caller{}, telemetry.Call{}
+			service.caller, service.call = Caller{}, call.Call{}
 			conn := dial(t, address, ours, test.certificate...)
 			ctx := t.Context()
 			if test.authorization != "" {
@@ -141,15 +145,15 @@ func TestInterceptor(t *testing.T) {
 			}
 			_, err := conferencev1.NewConferenceServiceClient(conn).UpdateParticipant(ctx, new(conferencev1.UpdateParticipantRequest))
 			if test.want == unknown {
-				want := outcome.CallerUnknown.Status(outcome.Facts{})
+				want := outcometest.Status(outcome.CallerUnknown, outcome.Facts{})
 				if diff := cmp.Diff(want.Proto(), status.Convert(err).Proto(), protocmp.Transform()); diff != "" {
 					t.Error("status (-want +got):\n", diff)
 				}
 			} else if got := service.caller.Key(); err != nil || got != test.want {
 				t.Errorf("got caller %s and error %v, want %s", got, err, test.want)
 			}
-			if !errors.Is(service.call.Cause, test.cause) {
-				t.Errorf("got cause %v, want %v", service.call.Cause, test.cause)
+			if !errors.Is(service.failed, test.cause) {
+				t.Errorf("got cause %v, want %v", service.failed, test.cause)
 			}
 			if test.want != unknown && service.call.KnownBy+":"+service.call.Caller != test.want {
 				t.Errorf("the log has %q by %q, want %s", service.call.Caller, service.call.KnownBy, test.want)
@@ -158,7 +162,7 @@ func TestInterceptor(t *testing.T) {
 	}
 	t.Run("basic authentication, where it is taken", func(t *testing.T) {
 		for _, taken := range []bool{false, true} {
-			service.basic, service.call = taken, telemetry.Call{}
+			service.basic, service.call = taken, call.Call{}
 			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", basic("ui", "s3cr3t"))
 			_, err := conferencev1.NewConferenceServiceClient(dial(t, address, ours)).
 				UpdateParticipant(ctx, new(conferencev1.UpdateParticipantRequest))

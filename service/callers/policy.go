@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"conferenced/service/property"
 )
 
 // Policy says what callers may change. What no rule allows is refused.
@@ -17,7 +19,7 @@ type rule struct {
 	name         string
 	callers      []callerMatch
 	accounts     []string // SIDs, or allAccounts.
-	properties   propertySet
+	properties   property.Set
 }
 
 // allAccounts in a rule's accounts means every account.

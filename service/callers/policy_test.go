@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conferenced/service/properties"
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 )
 
 var (
@@ -60,45 +61,43 @@ func TestAuthorize(t *testing.T) {
 		name       string
 		caller     Caller
 		account    string
-		properties []string
+		properties property.Set
 		want       string // What is refused; empty: nothing.
 	}{
-		{"a token", token("ui-1"), account1, []string{"muted", "hold"}, ""},
-		{"a token, no property", token("ui-1"), account1, nil, ""},
-		{"a token, a property too many", token("ui-1"), account1, []string{"muted", "coaching"}, "property coaching"},
-		{"a token, several properties too many", token("ui-1"), account1, []string{"coaching", "wait_url", "muted", "hold_url"}, "property hold_url"},
-		{"a token, what is no property", token("ui-1"), account1, []string{"mute"}, "property mute"},
-		{"a token, what is no property before one too many", token("ui-1"), account1, []string{"mute", "coaching"}, "property coaching"},
-		{"a token, another account", token("ui-1"), account2, []string{"muted"}, "property muted"},
-		{"a token, the account of all names", token("ui-1"), account2, []string{"beep_on_exit"}, ""},
-		{"a token, an account of no rule", token("ui-1"), "AC" + strings.Repeat("3", 32), []string{"muted"}, "account AC" + strings.Repeat("3", 32)},
-		{"a token, no account", token("ui-1"), "", []string{"muted"}, "the default account"},
-		{"a token, the account in other digits", token("ui-1"), strings.ToLower(account1), nil, "account " + strings.ToLower(account1)},
-		{"a token of another name", token("cron"), account1, []string{"muted"}, "account " + account1},
-		{"a token by the name of root", token("root"), account1, properties.Names, ""},
-		{"a JWT by the name of a token", jwt("ui-1"), account1, []string{"muted"}, "account " + account1},
-		{"a certificate by the name of a token", certificate("ui-1"), account1, []string{"muted"}, "account " + account1},
-		{"a JWT", jwt("svc-a", "staff", "agents"), account1, []string{"muted"}, ""},
-		{"a JWT, one claim of two", jwt("a", "agents"), account1, []string{"muted"}, "account " + account1},
-		{"a JWT, a claim with the same beginning", jwt("svc-a", "agents2"), account1, []string{"muted"}, "account " + account1},
-		{"a JWT of two rules", jwt("svc-a", "agents", "supervisors"), account1, []string{"muted", "coaching"}, ""},
-		{"a JWT by claim, not by name", jwt("a", "supervisors"), account1, []string{"coaching"}, "account " + account1},
-		{"a token with claims", Caller{Name: "svc-a", Kind: KindToken, Claims: map[string][]string{"groups": {"supervisors"}}}, account1, nil, "account " + account1},
-		{"a certificate", certificate(ui), account1, []string{"hold"}, ""},
-		{"a certificate, by its second name", certificate("a", ui), account1, []string{"hold"}, ""},
-		{"a certificate, another name", certificate(ui + "2"), account1, []string{"hold"}, "account " + account1},
-		{"a token by the name of a certificate", token(ui), account1, []string{"hold"}, "account " + account1},
-		{"a JWT with the URIs of a certificate", Caller{Name: "a", Kind: KindJWT, URIs: []string{ui}}, account1, nil, "account " + account1},
-		{"anonymous", Caller{}, account2, []string{"muted"}, ""},
-		{"anonymous, a property for names", Caller{}, account2, []string{"beep_on_exit"}, "property beep_on_exit"},
-		{"anonymous, another account", Caller{}, account1, []string{"muted"}, "account " + account1},
-		{"a name, a property for the anonymous", token("x"), account2, []string{"muted"}, "property muted"},
+		{"a token", token("ui-1"), account1, property.Of(property.Muted, property.Hold), ""},
+		{"a token, no property", token("ui-1"), account1, 0, ""},
+		{"a token, a property too many", token("ui-1"), account1, property.Of(property.Muted, property.Coaching), "property coaching"},
+		{"a token, several properties too many", token("ui-1"), account1, property.Of(property.Coaching, property.WaitURL, property.Muted, property.HoldURL), "property hold_url"},
+		{"a token, another account", token("ui-1"), account2, property.Of(property.Muted), "property muted"},
+		{"a token, the account of all names", token("ui-1"), account2, property.Of(property.BeepOnExit), ""},
+		{"a token, an account of no rule", token("ui-1"), "AC" + strings.Repeat("3", 32), property.Of(property.Muted), "account AC" + strings.Repeat("3", 32)},
+		{"a token, no account", token("ui-1"), "", property.Of(property.Muted), "the default account"},
+		{"a token, the account in other digits", token("ui-1"), strings.ToLower(account1), 0, "account " + strings.ToLower(account1)},
+		{"a token of another name", token("cron"), account1, property.Of(property.Muted), "account " + account1},
+		{"a token by the name of root", token("root"), account1, property.All, ""},
+		{"a JWT by the name of a token", jwt("ui-1"), account1, property.Of(property.Muted), "account " + account1},
+		{"a certificate by the name of a token", certificate("ui-1"), account1, property.Of(property.Muted), "account " + account1},
+		{"a JWT", jwt("svc-a", "staff", "agents"), account1, property.Of(property.Muted), ""},
+		{"a JWT, one claim of two", jwt("a", "agents"), account1, property.Of(property.Muted), "account " + account1},
+		{"a JWT, a claim with the same beginning", jwt("svc-a", "agents2"), account1, property.Of(property.Muted), "account " + account1},
+		{"a JWT of two rules", jwt("svc-a", "agents", "supervisors"), account1, property.Of(property.Muted, property.Coaching), ""},
+		{"a JWT by claim, not by name", jwt("a", "supervisors"), account1, property.Of(property.Coaching), "account " + account1},
+		{"a token with claims", Caller{Name: "svc-a", Kind: KindToken, Claims: map[string][]string{"groups": {"supervisors"}}}, account1, 0, "account " + account1},
+		{"a certificate", certificate(ui), account1, property.Of(property.Hold), ""},
+		{"a certificate, by its second name", certificate("a", ui), account1, property.Of(property.Hold), ""},
+		{"a certificate, another name", certificate(ui + "2"), account1, property.Of(property.Hold), "account " + account1},
+		{"a token by the name of a certificate", token(ui), account1, property.Of(property.Hold), "account " + account1},
+		{"a JWT with the URIs of a certificate", Caller{Name: "a", Kind: KindJWT, URIs: []string{ui}}, account1, 0, "account " + account1},
+		{"anonymous", Caller{}, account2, property.Of(property.Muted), ""},
+		{"anonymous, a property for names", Caller{}, account2, property.Of(property.BeepOnExit), "property beep_on_exit"},
+		{"anonymous, another account", Caller{}, account1, property.Of(property.Muted), "account " + account1},
+		{"a name, a property for the anonymous", token("x"), account2, property.Of(property.Muted), "property muted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := set.Authorize(test.caller, test.account, test.properties)
 			var got string
-			if refusal, ok := errors.AsType[*Refusal](err); ok {
-				got = refusal.What
+			if refusal, ok := errors.AsType[*outcome.Error](err); ok {
+				got = refusal.Detail
 			} else if err != nil {
 				t.Errorf("got an error that is no refusal: %v", err)
 			}
@@ -132,7 +131,7 @@ func TestSANsHaveKinds(t *testing.T) {
 	} {
 		set := &Set{Policy: mustParsePolicy(t, "rules: [{callers: [{san: \""+test.pattern+"\"}], accounts: ['*'], properties: ['*']}]")}
 		test.caller.Name, test.caller.Kind = "ui", KindCertificate
-		if got := set.Authorize(test.caller, account1, nil) == nil; got != test.want {
+		if got := set.Authorize(test.caller, account1, 0) == nil; got != test.want {
 			t.Errorf("san %s, %+v: allowed %v", test.pattern, test.caller, got)
 		}
 	}
@@ -154,20 +153,20 @@ func TestClaimsOfOtherTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := set.Authorize(caller, account1, nil) == nil; got != want {
+		if got := set.Authorize(caller, account1, 0) == nil; got != want {
 			t.Errorf("%s: allowed %v", claim, got)
 		}
 	}
 }
 
 func TestAuthorizeWithoutAPolicy(t *testing.T) {
-	if err := new(Set).Authorize(Caller{}, account1, properties.Names); err != nil {
+	if err := new(Set).Authorize(Caller{}, account1, property.All); err != nil {
 		t.Errorf("anonymous: %v", err)
 	}
 	set := &Set{Tokens: new(Tokens)}
-	err := set.Authorize(Caller{Name: "ui", Kind: KindToken}, account1, nil)
-	if want := "account " + account1 + " is not allowed"; errorText(err) != want {
-		t.Errorf("a token: got %v, want %s", err, want)
+	err := set.Authorize(Caller{Name: "ui", Kind: KindToken}, account1, 0)
+	if got := outcome.From(err).Detail; got != "account "+account1 {
+		t.Errorf("a token: got %v, want the account refused", err)
 	}
 }
 
@@ -178,12 +177,12 @@ func TestExplain(t *testing.T) {
 		set        *Set
 		caller     Caller
 		account    string
-		properties []string
+		properties property.Set
 		want       string
 	}{
 		{
 			"a property too many", withPolicy, Caller{Name: "ui-1", Kind: KindToken}, account1,
-			[]string{"muted", "coaching"},
+			property.Of(property.Muted, property.Coaching),
 			`caller: token "ui-1"
 rule 1 "agents' desktop" (line 3): is for this caller by token "ui-*", and allows muted, hold
 rule 2 "supervisors" (line 10): is not for this caller
@@ -198,7 +197,7 @@ refused: property coaching is not allowed
 		{
 			"what is allowed", withPolicy,
 			Caller{Name: "svc-a", Kind: KindJWT, Claims: map[string][]string{"groups": {"supervisors"}}}, account1,
-			[]string{"coaching"},
+			property.Of(property.Coaching),
 			`caller: jwt "svc-a"
 rule 1 "agents' desktop" (line 3): is not for this caller
 rule 2 "supervisors" (line 10): is for this caller by name "svc-*" and claim groups "supervisors", and allows coaching, call_sid_to_coach
@@ -210,7 +209,7 @@ allowed
 `,
 		},
 		{
-			"an account too many", withPolicy, Caller{}, account1, []string{"muted"},
+			"an account too many", withPolicy, Caller{}, account1, property.Of(property.Muted),
 			`caller: anonymous
 rule 1 "agents' desktop" (line 3): is not for this caller
 rule 2 "supervisors" (line 10): is not for this caller
@@ -222,14 +221,14 @@ refused: account AC11111111111111111111111111111111 is not allowed
 `,
 		},
 		{
-			"no policy", new(Set), Caller{}, account1, []string{"muted"},
+			"no policy", new(Set), Caller{}, account1, property.Of(property.Muted),
 			`caller: anonymous
 there is no policy, and callers need not be known: everything is allowed
 allowed
 `,
 		},
 		{
-			"no policy, but tokens", &Set{Tokens: new(Tokens)}, Caller{Name: "ui", Kind: KindToken}, "", nil,
+			"no policy, but tokens", &Set{Tokens: new(Tokens)}, Caller{Name: "ui", Kind: KindToken}, "", 0,
 			`caller: token "ui"
 there is no policy: nothing is allowed
 refused: the default account is not allowed
@@ -312,9 +311,9 @@ func FuzzParsePolicy(f *testing.F) {
 			return
 		}
 		set := &Set{Policy: policy}
-		if set.Authorize(Caller{}, account1, nil) == nil && !strings.Contains(text, "anonymous") {
+		if set.Authorize(Caller{}, account1, 0) == nil && !strings.Contains(text, "anonymous") {
 			t.Error("it allows anonymous callers")
 		}
-		set.Explain(Caller{Name: "a", Kind: KindJWT}, account1, properties.Names)
+		set.Explain(Caller{Name: "a", Kind: KindJWT}, account1, property.All)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 	"conferenced/service/yamlfile"
 )
@@ -64,7 +65,7 @@ func readRule(m *yamlfile.Mapping, number int) rule {
 	for _, v := range properties.List(1) {
 		r.properties |= yamlfile.Scan(v, parseProperty)
 	}
-	if r.properties&propertyOf("call_sid_to_coach") != 0 && r.properties&propertyOf("coaching") == 0 {
+	if r.properties.Has(property.CallSIDToCoach) && !r.properties.Has(property.Coaching) {
 		properties.Errorf("call_sid_to_coach needs coaching too: setting it starts coaching")
 	}
 	return r
@@ -137,13 +138,13 @@ func parseAccount(text string) (string, error) {
 	return text, nil
 }
 
-func parseProperty(text string) (propertySet, error) {
+func parseProperty(text string) (property.Set, error) {
 	if text == "*" {
-		return allProperties, nil
+		return property.All, nil
 	}
-	property := propertyOf(text)
-	if property == 0 {
-		return 0, fmt.Errorf("is not a property; the properties are %s", allProperties)
+	known, ok := property.Parse(text)
+	if !ok {
+		return 0, fmt.Errorf("is not a property; the properties are %s", property.All)
 	}
-	return property, nil
+	return property.Of(known), nil
 }

@@ -52,6 +52,12 @@ func (a *aging[K, V]) put(key K, value V) {
 	}
 }
 
+func (a *aging[K, V]) remove(key K) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.entries.Remove(key)
+}
+
 func (a *aging[K, V]) len() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"conferenced/service/outcome"
 )
 
 // answers keeps how updates ended under their request ids.
@@ -30,7 +32,7 @@ func (a *answers) Claim(ctx context.Context, key Key, content Content) (*Record,
 		record, other := a.claim(key, content)
 		switch {
 		case record != nil && record.Content != content, other != nil && other.content != content:
-			return nil, &RefusedError{Reason: RequestIDReused}
+			return nil, outcome.RequestIDReused.Err(outcome.Facts{})
 		case other == nil:
 			return record, nil
 		}
@@ -61,7 +63,7 @@ func (a *answers) claim(key Key, content Content) (*Record, *owned) {
 func (a *answers) Hold(context.Context, Key) error { return nil }
 
 // Settle is Store's.
-func (a *answers) Settle(_ context.Context, key Key, record *Record) {
+func (a *answers) Settle(key Key, record *Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if record != nil {

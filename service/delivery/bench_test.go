@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -17,9 +18,12 @@ type instant struct{}
 var answerAtOnce = &twilio.Answer{HTTPStatus: 200, Participant: twilio.Participant{Label: new("desk"), CallSID: new("CA1")}}
 
 func (instant) UpdateParticipant(
-	_ context.Context, _ *twilio.Account, _ *twilio.ParticipantPath, _ *twilio.ParticipantUpdate, permit func() error,
+	_ context.Context, _ *twilio.Account, _ *twilio.ParticipantPath, _ *property.Values, permit func() error,
 ) (*twilio.Answer, error) {
-	return answerAtOnce, permit()
+	if err := permit(); err != nil {
+		return nil, err
+	}
+	return answerAtOnce, nil
 }
 
 func benchmarked(b *testing.B) (*Deliverer, context.Context) {

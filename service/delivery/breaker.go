@@ -3,12 +3,12 @@ package delivery
 import (
 	"errors"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
 
+	"conferenced/service/outcome"
 	"conferenced/service/twilio"
 )
 
@@ -53,23 +53,40 @@ func newBreaker(breaking Breaking, account *twilio.Account, logger *slog.Logger)
 				"from", from.String(), "to", to.String())
 			b.changed(to.String())
 		},
-		IsSuccessful: func(err error) bool { return !isDown(err) },
-		IsExcluded:   saysNothing,
+		IsExcluded: func(err error) bool { return errors.Is(err, errSaysNothing) },
 	})
 	return b
 }
 
-// allow returns what is to be told the attempt's error, or a *RefusedError with
-// CircuitOpen.
-func (b *breaker) allow() (func(error), error) {
+// The reports to the circuit other than nil, which is a success.
+var (
+	errFailing     = errors.New("Twilio is failing")
+	errSaysNothing = errors.New("the attempt says nothing about Twilio")
+)
+
+// allow returns the function that reports what the attempt says about Twilio, or
+// an *outcome.Error of the kind CircuitOpen. The function must be called once.
+func (b *breaker) allow() (report func(health), err error) {
 	if b == nil {
-		return func(error) {}, nil
+		return func(health) {}, nil
 	}
 	done, err := b.circuit.Allow()
 	if err != nil {
-		return nil, &RefusedError{Reason: CircuitOpen, RetryAfter: b.left()}
+		return nil, outcome.CircuitOpen.Err(outcome.Facts{RetryAfter: b.left()})
 	}
-	return done, nil
+	return func(h health) { done(h.err()) }, nil
+}
+
+// err returns what the circuit is told.
+func (h health) err() error {
+	switch h {
+	case healthy:
+		return nil
+	case unhealthy:
+		return errFailing
+	default:
+		return errSaysNothing
+	}
 }
 
 // left is how long the breaker stays open.
@@ -82,28 +99,4 @@ func (b *breaker) state() string {
 		return "off"
 	}
 	return b.circuit.State().String()
-}
-
-// isDown says whether the error speaks of Twilio's health rather than of the
-// update: it could not be reached, or it failed, or its answer did not come.
-func isDown(err error) bool {
-	if answered, ok := errors.AsType[*twilio.Error](err); ok {
-		return answered.HTTPStatus >= http.StatusInternalServerError
-	}
-	_, lost := errors.AsType[*twilio.TransportError](err)
-	return lost
-}
-
-// saysNothing says whether the attempt ended without a word about Twilio's
-// health: it was not made, or it was cut off at once with the one who asked.
-func saysNothing(err error) bool {
-	if err == nil {
-		return false
-	}
-	var (
-		refused   *RefusedError
-		malformed *twilio.RequestError
-	)
-	return isContext(err) || errors.Is(err, errPanicked) ||
-		errors.As(err, &refused) || errors.As(err, &malformed)
 }

@@ -1,13 +1,10 @@
 package delivery
 
 import (
-	"context"
-	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"conferenced/service/twilio"
+	"conferenced/service/outcome"
 )
 
 // breaking opens after three failures in a row, for ten seconds.
@@ -76,9 +73,8 @@ func TestOpenBreakerRefuses(t *testing.T) {
 		w.pass(4 * time.Second)
 		p := w.finish(on("CA2", mute))
 		w.wantEnd(p, "circuit open, no")
-		var refused *RefusedError
-		if !errors.As(p.err, &refused) || refused.RetryAfter != 6*time.Second {
-			w.t.Errorf("%+v, want to try again after 6s", refused)
+		if got := outcome.From(p.err).RetryAfter; got != 6*time.Second {
+			w.t.Errorf("repeat after %v, want 6s", got)
 		}
 		if got := w.Stats().Refused; got != 1 {
 			w.t.Errorf("%d refused, want 1", got)
@@ -132,9 +128,8 @@ func TestProbeDecides(t *testing.T) {
 				w.wantSends(4)
 				other := w.start(on("CA2", mute)) // One at a time.
 				w.wantEnd(other, "circuit open, no")
-				var refused *RefusedError
-				if !errors.As(other.err, &refused) || refused.RetryAfter != 0 {
-					w.t.Errorf("%+v, want not to know when to try again", refused)
+				if got := outcome.From(other.err).RetryAfter; got != 0 {
+					w.t.Errorf("repeat after %v, want no time", got)
 				}
 				w.answer(4, test.end)
 				w.wantBreaker(test.want)
@@ -190,82 +185,31 @@ func TestProbeWhoseCallerLeavesLetsTheNextOneProbe(t *testing.T) {
 			w.deliver(ctx, on("CA1", mute))
 			cancel()
 			w.pass(time.Second)
-			w.wantBreaker("open") // That says something of Twilio.
+			w.wantBreaker("half-open")
+			w.start(on("CA2", mute))
+			w.answer(5, nil)
+			w.wantBreaker("closed")
 		})
 	})
 }
 
-func TestProbeThatPanicsLetsTheNextOneProbe(t *testing.T) {
-	with(t, breaking(), func(w *world) {
-		w.fail()
-		w.pass(10*time.Second + 1)
-		w.twilio.respond = func(*call) step { panic("in the sender") }
-		w.wantEnd(w.finish(on("CA1", mute)), "panicked, maybe")
-		w.wantBreaker("half-open")
-		w.twilio.respond = failing()
-		w.wantEnd(w.finish(on("CA1", mute)), "ok")
-	})
-}
-
-func TestAttemptsThatAreCutOffDoNotOpenTheBreaker(t *testing.T) {
-	with(t, breaking(), func(w *world) {
-		for range 10 {
-			ctx, cancel := w.cancellable()
-			w.deliver(ctx, on("CA1", mute))
-			cancel()
-		}
-		w.wantBreaker("closed")
-	})
-}
-
-// TestNoConnectionForTheGrace: that connecting takes so long says something of
-// Twilio, whenever the caller left. A caller who leaves sooner says nothing.
-func TestNoConnectionForTheGrace(t *testing.T) {
-	for patience, want := range map[time.Duration]string{time.Second: "open", time.Second - 1: "closed"} {
-		t.Run(want, func(t *testing.T) {
+// TestShortDeadlinesSayNothingAboutTwilio: attempts end with their callers, before a
+// slow Twilio has answered or a connection is made.
+func TestShortDeadlinesSayNothingAboutTwilio(t *testing.T) {
+	for name, unreachable := range map[string]bool{"in flight": false, "connecting": true} {
+		t.Run(name, func(t *testing.T) {
 			cfg := breaking()
 			cfg.Grace = time.Second
 			with(t, cfg, func(w *world) {
-				var results []Result
-				w.Observe(Observer{Attempted: func(_ context.Context, a Attempt) { results = append(results, a.Result) }})
-				w.twilio.unreachable = true
-				for range cfg.Breaking.Failures {
-					p := w.deliver(w.within(patience), on("CA1", mute))
-					<-p.done
-					w.wantEnd(p, "deadline, no")
+				w.twilio.unreachable = unreachable
+				w.twilio.respond = func(*call) step { return step{after: 1200 * time.Millisecond} }
+				for range 10 {
+					<-w.deliver(w.within(60*time.Millisecond), on("CA1", mute)).done
+					w.pass(time.Second)
 				}
-				w.wantBreaker(want)
-				if seen := map[string]Result{"open": NotSent, "closed": CutOff}[want]; results[0] != seen {
-					w.t.Errorf("the attempt was %s, want %s", results[0], seen)
-				}
+				w.wantBreaker("closed")
 			})
 		})
-	}
-}
-
-// The place of a probe that was not sent, or ended without a word of Twilio, goes
-// to the next.
-func TestProbeThatSaysNothingLetsTheNextOneProbe(t *testing.T) {
-	synctest.Test(t, testProbeThatSaysNothing)
-}
-
-func testProbeThatSaysNothing(t *testing.T) {
-	b := newBreaker(Breaking{Failures: 1, OpenFor: time.Second, Probes: 1}, &twilio.Account{}, quiet)
-	report, err := b.allow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	report(errNoAnswer)
-	<-time.After(time.Second + 1)
-	for _, end := range []error{errSuperseded, context.Canceled, context.DeadlineExceeded, errPanicked, errNoRequest} {
-		report, err := b.allow()
-		if err != nil {
-			t.Fatalf("before %v: %v", end, err)
-		}
-		report(end)
-		if got := b.state(); got != "half-open" {
-			t.Errorf("after %v the breaker is %s", end, got)
-		}
 	}
 }
 

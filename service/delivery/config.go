@@ -30,8 +30,8 @@ func Default() Config {
 		Limits:   Limits{MaxConcurrency: 1000, MinConcurrency: 4, Queue: 2000, Burst: 1},
 		Breaking: Breaking{Failures: 20, OpenFor: 5 * time.Second, Probes: 1},
 		Bounds: Bounds{
-			LineLength: 64,
-			Labels:     50_000, LabelAge: time.Hour,
+			Queue:  64,
+			Labels: 50_000, LabelAge: time.Hour,
 			Records: 100_000, Retention: 10 * time.Minute,
 		},
 		Grace: time.Second,
@@ -98,7 +98,7 @@ func (b Bounds) validate(unordered, forgetful bool) error {
 	var errs []error
 	if !unordered {
 		errs = append(errs,
-			atLeast("Bounds.LineLength", b.LineLength, 1),
+			atLeast("Bounds.Queue", b.Queue, 1),
 			atLeast("Bounds.Labels", b.Labels, 1),
 			atLeast("Bounds.LabelAge", b.LabelAge, 1))
 	}

@@ -56,7 +56,7 @@ func TestInvalidConfigsNameTheSetting(t *testing.T) {
 		{"Limits.Burst is 0, want at least 1", func(c *Config) { c.Limits.Rate, c.Limits.Burst = 1, 0 }},
 		{"Breaking.OpenFor is 0s, want at least 1ns", func(c *Config) { c.Breaking.OpenFor = 0 }},
 		{"Breaking.Probes is 0, want at least 1", func(c *Config) { c.Breaking.Probes = 0 }},
-		{"Bounds.LineLength is 0, want at least 1", func(c *Config) { c.Bounds.LineLength = 0 }},
+		{"Bounds.Queue is 0, want at least 1", func(c *Config) { c.Bounds.Queue = 0 }},
 		{"Bounds.Labels is 0, want at least 1", func(c *Config) { c.Bounds.Labels = 0 }},
 		{"Bounds.LabelAge is 0s, want at least 1ns", func(c *Config) { c.Bounds.LabelAge = 0 }},
 		{"Bounds.Records is 0, want at least 1", func(c *Config) { c.Bounds.Records = 0 }},
@@ -90,7 +90,7 @@ func TestEverythingThatIsWrongIsNamed(t *testing.T) {
 		"Retrying.Attempts", "Retrying.Base", "Retrying.Cap",
 		"Limits.MaxConcurrency", "Limits.Queue", "Limits.Rate", "Limits.Burst",
 		"Breaking.OpenFor", "Breaking.Probes",
-		"Bounds.LineLength", "Bounds.Labels", "Bounds.LabelAge", "Bounds.Records", "Bounds.Retention",
+		"Bounds.Queue", "Bounds.Labels", "Bounds.LabelAge", "Bounds.Records", "Bounds.Retention",
 		"Grace",
 	}
 	if !slices.Equal(names, want) {

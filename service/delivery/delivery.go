@@ -1,35 +1,37 @@
-// Package delivery gets an update to Twilio: once, in order, or with a plain
+// Package delivery delivers updates to Twilio: once, in order, or with an exact
 // account of what is not known.
 //
-// An update goes through these steps. Its request id, if it has one, is claimed;
-// an update that was made before ends here with its first answer. It joins its
-// participant's line, and waits until those before it are done or a newer one
-// takes its place. Then it is sent, and sent again for as long as that can help
-// and does no harm; each attempt waits for the account's limit and passes the
-// account's breaker.
+// An update first claims its request id, if it has one; an update that was delivered
+// before ends there with its first answer. It joins its participant's queue and waits
+// until it is the one to be sent. Each attempt needs a permit: a slot of the account's
+// limit, and the consent of the account's breaker. An attempt that failed is repeated
+// for as long as that can help and does no harm.
 package delivery
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
-// Sender sends an update to Twilio once, as *twilio.Client does.
+// Sender makes one attempt, as *twilio.Client does. It asks permit when it has a
+// connection, right before it writes, and writes nothing if that returns an error.
 type Sender interface {
 	UpdateParticipant(
-		ctx context.Context, account *twilio.Account, path *twilio.ParticipantPath, change *twilio.ParticipantUpdate,
+		ctx context.Context, account *twilio.Account, path *twilio.ParticipantPath, change *property.Values,
 		permit func() error,
 	) (*twilio.Answer, error)
 }
 
-// Deliverer gets updates to Twilio. It is safe for concurrent use.
+// Deliverer delivers updates to Twilio. It is safe for concurrent use.
 type Deliverer struct {
 	cfg      Config
 	sender   Sender
@@ -40,59 +42,62 @@ type Deliverer struct {
 	running sync.WaitGroup
 	counts  counters
 
-	mu    sync.Mutex
-	lanes map[upstream]*lane
+	mu        sync.Mutex
+	upstreams map[upstreamKey]*upstream
 }
 
-// upstream is an account at a host: Twilio limits and fails each by itself.
-type upstream struct{ account, host string }
-
-// lane is the way to one account at one host.
-type lane struct {
-	*limiter
-	*breaker
-}
+// upstreamKey is an account at a host: Twilio limits and fails each by itself.
+type upstreamKey struct{ account, host string }
 
 // New returns a deliverer that sends through the sender and remembers in the
 // store. The configuration must be valid.
 func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer {
 	return &Deliverer{
-		cfg: cfg, sender: sender, store: store, logger: logger, lanes: map[upstream]*lane{},
+		cfg: cfg, sender: sender, store: store, logger: logger, upstreams: map[upstreamKey]*upstream{},
 	}
 }
 
 // Deliver sends the update and returns Twilio's answer. Every error is an
-// *Error, which says whether the update was applied all the same.
+// *outcome.Error.
 //
-// It returns when the context ends. An attempt that is on the way then goes on
-// for the grace, and the update's request id and line are held until it has
-// ended; nothing more is sent. So the update must not be changed afterwards; nor
-// must the answer, which others with the request id are given too.
+// It returns when the context ends. An attempt in flight then goes on for the grace,
+// and the update's request id and its place in the queue are held until it has ended;
+// nothing more is sent. So the update must not be changed afterwards; nor must the
+// answer, which other calls with the request id get too.
 func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer, error) {
-	if update.RequestID == "" || d.cfg.Forgetful {
-		return d.start(ctx, update, nil)
+	id, record, err := d.claim(ctx, update)
+	switch {
+	case err != nil:
+		return nil, err
+	case record != nil:
+		d.counts.replays.Add(1)
+		d.observer.replayed(ctx)
+		return record.result(update)
 	}
-	return d.deliverOnce(ctx, update)
+	j, failed := d.start(ctx, update, id)
+	if failed != nil {
+		return nil, failed
+	}
+	return j.wait(ctx)
 }
 
-// deliverOnce delivers an update that has a request id, unless it was made before.
-func (d *Deliverer) deliverOnce(ctx context.Context, update *Update) (*twilio.Answer, error) {
-	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: update.RequestID}
+// claim claims the update's request id. It returns the record if the update was
+// delivered before. An update without a request id has no claim.
+func (d *Deliverer) claim(ctx context.Context, update *Update) (*claim, *Record, error) {
+	if update.RequestID == "" || d.cfg.Forgetful {
+		return nil, nil, nil
+	}
+	// The letters of a UUID may have any case, RFC 9562, section 4.
+	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: strings.ToLower(update.RequestID)}
 	content := update.content()
 	record, err := d.store.Claim(ctx, key, content)
 	if err != nil {
-		d.reportRefusal(ctx, err)
-		return nil, unclaimed(err)
+		return nil, nil, d.unclaimed(ctx, err)
 	}
-	if record != nil {
-		d.counts.replays.Add(1)
-		d.observer.replayed(ctx)
-		return record.result()
-	}
-	return d.start(ctx, update, &claim{store: d.store, key: key, content: content})
+	return &claim{store: d.store, key: key, content: content}, record, nil
 }
 
-// claim is a request id that an update owns. Nil: the update has none.
+// claim is a request id that an update owns; nil: the update has none.
 type claim struct {
 	store   Store
 	key     Key
@@ -106,26 +111,21 @@ func (c *claim) hold(ctx context.Context) error {
 	return c.store.Hold(ctx, c.key)
 }
 
-func (c *claim) settle(ctx context.Context, answer *twilio.Answer, err error) {
+func (c *claim) settle(answer *twilio.Answer, err *outcome.Error) {
 	if c != nil {
-		c.store.Settle(ctx, c.key, recordOf(c.content, answer, err))
+		c.store.Settle(c.key, recordOf(c.content, answer, err))
 	}
 }
 
-// unclaimed is the end of an update that did not get its request id. One that
-// waited for the first with that id knows nothing of it.
-func unclaimed(err error) error {
+// unclaimed returns the outcome of an update that did not get its request id. If
+// it waited for the first update with that id, that one may have been applied.
+func (d *Deliverer) unclaimed(ctx context.Context, err error) *outcome.Error {
 	if isContext(err) {
-		return &Error{Applied: Maybe, Err: err}
+		return contextError(err, outcome.Maybe)
 	}
-	return &Error{Applied: No, Err: err}
-}
-
-// reportRefusal tells the observer, if the error is a refusal.
-func (d *Deliverer) reportRefusal(ctx context.Context, err error) {
-	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		d.observer.refused(ctx, refused.Reason)
-	}
+	failed := outcome.From(err)
+	d.observer.refused(ctx, failed.Kind)
+	return failed
 }
 
 // Wait returns when nothing is on the way any more, or when the context ends.
@@ -144,24 +144,24 @@ func (d *Deliverer) Wait(ctx context.Context) error {
 	}
 }
 
-// lane returns the way to the account, which begins to exist when it is first
-// used. There are as many as accounts are configured.
-func (d *Deliverer) lane(account *twilio.Account) *lane {
-	key := upstream{account: account.SID, host: account.BaseURL}
+// upstream returns the upstream of the account. There are as many as accounts are
+// configured.
+func (d *Deliverer) upstream(account *twilio.Account) *upstream {
+	key := upstreamKey{account: account.SID, host: account.BaseURL}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if l := d.lanes[key]; l != nil {
-		return l
+	if known := d.upstreams[key]; known != nil {
+		return known
 	}
-	l := &lane{
+	u := &upstream{
 		limiter: newLimiter(d.cfg.Limits),
 		breaker: newBreaker(d.cfg.Breaking, account, d.logger),
 	}
-	if l.breaker != nil {
-		l.changed = d.observer.breakerChanged
+	if u.breaker != nil {
+		u.changed = d.observer.breakerChanged
 	}
-	d.lanes[key] = l
-	return l
+	d.upstreams[key] = u
+	return u
 }
 
 // counters count events since the start.
@@ -221,9 +221,9 @@ func (d *Deliverer) Lanes() []Lane {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	lanes := []Lane{}
-	for key, l := range d.lanes {
-		state := Lane{AccountSID: key.account, Host: key.host, Breaker: l.breaker.state()}
-		state.ConcurrencyLimit, state.InFlight, state.Waiting = l.limiter.load()
+	for key, u := range d.upstreams {
+		state := Lane{AccountSID: key.account, Host: key.host, Breaker: u.breaker.state()}
+		state.ConcurrencyLimit, state.InFlight, state.Waiting = u.limiter.load()
 		lanes = append(lanes, state)
 	}
 	slices.SortFunc(lanes, func(a, b Lane) int {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"conferenced/service/twilio"
 )
 
 func TestUpdateIsSentAsItIs(t *testing.T) {
@@ -65,45 +63,29 @@ func TestPanicInTheSender(t *testing.T) {
 	})
 }
 
-// faulty is a store that panics when it is to learn from an answer.
-type faulty struct{ Store }
-
-func (faulty) Know(context.Context, Participant, string) { panic("in the store") }
-
-func TestPanicAfterTheAnswer(t *testing.T) {
-	wrap := func(store Store) Store { return faulty{store} }
-	withStore(t, remembering(), wrap, func(w *world) {
-		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
-		for range 2 { // The second has what is kept of the first.
-			p := w.finish(by("id", on("CA1", announce)))
-			if p.err == nil || p.answer != nil || AppliedOf(p.err) != Maybe {
-				w.t.Errorf("%v and %v, want an error alone, and to know nothing", p.answer, p.err)
-			}
-		}
-		w.wantSends(1)
-	})
-}
-
 func TestStats(t *testing.T) {
 	cfg := remembering()
 	cfg.Retrying.Attempts = 2
-	cfg.Bounds.LineLength = 2
+	cfg.Bounds.Queue = 3
 	cfg.Grace = time.Minute
 	with(t, cfg, func(w *world) {
 		w.start(by("id", on("CA1", announce)))
 		w.start(on("CA1", unmute))
 		ctx, cancel := w.cancellable()
-		w.wantEnd(w.deliver(ctx, on("CA1", mute)), "under way") // Supersedes the one before it.
+		w.wantEnd(w.deliver(ctx, on("CA1", mute)), "under way")
 		w.start(on("CA1", announce))
 		w.wantEnd(w.start(on("CA1", hold)), "overloaded, no")
 		w.deliver(ctx, on("CA2", mute))
-		cancel() // One waits in line, one is on the way.
 		w.answer(2, nil)
+		w.deliver(ctx, on("CA2", mute))
+		cancel() // One waits, one is in flight.
+		w.answer(3, nil)
 		w.twilio.respond = failing()
+		w.start(on("CA1", mute))
 		w.answer(1, status(429)) // Sent again.
 		w.wantEnd(w.start(by("id", on("CA1", announce))), "ok")
 		want := Stats{
-			Updates: 5, Attempts: 4, Retries: 1, Superseded: 1, Replays: 1, Refused: 1, Abandoned: 1,
+			Updates: 7, Attempts: 6, Retries: 1, Superseded: 1, Replays: 1, Refused: 1, Abandoned: 1,
 			Sizes: Sizes{Records: 1},
 		}
 		if got := w.Stats(); got != want {
@@ -118,7 +100,7 @@ func TestSizesCountWhatIsUnderWay(t *testing.T) {
 		w.start(by("id", on("CA1", announce)))
 		w.start(on("desk", hold))
 		w.start(on("CA2", mute))
-		want := Sizes{Lines: 2, Waiting: 3, Labels: 1, Records: 1}
+		want := Sizes{Queues: 2, Waiting: 3, Labels: 1, Records: 1}
 		if got := w.Stats().Sizes; got != want {
 			w.t.Errorf("%+v, want %+v", got, want)
 		}
@@ -167,24 +149,4 @@ func TestDefaultDelivers(t *testing.T) {
 			w.t.Errorf("%+v, want %+v", got, want)
 		}
 	})
-}
-
-func TestErrorsInWords(t *testing.T) {
-	for err, want := range map[error]string{
-		&Error{Applied: No, Err: errSuperseded}:       "superseded (applied: no)",
-		&Error{Applied: Maybe, Err: context.Canceled}: "context canceled (applied: maybe)",
-		&Error{Applied: Yes, Err: &twilio.AnswerError{
-			HTTPStatus: 200, Reason: "body cannot be read",
-		}}: "twilio: answer 200: body cannot be read (applied: yes)",
-	} {
-		if got := err.Error(); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
-func TestOfAnErrorOfAnotherPackageNothingIsKnown(t *testing.T) {
-	if got := AppliedOf(errors.New("another")); got != Maybe {
-		t.Errorf("applied %s, want maybe", got)
-	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -60,7 +62,7 @@ func (w *world) wantNothingLeft() {
 			w.t.Errorf("left in the lane: %+v", lane)
 		}
 	}
-	if left := w.Stats().Sizes; left.Lines != 0 || left.Waiting != 0 {
+	if left := w.Stats().Sizes; left.Queues != 0 || left.Waiting != 0 {
 		w.t.Errorf("left in line: %+v", left)
 	}
 	w.pass(w.cfg.Bounds.Retention + w.cfg.Bounds.LabelAge)
@@ -124,7 +126,7 @@ func (p *pending) end() string {
 	if p.err == nil {
 		return "ok"
 	}
-	return cause(p.err) + ", " + AppliedOf(p.err).String()
+	return cause(p.err) + ", " + outcome.From(p.err).Applied.String()
 }
 
 func (w *world) wantEnd(p *pending, want string) {
@@ -138,36 +140,29 @@ func (w *world) wantEnd(p *pending, want string) {
 // cause names what an error of Deliver is about.
 func cause(err error) string {
 	var (
-		refused    *RefusedError
-		answered   *twilio.Error
-		unreadable *twilio.AnswerError
-		transport  *twilio.TransportError
-		malformed  *twilio.RequestError
-		failure    *Error
+		failed   *outcome.Error
+		answered *twilio.Error
+		unusable *twilio.AnswerError
 	)
 	switch {
-	case !errors.As(err, &failure):
-		return fmt.Sprintf("not an *Error: %v", err)
-	case errors.As(err, &refused):
-		return string(refused.Reason)
+	case !errors.As(err, &failed):
+		return fmt.Sprintf("not an *outcome.Error: %v", err)
 	case errors.As(err, &answered):
 		return fmt.Sprint(answered.HTTPStatus)
-	case errors.As(err, &unreadable):
-		return fmt.Sprintf("answer %d", unreadable.HTTPStatus)
-	case errors.As(err, &malformed):
-		return "malformed"
+	case errors.As(err, &unusable):
+		return fmt.Sprintf("answer %d", unusable.HTTPStatus)
 	case errors.Is(err, errPanicked):
 		return "panicked"
-	case errors.Is(err, context.Canceled):
-		return "cancelled"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "deadline"
-	case errors.As(err, &transport) && transport.Sent:
+	}
+	switch failed.Reason {
+	case "OUTCOME_UNKNOWN":
 		return "lost"
-	case errors.As(err, &transport):
+	case "TWILIO_UNREACHABLE":
 		return "not sent"
+	case "INTERNAL":
+		return "malformed"
 	default:
-		return err.Error()
+		return strings.ToLower(strings.ReplaceAll(failed.Reason, "_", " "))
 	}
 }
 
@@ -177,6 +172,8 @@ type fake struct {
 	respond func(*call) step
 	// unreachable: connecting takes for ever.
 	unreachable bool
+	// connected, if not nil, is closed when a connection has been made.
+	connected chan struct{}
 
 	mu    sync.Mutex
 	calls []*call
@@ -188,7 +185,7 @@ type call struct {
 	ctx     context.Context
 	account *twilio.Account
 	path    twilio.ParticipantPath
-	change  *twilio.ParticipantUpdate
+	change  *property.Values
 	at      time.Time
 	open    bool
 	ended   chan step
@@ -222,11 +219,14 @@ func failing(errs ...error) func(*call) step {
 }
 
 func (f *fake) UpdateParticipant(
-	ctx context.Context, a *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate, permit func() error,
+	ctx context.Context, a *twilio.Account, p *twilio.ParticipantPath, u *property.Values, permit func() error,
 ) (*twilio.Answer, error) {
 	if f.unreachable {
 		<-ctx.Done()
-		return nil, &twilio.TransportError{Err: context.Cause(ctx)}
+		return nil, &twilio.TransportError{Err: ctx.Err()}
+	}
+	if f.connected != nil {
+		<-f.connected
 	}
 	if err := permit(); err != nil {
 		return nil, &twilio.TransportError{Err: err}
@@ -242,7 +242,7 @@ func (f *fake) UpdateParticipant(
 	case s := <-c.ended:
 		return s.result(c.n)
 	case <-ctx.Done():
-		return nil, &twilio.TransportError{Sent: true, Err: context.Cause(ctx)}
+		return nil, &twilio.TransportError{Sent: true, Err: ctx.Err()}
 	}
 }
 
@@ -279,7 +279,7 @@ func (f *fake) sent() []*call {
 
 // String is what the call asks, as in "CA1 Muted=true".
 func (c *call) String() string {
-	return c.path.Participant + " " + string(c.change.AppendForm(nil))
+	return c.path.Participant + " " + string(twilio.AppendForm(nil, c.change))
 }
 
 // wantSent checks all that was sent so far, in its order.
@@ -344,15 +344,19 @@ func unreadable(status int) error {
 	return &twilio.AnswerError{HTTPStatus: status, Reason: "unreadable"}
 }
 
-type change func(*twilio.ParticipantUpdate)
+type change func(*property.Values)
 
 var (
-	mute     change = func(u *twilio.ParticipantUpdate) { u.Muted = new(true) }
-	unmute   change = func(u *twilio.ParticipantUpdate) { u.Muted = new(false) }
-	hold     change = func(u *twilio.ParticipantUpdate) { u.Hold = new(true) }
-	unhold   change = func(u *twilio.ParticipantUpdate) { u.Hold = new(false) }
-	announce change = func(u *twilio.ParticipantUpdate) { u.AnnounceURL = new("a") }
+	mute     = put(property.Muted, "true")
+	unmute   = put(property.Muted, "false")
+	hold     = put(property.Hold, "true")
+	unhold   = put(property.Hold, "false")
+	announce = put(property.AnnounceURL, "a")
 )
+
+func put(p property.Property, value string) change {
+	return func(v *property.Values) { v.Put(p, value) }
+}
 
 const (
 	muteCA1     = "CA1 Muted=true"
@@ -366,7 +370,7 @@ func on(participant string, changes ...change) *Update {
 	u := &Update{
 		Account: &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
 		Path:    twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: participant},
-		Change:  &twilio.ParticipantUpdate{},
+		Change:  &property.Values{},
 		Caller:  "caller",
 	}
 	for _, change := range changes {

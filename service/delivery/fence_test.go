@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"testing"
+
+	"conferenced/service/outcome"
 )
 
 // fenced is a store that takes turns and request ids away.
@@ -12,14 +14,29 @@ type fenced struct {
 	valid, hold, stands func() error
 }
 
-func (f fenced) Join(ctx context.Context, p Participant, sets Properties, event bool) (*Ticket, error) {
-	ticket, err := f.Store.Join(ctx, p, sets, event)
-	if err != nil {
-		return nil, err
+func (f fenced) Join(ctx context.Context, update Queued) (Entry, error) {
+	entry, err := f.Store.Join(ctx, update)
+	return fencedEntry{entry, f}, err
+}
+
+type fencedEntry struct {
+	Entry
+	f fenced
+}
+
+func (e fencedEntry) Begin(ctx context.Context, permit *Permit) (bool, error) {
+	if err := e.f.valid(); err != nil {
+		permit.Free()
+		return false, err
 	}
-	ticket.Valid = func(context.Context) error { return f.valid() }
-	ticket.Stands = f.stands
-	return ticket, nil
+	return e.Entry.Begin(ctx, permit)
+}
+
+func (e fencedEntry) Stands() error {
+	if e.f.stands == nil {
+		return nil
+	}
+	return e.f.stands()
 }
 
 func (f fenced) Hold(context.Context, Key) error { return f.hold() }
@@ -37,7 +54,7 @@ func after(n int, err error) func() error {
 
 func TestNothingIsSentOfWhatWasTakenAway(t *testing.T) {
 	const never = 100
-	gone := &RefusedError{Reason: StateUnavailable}
+	gone := outcome.StateUnavailable.Err(outcome.Facts{})
 	for _, test := range []struct {
 		name        string
 		valid, hold func() error
@@ -68,7 +85,7 @@ func TestNothingIsSentOfWhatWasTakenAway(t *testing.T) {
 // TestNothingIsSentOfATurnThatEndedMeanwhile: it is taken away after it was valid,
 // while a connection is made.
 func TestNothingIsSentOfATurnThatEndedMeanwhile(t *testing.T) {
-	gone := &RefusedError{Reason: StateUnavailable}
+	gone := outcome.StateUnavailable.Err(outcome.Facts{})
 	for _, test := range []struct {
 		name   string
 		stands func() error

@@ -2,11 +2,8 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
-
-	"conferenced/service/twilio"
 )
 
 // gracious remembers and retries, and lets attempts go on for two seconds.
@@ -95,6 +92,26 @@ func TestWithoutGraceADeadlineIsADeadline(t *testing.T) {
 	})
 }
 
+// TestCallerWhoLeavesBeforeThereIsAConnection: the update is not sent any more,
+// and another of the participant is.
+func TestCallerWhoLeavesBeforeThereIsAConnection(t *testing.T) {
+	with(t, gracious(), func(w *world) {
+		w.twilio.connected = make(chan struct{})
+		ctx, cancel := w.cancellable()
+		first := w.deliver(ctx, on("CA1", mute))
+		next := w.start(on("CA1", unmute))
+		cancel()
+		close(w.twilio.connected)
+		w.wantEnd(first, "cancelled, no")
+		w.wantSent(unmuteCA1)
+		w.answer(1, nil)
+		w.wantEnd(next, "ok")
+		if got := w.Stats().Abandoned; got != 0 {
+			w.t.Errorf("%d updates were abandoned, want 0", got)
+		}
+	})
+}
+
 // TestNothingMoreIsSentOnceTheCallerIsGone has every attempt that would be made
 // again if somebody still waited for it.
 func TestNothingMoreIsSentOnceTheCallerIsGone(t *testing.T) {
@@ -171,65 +188,19 @@ func TestRecordOfOneWhoseCallerLeftDuringTheWaitForARetry(t *testing.T) {
 	})
 }
 
-// stalled is a store that takes its time to learn from an answer.
-type stalled struct {
-	Store
-	reached, known chan struct{}
-}
-
-func (s *stalled) Know(ctx context.Context, _ Participant, _ string) {
-	close(s.reached)
-	<-ctx.Done()
-	close(s.known)
-}
-
-func TestCallerWhoseTimeEndsBetweenTheAnswerAndTheEndIsGivenTheAnswer(t *testing.T) {
-	stall := &stalled{}
-	wrap := func(store Store) Store {
-		stall.Store, stall.reached, stall.known = store, make(chan struct{}), make(chan struct{})
-		return stall
-	}
-	withStore(t, ordered(), wrap, func(w *world) {
-		ctx, cancel := w.cancellable()
-		p := w.deliver(ctx, on("CA1", mute))
-		w.end(1, known("front desk", "CA1"))
-		<-stall.reached
-		w.wantEnd(p, "under way")
-		cancel()
-		<-stall.known
-		w.wantEnd(p, "ok")
-	})
-}
-
-// hasty is a store that does nothing in no time.
-type hasty struct{ Store }
-
-func (s hasty) Know(ctx context.Context, label Participant, callSID string) {
-	if ctx.Err() == nil {
-		s.Store.Know(ctx, label, callSID)
-	}
-}
-
-func (s hasty) Settle(ctx context.Context, key Key, record *Record) {
-	if ctx.Err() != nil {
-		record = nil
-	}
-	s.Store.Settle(ctx, key, record)
-}
-
-// TestWhatIsLeftWhenTheCallersTimeHasEndedIsDone: an answer that came just in time
-// is learnt from and kept all the same.
-func TestWhatIsLeftWhenTheCallersTimeHasEndedIsDone(t *testing.T) {
-	withStore(t, remembering(), func(store Store) Store { return hasty{store} }, func(w *world) {
+// TestAnswerAtTheEndOfTheDeadlineIsKept: an answer that comes as the caller's context
+// ends is the outcome for its request id.
+func TestAnswerAtTheEndOfTheDeadlineIsKept(t *testing.T) {
+	with(t, remembering(), func(w *world) {
 		ctx, cancel := context.WithCancel(w.t.Context())
 		defer cancel()
 		w.Observe(Observer{Attempted: func(context.Context, Attempt) { cancel() }})
 		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
-		w.wantEnd(w.deliver(ctx, by("id", on("CA1", mute))), "ok")
+		<-w.deliver(ctx, by("id", on("CA1", mute))).done
 		w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
 		w.wantSends(1)
-		if got := w.Stats().Sizes; got.Labels != 1 || got.Lines != 0 {
-			w.t.Errorf("%+v, want the label known, and nothing in line", got)
+		if got := w.Stats().Sizes; got.Labels != 1 || got.Queues != 0 {
+			w.t.Errorf("%+v, want the label known, and nothing queued", got)
 		}
 	})
 }
@@ -247,54 +218,4 @@ func TestCallerWhoIsGoneBeforeTheStartSendsNothingAndSupersedesNothing(t *testin
 		w.wantEnd(waiting, "ok")
 		w.wantSent(holdCA1, unmuteCA1)
 	})
-}
-
-// The caller may leave, or a newer update come, after the limit and the breaker
-// let the update go and before it went: what they gave is given back.
-func TestJustBeforeTheAttempt(t *testing.T) {
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	superseded := make(chan struct{})
-	close(superseded)
-	tests := []struct {
-		name   string
-		ctx    context.Context
-		ticket *Ticket
-		want   error
-	}{
-		{"the caller leaves", gone, noLine, context.Canceled},
-		{"a newer update comes", context.WithoutCancel(t.Context()), &Ticket{Superseded: superseded}, errSuperseded},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			cfg := breaking()
-			cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1}
-			with(t, cfg, func(w *world) {
-				w.fail()
-				w.pass(cfg.Breaking.OpenFor + 1)
-				update := on("CA1", mute)
-				j := &job{d: w.Deliverer, update: update, lane: w.lane(update.Account), ticket: test.ticket}
-				if err := j.clear(test.ctx); !errors.Is(err, test.want) {
-					w.t.Errorf("%v, want %v", err, test.want)
-				}
-				w.twilio.respond = failing()
-				w.wantEnd(w.finish(on("CA1", mute)), "ok") // It has the slot, and is the probe.
-			})
-		})
-	}
-}
-
-func TestAnswerThatComesAsTheGraceEndsIsKept(t *testing.T) {
-	for _, err := range []error{nil, status(400), unreadable(200), errNoAnswer, context.Canceled} {
-		if got := unanswered(err); !errors.Is(got, err) {
-			t.Errorf("%v became %v", err, got)
-		}
-	}
-	for _, sent := range []bool{true, false} {
-		err := &twilio.TransportError{Sent: sent, Reused: true, Err: context.Canceled}
-		var got *twilio.TransportError
-		if !errors.As(unanswered(err), &got) || got.Sent != sent || !got.Reused || isContext(got) {
-			t.Errorf("%v became %v, want the same without the context's end", err, got)
-		}
-	}
 }

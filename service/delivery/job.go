@@ -4,349 +4,317 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 
+	"conferenced/service/outcome"
 	"conferenced/service/twilio"
 )
 
-// errSuperseded ends the waits of an update that a newer one supersedes.
-var errSuperseded error = &RefusedError{Reason: Superseded}
-
-// job is one update on its way. A goroutine of its own runs it from start to end;
-// the caller's goroutine only receives the result, which it has as soon as its
-// context ends, whether the job has ended by then or not.
+// job delivers one update. Its goroutine takes the update from the queue to its end,
+// also after the caller's context has ended: an attempt in flight then goes on for the
+// grace, and nothing more is sent.
 type job struct {
-	d      *Deliverer
-	update *Update
-	claim  *claim
-	lane   *lane
-	ticket *Ticket
-	result chan result // The caller receives the first, and that only.
+	d        *Deliverer
+	update   *Update
+	claim    *claim
+	upstream *upstream
+	entry    Entry
 
-	answer  *twilio.Answer
-	err     error
-	applied Applied     // By the attempts that have ended.
-	report  func(error) // Reports the attempt that may be made to the breaker.
+	done   chan struct{}  // Closed when answer and err are set.
+	answer *twilio.Answer // nil if and only if err is not.
+	err    *outcome.Error
+
+	mu      sync.Mutex
+	sending bool            // The attempt in flight may have been written.
+	applied outcome.Applied // By the attempts that have ended.
 }
 
-// result is what the caller receives.
-type result struct {
-	answer *twilio.Answer
-	err    error
-}
-
-// start puts the update into its participant's queue, starts its job and returns
-// the result.
-func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*twilio.Answer, error) {
-	j := &job{d: d, update: update, claim: id, lane: d.lane(update.Account), result: make(chan result, 1)}
+// start puts the update in its queue and delivers it on a goroutine of its own.
+func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*job, *outcome.Error) {
+	j := &job{d: d, update: update, claim: id, upstream: d.upstream(update.Account), done: make(chan struct{})}
 	if err := j.join(ctx); err != nil {
-		j.count(ctx, err)
-		err = &Error{Applied: No, Err: err}
-		id.settle(context.WithoutCancel(ctx), nil, err)
-		return nil, err
+		failed := j.refused(ctx, err)
+		id.settle(nil, failed)
+		return nil, failed
 	}
 	d.counts.updates.Add(1)
 	d.running.Add(1)
 	go j.run(ctx)
-	r := <-j.result
-	return r.answer, r.err
+	return j, nil
 }
 
-// reply gives the caller its result, unless it has one.
-func (j *job) reply(r result) {
-	select {
-	case j.result <- r:
-	default:
-	}
-}
-
-// run delivers the update. Everything but a request that was sent ends when the
-// caller's context ends, so the caller has its result at once: here, or from
-// attempt.callerLeft.
-func (j *job) run(ctx context.Context) {
-	j.deliver(ctx)
-	if ctx.Err() != nil { // What is left may take time, and the caller has none.
-		j.reply(result{j.answer, j.err})
-		ctx = context.WithoutCancel(ctx)
-	}
-	j.end(ctx)
-	j.reply(result{j.answer, j.err})
-}
-
-// end learns from the answer, settles the request id and leaves the queue.
-// Deferred, because a panic must not leave an update in flight for ever.
-func (j *job) end(ctx context.Context) {
-	defer j.d.running.Done()
-	defer j.ticket.Leave()
-	defer func() { j.claim.settle(ctx, j.answer, j.err) }()
-	defer j.recover()
-	if j.err == nil {
-		j.learn(ctx)
-	}
-}
-
-// recover keeps a panic from ending the process.
-func (j *job) recover() {
-	if recover() != nil {
-		j.answer, j.err = nil, &Error{Applied: Maybe, Err: errPanicked}
-		j.d.observer.panicked()
-		j.d.logger.Error("panic", "stack", string(debug.Stack()))
-	}
-}
-
-// errPanicked is the end of an update whose delivery panicked.
-var errPanicked = errors.New("the delivery panicked")
-
-// noLine is the ticket of a service that keeps no order.
-var noLine = func() *Ticket {
-	turn := make(chan struct{})
-	close(turn)
-	return &Ticket{Turn: turn, Leave: func() {}}
-}()
-
-// join puts the update into the queue, unless its caller has left: it would
-// supersede others and then not be sent.
+// join puts the update in its queue, unless its caller has left.
 func (j *job) join(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if j.d.cfg.Unordered {
-		j.ticket = noLine
+		j.entry = newUnqueued()
 		return nil
 	}
-	j.ticket, err = j.d.store.Join(ctx, j.update.participant(), j.update.properties(), !j.update.Repeatable())
+	j.entry, err = j.d.store.Join(ctx, j.update.queued())
 	return err
 }
 
-// deliver waits for the update's turn and sends it.
-func (j *job) deliver(ctx context.Context) {
-	defer j.recover()
-	err := j.turn(ctx)
-	if err == nil {
-		j.answer, err = j.attempts(ctx)
+// wait returns the result, or what is known of it when the context ends.
+func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		select {
+		case <-j.done:
+		default:
+			return nil, j.abandonErr(ctx)
+		}
 	}
+	if j.err != nil {
+		return nil, j.err
+	}
+	return j.answer, nil
+}
+
+// abandonErr returns the outcome for a caller that leaves before the end.
+func (j *job) abandonErr(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	applied := j.applied
+	if j.sending {
+		applied = max(applied, outcome.Maybe)
+		j.d.counts.abandoned.Add(1)
+		j.d.observer.abandoned(ctx)
+	}
+	return contextError(ctx.Err(), applied)
+}
+
+// run delivers the update. The caller does not wait until the outcome is kept under the
+// request id and the update has left its queue.
+func (j *job) run(ctx context.Context) {
+	defer j.d.running.Done()
+	defer j.entry.Leave()
+	defer func() { j.claim.settle(j.answer, j.err) }()
+	defer close(j.done)
+	defer j.recover()
+	answer, err := j.deliver(ctx)
 	if err != nil {
-		j.count(ctx, err)
-		j.answer, j.err = nil, &Error{Applied: j.applied, Err: err}
+		j.err = j.refused(ctx, err).With(j.applied)
+		return
+	}
+	j.answer = answer
+}
+
+// recover keeps a panic from ending the process.
+func (j *job) recover() {
+	if recover() != nil {
+		j.answer, j.err = nil, outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe, Cause: errPanicked})
+		j.d.observer.panicked()
+		j.d.logger.Error("panic", "stack", string(debug.Stack()))
 	}
 }
 
-func (j *job) count(ctx context.Context, err error) {
-	j.d.reportRefusal(ctx, err)
-	var refused *RefusedError
+// refused counts the error if it is a refusal, and returns it as an outcome.
+func (j *job) refused(ctx context.Context, err error) *outcome.Error {
+	failed := asOutcome(err)
+	j.d.observer.refused(ctx, failed.Kind)
 	switch {
-	case !errors.As(err, &refused):
-	case refused.Reason == Superseded:
+	case failed.Kind == outcome.Superseded:
 		j.d.counts.superseded.Add(1)
-	default:
+	case slices.Contains(Refusals(), failed.Kind):
 		j.d.counts.refused.Add(1)
 	}
+	return failed
 }
 
-// turn waits until the update is the one in its queue that may be sent.
-func (j *job) turn(ctx context.Context) error {
-	select {
-	case <-j.ticket.Turn:
-		j.d.observer.waited(ctx, QueueParticipant, 0)
-		return nil
-	default:
-	}
-	began := time.Now()
-	defer func() { j.d.observer.waited(ctx, QueueParticipant, time.Since(began)) }()
-	select {
-	case <-j.ticket.Turn:
-		return nil
-	case <-j.ticket.Superseded:
-		return errSuperseded
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// attempts sends the update until it is answered, or until sending it again cannot
-// help or could do harm.
-func (j *job) attempts(ctx context.Context) (*twilio.Answer, error) {
+// deliver makes attempts until one decides the outcome.
+func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 	var last error
 	for n := 1; ; n++ {
-		if err := j.clear(ctx); err != nil {
+		permit, err := j.permit(ctx)
+		if err != nil {
 			return nil, foremost(last, err)
 		}
-		if n > 1 {
-			j.d.counts.retries.Add(1)
-		}
-		answer, err := j.attempt(ctx, n)
-		if err == nil {
+		answer, v := j.attempt(ctx, n, permit)
+		wait := j.d.cfg.Retrying.wait(n, v.retryAfter)
+		again := n < j.d.cfg.Retrying.Attempts && v.retry.allows(j.update) && ctx.Err() == nil && !passes(ctx, wait)
+		j.entry.End(v.end(answer, again))
+		switch {
+		case v.err == nil:
 			return answer, nil
+		case v.refused:
+			return nil, foremost(last, v.err)
+		case !again:
+			return nil, v.err
 		}
-		if _, refused := errors.AsType[*RefusedError](err); refused {
-			return nil, foremost(last, err)
-		}
-		last = err
-		if n >= j.d.cfg.Retrying.Attempts || !mayRetry(err, j.update) || ctx.Err() != nil {
-			return nil, last
-		}
-		wait := j.d.cfg.Retrying.wait(n, err)
-		if passes(ctx, wait) {
-			return nil, last
-		}
-		if err := sleep(ctx, j.ticket.Superseded, wait); err != nil {
+		last = v.err
+		if err := j.pause(ctx, wait); err != nil {
 			return nil, foremost(last, err)
 		}
 	}
 }
 
-// foremost is the error of an update that was not sent again because of err: that
-// of the last attempt, which says more, unless the caller has left or a newer
-// update supersedes this one.
+// foremost returns the outcome of an update that was not sent again because of err:
+// the last attempt's, which says more, unless the caller has left or a newer update
+// superseded this one.
 func foremost(last, err error) error {
-	if last == nil || isContext(err) || errors.Is(err, errSuperseded) {
+	if last == nil || isContext(err) || outcome.Is(err, outcome.Superseded) {
 		return err
 	}
 	return last
 }
 
-// clear waits until the account's limit and breaker allow an attempt. After nil,
-// attempt must be called.
-func (j *job) clear(ctx context.Context) error {
-	began := time.Now()
-	err := j.lane.acquire(ctx, j.ticket.Superseded, j.update.Caller)
-	j.d.observer.waited(ctx, QueueLimit, time.Since(began))
-	if err != nil {
-		return err
+// permit waits until the update is the one to be sent, and returns the permit for
+// that.
+func (j *job) permit(ctx context.Context) (*Permit, error) {
+	for {
+		permit, err := j.turn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		permit, err = j.begin(ctx, permit)
+		if permit != nil || err != nil {
+			return permit, err
+		}
 	}
-	report, err := j.lane.allow()
-	if err != nil {
-		j.lane.free()
-		return err
-	}
-	if err := j.checkBeforeSend(ctx); err != nil {
-		j.lane.free()
-		report(err)
-		return err
-	}
-	j.report = report
-	return nil
 }
 
-// checkBeforeSend returns an error if the update lost its turn or its request id
-// to another replica, if a newer update supersedes it, or if its caller has left.
-func (j *job) checkBeforeSend(ctx context.Context) error {
-	if j.ticket.Valid != nil {
-		if err := j.ticket.Valid(ctx); err != nil {
-			return err
+// turn waits in the participant's queue.
+func (j *job) turn(ctx context.Context) (*Permit, error) {
+	began := time.Now()
+	defer func() { j.d.observer.waited(ctx, QueueParticipant, time.Since(began)) }()
+	select {
+	case permit := <-j.entry.Turns():
+		return permit, nil
+	case <-j.entry.Over():
+		return nil, j.entry.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// begin acquires a permit unless the update was chosen with one. It returns neither
+// permit nor error if another update is to be sent instead.
+func (j *job) begin(ctx context.Context, permit *Permit) (*Permit, error) {
+	if permit == nil {
+		var err error
+		if permit, err = j.lead(ctx); permit == nil || err != nil {
+			return nil, err
 		}
 	}
 	if err := j.claim.hold(ctx); err != nil {
+		permit.Free()
+		return nil, err
+	}
+	return permit, nil
+}
+
+// lead acquires a permit for the queue.
+func (j *job) lead(ctx context.Context) (*Permit, error) {
+	began := time.Now()
+	permit, err := j.upstream.acquire(ctx, j.entry.Over(), j.update.Caller)
+	j.d.observer.waited(ctx, QueueLimit, time.Since(began))
+	if errors.Is(err, errOver) {
+		return nil, j.entry.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	begun, err := j.entry.Begin(ctx, permit)
+	if !begun || err != nil {
+		return nil, err
+	}
+	return permit, nil
+}
+
+// attempt sends the update once, for the n-th time.
+func (j *job) attempt(ctx context.Context, n int, permit *Permit) (answer *twilio.Answer, v verdict) {
+	own, cancel := j.outlive(ctx)
+	defer cancel()
+	own = j.d.observer.attempting(own, n)
+	began, err := time.Now(), errPanicked
+	defer func() {
+		v = judge(err, j.update)
+		if v.result == CutOff && ctx.Err() != nil { // Whatever ended the attempt's own.
+			v.err = contextKind(ctx.Err()).Err(v.err.Facts)
+		}
+		permit.finish(began, &v)
+		j.ended(v.applied())
+		j.d.observer.attempted(own, time.Since(began), v.result, answer, err)
+	}()
+	j.d.counts.attempts.Add(1)
+	if n > 1 {
+		j.d.counts.retries.Add(1)
+	}
+	answer, err = j.d.sender.UpdateParticipant(own, j.update.Account, &j.update.Path, j.update.Change,
+		func() error { return j.maySend(ctx) })
+	return answer, v
+}
+
+// maySend is asked when the attempt has a connection, right before it is written.
+func (j *job) maySend(ctx context.Context) error {
+	if err := j.entry.Stands(); err != nil {
 		return err
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.sending = true
+	return nil
+}
+
+func (j *job) ended(applied outcome.Applied) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sending, j.applied = false, max(j.applied, applied)
+}
+
+// outlive returns the context of an attempt. It ends after the caller's by the grace,
+// or with it if nothing was sent yet.
+func (j *job) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.sending && j.d.cfg.Grace > 0 {
+			time.AfterFunc(j.d.cfg.Grace, cancel)
+			return
+		}
+		cancel()
+	})
+	return own, func() { stop(); cancel() }
+}
+
+// pause waits before the next attempt.
+func (j *job) pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
-	case <-j.ticket.Superseded:
-		return errSuperseded
-	default:
+	case <-timer.C:
+		j.entry.Resume()
+		return nil
+	case <-j.entry.Over():
+		return j.entry.Err()
+	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// attempt is one request to Twilio. Its own context ends when the caller leaves
-// before the request is sent, and otherwise the grace after the caller has left.
-type attempt struct {
-	*job
-	caller context.Context
-	cancel context.CancelCauseFunc
-	sent   atomic.Bool // The request has a connection and the permit to be sent.
+// unqueued is the [Entry] of a service that keeps no order.
+type unqueued struct{ turns chan *Permit }
+
+func newUnqueued() unqueued {
+	u := unqueued{make(chan *Permit, 1)}
+	u.turns <- nil
+	return u
 }
 
-// attempt sends the update once, for the n-th time.
-func (j *job) attempt(caller context.Context, n int) (answer *twilio.Answer, err error) {
-	began := time.Now()
-	observed := j.d.observer.attempting(caller, n)
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(observed))
-	defer cancel(nil)
-	a := &attempt{job: j, caller: caller, cancel: cancel}
-	defer context.AfterFunc(caller, a.callerLeft)()
-	err = errPanicked
-	defer func() { j.finish(observed, began, answer, err) }()
-	j.d.counts.attempts.Add(1)
-	answer, err = j.d.sender.UpdateParticipant(ctx, j.update.Account, &j.update.Path, j.update.Change, a.permit)
-	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		return nil, refused // See Ticket.Stands.
-	}
-	return answer, err
-}
-
-// permit is asked right before the request is sent.
-func (a *attempt) permit() error {
-	if err := a.caller.Err(); err != nil {
-		return err
-	}
-	if a.ticket.Stands != nil {
-		if err := a.ticket.Stands(); err != nil {
-			return err
-		}
-	}
-	a.sent.Store(true)
-	return nil
-}
-
-// callerLeft is called when the caller's context ends during the attempt.
-func (a *attempt) callerLeft() {
-	grace, left := a.d.cfg.Grace, a.caller.Err()
-	if !a.sent.Load() {
-		a.cancel(left)
-		return
-	}
-	a.d.counts.abandoned.Add(1)
-	a.d.observer.abandoned(a.caller)
-	if grace <= 0 {
-		a.cancel(left)
-		return
-	}
-	a.reply(result{err: &Error{Applied: Maybe, Err: left}})
-	time.AfterFunc(grace, func() { a.cancel(errLost) })
-}
-
-// finish reports the end of an attempt.
-func (j *job) finish(ctx context.Context, began time.Time, answer *twilio.Answer, err error) {
-	j.applied = max(j.applied, appliedBy(err))
-	if grace := j.d.cfg.Grace; grace > 0 && err != nil && time.Since(began) >= grace {
-		err = unanswered(err)
-	}
-	j.report(err)
-	j.lane.release(began, answered(err), isRateLimited(err))
-	j.d.observer.attempted(ctx, time.Since(began), answer, err)
-}
-
-// unanswered is the error to report of an attempt that was cut off with its caller
-// after it had lasted at least as long as the grace: that says something about
-// Twilio.
-func unanswered(err error) error {
-	var transport *twilio.TransportError
-	if !errors.As(err, &transport) || !isContext(err) {
-		return err
-	}
-	return &twilio.TransportError{Sent: transport.Sent, Reused: transport.Reused, Err: errLost}
-}
-
-// answered reports whether an attempt that ended with the error was answered.
-func answered(err error) bool {
-	if err == nil {
-		return true
-	}
-	var (
-		refusal    *twilio.Error
-		unreadable *twilio.AnswerError
-	)
-	return errors.As(err, &refusal) || errors.As(err, &unreadable)
-}
-
-// learn remembers which Call SID the answer's label stands for.
-func (j *job) learn(ctx context.Context) {
-	label, callSID := j.answer.Participant.Label, j.answer.Participant.CallSID
-	if j.d.cfg.Unordered || label == nil || *label == "" || callSID == nil {
-		return
-	}
-	participant := j.update.participant()
-	participant.Name = *label
-	j.d.store.Know(ctx, participant, *callSID)
-}
+func (u unqueued) Turns() <-chan *Permit                      { return u.turns }
+func (unqueued) Over() <-chan struct{}                        { return nil }
+func (unqueued) Err() error                                   { return nil }
+func (unqueued) Begin(context.Context, *Permit) (bool, error) { return true, nil }
+func (unqueued) Stands() error                                { return nil }
+func (unqueued) End(End)                                      {}
+func (u unqueued) Resume()                                    { u.turns <- nil }
+func (unqueued) Leave()                                       {}

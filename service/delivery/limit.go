@@ -2,12 +2,15 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"conferenced/service/outcome"
 )
 
 // Limits bound what one account sends to Twilio. Each replica applies them by itself.
@@ -77,10 +80,10 @@ func (l Limits) ceiling() float64 {
 func (l *limiter) unlimited() bool { return l.limits.MaxConcurrency == 0 && l.rate == nil }
 
 // acquire waits for a slot, which is for one attempt. After nil, release or free
-// must be called. It returns a *RefusedError with Overloaded if the queue is full or
-// the wait would exceed the deadline, errSuperseded if that channel is closed, or
+// must be called. It returns an *outcome.Error, Overloaded, if the queue is full or
+// the wait would exceed the deadline, errOver if the channel over is closed, or
 // the context's error.
-func (l *limiter) acquire(ctx context.Context, superseded <-chan struct{}, caller string) error {
+func (l *limiter) acquire(ctx context.Context, over <-chan struct{}, caller string) error {
 	if l.unlimited() {
 		return nil
 	}
@@ -91,9 +94,9 @@ func (l *limiter) acquire(ctx context.Context, superseded <-chan struct{}, calle
 	select {
 	case <-w.done:
 		return l.result(w, caller)
-	case <-superseded:
+	case <-over:
 		l.cancel(w)
-		return errSuperseded
+		return errOver
 	case <-ctx.Done():
 		l.cancel(w)
 		return ctx.Err()
@@ -109,7 +112,7 @@ func (l *limiter) startOrQueue(ctx context.Context, caller string) (*waiter, err
 	}
 	wait := l.estimate(caller)
 	if passes(ctx, wait) || l.waiting >= l.limits.Queue && !l.evict(caller) {
-		return nil, &RefusedError{Reason: Overloaded, RetryAfter: wait}
+		return nil, outcome.Overloaded.Err(outcome.Facts{RetryAfter: wait})
 	}
 	return l.enqueue(caller), nil
 }
@@ -234,7 +237,7 @@ func (l *limiter) result(w *waiter, caller string) error {
 	if w.granted {
 		return nil
 	}
-	return &RefusedError{Reason: Overloaded, RetryAfter: l.estimate(caller)}
+	return outcome.Overloaded.Err(outcome.Facts{RetryAfter: l.estimate(caller)})
 }
 
 // cancel ends the wait, or gives back the slot that the waiter was granted meanwhile.
@@ -321,16 +324,5 @@ func passes(ctx context.Context, wait time.Duration) bool {
 	return ok && wait > 0 && time.Until(at) <= wait
 }
 
-// sleep waits, unless the context ends or the update is superseded before that.
-func sleep(ctx context.Context, superseded <-chan struct{}, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-superseded:
-		return errSuperseded
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// errOver ends the wait of an update that was taken out of its queue.
+var errOver = errors.New("the update is over")

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"conferenced/service/twilio"
+	"conferenced/service/outcome"
 )
 
 // limiterTest is a limiter in a synctest bubble.
@@ -60,17 +60,15 @@ func (a *acquisition) done() bool {
 func (a *acquisition) hasSlot() bool { return a.done() && a.err == nil }
 
 func (a *acquisition) isOverloaded() bool {
-	refused, ok := errors.AsType[*RefusedError](a.err)
-	return a.done() && ok && refused.Reason == Overloaded
+	return a.done() && outcome.Is(a.err, outcome.Overloaded)
 }
 
 // retryAfter is that of an acquisition that was refused.
 func (a *acquisition) retryAfter() time.Duration {
-	refused, ok := errors.AsType[*RefusedError](a.err)
-	if !a.done() || !ok {
+	if !a.isOverloaded() {
 		return -1
 	}
-	return refused.RetryAfter
+	return outcome.From(a.err).RetryAfter
 }
 
 func (a *acquisition) String() string {
@@ -648,18 +646,4 @@ func TestQuietCallerIsServedBeforeANoisyOne(t *testing.T) {
 		w.answer(1, nil)
 		w.wantSent("CA0 Muted=true", muteCA1, "CA9 Muted=true", "CA2 Muted=true", "CA3 Muted=true", "CA4 Muted=true")
 	})
-}
-
-func TestOnlyAnswersMoveTheLimit(t *testing.T) {
-	for end, want := range map[error]bool{
-		nil: true, status(400): true, status(503): true, unreadable(200): true,
-		errNoAnswer: false, errNotSent: false, errNoRequest: false, errPanicked: false, context.Canceled: false,
-	} {
-		if got := answered(end); got != want {
-			t.Errorf("answered(%v) is %v, want %v", end, got, want)
-		}
-	}
-	if isRateLimited(&twilio.Error{HTTPStatus: 503}) || !isRateLimited(status(429)) {
-		t.Error("want 429 alone to be a refusal for the rate")
-	}
 }

@@ -3,8 +3,10 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"conferenced/service/outcome"
 	"conferenced/service/twilio"
 )
 
@@ -22,7 +24,7 @@ type Observer struct {
 	// Attempted is called with that context when the attempt has ended.
 	Attempted func(context.Context, Attempt)
 	// Refused is called when an update is not sent, or not sent again.
-	Refused func(context.Context, Refusal)
+	Refused func(context.Context, outcome.Kind)
 	// Replayed is called when an update is answered with the first answer to its
 	// request id.
 	Replayed func(context.Context)
@@ -92,9 +94,11 @@ func Results() []Result {
 	}
 }
 
-// Refusals are all refusals of this package.
-func Refusals() []Refusal {
-	return []Refusal{Superseded, RequestIDReused, Overloaded, CircuitOpen, StateUnavailable}
+// Refusals are the outcomes that this package decides on itself.
+func Refusals() []outcome.Kind {
+	return []outcome.Kind{
+		outcome.Superseded, outcome.RequestIDReused, outcome.Overloaded, outcome.CircuitOpen, outcome.StateUnavailable,
+	}
 }
 
 // Observe makes the observer be told of everything from now on. It must be
@@ -114,18 +118,19 @@ func (o *Observer) attempting(ctx context.Context, n int) context.Context {
 	return o.Attempting(ctx, n)
 }
 
-func (o *Observer) attempted(ctx context.Context, took time.Duration, answer *twilio.Answer, err error) {
+func (o *Observer) attempted(ctx context.Context, took time.Duration, result Result, answer *twilio.Answer, err error) {
 	if o.Attempted == nil {
 		return
 	}
 	attempt := attemptOf(answer, err)
-	attempt.Took = took
+	attempt.Took, attempt.Result = took, result
 	o.Attempted(ctx, attempt)
 }
 
-func (o *Observer) refused(ctx context.Context, reason Refusal) {
-	if o.Refused != nil {
-		o.Refused(ctx, reason)
+// refused reports an outcome if it is one of Refusals.
+func (o *Observer) refused(ctx context.Context, kind outcome.Kind) {
+	if o.Refused != nil && slices.Contains(Refusals(), kind) {
+		o.Refused(ctx, kind)
 	}
 }
 
@@ -153,58 +158,29 @@ func (o *Observer) panicked() {
 	}
 }
 
-// attemptOf is how the attempt with that end went.
+// attemptOf returns the facts of an attempt that ended so.
 func attemptOf(answer *twilio.Answer, err error) Attempt {
-	if err == nil {
-		return Attempt{
-			Result: Succeeded, Connected: true, Reused: answer.Reused,
-			HTTPStatus: answer.HTTPStatus, TwilioRequestID: answer.RequestID,
-		}
-	}
 	var (
-		refusal    *twilio.Error
-		unreadable *twilio.AnswerError
-		transport  *twilio.TransportError
-		refused    *RefusedError
+		refusal   *twilio.Error
+		unusable  *twilio.AnswerError
+		transport *twilio.TransportError
 	)
 	switch {
-	case errors.As(err, &refused):
-		return Attempt{Result: NotSent}
+	case err == nil:
+		return Attempt{Connected: true, Reused: answer.Reused, HTTPStatus: answer.HTTPStatus, TwilioRequestID: answer.RequestID}
 	case errors.As(err, &refusal):
 		return Attempt{
-			Result: resultOf(refusal), Connected: true, Reused: refusal.Reused,
+			Connected: true, Reused: refusal.Reused,
 			HTTPStatus: refusal.HTTPStatus, TwilioCode: refusal.Code, TwilioRequestID: refusal.RequestID,
 		}
-	case errors.As(err, &unreadable):
+	case errors.As(err, &unusable):
 		return Attempt{
-			Result: Unexpected, Connected: true, Reused: unreadable.Reused,
-			HTTPStatus: unreadable.HTTPStatus, TwilioRequestID: unreadable.RequestID,
+			Connected: true, Reused: unusable.Reused,
+			HTTPStatus: unusable.HTTPStatus, TwilioRequestID: unusable.RequestID,
 		}
 	case errors.As(err, &transport):
-		return Attempt{Result: resultWithoutAnswer(transport), Connected: transport.Sent, Reused: transport.Reused}
+		return Attempt{Connected: transport.Sent, Reused: transport.Reused}
 	default:
-		return Attempt{Result: Defective}
-	}
-}
-
-func resultOf(err *twilio.Error) Result {
-	switch {
-	case err.HTTPStatus >= 500:
-		return Failed
-	case isRateLimited(err):
-		return RateLimited
-	default:
-		return Rejected
-	}
-}
-
-func resultWithoutAnswer(err *twilio.TransportError) Result {
-	switch {
-	case isContext(err):
-		return CutOff
-	case err.Sent:
-		return Lost
-	default:
-		return NotSent
+		return Attempt{}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/outcome"
 	"conferenced/service/twilio"
 )
 
@@ -40,7 +41,9 @@ func (n *notes) observer() Observer {
 			n.note("attempt %v took %v: %s connected=%v reused=%v %d/%d %s", ctx.Value(attemptKey{}),
 				a.Took, a.Result, a.Connected, a.Reused, a.HTTPStatus, a.TwilioCode, a.TwilioRequestID)
 		},
-		Refused:        func(_ context.Context, reason Refusal) { n.note("refused: %s", reason) },
+		Refused: func(_ context.Context, kind outcome.Kind) {
+			n.note("refused: %s", strings.ToLower(strings.ReplaceAll(kind.Reason, "_", " ")))
+		},
 		Replayed:       func(context.Context) { n.note("replayed") },
 		Abandoned:      func(context.Context) { n.note("abandoned") },
 		BreakerChanged: func(state string) { n.note("breaker %s", state) },
@@ -112,16 +115,17 @@ func TestTheObserverIsToldOfWaitsAndSupersedes(t *testing.T) {
 		older := w.start(on("CA1", mute))
 		w.pass(time.Second)
 		newer := w.start(on("CA1", unmute))
-		w.wantEnd(older, "superseded, no")
 		w.pass(time.Second)
 		w.answer(1, nil)
 		w.answer(2, nil)
+		w.wantEnd(older, "superseded, no")
 		w.wantEnd(newer, "ok")
 		n.want(t,
-			"waited 1s for participant", "refused: superseded",
 			"attempt 1 took 2s: ok connected=true reused=false 200/0 RQ1",
+			"waited 2s for participant", // The older one, as its queue's leader.
 			"waited 1s for participant",
-			"attempt 1 took 0s: ok connected=true reused=false 200/0 RQ2")
+			"attempt 1 took 0s: ok connected=true reused=false 200/0 RQ2",
+			"refused: superseded")
 	})
 }
 

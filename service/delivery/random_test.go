@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -21,7 +23,7 @@ func TestRandomly(t *testing.T) {
 			cfg := Default()
 			cfg.Limits = Limits{MaxConcurrency: 12, MinConcurrency: 2, Queue: 40, Rate: 400, Burst: 20}
 			cfg.Breaking.Failures, cfg.Breaking.OpenFor = 5, 100*time.Millisecond
-			cfg.Bounds.LineLength = 8
+			cfg.Bounds.Queue = 8
 			with(t, cfg, func(w *world) {
 				c := &chaos{world: w, random: rand.New(rand.NewPCG(seed, 1)), busy: map[string]int{}, limit: 12}
 				c.run(400)
@@ -53,7 +55,7 @@ type chaos struct {
 	random  *rand.Rand
 	busy    map[string]int
 	flying  int
-	journal []*twilio.ParticipantUpdate
+	journal []*property.Values
 	asked   []*asked
 }
 
@@ -61,7 +63,7 @@ type chaos struct {
 type asked struct {
 	update *Update
 	end    string
-	result Applied
+	result outcome.Applied
 }
 
 func (c *chaos) run(updates int) {
@@ -74,9 +76,9 @@ func (c *chaos) run(updates int) {
 		callers.Go(func() {
 			defer cancel()
 			_, err := c.Deliver(ctx, a.update)
-			a.end, a.result = "ok", Yes
+			a.end, a.result = "ok", outcome.Yes
 			if err != nil {
-				a.end, a.result = cause(err), AppliedOf(err)
+				a.end, a.result = cause(err), outcome.From(err).Applied
 			}
 		})
 		synctest.Wait() // So that the order of arrival is known.
@@ -109,7 +111,7 @@ func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.n(i
 
 // UpdateParticipant applies the update or not, and answers or not.
 func (c *chaos) UpdateParticipant(
-	ctx context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate, permit func() error,
+	ctx context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *property.Values, permit func() error,
 ) (*twilio.Answer, error) {
 	if err := permit(); err != nil {
 		return nil, &twilio.TransportError{Err: err}
@@ -120,16 +122,14 @@ func (c *chaos) UpdateParticipant(
 	if fate == 0 {
 		panic("at random")
 	}
-	defer func() {
-		if fate < 14 && fate%4 != 0 {
-			c.apply(u)
-		}
-	}()
+	if fate < 14 && fate%4 != 0 {
+		defer c.apply(u)
+	}
 	select {
 	case <-time.After(c.upTo(100 * time.Millisecond)):
 		return c.answer(fate)
 	case <-ctx.Done():
-		return nil, &twilio.TransportError{Sent: true, Err: context.Cause(ctx)}
+		return nil, &twilio.TransportError{Sent: true, Err: ctx.Err()}
 	}
 }
 
@@ -171,7 +171,7 @@ func (c *chaos) depart(participant string) {
 	c.flying--
 }
 
-func (c *chaos) apply(u *twilio.ParticipantUpdate) {
+func (c *chaos) apply(u *property.Values) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.journal = append(c.journal, u)
@@ -180,7 +180,7 @@ func (c *chaos) apply(u *twilio.ParticipantUpdate) {
 // check compares what callers were told with what was applied.
 func (c *chaos) check() {
 	c.t.Helper()
-	times, last := map[*twilio.ParticipantUpdate]int{}, map[*twilio.ParticipantUpdate]int{}
+	times, last := map[*property.Values]int{}, map[*property.Values]int{}
 	for i, u := range c.journal {
 		times[u]++
 		last[u] = i
@@ -189,9 +189,9 @@ func (c *chaos) check() {
 	for _, a := range c.asked {
 		n := times[a.update.Change]
 		switch {
-		case a.result == Yes && n == 0:
+		case a.result == outcome.Yes && n == 0:
 			c.t.Errorf("%s: told that it was applied, and it was not", a.end)
-		case a.result == No && n > 0:
+		case a.result == outcome.No && n > 0:
 			c.t.Errorf("%s: told that it was not applied, and it was", a.end)
 		case !a.update.Repeatable() && n > 1:
 			c.t.Errorf("%s: an announcement was played %d times", a.end, n)
@@ -199,7 +199,7 @@ func (c *chaos) check() {
 		if n == 0 || !a.update.Repeatable() {
 			continue
 		}
-		key := fmt.Sprint(a.update.Path.Participant, a.update.properties())
+		key := fmt.Sprint(a.update.Path.Participant, a.update.Change.Set())
 		if older := latest[key]; older != nil && last[older.update.Change] > last[a.update.Change] {
 			c.t.Errorf("%s: an older update of %s was applied after a newer one", older.end, key)
 		}

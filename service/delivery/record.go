@@ -1,49 +1,39 @@
 package delivery
 
 import (
-	"errors"
 	"net/http"
 
+	"conferenced/service/outcome"
 	"conferenced/service/twilio"
 )
 
-// recordOf is how an update ended, as it is kept for its request id; nil if it
-// is not kept. Kept is what was or may have been applied, so that it is not
-// applied again, what Twilio rejected for what it is, and what a newer update took
-// the place of, which must not come after that one now. A refusal that may end by
-// itself is not kept: asking again with the same id is then a real retry.
-func recordOf(content Content, answer *twilio.Answer, err error) *Record {
+// recordOf returns what is kept under a request id of how its update ended, or
+// nil. It keeps what was or may have been applied, so that it is not applied again;
+// what Twilio rejected for what it asks; and what was superseded, which must not be
+// sent after the newer update. A refusal that may pass is not kept: the same id then
+// makes a real retry.
+func recordOf(content Content, answer *twilio.Answer, err *outcome.Error) *Record {
 	if err == nil {
-		return &Record{Content: content, Applied: Yes, Answer: answer}
+		return &Record{Content: content, Answer: answer}
 	}
-	record := &Record{Content: content, Applied: AppliedOf(err)}
-	refused, _ := errors.AsType[*RefusedError](err)
 	switch {
-	case errors.As(err, &record.Error):
-	case errors.As(err, &record.Unexpected):
-	case refused != nil && refused.Reason == Superseded:
-		record.Superseded = true
-		return record
-	default:
-		record.Lost = true
-	}
-	if record.Applied == No && !isRejected(record.Error) {
+	case err.Applied == outcome.No && err.Kind != outcome.Superseded && !isRejected(err):
 		return nil
+	case err.Kind == outcome.Deadline, err.Kind == outcome.Cancelled, err.Kind == outcome.Internal:
+		// That is about the first call, not about the update.
+		return &Record{Content: content}
+	default:
+		return &Record{Content: content, Err: err}
 	}
-	return record
 }
 
-// isRejected says whether Twilio rejected the update for what it asks, so that
-// asking again changes nothing.
-func isRejected(err *twilio.Error) bool {
-	if err == nil {
+// isRejected reports whether Twilio rejected the update for what it asks, so that
+// repeating it is of no use.
+func isRejected(err *outcome.Error) bool {
+	if err.Kind != outcome.TwilioRejected || err.Twilio == nil {
 		return false
 	}
-	switch err.Code {
-	case 20404, 16022, 16027, 16028, 16099: // The state of a conference, which changes.
-		return false
-	}
-	switch err.HTTPStatus {
+	switch err.Twilio.HTTPStatus {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return true
 	default:
@@ -51,23 +41,14 @@ func isRejected(err *twilio.Error) bool {
 	}
 }
 
-// result is the record as Deliver returns it.
-func (r *Record) result() (*twilio.Answer, error) {
-	var err error
+// result returns the record of the update as Deliver does.
+func (r *Record) result(update *Update) (*twilio.Answer, error) {
 	switch {
 	case r.Answer != nil:
 		return r.Answer, nil
-	case r.Error != nil:
-		err = r.Error
-	case r.Unexpected != nil:
-		err = r.Unexpected
-	case r.Superseded:
-		err = &RefusedError{Reason: Superseded}
+	case r.Err != nil:
+		return nil, r.Err
 	default:
-		err = &twilio.TransportError{Sent: true, Err: errLost}
+		return nil, unknownOutcome(update).Err(outcome.Facts{Applied: outcome.Maybe})
 	}
-	return nil, &Error{Applied: r.Applied, Err: err}
 }
-
-// errLost is the cause where only that there was one is remembered.
-var errLost = errors.New("the answer was lost")

@@ -1,12 +1,9 @@
 package delivery
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
-
-	"conferenced/service/twilio"
 )
 
 // TestSameRequestIDHasTheFirstAnswer has every end that is kept: nothing is sent
@@ -91,7 +88,7 @@ func TestSameRequestIDRetries(t *testing.T) {
 
 func TestSameRequestIDRetriesAfterARefusal(t *testing.T) {
 	cfg := remembering()
-	cfg.Bounds.LineLength = 1
+	cfg.Bounds.Queue = 1
 	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1}
 	with(t, cfg, func(w *world) {
 		w.start(on("CA1", announce))
@@ -110,52 +107,28 @@ func TestSupersededAfterAnAttemptIsKept(t *testing.T) {
 		older := w.start(by("id", on("CA1", unmute)))
 		w.start(on("CA1", mute))
 		w.answer(1, status(503))
-		w.wantEnd(older, "superseded, maybe")
 		w.answer(2, nil)
+		w.wantEnd(older, "superseded, maybe")
 		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "superseded, maybe")
 		w.wantSent(unmuteCA1, muteCA1)
 	})
 }
 
-// A duplicate that took over would stand behind the newer update, and undo it.
+// A duplicate that took over would be sent after the newer update, and undo it.
 func TestDuplicateOfASupersededUpdateDoesNotTakeOver(t *testing.T) {
 	with(t, remembering(), func(w *world) {
-		first := w.start(on("CA1", hold)) // Holds the line.
+		w.start(on("CA1", hold))
 		older := w.start(by("id", on("CA1", unmute)))
 		duplicate := w.start(by("id", on("CA1", unmute)))
 		newer := w.start(on("CA1", mute))
-		w.wantEnd(older, "superseded, no")
-		w.wantEnd(duplicate, "superseded, no")
 		w.answer(1, nil)
 		w.answer(2, nil)
-		w.wantEnd(first, "ok")
 		w.wantEnd(newer, "ok")
+		w.wantEnd(older, "superseded, no")
+		w.wantEnd(duplicate, "superseded, no")
 		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "superseded, no")
 		w.wantSent("CA1 Hold=true", muteCA1)
 	})
-}
-
-func TestRecordSaysOneThing(t *testing.T) {
-	for _, err := range []error{
-		nil, status(400), status(503), unreadable(200), errNoAnswer, errSuperseded, context.Canceled, errPanicked,
-	} {
-		applied, answer := appliedBy(err), (*twilio.Answer)(nil)
-		if err == nil {
-			answer = &twilio.Answer{}
-		} else {
-			err = &Error{Applied: applied, Err: err}
-		}
-		r := recordOf(Content{1}, answer, err)
-		said := 0
-		for _, set := range []bool{r.Answer != nil, r.Error != nil, r.Unexpected != nil, r.Lost, r.Superseded} {
-			if set {
-				said++
-			}
-		}
-		if said != 1 || r.Applied != applied || r.Content != (Content{1}) {
-			t.Errorf("%v is kept as %+v", err, r)
-		}
-	}
 }
 
 func TestSameRequestIDUnderWay(t *testing.T) {
@@ -324,5 +297,14 @@ func TestRecordIsKeptBeforeTheCallerKnows(t *testing.T) {
 				w.t.Fatalf("%d are kept, want %d", got, i+1)
 			}
 		}
+	})
+}
+
+func TestRequestIDInAnotherCaseOfLettersIsTheSame(t *testing.T) {
+	with(t, remembering(), func(w *world) {
+		w.twilio.respond = failing()
+		w.wantEnd(w.finish(by("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", on("CA1", announce))), "ok")
+		w.wantEnd(w.finish(by("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", on("CA1", announce))), "ok")
+		w.wantSends(1)
 	})
 }

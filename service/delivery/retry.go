@@ -1,13 +1,8 @@
 package delivery
 
 import (
-	"context"
-	"errors"
 	"math/rand/v2"
-	"net/http"
 	"time"
-
-	"conferenced/service/twilio"
 )
 
 // Retrying says how often and when an attempt is made again.
@@ -19,43 +14,17 @@ type Retrying struct {
 	Base, Cap time.Duration
 }
 
-// mayRetry says whether an attempt that ended with the error may be made again.
-// A 429 was never processed, and an attempt of which no byte was sent cannot
-// have been. What failed otherwise may have been applied, and is sent again only
-// if that does no harm.
-func mayRetry(err error, update *Update) bool {
-	if transport, ok := errors.AsType[*twilio.TransportError](err); ok {
-		return !transport.Sent || update.Repeatable()
-	}
-	answered, ok := errors.AsType[*twilio.Error](err)
-	if !ok {
-		return false
-	}
-	if answered.HTTPStatus >= http.StatusInternalServerError {
-		return update.Repeatable()
-	}
-	return isRateLimited(err)
+// allows reports whether the update may be sent again.
+func (r retry) allows(update *Update) bool {
+	return r == always || r == ifRepeatable && update.Repeatable()
 }
 
-func isRateLimited(err error) bool {
-	answered, ok := errors.AsType[*twilio.Error](err)
-	return ok && answered.HTTPStatus == http.StatusTooManyRequests
-}
-
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// wait is how long to wait before the n-th retry, n from 1: with full jitter,
+// wait returns how long to wait before the n-th retry, n from 1: with full jitter,
 // and at least as long as Twilio asked for.
-func (r Retrying) wait(n int, err error) time.Duration {
+func (r Retrying) wait(n int, asked time.Duration) time.Duration {
 	ceiling := r.Cap
 	if doublings := n - 1; r.Base < r.Cap>>doublings { // Base<<doublings may overflow.
 		ceiling = r.Base << doublings
 	}
-	jittered := time.Duration(rand.Int64N(int64(ceiling) + 1))
-	if answered, ok := errors.AsType[*twilio.Error](err); ok {
-		return max(jittered, answered.RetryAfter)
-	}
-	return jittered
+	return max(time.Duration(rand.Int64N(int64(ceiling)+1)), asked)
 }

@@ -2,10 +2,9 @@ package delivery
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"conferenced/service/twilio"
+	"conferenced/service/property"
 )
 
 // TestWhatIsSentAgain has every way in which an attempt can end, for an update
@@ -64,7 +63,7 @@ func TestOneAttemptIsNoRetry(t *testing.T) {
 }
 
 func TestAnnouncementIsRepeatableOnlyByURL(t *testing.T) {
-	method := func(u *twilio.ParticipantUpdate) { u.AnnounceMethod = "GET" }
+	method := put(property.AnnounceMethod, "GET")
 	if !on("CA1", method, mute).Repeatable() {
 		t.Error("an update with the method of announcements announces nothing")
 	}
@@ -97,7 +96,7 @@ func TestWaitIsJitteredAndCapped(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			low, high := test.ceiling, time.Duration(0)
 			for range 2000 {
-				wait := test.retrying.wait(test.n, errNoAnswer)
+				wait := test.retrying.wait(test.n, 0)
 				low, high = min(low, wait), max(high, wait)
 			}
 			if high > test.ceiling || low < 0 {
@@ -153,7 +152,7 @@ func TestShortRetryAfterDoesNotShortenTheWait(t *testing.T) {
 	retrying := Retrying{Base: time.Second, Cap: time.Second}
 	longest := time.Duration(0)
 	for range 500 {
-		wait := retrying.wait(1, retryAfter(429, 10*time.Millisecond))
+		wait := retrying.wait(1, 10*time.Millisecond)
 		longest = max(longest, wait)
 		if wait < 10*time.Millisecond {
 			t.Fatalf("waits %v, want at least what Twilio asked for", wait)
@@ -223,13 +222,4 @@ func TestCallerLeavesDuringTheWaitForARetry(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestSleep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		if err := sleep(t.Context(), nil, time.Minute); err != nil || time.Since(began) != time.Minute {
-			t.Errorf("%v after %v, want nothing after 1m", err, time.Since(began))
-		}
-	})
 }

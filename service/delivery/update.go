@@ -3,6 +3,7 @@ package delivery
 import (
 	"crypto/sha256"
 
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -13,54 +14,32 @@ type Update struct {
 	// Path names the participant.
 	Path twilio.ParticipantPath
 	// Change is what to change.
-	Change *twilio.ParticipantUpdate
-	// Caller is who asked. Callers share what is limited fairly, and each has
-	// request ids of its own.
+	Change *property.Values
+	// Caller identifies the caller. Callers share limits and queues fairly, and each
+	// has request ids of its own.
 	Caller string
 	// RequestID is the caller's idempotency key; empty: none.
 	RequestID string
 }
 
-// Repeatable says whether sending the update twice does what sending it once
-// does. An announcement is played again each time it is posted.
-func (u *Update) Repeatable() bool { return u.Change.AnnounceURL == nil }
+// Repeatable reports whether sending the update twice does the same as sending it
+// once. An announcement is played again each time it is posted.
+func (u *Update) Repeatable() bool { return !u.Change.Set().Has(property.AnnounceURL) }
 
-// content is the same for two updates exactly if they ask the same of the same
+// content returns the same for two updates exactly if they ask the same of the same
 // participant.
 func (u *Update) content() Content {
-	text := u.Path.AppendURL(make([]byte, 0, 512))
-	text = append(text, '\n')
-	return sha256.Sum256(u.Change.AppendForm(text))
+	return sha256.Sum256(twilio.AppendForm([]byte(u.Path.String()+"\n"), u.Change))
 }
 
-// participant is where the update stands in line.
-func (u *Update) participant() Participant {
-	return Participant{
-		Conference: Conference{Account: u.Account.SID, SID: u.Path.ConferenceSID},
-		Name:       u.Path.Participant,
+// queued returns what the participant's queue knows of the update.
+func (u *Update) queued() Queued {
+	return Queued{
+		Participant: Participant{
+			Conference: Conference{Account: u.Account.SID, SID: u.Path.ConferenceSID},
+			Name:       u.Path.Participant,
+		},
+		Properties: u.Change.Set(),
+		Caller:     u.Caller,
 	}
-}
-
-// properties are those that the update sets.
-func (u *Update) properties() Properties {
-	var set Properties
-	for i, sets := range [...]bool{
-		u.Change.Muted != nil,
-		u.Change.Hold != nil,
-		u.Change.HoldURL != nil,
-		u.Change.HoldMethod != "",
-		u.Change.AnnounceURL != nil,
-		u.Change.AnnounceMethod != "",
-		u.Change.WaitURL != nil,
-		u.Change.WaitMethod != "",
-		u.Change.BeepOnExit != nil,
-		u.Change.EndConferenceOnExit != nil,
-		u.Change.Coaching != nil,
-		u.Change.CallSIDToCoach != nil,
-	} {
-		if sets {
-			set |= 1 << i
-		}
-	}
-	return set
 }

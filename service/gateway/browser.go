@@ -13,22 +13,21 @@ import (
 	"conferenced/service/outcome"
 )
 
-// anyOrigin stands for every origin.
+// anyOrigin allows every origin.
 const anyOrigin = "*"
 
-// preflightSeconds is how long a browser may remember the answer to a preflight.
+// preflightSeconds is how long a browser may cache the answer to a preflight request.
 const preflightSeconds = 600
 
-// withBrowserRules lets the web pages of the given origins call the API and
-// keeps those of all others from it: a browser sends them along for any page
-// that asks. Clients that are not browsers are not concerned.
+// withBrowserRules allows web pages of the origins to call the API, and refuses pages
+// of other origins. Requests of other clients than browsers pass.
 func withBrowserRules(next http.Handler, origins []string) (http.Handler, error) {
 	if len(origins) == 0 {
 		return protected(next, nil)
 	}
 	if slices.Contains(origins, anyOrigin) {
 		if len(origins) > 1 {
-			return nil, fmt.Errorf("CORS origin %q leaves no room for another", anyOrigin)
+			return nil, fmt.Errorf("CORS origin %q allows every origin, so no other can be given", anyOrigin)
 		}
 		return withCORS(next, origins), nil
 	}
@@ -56,8 +55,8 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// protected refuses what browsers send for the pages of other origins. The
-// methods that change nothing pass.
+// protected refuses requests that browsers send for pages of other origins, unless
+// their method is safe.
 func protected(next http.Handler, trusted []string) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range trusted {
@@ -66,7 +65,7 @@ func protected(next http.Handler, trusted []string) (http.Handler, error) {
 		}
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, outcome.NotAllowed.Status(outcome.Facts{Detail: "it comes from a web page of another origin"}))
+		refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{Detail: "it comes from a web page of another origin"}))
 	}))
 	return protection.Handler(next), nil
 }
@@ -75,18 +74,18 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins:   origins,
 		AllowedMethods:   []string{http.MethodPatch, http.MethodPost},
-		AllowedHeaders:   append([]string{"Content-Type", idempotencyKeyHeader}, forwardedHeaders...),
+		AllowedHeaders:   append([]string{"Content-Type", idempotencyKeyHeader, grpcTimeoutHeader}, metadataHeaders...),
 		ExposedHeaders:   []string{"Retry-After", twilioRequestID},
 		AllowCredentials: origins[0] != anyOrigin,
 		MaxAge:           preflightSeconds,
 	}).Handler(next)
 }
 
-// withLoopbackHost refuses requests that name another host than this machine.
+// withLoopbackHost refuses requests whose Host is not a loopback host.
 func withLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopbackHost(r.Host) {
-			refuse(w, r, outcome.NotAllowed.Status(outcome.Facts{
+			refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{
 				Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
 			}))
 			return

@@ -1,13 +1,16 @@
-package gateway
+package gateway_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"conferenced/service/gateway"
 	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
 )
 
 const uiOrigin = "https://ui.example.com"
@@ -56,7 +59,7 @@ func TestPreflight(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newService()
-			got := send(t, serve(t, s, Config{CORSOrigins: test.origins}), http.MethodOptions, defaultAccountPath+callSID, "",
+			got := send(t, serve(t, s, gateway.Config{CORSOrigins: test.origins}), http.MethodOptions, participants+callSID, "",
 				"Origin", test.origin, "Access-Control-Request-Method", test.method, "Access-Control-Request-Headers", test.headers)
 			if got.code != http.StatusNoContent {
 				t.Errorf("HTTP status %d", got.code)
@@ -70,7 +73,7 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestCallsOfWebPages(t *testing.T) {
-	refused := outcome.NotAllowed.Status(outcome.Facts{Detail: "it comes from a web page of another origin"})
+	refused := outcometest.Status(outcome.NotAllowed, outcome.Facts{Detail: "it comes from a web page of another origin"})
 	explicit := map[string]string{
 		"Access-Control-Allow-Origin": uiOrigin, "Access-Control-Allow-Credentials": "true",
 		"Access-Control-Expose-Headers": "Retry-After, Twilio-Request-Id",
@@ -87,8 +90,8 @@ func TestCallsOfWebPages(t *testing.T) {
 	}{
 		{"no browser", nil, nil, true, nil},
 		{"no browser, CORS on", []string{uiOrigin}, nil, true, nil},
-		{"the daemon's own pages", nil, []string{"Origin", "http://HOST", "Sec-Fetch-Site", "same-origin"}, true, nil},
-		{"the daemon's own pages in an old browser", nil, []string{"Origin", "http://HOST"}, true, nil},
+		{"the service's own pages", nil, []string{"Origin", "http://HOST", "Sec-Fetch-Site", "same-origin"}, true, nil},
+		{"the service's own pages in an old browser", nil, []string{"Origin", "http://HOST"}, true, nil},
 		{"typed by the user", nil, []string{"Sec-Fetch-Site", "none"}, true, nil},
 		{"another origin, CORS off", nil, []string{"Origin", uiOrigin, "Sec-Fetch-Site", "cross-site"}, false, nil},
 		{"another origin in an old browser", nil, []string{"Origin", uiOrigin}, false, nil},
@@ -97,7 +100,7 @@ func TestCallsOfWebPages(t *testing.T) {
 			"Origin", "https://evil", "Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain",
 		}, false, nil},
 		{"a sandboxed page", nil, []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, false, nil},
-		{"no origin is told", nil, []string{"Sec-Fetch-Site", "cross-site"}, false, nil},
+		{"a page without an origin", nil, []string{"Sec-Fetch-Site", "cross-site"}, false, nil},
 		{"an allowed origin", []string{uiOrigin}, []string{"Origin", uiOrigin, "Sec-Fetch-Site", "cross-site"}, true, explicit},
 		{"an origin that is not allowed", []string{uiOrigin}, []string{"Origin", "https://evil", "Sec-Fetch-Site", "cross-site"}, false, nil},
 		{"any origin", []string{"*"}, []string{"Origin", "https://evil", "Sec-Fetch-Site", "cross-site"}, true, anyone},
@@ -105,13 +108,13 @@ func TestCallsOfWebPages(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newService()
-			server := serve(t, s, Config{CORSOrigins: test.origins})
+			server := serve(t, s, gateway.Config{CORSOrigins: test.origins})
 			host := server.Listener.Addr().String()
 			var header []string
 			for _, value := range test.header {
 				header = append(header, strings.ReplaceAll(value, "HOST", host))
 			}
-			got := send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}", header...)
+			got := send(t, server, http.MethodPost, participants+callSID, "{}", header...)
 			want := test.want
 			if want == nil {
 				want = map[string]string{}
@@ -132,8 +135,8 @@ func TestCallsOfWebPages(t *testing.T) {
 }
 
 func TestErrorsCanBeReadByAllowedPages(t *testing.T) {
-	got := send(t, serve(t, newService(), Config{CORSOrigins: []string{uiOrigin}}), http.MethodPost, "/nowhere", "", "Origin", uiOrigin)
-	wantStatus(t, got, outcome.RouteNotFound.Status(outcome.Facts{}))
+	got := send(t, serve(t, newService(), gateway.Config{CORSOrigins: []string{uiOrigin}}), http.MethodPost, "/nowhere", "", "Origin", uiOrigin)
+	wantStatus(t, got, outcometest.Status(outcome.RouteNotFound, outcome.Facts{}))
 	if origin := accessControl(got)["Access-Control-Allow-Origin"]; origin != uiOrigin {
 		t.Errorf("Access-Control-Allow-Origin: %q", origin)
 	}
@@ -144,38 +147,44 @@ func TestErrorsCanBeReadByAllowedPages(t *testing.T) {
 
 func TestPreflightWithoutCORS(t *testing.T) {
 	s := newService()
-	got := send(t, serve(t, s, Config{}), http.MethodOptions, defaultAccountPath+callSID, "",
+	got := send(t, serve(t, s, gateway.Config{}), http.MethodOptions, participants+callSID, "",
 		"Origin", uiOrigin, "Access-Control-Request-Method", "POST")
-	wantStatus(t, got, outcome.MethodNotAllowed.Status(outcome.Facts{}))
+	wantStatus(t, got, outcometest.Status(outcome.MethodNotAllowed, outcome.Facts{}))
 	if headers := accessControl(got); len(headers) > 0 {
 		t.Errorf("headers %v", headers)
 	}
 	s.notCalled(t)
 }
 
-func TestLoopbackHost(t *testing.T) {
-	for host, want := range map[string]bool{
-		"localhost": true, "LOCALHOST:8080": true, "127.0.0.1:8080": true, "127.9.9.9": true,
-		"[::1]:8080": true, "[::1]": true, "[::ffff:127.0.0.1]:1": true,
-		"evil.example:8080": false, "localhost.evil.example": false, "10.0.0.1": false,
-		"127.0.0.1.evil.example": false, "": false, "[::2]": false,
+func TestLoopbackHostOnly(t *testing.T) {
+	s := newService()
+	handler := newHandler(t, s, pass, gateway.Config{LoopbackHostOnly: true})
+	for host, want := range map[string]int{
+		"localhost": 200, "LOCALHOST:8080": 200, "127.0.0.1:8080": 200, "127.9.9.9": 200,
+		"[::1]:8080": 200, "[::1]": 200, "[::ffff:127.0.0.1]:1": 200,
+		"evil.example:8080": 403, "localhost.evil.example": 403, "10.0.0.1": 403,
+		"127.0.0.1.evil.example": 403, "": 403, "[::2]": 403,
 	} {
-		if got := isLoopbackHost(host); got != want {
-			t.Errorf("%q: got %v", host, got)
+		incoming := httptest.NewRequest(http.MethodPost, participants+callSID, strings.NewReader("{}"))
+		incoming.Host = host
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, incoming)
+		if recorder.Code != want {
+			t.Errorf("%q: HTTP status %d, want %d", host, recorder.Code, want)
 		}
 	}
 }
 
 func TestPageWhoseNameResolvesToLoopbackIsRefused(t *testing.T) {
 	s := newService()
-	server := serve(t, s, Config{LoopbackHostOnly: true, Docs: true})
-	for _, path := range []string{defaultAccountPath + callSID, "/docs"} {
+	server := serve(t, s, gateway.Config{LoopbackHostOnly: true, Docs: true})
+	for _, path := range []string{participants + callSID, "/docs"} {
 		got := send(t, server, http.MethodPost, path, "{}", "Host", "evil.example:8080", "Origin", "http://evil.example:8080")
-		wantStatus(t, got, outcome.NotAllowed.Status(outcome.Facts{
+		wantStatus(t, got, outcometest.Status(outcome.NotAllowed, outcome.Facts{
 			Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
 		}))
 	}
 	s.notCalled(t)
-	send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}")
+	send(t, server, http.MethodPost, participants+callSID, "{}")
 	s.seen(t)
 }

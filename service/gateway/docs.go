@@ -7,7 +7,6 @@ import (
 	"embed"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
@@ -44,40 +43,53 @@ var contentTypes = map[string]string{
 //go:embed ui
 var ui embed.FS
 
-// document is a file that is served as it is. Few ask for it, so it is read for
-// each of them.
+// document is a file of the documentation.
 type document struct {
 	contentType string
-	read        func() []byte
-	etag        func() string
-	// gzipped says that what is read is compressed.
-	gzipped bool
+	plain       func() *content
+	gzipped     func() *content // nil: the file is not compressed.
 }
 
-// withDocs serves the documentation, and the rest of the paths by next.
+// content is one form of a file. All requests share it.
+type content struct {
+	bytes []byte
+	etag  string
+}
+
+func newContent(read func() []byte) func() *content {
+	return sync.OnceValue(func() *content {
+		text := read()
+		return &content{bytes: text, etag: fmt.Sprintf(`"%.16x"`, sha256.Sum256(text))}
+	})
+}
+
+// withDocs serves the documentation, and other paths with next.
 func withDocs(next http.Handler) http.Handler {
 	documents := docs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		document := documents[r.URL.Path]
 		switch {
 		case document == nil && strings.HasPrefix(r.URL.Path, docsPath+"/"):
-			writeStatus(w, outcome.RouteNotFound.Status(outcome.Facts{}))
+			refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{}))
 		case document == nil:
 			next.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			refuseMethod(w, http.MethodGet, http.MethodHead)
+			refuseMethod(w, r, http.MethodGet, http.MethodHead)
 		default:
 			document.serve(w, r)
 		}
 	})
 }
 
-// docs are the files of the documentation by their paths. Those of Swagger UI
-// are in the program, so it works without a network.
+// docs returns the files of the documentation by their paths. Swagger UI is embedded,
+// so it works without a network.
 func docs() map[string]*document {
 	index := embedded(ui, "ui/index.html")
 	return map[string]*document{
-		openAPIPath:                        newDocument(openAPIPath, func() []byte { return openapi.Document }, false),
+		openAPIPath: {
+			contentType: contentTypes[".json"],
+			plain:       newContent(func() []byte { return openapi.Document }),
+		},
 		docsPath:                           index,
 		docsPath + "/":                     index,
 		docsPath + "/start.js":             embedded(ui, "ui/start.js"),
@@ -89,57 +101,47 @@ func docs() map[string]*document {
 }
 
 func embedded(files embed.FS, name string) *document {
-	read := func() []byte {
-		content, err := fs.ReadFile(files, name)
+	stored := newContent(func() []byte {
+		text, err := files.ReadFile(name)
 		if err != nil {
-			panic(err) // The files are compiled in: a test serves each of them.
+			panic(err) // The files are compiled in, and a test serves each of them.
 		}
-		return content
+		return text
+	})
+	plainName, isGzipped := strings.CutSuffix(name, ".gz")
+	d := &document{contentType: contentTypes[path.Ext(plainName)], plain: stored}
+	if isGzipped {
+		d.gzipped = stored
+		d.plain = newContent(func() []byte { return unzipped(stored().bytes) })
 	}
-	plain, gzipped := strings.CutSuffix(name, ".gz")
-	return newDocument(plain, read, gzipped)
-}
-
-func newDocument(name string, read func() []byte, gzipped bool) *document {
-	return &document{
-		contentType: contentTypes[path.Ext(name)],
-		read:        read,
-		etag:        sync.OnceValue(func() string { return fmt.Sprintf(`"%.16x"`, sha256.Sum256(read())) }),
-		gzipped:     gzipped,
-	}
+	return d
 }
 
 func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Content-Security-Policy", docsPolicy)
-	header.Set("Etag", d.etag())
-	if d.gzipped {
+	served := d.plain
+	if d.gzipped != nil {
 		header.Set("Vary", "Accept-Encoding")
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			header.Set("Content-Encoding", "gzip")
+			served = d.gzipped
+		}
 	}
-	if matches(r.Header.Get("If-None-Match"), d.etag()) {
+	header.Set("Etag", served().etag)
+	if known := r.Header.Get("If-None-Match"); known == "*" || strings.Contains(known, served().etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	header.Set("Content-Type", d.contentType)
-	content := d.read()
-	switch {
-	case d.gzipped && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"):
-		header.Set("Content-Encoding", "gzip")
-	case d.gzipped:
-		content = unzipped(content)
-	}
-	header.Set("Content-Length", strconv.Itoa(len(content)))
-	_, _ = w.Write(content) // A client that is gone cannot be told.
+	header.Set("Content-Length", strconv.Itoa(len(served().bytes)))
+	_, _ = w.Write(served().bytes) // The client may have disconnected.
 }
 
-// matches says whether an If-None-Match header names the tag.
-func matches(header, etag string) bool {
-	return header == "*" || strings.Contains(header, etag)
-}
-
-func unzipped(content []byte) []byte {
-	reader, err := gzip.NewReader(bytes.NewReader(content))
+// unzipped decompresses an embedded file.
+func unzipped(text []byte) []byte {
+	reader, err := gzip.NewReader(bytes.NewReader(text))
 	if err != nil {
 		panic(err)
 	}

@@ -10,108 +10,90 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
 // violation is a rule that a request breaks.
 type violation = errdetails.BadRequest_FieldViolation
 
-// maxViolations is how many violations are reported of one request.
+// maxViolations is how many violations of one request are reported.
 const maxViolations = 16
 
 func broken(field, description string) *violation {
 	return &violation{Field: field, Description: description}
 }
 
-// invalid is the refusal of a request that breaks rules. Its message has the
-// first of them, for those who read no details.
-func invalid(violations []*violation) *status.Status {
+// invalid returns the error of a request that breaks rules. Its message has the first
+// of them, for clients that read no details.
+func invalid(violations []*violation) *outcome.Error {
 	violations = violations[:min(len(violations), maxViolations)]
-	first := violations[0]
-	return outcome.InvalidRequest.Status(outcome.Facts{
-		Detail:     strings.TrimSpace(first.GetField() + " " + first.GetDescription()),
+	return outcome.InvalidRequest.Err(outcome.Facts{
+		Detail:     ruleText(violations[0].GetField(), violations[0].GetDescription()),
 		Violations: violations,
 	})
 }
 
-// refuseMethod answers a method that the path does not have.
-func refuseMethod(w http.ResponseWriter, allowed ...string) {
-	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	writeStatus(w, outcome.MethodNotAllowed.Status(outcome.Facts{}))
+func ruleText(field, description string) string {
+	return strings.TrimSpace(field + " " + description)
 }
 
-// writeError answers with the error of a call; it is grpc-gateway's error
-// handler.
-func writeError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
-	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
-		for _, id := range md.HeaderMD.Get(twilioRequestID) {
-			w.Header().Set(twilioRequestID, id)
-		}
-	}
-	answerStatus(w, statusOf(ctx, err))
-}
-
-// writeRoutingError is grpc-gateway's routing error handler. It has no work as
-// long as the annotations and the generated code agree.
-func writeRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, _ int) {
-	writeStatus(w, outcome.RouteNotFound.Status(outcome.Facts{}))
-}
-
-// statusOf is the status of a call's error. A call that returns because its
-// context is dead may be at work still, so of a status that the service did not
-// make itself it is not known whether the update was applied.
-func statusOf(ctx context.Context, err error) *status.Status {
-	st, ok := status.FromError(err)
-	if !ok {
-		st = status.FromContextError(err)
-	}
-	if !ok && ctx.Err() != nil {
-		st = status.FromContextError(ctx.Err())
-	}
-	return outcome.Complete(st, delivery.Maybe)
-}
-
-// writeStatus answers with a refusal of the gateway's own.
-func writeStatus(w http.ResponseWriter, st *status.Status) {
-	noteRefusal(w, st)
-	answerStatus(w, st)
-}
-
-// noteRefusal tells who counts refusals of this one.
-func noteRefusal(w http.ResponseWriter, st *status.Status) {
+// refuse answers a request that the gateway itself refuses, in the form of the API
+// that its path belongs to.
+func refuse(w http.ResponseWriter, r *http.Request, refusal *outcome.Error) {
 	if watched, ok := w.(*watchedWriter); ok {
-		watched.refused(outcome.Info(st).GetReason())
+		watched.refused(refusal.Reason)
+	}
+	if isTwilio(r) {
+		answerTwilioError(w, r, refusal, true)
+		return
+	}
+	answerError(w, refusal)
+}
+
+// refuseMethod answers a method that the path does not have.
+func refuseMethod(w http.ResponseWriter, r *http.Request, allowed ...string) {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: twilioDetail(r,
+		"Twilio fetches and removes a participant here by GET and DELETE; this service updates it, by POST")}))
+}
+
+// answerCallError is grpc-gateway's error handler. It answers with the error of a
+// call, or of the decoding of its body.
+func answerCallError(
+	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+) {
+	if body, ok := r.Body.(*requestBody); ok && body.refusal != nil {
+		refuse(w, r, body.refusal)
+		return
+	}
+	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
+		setTwilioRequestID(w, md.HeaderMD)
+	}
+	answerError(w, outcome.From(err))
+}
+
+// answerError answers with google.rpc.Status as JSON.
+func answerError(w http.ResponseWriter, failed *outcome.Error) {
+	// Every detail's type is linked in, so encoding cannot fail.
+	body, _ := protojson.MarshalOptions{UseProtoNames: true}.Marshal(failed.GRPCStatus().Proto())
+	if failed.HTTP == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	setRetryAfter(w, failed.RetryDelay())
+	writeJSON(w, failed.HTTP, append(body, '\n'))
+}
+
+func setRetryAfter(w http.ResponseWriter, delay time.Duration) {
+	if delay > 0 { // Rounded up: a client that comes back early is refused again.
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(delay.Seconds())), 10))
 	}
 }
 
-// answerStatus answers with an error: google.rpc.Status as JSON.
-func answerStatus(w http.ResponseWriter, st *status.Status) {
-	format := protojson.MarshalOptions{UseProtoNames: true}
-	body, err := format.Marshal(st.Proto())
-	if err != nil { // A detail of a type that this program does not know.
-		st = outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe})
-		body, _ = format.Marshal(st.Proto())
-	}
-	body = append(body, '\n')
-	code := outcome.HTTPStatus(st)
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if code == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", "Bearer")
-	}
-	if delay := outcome.RetryAfter(st); delay > 0 {
-		header.Set("Retry-After", wholeSeconds(delay))
-	}
+func writeJSON(w http.ResponseWriter, code int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // A client that is gone cannot be told.
-}
-
-// wholeSeconds rounds up: who comes back early is refused again.
-func wholeSeconds(d time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(d.Seconds())), 10)
+	_, _ = w.Write(body) // The client may have disconnected.
 }

@@ -1,8 +1,7 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -26,8 +25,10 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/delivery"
+	"conferenced/service/call"
+	"conferenced/service/gateway"
 	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,28 +38,42 @@ const (
 	conferenceSID = "CF00000000000000000000000000000001"
 	callSID       = "CA00000000000000000000000000000001"
 
-	defaultAccountPath = "/v1/conferences/" + conferenceSID + "/participants/"
-	accountPath        = "/v1/accounts/" + accountSID + "/conferences/" + conferenceSID + "/participants/"
+	participants        = "/v1/conferences/" + conferenceSID + "/participants/"
+	accountParticipants = "/v1/accounts/" + accountSID + "/conferences/" + conferenceSID + "/participants/"
 )
 
-// call is what one call looked like from inside.
-type call struct {
-	request     *conferencev1.UpdateParticipantRequest
+type (
+	request  = conferencev1.UpdateParticipantRequest
+	response = conferencev1.UpdateParticipantResponse
+)
+
+// observed is a call as the service sees it.
+type observed struct {
+	request     *request
 	metadata    metadata.MD
-	protocol    string
+	record      call.Call
 	peer        *peer.Peer
 	hasDeadline bool
 }
 
-// service records calls and answers them as the test says.
+// service records calls and answers them with a function.
 type service struct {
 	conferencev1.UnimplementedConferenceServiceServer
-	calls  chan call
-	answer func(context.Context, *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error)
+	calls  chan observed
+	answer func(context.Context, *request) (*response, error)
 }
 
-func (s *service) UpdateParticipant(ctx context.Context, req *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
-	seen := call{request: proto.CloneOf(req), protocol: Protocol(ctx)}
+func newService() *service { return &service{calls: make(chan observed, 100)} }
+
+// failing returns a service that answers every call with an error.
+func failing(err error) *service {
+	s := newService()
+	s.answer = func(context.Context, *request) (*response, error) { return nil, err }
+	return s
+}
+
+func (s *service) UpdateParticipant(ctx context.Context, req *request) (*response, error) {
+	seen := observed{request: proto.CloneOf(req), record: *call.From(ctx)}
 	seen.metadata, _ = metadata.FromIncomingContext(ctx)
 	seen.peer, _ = peer.FromContext(ctx)
 	_, seen.hasDeadline = ctx.Deadline()
@@ -66,18 +81,18 @@ func (s *service) UpdateParticipant(ctx context.Context, req *conferencev1.Updat
 	if s.answer != nil {
 		return s.answer(ctx, req)
 	}
-	return &conferencev1.UpdateParticipantResponse{}, nil
+	return &response{}, nil
 }
 
-// seen is the one call that the service got.
-func (s *service) seen(t *testing.T) call {
+// seen returns the one call of the service.
+func (s *service) seen(t *testing.T) observed {
 	t.Helper()
 	select {
 	case got := <-s.calls:
 		return got
 	default:
 		t.Fatal("the service was not called")
-		return call{}
+		return observed{}
 	}
 }
 
@@ -90,39 +105,37 @@ func (s *service) notCalled(t *testing.T) {
 	}
 }
 
-func newService() *service { return &service{calls: make(chan call, 100)} }
-
-// newHandler returns a gateway in front of s.
-func newHandler(t testing.TB, s conferencev1.ConferenceServiceServer, cfg Config) http.Handler {
-	t.Helper()
-	return newInterceptedHandler(t, s, pass, cfg)
-}
-
 // pass is an interceptor that does nothing.
 func pass(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	return handler(ctx, req)
 }
 
-func newInterceptedHandler(
-	t testing.TB, s conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor, cfg Config,
-) http.Handler {
+func newHandler(t testing.TB, s conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor, cfg gateway.Config) http.Handler {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	handler, err := New(s, intercept, cfg)
+	handler, err := gateway.New(s, intercept, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return handler
 }
 
-// serve serves a gateway in front of s on a port of its own.
-func serve(t *testing.T, s *service, cfg Config) *httptest.Server {
+// listen serves a handler on a port of its own.
+func listen(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(newHandler(t, s, cfg))
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Start()
 	t.Cleanup(server.Close)
 	return server
+}
+
+// serve serves a gateway in front of s.
+func serve(t *testing.T, s conferencev1.ConferenceServiceServer, cfg gateway.Config) *httptest.Server {
+	t.Helper()
+	return listen(t, newHandler(t, s, pass, cfg))
 }
 
 // reply is an answer, read to its end.
@@ -164,7 +177,13 @@ func send(t *testing.T, server *httptest.Server, method, path, body string, head
 	return readReply(t, response)
 }
 
-// sendRaw sends a request whose target net/http's client does not get to tidy.
+// update sends an update of the participant with the JSON body.
+func update(t *testing.T, server *httptest.Server, body string, header ...string) reply {
+	t.Helper()
+	return send(t, server, http.MethodPost, participants+callSID, body, header...)
+}
+
+// sendRaw sends a request whose target net/http's client would change.
 func sendRaw(t *testing.T, server *httptest.Server, method, target, body string) reply {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -191,14 +210,10 @@ func sendRaw(t *testing.T, server *httptest.Server, method, target, body string)
 // wantStatus compares a whole error answer with a status.
 func wantStatus(t *testing.T, got reply, want *status.Status) {
 	t.Helper()
-	if code := outcome.HTTPStatus(want); got.code != code {
+	if code := outcometest.HTTPStatus(want); got.code != code {
 		t.Errorf("HTTP status %d, want %d", got.code, code)
 	}
-	var gotStatus spb.Status
-	if err := protojson.Unmarshal(got.body, &gotStatus); err != nil {
-		t.Fatalf("the body %q is not a google.rpc.Status: %v", got.body, err)
-	}
-	if diff := cmp.Diff(want.Proto(), &gotStatus, protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(want.Proto(), statusIn(t, got), protocmp.Transform()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 	wantHeader := map[string]string{
@@ -211,36 +226,51 @@ func wantStatus(t *testing.T, got reply, want *status.Status) {
 	}
 }
 
+func statusIn(t *testing.T, got reply) *spb.Status {
+	t.Helper()
+	var in spb.Status
+	if err := protojson.Unmarshal(got.body, &in); err != nil {
+		t.Fatalf("the body %q is not a google.rpc.Status: %v", got.body, err)
+	}
+	return &in
+}
+
 // refusal is INVALID_REQUEST with violations, given as pairs.
 func refusal(pairs ...string) *status.Status {
 	var violations []*errdetails.BadRequest_FieldViolation
 	for i := 0; i < len(pairs); i += 2 {
 		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: pairs[i], Description: pairs[i+1]})
 	}
-	return outcome.InvalidRequest.Status(outcome.Facts{
+	return outcometest.Status(outcome.InvalidRequest, outcome.Facts{
 		Detail:     strings.TrimSpace(pairs[0] + " " + pairs[1]),
 		Violations: violations,
 	})
 }
 
-func wantRequest(t *testing.T, got call, want *conferencev1.UpdateParticipantRequest) {
+func wantRequest(t *testing.T, got observed, want *request) {
 	t.Helper()
 	if diff := cmp.Diff(want, got.request, protocmp.Transform()); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }
 
-func compact(t *testing.T, body []byte) string {
+// wantJSON compares texts without regard to white space and the order of members.
+func wantJSON(t *testing.T, got []byte, want string) {
 	t.Helper()
-	var text bytes.Buffer
-	if err := json.Compact(&text, body); err != nil {
-		t.Fatalf("%q: %v", body, err)
+	var gotValue, wantValue any
+	if err := json.Unmarshal(got, &gotValue); err != nil {
+		t.Fatalf("%q: %v", got, err)
 	}
-	return text.String()
+	if err := json.Unmarshal([]byte(want), &wantValue); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wantValue, gotValue); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
+	}
 }
 
 func TestConfigurationThatCannotBeServed(t *testing.T) {
-	tests := map[string]Config{
+	tests := map[string]gateway.Config{
 		"a negative body limit":       {MaxBodyBytes: -1},
 		"an origin without a scheme":  {CORSOrigins: []string{"ui.example.com"}},
 		"an origin of another scheme": {CORSOrigins: []string{"ftp://ui.example.com"}},
@@ -255,51 +285,32 @@ func TestConfigurationThatCannotBeServed(t *testing.T) {
 	}
 	for name, cfg := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := New(newService(), pass, cfg); err == nil {
+			if _, err := gateway.New(newService(), pass, cfg); err == nil {
 				t.Error("no error")
 			}
 		})
 	}
 }
 
-func TestEveryMethodOfEveryPathReachesTheService(t *testing.T) {
-	s := newService()
-	server := serve(t, s, Config{})
-	for _, method := range []string{http.MethodPatch, http.MethodPost} {
-		for path, account := range map[string]string{defaultAccountPath: "", accountPath: accountSID} {
-			t.Run(method+" "+path, func(t *testing.T) {
-				got := send(t, server, method, path+callSID, `{"muted": true}`, "Content-Type", "application/json")
-				if got.code != http.StatusOK {
-					t.Fatalf("HTTP status %d: %s", got.code, got.body)
-				}
-				wantRequest(t, s.seen(t), &conferencev1.UpdateParticipantRequest{
-					AccountSid: account, ConferenceSid: conferenceSID, CallSid: callSID, Muted: proto.Bool(true),
-				})
-			})
-		}
-	}
-}
-
 func TestBodySizeLimit(t *testing.T) {
-	tooLarge := outcome.RequestTooLarge.Status(outcome.Facts{})
+	tooLarge := outcometest.Status(outcome.RequestTooLarge, outcome.Facts{})
 	padded := func(size int) string { return `{"muted": true}` + strings.Repeat(" ", size-len(`{"muted": true}`)) }
 	tests := []struct {
 		name string
-		cfg  Config
+		cfg  gateway.Config
 		size int
 		want *status.Status
 	}{
-		{"the default limit", Config{}, 64 << 10, nil},
-		{"one byte more", Config{}, 64<<10 + 1, tooLarge},
-		{"5 MB", Config{}, 5 << 20, tooLarge},
-		{"a limit of its own", Config{MaxBodyBytes: 100}, 100, nil},
-		{"one byte more than that", Config{MaxBodyBytes: 100}, 101, tooLarge},
+		{"the default limit", gateway.Config{}, 64 << 10, nil},
+		{"one byte more than the default limit", gateway.Config{}, 64<<10 + 1, tooLarge},
+		{"5 MB", gateway.Config{}, 5 << 20, tooLarge},
+		{"a configured limit", gateway.Config{MaxBodyBytes: 100}, 100, nil},
+		{"one byte more than a configured limit", gateway.Config{MaxBodyBytes: 100}, 101, tooLarge},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newService()
-			server := serve(t, s, test.cfg)
-			got := send(t, server, http.MethodPost, defaultAccountPath+callSID, padded(test.size))
+			got := update(t, serve(t, s, test.cfg), padded(test.size))
 			if test.want == nil {
 				if s.seen(t); got.code != http.StatusOK {
 					t.Errorf("HTTP status %d: %s", got.code, got.body)
@@ -309,7 +320,7 @@ func TestBodySizeLimit(t *testing.T) {
 			s.notCalled(t)
 			wantStatus(t, got, test.want)
 			if !got.closed {
-				t.Error("the connection is kept, with the rest of the body still to come")
+				t.Error("the connection stays open, with the rest of the body unread")
 			}
 		})
 	}
@@ -317,13 +328,13 @@ func TestBodySizeLimit(t *testing.T) {
 
 func TestBodyThatEndsEarly(t *testing.T) {
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = io.WriteString(conn, "POST "+defaultAccountPath+callSID+" HTTP/1.1\r\nHost: localhost\r\n"+
+	_, err = io.WriteString(conn, "POST "+participants+callSID+" HTTP/1.1\r\nHost: localhost\r\n"+
 		"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"mut\r\nnot a chunk\r\n")
 	if err != nil {
 		t.Fatal(err)
@@ -336,33 +347,27 @@ func TestBodyThatEndsEarly(t *testing.T) {
 	s.notCalled(t)
 }
 
-func TestErrorOfTheServiceIsTheBody(t *testing.T) {
-	s := newService()
-	s.answer = func(context.Context, *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
-		return nil, outcome.TwilioRateLimited.Err(outcome.Facts{
-			Applied: delivery.No,
-			Twilio:  &outcome.TwilioAnswer{HTTPStatus: 429, Code: 20429},
+// Calls, documents and refusals can all be the last answer of a connection.
+func TestLastAnswerClosesTheConnection(t *testing.T) {
+	server := serve(t, newService(), gateway.Config{Docs: true, LastAnswer: func(r *http.Request) bool {
+		return r.Header.Get("X-Last") != ""
+	}})
+	for _, test := range []struct {
+		method, path string
+		code         int
+	}{
+		{http.MethodPost, participants + callSID, http.StatusOK},
+		{http.MethodDelete, participants + callSID, http.StatusMethodNotAllowed},
+		{http.MethodGet, "/openapi.json", http.StatusOK},
+		{http.MethodGet, "/nowhere", http.StatusNotFound},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			if got := send(t, server, test.method, test.path, "{}"); got.closed || got.code != test.code {
+				t.Errorf("an answer before the last: HTTP status %d, closed: %v", got.code, got.closed)
+			}
+			if got := send(t, server, test.method, test.path, "{}", "X-Last", "yes"); !got.closed || got.code != test.code {
+				t.Errorf("the last answer: HTTP status %d, closed: %v", got.code, got.closed)
+			}
 		})
 	}
-	got := send(t, serve(t, s, Config{}), http.MethodPost, defaultAccountPath+callSID, `{"muted": true}`)
-	want := `{"code":8,"message":"Twilio limits the rate of the account","details":[` +
-		`{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"TWILIO_RATE_LIMITED","domain":"conferenced",` +
-		`"metadata":{"applied":"no","twilio_code":"20429","twilio_status":"429"}},` +
-		`{"@type":"type.googleapis.com/google.rpc.RetryInfo","retry_delay":"1s"}]}`
-	if diff := cmp.Diff(want, compact(t, got.body)); diff != "" {
-		t.Errorf("body (-want +got):\n%s", diff)
-	}
-}
-
-// An interceptor that swallows the answer must not make a success of it.
-func TestNoAnswerAndNoError(t *testing.T) {
-	s := newService()
-	s.answer = func(context.Context, *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
-		return nil, nil
-	}
-	server := serve(t, s, Config{})
-	want := outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe})
-	wantStatus(t, send(t, server, http.MethodPost, defaultAccountPath+callSID, "{}"), want)
-	wantTwilioError(t, send(t, server, http.MethodPost, twilioPathOfCall, ""),
-		twilioError{20500, outcome.Internal.Text, moreInfo("20500"), http.StatusInternalServerError})
 }

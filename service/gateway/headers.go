@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -8,37 +9,34 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"conferenced/service/outcome"
 )
 
-// The headers that are looked at by name.
 const (
 	idempotencyKeyHeader = "Idempotency-Key"
 	grpcTimeoutHeader    = "Grpc-Timeout"
 	twilioRequestID      = "Twilio-Request-Id"
 )
 
-// forwardedHeaders are those that grpc-gateway gets to see. It turns
-// Authorization into metadata and Grpc-Timeout into a deadline by itself.
-var forwardedHeaders = []string{"Authorization", "Traceparent", "Tracestate", grpcTimeoutHeader}
+// metadataHeaders become metadata of a call. No other header does.
+var metadataHeaders = []string{"Authorization", "Traceparent", "Tracestate"}
 
-func allowedHeaders(from http.Header) http.Header {
-	allowed := http.Header{}
-	for _, name := range forwardedHeaders {
-		if values := from[name]; len(values) > 0 {
-			allowed[name] = values
-		}
+// withMetadata returns the context of a call with metadata from the allowed headers.
+func withMetadata(ctx context.Context, header http.Header) context.Context {
+	md := metadata.MD{}
+	for _, name := range metadataHeaders {
+		md.Append(name, presentable(header.Values(name))...)
 	}
-	if values, ok := allowed["Authorization"]; ok {
-		allowed["Authorization"] = presentable(values)
-	}
-	return allowed
+	return metadata.NewIncomingContext(ctx, md)
 }
 
-// presentable are the values as metadata can hold them. One with other
-// characters must not get lost: the call would be one without authorization, for
-// which a certificate might speak.
+// presentable returns values that metadata can hold. A value with other characters
+// becomes "?" and is not left out: without its Authorization header a call could be
+// authenticated by a certificate.
 func presentable(values []string) []string {
 	for i, value := range values {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -49,25 +47,36 @@ func presentable(values []string) []string {
 	return values
 }
 
-// incomingHeader names the headers that become metadata besides Authorization.
-func incomingHeader(name string) (string, bool) {
-	switch name {
-	case "Traceparent", "Tracestate":
-		return strings.ToLower(name), true
-	default:
-		return "", false
-	}
-}
+// noHeader keeps grpc-gateway from making metadata of headers, and trailers of
+// metadata.
+func noHeader(string) (string, bool) { return "", false }
 
-// outgoingHeader names the metadata that becomes a header.
+// outgoingHeader names the metadata that becomes a header of the answer.
 func outgoingHeader(key string) (string, bool) {
 	return twilioRequestID, textproto.CanonicalMIMEHeaderKey(key) == twilioRequestID
 }
 
-func noTrailer(string) (string, bool) { return "", false }
+func setTwilioRequestID(w http.ResponseWriter, md metadata.MD) {
+	for _, id := range md.Get(twilioRequestID) {
+		w.Header().Set(twilioRequestID, id)
+	}
+}
 
-// checkQuery refuses a query string, which grpc-gateway would overlook on a
-// route that has a body.
+// checkEncoding refuses a body that is compressed.
+func checkEncoding(header http.Header) *outcome.Error {
+	const name, rule = "Content-Encoding", "is not supported: send the body uncompressed, without this header"
+	for _, encoding := range header.Values(name) {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return outcome.UnsupportedMediaType.Err(outcome.Facts{
+				Detail: ruleText(name, rule), Violations: []*violation{broken(name, rule)},
+			})
+		}
+	}
+	return nil
+}
+
+// checkQuery refuses a query string, which grpc-gateway ignores on a route that has
+// a body.
 func checkQuery(u *url.URL) []*violation {
 	if u.RawQuery == "" {
 		return nil
@@ -90,40 +99,29 @@ func checkTimeout(header http.Header) []*violation {
 	return nil
 }
 
-// adoptIdempotencyKey fills the message's request_id from the Idempotency-Key
-// header. The header's value may stand in quotes.
-func adoptIdempotencyKey(message proto.Message, header http.Header) []*violation {
-	keys := header.Values(idempotencyKeyHeader)
+// adoptIdempotencyKey sets the message's request_id to the value of the
+// Idempotency-Key headers, which may be in quotes.
+func adoptIdempotencyKey(message proto.Message, keys []string) []*violation {
 	if len(keys) == 0 {
 		return nil
 	}
-	for _, other := range keys[1:] {
-		if other != keys[0] {
-			return []*violation{broken(idempotencyKeyHeader, "is given more than once, with different values")}
-		}
+	key := keys[0]
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
 	}
-	key := unquoted(keys[0])
-	if key == "" {
+	reflected := message.ProtoReflect()
+	field := reflected.Descriptor().Fields().ByName("request_id")
+	switch {
+	case slices.ContainsFunc(keys, func(other string) bool { return !strings.EqualFold(other, keys[0]) }):
+		return []*violation{broken(idempotencyKeyHeader, "is given more than once, with different values")}
+	case key == "":
 		return []*violation{broken(idempotencyKeyHeader, "is empty")}
-	}
-	return setRequestID(message.ProtoReflect(), key)
-}
-
-func unquoted(value string) string {
-	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
-		return value[1 : len(value)-1]
-	}
-	return value
-}
-
-func setRequestID(message protoreflect.Message, key string) []*violation {
-	field := message.Descriptor().Fields().ByName("request_id")
-	if field == nil {
+	case field == nil:
 		return []*violation{broken(idempotencyKeyHeader, "does not apply to this path")}
 	}
-	if given := message.Get(field).String(); given != "" && given != key {
+	if given := reflected.Get(field).String(); given != "" && !strings.EqualFold(given, key) {
 		return []*violation{broken("request_id", "differs from the Idempotency-Key header: give one of them, or the same in both")}
 	}
-	message.Set(field, protoreflect.ValueOfString(key))
+	reflected.Set(field, protoreflect.ValueOfString(key))
 	return nil
 }

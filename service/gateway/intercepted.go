@@ -6,42 +6,55 @@ import (
 	"google.golang.org/grpc"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
-// intercepted is the service behind its interceptor, as a gRPC server calls it
-// but on the goroutine of the HTTP request. That a method is missing here does not
-// compile.
+// intercepted is the service behind its interceptor, which grpc-gateway's
+// RegisterConferenceServiceHandlerServer would skip. Calls run on the goroutine of
+// the HTTP request.
 type intercepted struct {
 	conferencev1.UnsafeConferenceServiceServer
+	service   conferencev1.ConferenceServiceServer
 	intercept grpc.UnaryServerInterceptor
-	info      *grpc.UnaryServerInfo
-	update    grpc.UnaryHandler
-}
-
-func newIntercepted(service conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor) *intercepted {
-	return &intercepted{
-		intercept: intercept,
-		info: &grpc.UnaryServerInfo{
-			Server: service, FullMethod: conferencev1.ConferenceService_UpdateParticipant_FullMethodName,
-		},
-		update: func(ctx context.Context, request any) (any, error) {
-			return service.UpdateParticipant(ctx, request.(*conferencev1.UpdateParticipantRequest))
-		},
-	}
 }
 
 func (i *intercepted) UpdateParticipant(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
-	answer, err := i.intercept(ctx, request, i.info, i.update)
+	return invoke(ctx, i, conferencev1.ConferenceService_UpdateParticipant_FullMethodName, request, i.service.UpdateParticipant)
+}
+
+// invoke runs the interceptor around the method of the service. If the context has
+// a refusal, the handler returns it and does not call the method.
+func invoke[Request, Response any](
+	ctx context.Context, i *intercepted, name string, request *Request,
+	method func(context.Context, *Request) (*Response, error),
+) (*Response, error) {
+	info := &grpc.UnaryServerInfo{Server: i.service, FullMethod: name}
+	answer, err := i.intercept(ctx, request, info, func(ctx context.Context, request any) (any, error) {
+		if refusal := refusalOf(ctx); refusal != nil {
+			return nil, refusal
+		}
+		return method(ctx, request.(*Request))
+	})
 	if err != nil {
 		return nil, err
 	}
-	response, ok := answer.(*conferencev1.UpdateParticipantResponse)
+	response, ok := answer.(*Response)
 	if !ok || response == nil {
-		return nil, outcome.Internal.Err(outcome.Facts{Applied: delivery.Maybe})
+		return nil, outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe})
 	}
 	return response, nil
+}
+
+type refusalKey struct{}
+
+// withRefusal returns the context of a call that ends with the error.
+func withRefusal(ctx context.Context, err error) context.Context {
+	return context.WithValue(ctx, refusalKey{}, err)
+}
+
+func refusalOf(ctx context.Context) error {
+	err, _ := ctx.Value(refusalKey{}).(error)
+	return err
 }

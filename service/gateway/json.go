@@ -9,99 +9,112 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"conferenced/service/outcome"
 )
+
+// marshaler is grpc-gateway's protojson, with a scan of a body before it is decoded:
+// the texts of protojson's errors change between builds and repeat values.
+type marshaler struct{ runtime.JSONPb }
+
+func newMarshaler() *marshaler {
+	return &marshaler{runtime.JSONPb{
+		MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true},
+	}}
+}
+
+// Marshal ends the text with a line feed, for terminals.
+func (m *marshaler) Marshal(v any) ([]byte, error) {
+	text, err := m.JSONPb.Marshal(v)
+	return append(text, '\n'), err
+}
+
+var errNotMessage = errors.New("gateway: the target of a body is not a message")
+
+// NewDecoder returns a decoder of a request's body, which the middleware has made a
+// *requestBody.
+func (*marshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		body, hasPath := r.(*requestBody)
+		message, isMessage := v.(proto.Message)
+		if !hasPath || !isMessage {
+			return errNotMessage
+		}
+		if body.refusal = body.decode(message); body.refusal != nil {
+			return body.refusal
+		}
+		return nil
+	})
+}
+
+// decode reads the body as JSON into an empty message. An empty body is an empty
+// message.
+func (b *requestBody) decode(message proto.Message) *outcome.Error {
+	text, refusal := b.readAll()
+	if refusal != nil {
+		return refusal
+	}
+	violations := decodeJSON(text, message, b.path)
+	if len(violations) == 0 {
+		violations = adoptIdempotencyKey(message, b.idempotencyKeys)
+	}
+	if len(violations) > 0 {
+		return invalid(violations)
+	}
+	return nil
+}
 
 // blank is JSON's white space.
 const blank = " \t\r\n"
 
-// member is a name and a value of a JSON object.
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
-// decodeBody reads a body as the route's message. An empty body is an empty
-// message. Whatever could be meant otherwise than it would be read is a
-// violation that names the field and the rule, never the value.
-func decodeBody(body []byte, r *route) (proto.Message, []*violation) {
-	message := r.input.New().Interface()
+// decodeJSON decodes a body into an empty message, whose fields in path the body may
+// not have. It returns at most maxViolations rules that the body breaks.
+func decodeJSON(body []byte, message proto.Message, path map[string]string) []*violation {
 	if len(bytes.Trim(body, blank)) == 0 {
-		return message, nil
+		return nil
 	}
-	members, wrong := parseObject(body)
-	if wrong != nil {
-		return nil, []*violation{wrong}
+	if wrong := checkObject(body); wrong != nil {
+		return []*violation{wrong}
 	}
-	if violations := checkMembers(members, r); len(violations) > 0 {
-		return nil, violations
+	s := scan{path: path}
+	scanned := s.object(body, message.ProtoReflect(), "")
+	if len(s.violations) > 0 {
+		return s.violations
 	}
-	if err := protojson.Unmarshal(body, message); err != nil {
-		return nil, []*violation{findUnreadable(members, r.input)}
+	if protojson.Unmarshal(scanned, message) != nil {
+		return []*violation{broken("", "the body cannot be read as "+string(message.ProtoReflect().Descriptor().Name()))}
 	}
-	return message, nil
+	return nil
 }
 
-// parseObject splits a body that is one JSON object into its members.
-func parseObject(body []byte) ([]member, *violation) {
+// checkObject returns why a body is not one JSON object in UTF-8, or nil.
+func checkObject(body []byte) *violation {
 	if at := invalidUTF8(body); at >= 0 {
-		return nil, broken("", "the body is not UTF-8 at "+position(body, at))
+		return broken("", "the body is not UTF-8 at "+position(body, at))
 	}
-	isObject := bytes.TrimLeft(body, blank)[0] == '{'
-	switch valid := json.Valid(body); {
-	case valid && isObject:
-		return splitObject(body), nil
-	case valid:
-		return nil, broken("", "the body must be a JSON object")
-	default:
-		return nil, notOneObject(body)
-	}
-}
-
-// notOneObject says why a body is not just one JSON value.
-func notOneObject(body []byte) *violation {
 	dec := json.NewDecoder(bytes.NewReader(body))
-	var object json.RawMessage
-	if err := dec.Decode(&object); err != nil {
-		return unreadable(body, err)
-	}
-	if object[0] != '{' {
-		return broken("", "the body must be a JSON object")
+	var value json.RawMessage
+	if err := dec.Decode(&value); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return broken("", "the body is not JSON at "+position(body, int(syntax.Offset)-1))
+		}
+		return broken("", "the body ends within its JSON at "+position(body, len(body)))
 	}
 	rest := bytes.TrimLeft(body[dec.InputOffset():], blank)
-	return broken("", "the body goes on after its JSON object at "+position(body, len(body)-len(rest)))
-}
-
-func unreadable(body []byte, err error) *violation {
-	var syntax *json.SyntaxError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return broken("", "the body ends within its JSON at "+position(body, len(body)))
-	case errors.As(err, &syntax):
-		return broken("", "the body is not JSON at "+position(body, int(syntax.Offset)-1))
-	default:
-		return broken("", "the body is not JSON")
+	case value[0] != '{':
+		return broken("", "the body must be a JSON object")
+	case len(rest) > 0:
+		return broken("", "the body goes on after its JSON object at "+position(body, len(body)-len(rest)))
 	}
+	return nil
 }
 
-// splitObject splits what is known to be a JSON object, so its decoder has no
-// errors.
-func splitObject(object json.RawMessage) []member {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	_, _ = dec.Token()
-	var members []member
-	for dec.More() {
-		name, _ := dec.Token()
-		m := member{name: fmt.Sprint(name)}
-		_ = dec.Decode(&m.value)
-		members = append(members, m)
-	}
-	return members
-}
-
-// invalidUTF8 is where the first byte is that is not UTF-8, or -1.
+// invalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.
 func invalidUTF8(text []byte) int {
 	for at := 0; at < len(text); {
 		char, size := utf8.DecodeRune(text[at:])
@@ -113,8 +126,7 @@ func invalidUTF8(text []byte) int {
 	return -1
 }
 
-// position says where an offset is, as editors count: lines and characters
-// from 1.
+// position says where an offset is, as editors count: lines and characters from 1.
 func position(body []byte, offset int) string {
 	before := body[:min(max(offset, 0), len(body))]
 	line := 1 + bytes.Count(before, []byte("\n"))
@@ -122,91 +134,151 @@ func position(body []byte, offset int) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// checkMembers returns what is wrong with the names and the types of members.
-func checkMembers(members []member, r *route) []*violation {
-	var violations []*violation
-	seen := map[string]bool{}
-	for _, m := range members {
-		if wrong := checkMember(m, r, seen[m.name]); wrong != nil {
-			violations = append(violations, wrong)
-		}
-		seen[m.name] = true
-	}
-	return violations
+// scan collects the rules that the members of a JSON object break. It ends after
+// maxViolations. Every member that breaks no rule is another field, so the number of
+// members that it looks at is bounded.
+type scan struct {
+	path       map[string]string // The fields that the path gives.
+	violations []*violation
 }
 
-func checkMember(m member, r *route, again bool) *violation {
-	fields := r.input.Descriptor().Fields()
-	field := fields.ByName(protoreflect.Name(m.name))
-	switch {
-	case field == nil:
-		return unknownField(m.name, r)
-	case again:
-		return broken(m.name, "is given more than once")
-	case r.givesField(m.name):
-		return broken(m.name, "is given by the path and may not be in the body too")
-	case !hasType(m.value, field):
-		return broken(m.name, "must be "+wanted(field))
-	default:
+func (s *scan) refuse(field, description string) {
+	s.violations = append(s.violations, broken(field, description))
+}
+
+// object scans the JSON object of an empty message, which is known to be valid JSON,
+// and returns it in the form that protojson reads. The prefix is that of its fields'
+// names.
+func (s *scan) object(text []byte, message protoreflect.Message, prefix string) json.RawMessage {
+	fields := message.Descriptor().Fields()
+	seen := map[string]bool{}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	_, _ = dec.Token()
+	var scanned []byte
+	for dec.More() && len(s.violations) < maxViolations {
+		token, _ := dec.Token()
+		name, _ := token.(string)
+		var value json.RawMessage
+		_ = dec.Decode(&value)
+		_, inPath := s.path[prefix+name]
+		switch field := fields.ByName(protoreflect.Name(name)); {
+		case field == nil:
+			s.refuse(prefix+shortened(name), "is no field of the request"+s.suggestion(name, fields))
+		case seen[name]:
+			s.refuse(prefix+name, "is given more than once")
+		case inPath:
+			s.refuse(name, "is given by the path and may not be in the body too")
+		default:
+			scanned = fmt.Appendf(scanned, ",%q:%s", name, s.value(value, message, field, prefix+name))
+		}
+		seen[name] = true
+	}
+	return append(append([]byte{'{'}, bytes.TrimPrefix(scanned, []byte{','})...), '}')
+}
+
+// value scans a field's value. Of a nested message each field is scanned; any other
+// value is decoded by protojson, alone.
+func (s *scan) value(
+	value json.RawMessage, message protoreflect.Message, field protoreflect.FieldDescriptor, name string,
+) json.RawMessage {
+	if isNested(field) && value[0] == '{' {
+		return s.object(value, message.NewField(field).Message(), name+".")
+	}
+	if full := fullEnumName(value, field.Enum()); full != "" {
+		return fmt.Appendf(nil, "%q", full)
+	}
+	alone := fmt.Appendf(nil, "{%q:%s}", field.Name(), value)
+	if protojson.Unmarshal(alone, message.New().Interface()) != nil {
+		s.refuse(name, "must be "+wanted(field))
+	}
+	return value
+}
+
+// isNested reports whether the field is one message whose JSON is an object with its
+// fields.
+func isNested(field protoreflect.FieldDescriptor) bool {
+	return field.Message() != nil && !field.IsList() && !field.IsMap() &&
+		field.Message().ParentFile().Package() != "google.protobuf"
+}
+
+// fullEnumName returns the enum's value that a JSON string names without the enum's
+// prefix, HTTP_METHOD_GET for "GET", or nothing.
+func fullEnumName(value json.RawMessage, enum protoreflect.EnumDescriptor) protoreflect.Name {
+	var short string
+	if enum == nil || json.Unmarshal(value, &short) != nil {
+		return ""
+	}
+	known := enumValue(short, enum)
+	if known == nil {
+		return ""
+	}
+	return known.Name()
+}
+
+// enumValue returns the enum's value by its name without the enum's prefix, or nil.
+// The value for "unspecified" has no such name.
+func enumValue(short string, enum protoreflect.EnumDescriptor) protoreflect.EnumValueDescriptor {
+	known := enum.Values().ByName(protoreflect.Name(enumPrefix(enum) + short))
+	if known == nil || known.Number() == 0 {
 		return nil
 	}
+	return known
 }
 
-func unknownField(name string, r *route) *violation {
-	text := "is no field of the request"
-	if near := nearestField(name, r); near != "" {
-		text += "; did you mean " + near + "?"
-	}
-	return broken(shortened(name), text)
-}
-
-// hasType says whether a value has the field's type as far as its first
-// character tells. Null is the same as leaving the field out.
-func hasType(value json.RawMessage, field protoreflect.FieldDescriptor) bool {
-	if value[0] == 'n' || field.IsList() || field.IsMap() {
-		return true
-	}
-	switch field.Kind() {
-	case protoreflect.BoolKind:
-		return value[0] == 't' || value[0] == 'f'
-	case protoreflect.StringKind:
-		return value[0] == '"'
-	default:
-		return true
-	}
+func enumPrefix(enum protoreflect.EnumDescriptor) string {
+	return strings.TrimSuffix(string(enum.Values().ByNumber(0).Name()), "UNSPECIFIED")
 }
 
 // wanted names the values of a field.
 func wanted(field protoreflect.FieldDescriptor) string {
-	switch field.Kind() {
-	case protoreflect.BoolKind:
+	switch {
+	case field.IsList():
+		return "a list of valid values"
+	case field.Kind() == protoreflect.BoolKind:
 		return "true or false"
-	case protoreflect.StringKind:
+	case field.Kind() == protoreflect.StringKind:
 		return "a string of Unicode characters"
-	case protoreflect.EnumKind:
-		return "one of " + strings.Join(valueNames(field.Enum()), ", ")
-	default:
-		return "a valid " + field.Kind().String()
+	case field.Enum() != nil:
+		var names []string
+		for i := range field.Enum().Values().Len() {
+			names = append(names, string(field.Enum().Values().Get(i).Name()))
+		}
+		return "one of " + strings.Join(names, ", ")
+	case field.Message() != nil:
+		return "a valid " + string(field.Message().Name())
 	}
+	return "a valid " + field.Kind().String()
 }
 
-func valueNames(enum protoreflect.EnumDescriptor) []string {
-	var names []string
-	for i := range enum.Values().Len() {
-		names = append(names, string(enum.Values().Get(i).Name()))
+// maxNameLen is how much of an unknown field's name is repeated, in bytes.
+const maxNameLen = 64
+
+func shortened(name string) string {
+	if len(name) <= maxNameLen {
+		return name
 	}
-	return names
+	return strings.ToValidUTF8(name[:maxNameLen], "") + "…"
 }
 
-// findUnreadable names the member that protojson refuses. Its own error is of
-// no use: it repeats values.
-func findUnreadable(members []member, input protoreflect.MessageType) *violation {
-	for _, m := range members {
-		alone := fmt.Appendf(nil, "{%q:%s}", m.name, m.value)
-		if protojson.Unmarshal(alone, input.New().Interface()) != nil {
-			field := input.Descriptor().Fields().ByName(protoreflect.Name(m.name))
-			return broken(m.name, "must be "+wanted(field))
+// suggestion asks whether a name means the field that is spelt alike: hold_url for
+// HoldUrl, muted for mute.
+func (s *scan) suggestion(name string, fields protoreflect.FieldDescriptors) string {
+	name = folded(name)
+	for i := range fields.Len() {
+		field := string(fields.Get(i).Name())
+		_, inPath := s.path[field]
+		longer, shorter := folded(field), name
+		if len(longer) < len(shorter) {
+			longer, shorter = shorter, longer
+		}
+		if !inPath && len(longer)-len(shorter) <= 2 && strings.HasPrefix(longer, shorter) {
+			return "; did you mean " + field + "?"
 		}
 	}
-	return broken("", "the body cannot be read as "+string(input.Descriptor().Name()))
+	return ""
+}
+
+// folded removes the difference between snake_case, camelCase and PascalCase.
+func folded(name string) string {
+	return strings.ToLower(strings.ReplaceAll(name, "_", ""))
 }

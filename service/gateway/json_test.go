@@ -1,43 +1,53 @@
-package gateway
+package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
-	"unicode/utf8"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/gateway"
+	"conferenced/service/outcome"
 )
 
 func TestBodiesThatAreRead(t *testing.T) {
 	get := conferencev1.HttpMethod_HTTP_METHOD_GET
 	tests := []struct {
 		name, body string
-		want       *conferencev1.UpdateParticipantRequest
+		want       *request
 	}{
-		{"nothing", "", &conferencev1.UpdateParticipantRequest{}},
-		{"white space", " \t\r\n", &conferencev1.UpdateParticipantRequest{}},
-		{"an empty object", "{}", &conferencev1.UpdateParticipantRequest{}},
-		{"white space around the object", " \n{} \n", &conferencev1.UpdateParticipantRequest{}},
-		{"false is a value", `{"muted": false}`, &conferencev1.UpdateParticipantRequest{Muted: proto.Bool(false)}},
-		{"an empty string is a value", `{"wait_url": ""}`, &conferencev1.UpdateParticipantRequest{WaitUrl: proto.String("")}},
-		{"null is not a value", `{"muted": null, "hold": true}`, &conferencev1.UpdateParticipantRequest{Hold: proto.Bool(true)}},
-		{"an enum by name", `{"hold_method": "HTTP_METHOD_GET"}`, &conferencev1.UpdateParticipantRequest{HoldMethod: get}},
-		{"an enum by number", `{"hold_method": 1}`, &conferencev1.UpdateParticipantRequest{HoldMethod: get}},
-		{"an enum number that a validator refuses", `{"hold_method": 7}`, &conferencev1.UpdateParticipantRequest{HoldMethod: 7}},
-		{"an escaped name", `{"mut\u0065d": true}`, &conferencev1.UpdateParticipantRequest{Muted: proto.Bool(true)}},
-		{"a surrogate pair", `{"hold_url": "\ud83d\ude00"}`, &conferencev1.UpdateParticipantRequest{HoldUrl: proto.String("😀")}},
+		{"nothing", "", &request{}},
+		{"white space", " \t\r\n", &request{}},
+		{"an empty object", "{}", &request{}},
+		{"white space around the object", " \n{} \n", &request{}},
+		{"false is a value", `{"muted": false}`, &request{Muted: proto.Bool(false)}},
+		{"an empty string is a value", `{"wait_url": ""}`, &request{WaitUrl: proto.String("")}},
+		{"null is not a value", `{"muted": null, "hold": true}`, &request{Hold: proto.Bool(true)}},
+		{"an enum by name", `{"hold_method": "HTTP_METHOD_GET"}`, &request{HoldMethod: get}},
+		{"an enum as Twilio writes it", `{"hold_method": "GET", "announce_method": "POST", "wait_url": "x"}`, &request{
+			HoldMethod: get, AnnounceMethod: conferencev1.HttpMethod_HTTP_METHOD_POST, WaitUrl: proto.String("x"),
+		}},
+		{"an enum by number", `{"hold_method": 1}`, &request{HoldMethod: get}},
+		{"an enum number that a validator refuses", `{"hold_method": 7}`, &request{HoldMethod: 7}},
+		{"an escaped name", `{"mut\u0065d": true}`, &request{Muted: proto.Bool(true)}},
+		{"a surrogate pair", `{"hold_url": "\ud83d\ude00"}`, &request{HoldUrl: proto.String("😀")}},
 		{
 			"every property",
 			`{"muted": true, "hold": true, "hold_url": "https://a/#rc=2", "hold_method": "HTTP_METHOD_GET",
 			  "announce_url": "https://b", "announce_method": "HTTP_METHOD_GET", "wait_url": "https://c", "wait_method": "HTTP_METHOD_GET",
 			  "beep_on_exit": true, "end_conference_on_exit": true, "coaching": true, "call_sid_to_coach": "CA1", "request_id": "id"}`,
-			&conferencev1.UpdateParticipantRequest{
+			&request{
 				Muted: proto.Bool(true), Hold: proto.Bool(true), HoldUrl: proto.String("https://a/#rc=2"), HoldMethod: get,
 				AnnounceUrl: proto.String("https://b"), AnnounceMethod: get, WaitUrl: proto.String("https://c"), WaitMethod: get,
 				BeepOnExit: proto.Bool(true), EndConferenceOnExit: proto.Bool(true),
@@ -46,10 +56,10 @@ func TestBodiesThatAreRead(t *testing.T) {
 		},
 	}
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := send(t, server, http.MethodPatch, defaultAccountPath+callSID, test.body)
+			got := send(t, server, http.MethodPatch, participants+callSID, test.body)
 			if got.code != http.StatusOK {
 				t.Fatalf("HTTP status %d: %s", got.code, got.body)
 			}
@@ -62,8 +72,8 @@ func TestBodiesThatAreRead(t *testing.T) {
 
 func TestAnAccountInTheBodyOfTheDefaultPath(t *testing.T) {
 	s := newService()
-	send(t, serve(t, s, Config{}), http.MethodPatch, defaultAccountPath+callSID, `{"account_sid": "`+accountSID+`"}`)
-	wantRequest(t, s.seen(t), &conferencev1.UpdateParticipantRequest{
+	send(t, serve(t, s, gateway.Config{}), http.MethodPatch, participants+callSID, `{"account_sid": "`+accountSID+`"}`)
+	wantRequest(t, s.seen(t), &request{
 		AccountSid: accountSID, ConferenceSid: conferenceSID, CallSid: callSID,
 	})
 }
@@ -97,6 +107,8 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"a list for a string", `{"hold_url": ["secret"]}`, []string{"hold_url", text}},
 		{"half a surrogate pair", `{"hold_url": "secret\ud800"}`, []string{"hold_url", text}},
 		{"an unknown enum name", `{"hold_method": "secret"}`, []string{"hold_method", methods}},
+		{"an enum in lower case", `{"hold_method": "get"}`, []string{"hold_method", methods}},
+		{"no enum, as Twilio would write it", `{"hold_method": "UNSPECIFIED"}`, []string{"hold_method", methods}},
 		{"a boolean for an enum", `{"hold_method": true}`, []string{"hold_method", methods}},
 		{"a fraction for an enum", `{"hold_method": 1.5}`, []string{"hold_method", methods}},
 		{"two values for a field", `{"muted": true, "muted": true}`, []string{"muted", "is given more than once"}},
@@ -112,6 +124,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"a list", `[{"muted": true}]`, []string{"", "the body must be a JSON object"}},
 		{"a string", `"secret"`, []string{"", "the body must be a JSON object"}},
 		{"null", `null`, []string{"", "the body must be a JSON object"}},
+		{"another white space", "\v", []string{"", "the body is not JSON at line 1, column 1"}},
 		{"a form", `Muted=true`, []string{"", "the body is not JSON at line 1, column 1"}},
 		{"a byte order mark", "\ufeff{}", []string{"", "the body is not JSON at line 1, column 1"}},
 		{"a value without quotes", "{\n  \"muted\": secret}", []string{"", "the body is not JSON at line 2, column 12"}},
@@ -124,10 +137,10 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"another encoding", "{\x00\"\x00m\xff\x00", []string{"", "the body is not UTF-8 at line 1, column 6"}},
 	}
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := send(t, server, http.MethodPost, defaultAccountPath+callSID, test.body, "Content-Type", "application/json")
+			got := update(t, server, test.body, "Content-Type", "application/json")
 			wantStatus(t, got, refusal(test.violations...))
 			s.notCalled(t)
 		})
@@ -135,7 +148,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 }
 
 func TestTheAccountOfThePathIsNotInTheBodyToo(t *testing.T) {
-	got := send(t, serve(t, newService(), Config{}), http.MethodPost, accountPath+callSID, `{"account_sid": "`+accountSID+`"}`)
+	got := send(t, serve(t, newService(), gateway.Config{}), http.MethodPost, accountParticipants+callSID, `{"account_sid": "`+accountSID+`"}`)
 	wantStatus(t, got, refusal("account_sid", "is given by the path and may not be in the body too"))
 }
 
@@ -144,49 +157,139 @@ func TestViolationsAreLimited(t *testing.T) {
 	for i := range 1000 {
 		name := fmt.Sprintf("%dxxxxxxxx", i)
 		body = append(body, fmt.Sprintf("%q: 1", name))
-		if i < maxViolations {
+		if i < 16 {
 			want = append(want, name, "is no field of the request")
 		}
 	}
-	got := send(t, serve(t, newService(), Config{}), http.MethodPost, defaultAccountPath+callSID, "{"+strings.Join(body, ",")+"}")
+	got := send(t, serve(t, newService(), gateway.Config{}), http.MethodPost, participants+callSID, "{"+strings.Join(body, ",")+"}")
 	wantStatus(t, got, refusal(want...))
 }
 
-// FuzzBody: a body is refused with rules in readable text, or it is one that
-// protojson reads to the very same message.
-func FuzzBody(f *testing.F) {
-	for _, body := range []string{
-		`{"muted": true}`, `{"mute": 1}`, `{"hold_method": "HTTP_METHOD_GET"}`, `{"muted": true, "muted": null}`,
-		"{\"\xff\": 1}", `{"\ud800": 1}`, `[`, `{} {}`, "\ufeff{}", `{"hold_url": "\ud83d\ude00"}`,
-	} {
-		f.Add([]byte(body))
+// A body that is full of mistakes costs little more than a body of the same length.
+func TestMistakesAreNotAllRead(t *testing.T) {
+	server := newHandler(t, newService(), pass, gateway.Config{})
+	allocated := func(body string) float64 {
+		return testing.AllocsPerRun(10, func() {
+			recorder := httptest.NewRecorder()
+			server.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, participants+callSID, strings.NewReader(body)))
+			if recorder.Code != http.StatusBadRequest {
+				t.Fatalf("HTTP status %d", recorder.Code)
+			}
+		})
 	}
-	service := conferencev1.File_conference_v1_conference_service_proto.Services().Get(0)
-	routes, err := routesOf(service)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		message, violations := decodeBody(body, routes[0])
-		for _, v := range violations {
-			checkReadable(t, v)
+	mistakes := func(n int) string {
+		var body strings.Builder
+		for i := range n {
+			fmt.Fprintf(&body, `,"f%d":1`, i)
 		}
-		if len(violations) > 0 || len(strings.Trim(string(body), blank)) == 0 {
+		return "{" + body.String()[1:] + "}"
+	}
+	if few, many := allocated(mistakes(16)), allocated(mistakes(5000)); many > 2*few {
+		t.Errorf("%.0f allocations with 16 unknown fields, %.0f with 5,000", few, many)
+	}
+}
+
+func TestAnswersOmitWhatIsNotSet(t *testing.T) {
+	when := timestamppb.New(time.Date(2011, 2, 18, 21, 7, 19, 0, time.UTC))
+	tests := []struct {
+		name   string
+		answer *response
+		want   string
+	}{
+		{"nothing set", &response{}, `{"warnings":[]}`},
+		{
+			"an empty participant",
+			&response{Participant: &conferencev1.Participant{}},
+			`{"participant":{"status":"PARTICIPANT_STATUS_UNSPECIFIED"},"warnings":[]}`,
+		},
+		{
+			"false and an empty string are values",
+			&response{
+				Participant: &conferencev1.Participant{
+					AccountSid: proto.String(accountSID), CallSid: proto.String(callSID), Label: proto.String("café <&>"),
+					CallSidToCoach: proto.String(""), Coaching: proto.Bool(false), ConferenceSid: proto.String(conferenceSID),
+					DateCreated: when, DateUpdated: when, EndConferenceOnExit: proto.Bool(false), Muted: proto.Bool(true),
+					Hold: proto.Bool(false), StartConferenceOnEnter: proto.Bool(true),
+					Status:    conferencev1.ParticipantStatus_PARTICIPANT_STATUS_CONNECTED,
+					QueueTime: durationpb.New(1500 * time.Millisecond), Uri: proto.String("/x.json"),
+				},
+				Warnings: []*conferencev1.Warning{{Code: "CODE"}, {}},
+			},
+			`{"participant":{"account_sid":"` + accountSID + `","call_sid":"` + callSID + `","label":"café <&>","call_sid_to_coach":"",` +
+				`"coaching":false,"conference_sid":"` + conferenceSID + `","date_created":"2011-02-18T21:07:19Z","date_updated":"2011-02-18T21:07:19Z",` +
+				`"end_conference_on_exit":false,"muted":true,"hold":false,"start_conference_on_enter":true,` +
+				`"status":"PARTICIPANT_STATUS_CONNECTED","queue_time":"1.500s","uri":"/x.json"},` +
+				`"warnings":[{"code":"CODE","field":"","message":""},{"code":"","field":"","message":""}]}`,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newService()
+			s.answer = func(context.Context, *request) (*response, error) { return test.answer, nil }
+			got := update(t, serve(t, s, gateway.Config{}), "{}")
+			if length := fmt.Sprint(len(got.body)); got.code != http.StatusOK || got.header.Get("Content-Length") != length {
+				t.Errorf("HTTP status %d, headers %v", got.code, got.header)
+			}
+			wantJSON(t, got.body, test.want)
+		})
+	}
+}
+
+// FuzzBody: a body is refused with rules that repeat no value, or it is one that
+// protojson reads as the very same message. The body may have the methods as Twilio
+// writes them.
+func FuzzBody(f *testing.F) {
+	const value = "s3cr3t"
+	for _, body := range []string{
+		`{"muted": true}`, `{"mute": "s3cr3t"}`, `{"hold_method": "HTTP_METHOD_GET"}`, `{"muted": true, "muted": null}`,
+		"{\"\xff\": 1}", `{"\ud800": 1}`, `[`, `{} {}`, "\ufeff{}", `{"hold_url": "\ud83d\ude00"}`, `{"wait_method": "POST"}`,
+		`{"muted": "s3cr3t"}`, `{"hold_url": ["s3cr3t"]}`, `{"hold_method": {"s3cr3t": 1}}`, `"s3cr3t`, `{"muted": s3cr3t}`,
+	} {
+		f.Add(body)
+	}
+	short := strings.NewReplacer(`"GET"`, `"HTTP_METHOD_GET"`, `"POST"`, `"HTTP_METHOD_POST"`)
+	s := newService()
+	handler := newHandler(f, s, pass, gateway.Config{})
+	f.Fuzz(func(t *testing.T, body string) {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, participants+callSID, strings.NewReader(body)))
+		if recorder.Code != http.StatusOK {
+			s.notCalled(t)
+			for _, v := range violationsIn(t, reply{body: recorder.Body.Bytes()}) {
+				if v.GetDescription() == "" || len(v.GetField()) > 128 || strings.Contains(v.GetDescription(), value) {
+					t.Errorf("violation %q %q", v.GetField(), v.GetDescription())
+				}
+			}
 			return
 		}
-		var want conferencev1.UpdateParticipantRequest
-		if err := protojson.Unmarshal(body, &want); err != nil {
-			t.Fatalf("accepts what protojson refuses: %v", err)
+		want := &request{}
+		if strings.Trim(body, " \t\r\n") != "" {
+			if err := protojson.Unmarshal([]byte(short.Replace(body)), want); err != nil {
+				t.Fatalf("accepts what protojson refuses: %v", err)
+			}
 		}
-		if !proto.Equal(message, &want) {
-			t.Errorf("read as %v, want %v", message, &want)
-		}
+		want.ConferenceSid, want.CallSid = conferenceSID, callSID
+		wantRequest(t, s.seen(t), want)
 	})
 }
 
-func checkReadable(t *testing.T, v *errdetails.BadRequest_FieldViolation) {
+// violationsIn returns the violations of an error, whose message has nothing but the
+// first of them.
+func violationsIn(t *testing.T, got reply) []*errdetails.BadRequest_FieldViolation {
 	t.Helper()
-	if !utf8.ValidString(v.GetField()) || v.GetDescription() == "" || len(v.GetField()) > 2*maxNameLen {
-		t.Errorf("violation %q %q", v.GetField(), v.GetDescription())
+	st := status.FromProto(statusIn(t, got))
+	for _, detail := range st.Details() {
+		if broken, ok := detail.(*errdetails.BadRequest); ok {
+			first := broken.GetFieldViolations()[0]
+			want := outcome.InvalidRequest.Text + ": " + strings.TrimSpace(first.GetField()+" "+first.GetDescription())
+			if st.Message() != want {
+				t.Errorf("message %q, want %q", st.Message(), want)
+			}
+			return broken.GetFieldViolations()
+		}
 	}
+	if st.Message() != outcome.RequestTooLarge.Text {
+		t.Errorf("the error names no rule: %v", st)
+	}
+	return nil
 }

@@ -7,13 +7,12 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
 // withRecovery answers a panic of the gateway with INTERNAL and logs it.
-// http.ErrAbortHandler, which asks the server to cut the connection, is passed
-// on, and takes the place of a panic within an answer.
+// http.ErrAbortHandler, which makes the server close the connection, is passed on. It
+// also replaces a panic after the answer has begun.
 func withRecovery(next http.Handler, cfg Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &watchedWriter{
@@ -33,14 +32,14 @@ func withRecovery(next http.Handler, cfg Config) http.Handler {
 			if answer.begun {
 				panic(http.ErrAbortHandler)
 			}
-			refuse(w, r, outcome.Internal.Status(outcome.Facts{Applied: delivery.Maybe}))
+			refuse(w, r, outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe}))
 		}()
 		next.ServeHTTP(answer, r)
 	})
 }
 
-// describe tells what a panic was about. Only the Go runtime's own texts are
-// known to hold nothing of the request.
+// describe returns the text of a panic of the Go runtime, which has no value of the
+// request, and the type of any other.
 func describe(cause any) string {
 	if err, ok := cause.(runtime.Error); ok {
 		return err.Error()
@@ -48,8 +47,8 @@ func describe(cause any) string {
 	return fmt.Sprintf("%T", cause)
 }
 
-// watchedWriter knows whether an answer has begun, and is told of refusals. It
-// tells the client if the answer is the last one of its connection.
+// watchedWriter records whether the answer has begun. It announces the end of the
+// connection to the client if the answer is the last one.
 type watchedWriter struct {
 	http.ResponseWriter
 	begun   bool

@@ -1,125 +1,155 @@
 package gateway
 
 import (
-	"context"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
-	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
 	"conferenced/service/outcome"
-	"conferenced/service/telemetry"
 )
 
 const (
-	// twilioRoot is how the paths of Twilio's API begin.
+	// twilioRoot is the beginning of every path of Twilio's API.
 	twilioRoot = "/2010-04-01/"
-	// twilioPath is the one that is served, followed by twilioEnding.
+	// twilioPath is the path that is served, with twilioEnding after the participant.
 	twilioPath   = twilioRoot + "Accounts/{account_sid}/Conferences/{conference_sid}/Participants/{call_sid}"
 	twilioEnding = ".json"
 )
 
-// isTwilio says whether a request is for Twilio's API. Then whatever is wrong
-// with it is answered as Twilio would.
+// isTwilio reports whether a request is for Twilio's API, so that it is answered in
+// Twilio's form.
 func isTwilio(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath(), twilioRoot) }
 
-// twilioAPI serves Twilio's own update of a participant to callers who use one of
-// Twilio's SDKs: a form in, Twilio's JSON out. In between it is the same call as
-// any other.
-type twilioAPI struct {
-	route   *route
-	service conferencev1.ConferenceServiceServer
-	proxies []netip.Prefix
-}
-
-// withTwilio serves Twilio's paths, and the rest of the paths by next.
-func withTwilio(
-	next http.Handler, service conferencev1.ConferenceServiceServer, proxies []netip.Prefix,
-) (http.Handler, error) {
-	route, err := newRoute(twilioPath, new(conferencev1.UpdateParticipantRequest).ProtoReflect().Descriptor())
-	if err != nil {
-		return nil, err
+// twilioDetail returns the detail if the request is for Twilio's API.
+func twilioDetail(r *http.Request, detail string) string {
+	if !isTwilio(r) {
+		return ""
 	}
-	api := &twilioAPI{route: route, service: service, proxies: proxies}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isTwilio(r) {
-			api.ServeHTTP(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}), nil
+	return detail
 }
 
-// ServeHTTP does not look at the query string: Twilio reads the fields of a POST
-// in its body.
-func (t *twilioAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	encoded, isJSON := strings.CutSuffix(r.URL.EscapedPath(), twilioEnding)
-	path := splitEscaped(encoded)
-	switch {
-	case !t.route.matches(path):
-		refuse(w, r, outcome.RouteNotFound.Status(outcome.Facts{
-			Detail: "of Twilio's API, only the update of a conference participant is served here",
-		}))
-	case !isJSON:
-		refuse(w, r, outcome.RouteNotFound.Status(outcome.Facts{
+// updateFromForm serves Twilio's own update of a participant.
+func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	participant, isJSON := strings.CutSuffix(path["call_sid"], twilioEnding)
+	if !isJSON {
+		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{
 			Detail: "it must end in .json, for answers are JSON and never XML",
 		}))
-	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		refuse(w, r, outcome.MethodNotAllowed.Status(outcome.Facts{
-			Detail: "Twilio fetches and removes a participant here by GET and DELETE; this service updates it, by POST",
-		}))
-	default:
-		t.update(w, r, path)
+		return
 	}
-}
-
-func (t *twilioAPI) update(w http.ResponseWriter, r *http.Request, path []string) {
-	form, refusal := readForm(r)
+	body, _ := r.Body.(*requestBody)
+	form, refusal := body.readForm(r.Header.Get("Content-Type"))
 	if refusal != nil {
 		refuse(w, r, refusal)
 		return
 	}
 	request, ignored, violations := decodeForm(form)
-	violations = append(t.route.checkPath(path), violations...)
-	violations = append(violations, adoptIdempotencyKey(request, r.Header)...)
+	if participant == "" {
+		violations = append(violations, broken("call_sid", "is empty in the path"))
+	}
+	violations = append(violations, adoptIdempotencyKey(request, body.idempotencyKeys)...)
 	if len(violations) > 0 {
-		refuse(w, r, invalidForm(violations))
+		refuse(w, r, invalid(violations))
 		return
 	}
-	request.AccountSid, request.ConferenceSid, request.CallSid = path[2], path[4], path[6]
-	t.call(w, r, request, ignored)
-}
+	request.AccountSid, request.ConferenceSid, request.CallSid = path["account_sid"], path["conference_sid"], participant
+	c := call.From(r.Context())
+	c.IgnoredFields, c.IgnoredNames = ignored.count, ignored.names
 
-func (t *twilioAPI) call(
-	w http.ResponseWriter, r *http.Request, request *conferencev1.UpdateParticipantRequest, ignored ignoredFields,
-) {
 	var stream runtime.ServerTransportStream
-	ctx := grpc.NewContextWithServerTransportStream(t.context(r, ignored), &stream)
-	response, err := t.service.UpdateParticipant(ctx, request)
-	for _, id := range stream.Header().Get(twilioRequestID) {
-		w.Header().Set(twilioRequestID, id)
-	}
+	response, err := a.service.UpdateParticipant(grpc.NewContextWithServerTransportStream(r.Context(), &stream), request)
+	setTwilioRequestID(w, stream.Header())
 	if err != nil {
-		writeTwilioError(w, r, statusOf(ctx, err), request.AnnounceUrl != nil)
+		answerTwilioError(w, r, outcome.From(err), request.AnnounceUrl != nil)
 		return
 	}
-	writeTwilio(w, r, http.StatusOK, participantJSON(response.GetParticipant()))
+	answerTwilio(w, r, http.StatusOK, participantJSON(response.GetParticipant()))
 }
 
-// context is that of the call. Its metadata comes from the same headers as a
-// call's over REST. The fields that were ignored are put down in
-// [telemetry.Call].
-func (t *twilioAPI) context(r *http.Request, ignored ignoredFields) context.Context {
-	headers := metadata.MD{}
-	for _, name := range []string{"Authorization", "Traceparent", "Tracestate"} {
-		headers.Append(name, r.Header.Values(name)...)
+// twilioHeaders are on each of Twilio's answers.
+var twilioHeaders = http.Header{
+	"Access-Control-Allow-Origin":  {"*"},
+	"Access-Control-Allow-Methods": {"GET, POST, DELETE, OPTIONS"},
+	"Access-Control-Allow-Headers": {"Accept, Authorization, Content-Type, If-Match, " +
+		"If-Modified-Since, If-None-Match, If-Unmodified-Since, Idempotency-Key"},
+	"Access-Control-Allow-Credentials": {"true"},
+	"Access-Control-Expose-Headers":    {"ETag"},
+}
+
+// answerTwilio answers with a resource or an error in Twilio's form. Web pages, which
+// alone read the Access-Control headers, get those of the configured origins.
+func answerTwilio(w http.ResponseWriter, r *http.Request, code int, body any) {
+	if r.Header.Get("Origin") == "" {
+		maps.Copy(w.Header(), twilioHeaders)
 	}
-	ctx, call := telemetry.WithCall(withOrigin(r, ProtocolTwilio, t.proxies))
-	call.IgnoredFields, call.IgnoredNames = ignored.count, ignored.names
-	return metadata.NewIncomingContext(ctx, headers)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(body) // The types of bodies can all be encoded.
+	writeJSON(w, code, text.Bytes())
+}
+
+// twilioError is an error in Twilio's form.
+type twilioError struct {
+	Code     int    `json:"code"`
+	Message  string `json:"message"`
+	MoreInfo string `json:"more_info"`
+	Status   int    `json:"status"`
+}
+
+// answerTwilioError answers with an error in Twilio's form, in which the HTTP status
+// and the code say what REST says with `applied`: SDKs take a 4xx, and 20429 above
+// all, to mean that nothing was changed. If the update may have been applied, the
+// answer is therefore
+//   - 424 for an announcement and for an update that a newer one replaced: Twilio's SDK
+//     for Java repeats a 5xx by itself, and no SDK repeats a 424;
+//   - otherwise a 5xx, since repeating the update does no harm.
+func answerTwilioError(w http.ResponseWriter, r *http.Request, failed *outcome.Error, announces bool) {
+	answer := twilioError{
+		Code: failed.TwilioCode, Message: twilioMessage(failed), Status: failed.HTTP,
+	}
+	// What Twilio says of the service's own credentials is not about the caller's.
+	if failed.Twilio != nil && failed.Kind != outcome.TwilioCredentialsRejected {
+		answer.Code = cmp.Or(failed.Twilio.Code, answer.Code)
+		answer.MoreInfo = failed.Twilio.MoreInfo
+	}
+	delay := failed.RetryDelay()
+	if failed.Applied != outcome.No {
+		if failed.HTTP < http.StatusInternalServerError {
+			answer = twilioError{
+				Code: outcome.OutcomeUnknown.TwilioCode, Status: outcome.OutcomeUnknown.HTTP,
+				Message: "the update may have been applied: " + answer.Message,
+			}
+		}
+		if announces || failed.Kind == outcome.Superseded {
+			answer.Status, delay = http.StatusFailedDependency, 0
+		}
+	}
+	answer.MoreInfo = cmp.Or(answer.MoreInfo, fmt.Sprintf("https://www.twilio.com/docs/errors/%d", answer.Code))
+	if answer.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
+	}
+	setRetryAfter(w, delay)
+	answerTwilio(w, r, answer.Status, answer)
+}
+
+// twilioMessage returns an error's message. Twilio's form has no details, so it names
+// every rule that the request breaks, with the fields under Twilio's names.
+func twilioMessage(failed *outcome.Error) string {
+	if len(failed.Violations) == 0 {
+		return failed.Message()
+	}
+	rules := make([]string, len(failed.Violations))
+	for i, v := range failed.Violations {
+		rules[i] = ruleText(twilioName(v.GetField()), v.GetDescription())
+	}
+	return failed.Text + ": " + strings.Join(rules, "; ")
 }

@@ -1,14 +1,16 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -16,14 +18,22 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/delivery"
+	"conferenced/service/gateway"
 	"conferenced/service/outcome"
 )
 
 const (
 	twilioParticipants = "/2010-04-01/Accounts/" + accountSID + "/Conferences/" + conferenceSID + "/Participants"
-	twilioPathOfCall   = twilioParticipants + "/" + callSID + ".json"
+	twilioPath         = twilioParticipants + "/" + callSID + ".json"
 )
+
+// twilioError is an error in Twilio's form.
+type twilioError struct {
+	Code     int    `json:"code"`
+	Message  string `json:"message"`
+	MoreInfo string `json:"more_info"`
+	Status   int    `json:"status"`
+}
 
 // wantTwilioError compares a whole error answer with Twilio's form.
 func wantTwilioError(t *testing.T, got reply, want twilioError) {
@@ -52,101 +62,6 @@ func badRequest(text string) twilioError {
 
 func moreInfo(code string) string { return "https://www.twilio.com/docs/errors/" + code }
 
-func pathOnly(change *conferencev1.UpdateParticipantRequest) *conferencev1.UpdateParticipantRequest {
-	change.AccountSid, change.ConferenceSid, change.CallSid = accountSID, conferenceSID, callSID
-	return change
-}
-
-func TestTwilioForm(t *testing.T) {
-	type request = conferencev1.UpdateParticipantRequest
-	tests := []struct {
-		name, form string
-		want       *request
-	}{
-		{
-			"every field",
-			"Muted=true&Hold=false&HoldUrl=https%3A%2F%2Fa.example%2Fh%23rc%3D2&HoldMethod=GET&AnnounceUrl=http://a.example/a&" +
-				"AnnounceMethod=POST&WaitUrl=https://a.example/w&WaitMethod=POST&BeepOnExit=false&EndConferenceOnExit=true&" +
-				"Coaching=true&CallSidToCoach=" + callSID,
-			&request{
-				Muted: proto.Bool(true), Hold: proto.Bool(false),
-				HoldUrl: proto.String("https://a.example/h#rc=2"), HoldMethod: conferencev1.HttpMethod_HTTP_METHOD_GET,
-				AnnounceUrl: proto.String("http://a.example/a"), AnnounceMethod: conferencev1.HttpMethod_HTTP_METHOD_POST,
-				WaitUrl: proto.String("https://a.example/w"), WaitMethod: conferencev1.HttpMethod_HTTP_METHOD_POST,
-				BeepOnExit: proto.Bool(false), EndConferenceOnExit: proto.Bool(true),
-				Coaching: proto.Bool(true), CallSidToCoach: proto.String(callSID),
-			},
-		},
-		{"nothing", "", &request{}},
-		{"a boolean in capitals", "Muted=TRUE&Hold=False", &request{Muted: proto.Bool(true), Hold: proto.Bool(false)}},
-		{"a boolean that is neither", "Muted=yes&Hold=1&BeepOnExit=&EndConferenceOnExit=%20true&Coaching=on", &request{
-			Muted: proto.Bool(false), Hold: proto.Bool(false), BeepOnExit: proto.Bool(false),
-			EndConferenceOnExit: proto.Bool(false), Coaching: proto.Bool(false),
-		}},
-		{"a field without a value", "Muted", &request{Muted: proto.Bool(false)}},
-		{"the first of several values", "Muted=true&Muted=false&WaitUrl=&WaitUrl=x", &request{
-			Muted: proto.Bool(true), WaitUrl: proto.String(""),
-		}},
-		{"an empty WaitUrl is a value", "WaitUrl=", &request{WaitUrl: proto.String("")}},
-		{"an empty HoldUrl is for the service to refuse", "HoldUrl=", &request{HoldUrl: proto.String("")}},
-		{"an empty AnnounceUrl announces nothing", "AnnounceUrl=&Muted=true", &request{Muted: proto.Bool(true)}},
-		{"an empty CallSidToCoach names nobody", "CallSidToCoach=&Coaching=false", &request{Coaching: proto.Bool(false)}},
-		{"a method in any case", "HoldMethod=get&WaitMethod=Post", &request{
-			HoldMethod: conferencev1.HttpMethod_HTTP_METHOD_GET, WaitMethod: conferencev1.HttpMethod_HTTP_METHOD_POST,
-		}},
-		{"unknown fields, and the API's own names", "muted=true&Label=x&Foo=&Hold=true", &request{Hold: proto.Bool(true)}},
-		{"a plus for a space, and UTF-8", "WaitUrl=a+b%2Bc%C3%A9", &request{WaitUrl: proto.String("a b+cé")}},
-	}
-	s := newService()
-	server := serve(t, s, Config{})
-	for _, test := range tests {
-		for _, contentType := range []string{"", formType, "Application/X-WWW-Form-URLEncoded; charset=utf-8"} {
-			t.Run(test.name+" as "+contentType, func(t *testing.T) {
-				got := send(t, server, http.MethodPost, twilioPathOfCall, test.form, "Content-Type", contentType)
-				if got.code != http.StatusOK {
-					t.Fatalf("HTTP status %d: %s", got.code, got.body)
-				}
-				seen := s.seen(t)
-				wantRequest(t, seen, pathOnly(test.want))
-				if seen.protocol != ProtocolTwilio {
-					t.Errorf("protocol %q", seen.protocol)
-				}
-			})
-		}
-	}
-}
-
-func TestTwilioFormThatCannotBeRead(t *testing.T) {
-	tests := []struct{ name, contentType, form, want string }{
-		{"JSON", "application/json", `{"Muted": true}`, "the body must be a form, of the type application/x-www-form-urlencoded"},
-		{"a form in parts", "multipart/form-data; boundary=x", "--x--", "the body must be a form, of the type application/x-www-form-urlencoded"},
-		{"an unreadable type", "a/b/c", "Muted=true", "the body must be a form, of the type application/x-www-form-urlencoded"},
-		{"an unreadable escape", formType, "WaitUrl=%zz", "the body is not a readable form"},
-		{"a semicolon", formType, "Muted=true;Hold=true", "the body is not a readable form"},
-		{"an unknown method", formType, "HoldMethod=PUT", "HoldMethod must be GET or POST"},
-		{"an empty method", formType, "AnnounceMethod=", "AnnounceMethod must be GET or POST"},
-		{"what is not UTF-8", formType, "WaitUrl=%ff", "WaitUrl must be percent-encoded UTF-8"},
-		{
-			"several mistakes at once", formType, "HoldMethod=PUT&WaitMethod=s3cr3t",
-			"HoldMethod must be GET or POST; WaitMethod must be GET or POST",
-		},
-	}
-	s := newService()
-	server := serve(t, s, Config{})
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got := send(t, server, http.MethodPost, twilioPathOfCall, test.form, "Content-Type", test.contentType)
-			wantTwilioError(t, got, badRequest(test.want))
-			s.notCalled(t)
-		})
-	}
-	t.Run("too long", func(t *testing.T) {
-		got := send(t, server, http.MethodPost, twilioPathOfCall, "WaitUrl="+strings.Repeat("x", DefaultMaxBodyBytes))
-		wantTwilioError(t, got, twilioError{20413, "the request is too large", moreInfo("20413"), 413})
-		s.notCalled(t)
-	})
-}
-
 func TestTwilioPath(t *testing.T) {
 	tests := []struct{ name, encoded, want string }{
 		{"a space", "front%20desk", "front desk"},
@@ -161,14 +76,14 @@ func TestTwilioPath(t *testing.T) {
 		{"dots", "..", ".."},
 	}
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := sendRaw(t, server, http.MethodPost, twilioParticipants+"/"+test.encoded+".json?Hold=true&x", "Muted=true")
 			if got.code != http.StatusOK {
 				t.Fatalf("HTTP status %d: %s", got.code, got.body)
 			}
-			wantRequest(t, s.seen(t), &conferencev1.UpdateParticipantRequest{
+			wantRequest(t, s.seen(t), &request{
 				AccountSid: accountSID, ConferenceSid: conferenceSID, CallSid: test.want, Muted: proto.Bool(true),
 			})
 		})
@@ -189,17 +104,17 @@ func TestTwilioPathsThatAreNotServed(t *testing.T) {
 		{"a conference", strings.TrimSuffix(twilioParticipants, "/Participants") + ".json", notHere},
 		{"another resource", "/2010-04-01/Accounts/" + accountSID + "/Messages.json", notHere},
 		{"the root", "/2010-04-01/", notHere},
-		{"a slash too many", twilioParticipants + "/a/b.json", notHere},
-		{"another case", strings.Replace(twilioPathOfCall, "Accounts", "accounts", 1), notHere},
-		{"no ending", strings.TrimSuffix(twilioPathOfCall, ".json"), noEnding},
-		{"another ending", strings.TrimSuffix(twilioPathOfCall, ".json") + ".xml", noEnding},
+		{"a label with a bare slash", twilioParticipants + "/a/b.json", notHere},
+		{"another case", strings.Replace(twilioPath, "Accounts", "accounts", 1), notHere},
+		{"no ending", strings.TrimSuffix(twilioPath, ".json"), noEnding},
+		{"another ending", strings.TrimSuffix(twilioPath, ".json") + ".xml", noEnding},
 		{"a slash in the label", twilioParticipants + "/a%2Fb.json", slash},
 		{"a slash of lower-case digits", twilioParticipants + "/a%2fb.json", slash},
 		{"no participant", twilioParticipants + "/.json", badRequest("CallSid is empty in the path")},
 		{"what is not UTF-8", twilioParticipants + "/%ff.json", badRequest("CallSid must be percent-encoded UTF-8")},
 	}
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			wantTwilioError(t, sendRaw(t, server, http.MethodPost, test.path, "Muted=true"), test.want)
@@ -210,10 +125,10 @@ func TestTwilioPathsThatAreNotServed(t *testing.T) {
 
 func TestTwilioMethodsThatAreNotServed(t *testing.T) {
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "OPTIONS", "post"} {
 		t.Run(method, func(t *testing.T) {
-			got := send(t, server, method, twilioPathOfCall, "Muted=true")
+			got := send(t, server, method, twilioPath, "Muted=true")
 			wantTwilioError(t, got, twilioError{
 				20004, "the path does not have this method: Twilio fetches and removes a participant here by GET and DELETE; " +
 					"this service updates it, by POST", moreInfo("20004"), 405,
@@ -258,13 +173,17 @@ func TestTwilioAnswer(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newService()
-			s.answer = func(ctx context.Context, _ *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
+			s.answer = func(ctx context.Context, _ *request) (*response, error) {
 				_ = grpc.SetHeader(ctx, metadata.Pairs("twilio-request-id", "RQ1", "x-other", "y"))
-				return &conferencev1.UpdateParticipantResponse{Participant: test.participant}, nil
+				return &response{Participant: test.participant}, nil
 			}
-			got := send(t, serve(t, s, Config{}), http.MethodPost, twilioPathOfCall, "Muted=true")
-			if diff := cmp.Diff(test.want, strings.TrimSpace(string(got.body))); got.code != http.StatusOK || diff != "" {
-				t.Errorf("HTTP status %d, body (-want +got):\n%s", got.code, diff)
+			got := updateByForm(t, serve(t, s, gateway.Config{}), "Muted=true")
+			if got.code != http.StatusOK {
+				t.Errorf("HTTP status %d", got.code)
+			}
+			wantJSON(t, got.body, test.want)
+			if strings.Contains(string(got.body), `\u00`) {
+				t.Errorf("characters are escaped for HTML: %s", got.body)
 			}
 			for name, value := range map[string]string{
 				"Content-Type": "application/json", "Twilio-Request-Id": "RQ1", "X-Other": "", "Cache-Control": "no-store",
@@ -285,15 +204,17 @@ func TestTwilioAnswer(t *testing.T) {
 }
 
 func TestTwilioStatusWords(t *testing.T) {
-	want := []string{"", "queued", "connecting", "ringing", "connected", "complete", "failed"}
-	values := conferencev1.ParticipantStatus(0).Descriptor().Values()
-	if values.Len() != len(want) {
-		t.Fatalf("%d statuses, want %d", values.Len(), len(want))
-	}
-	for i, word := range want {
-		got := statusText(conferencev1.ParticipantStatus(values.Get(i).Number()))
-		if got == nil && word != "" || got != nil && *got != word {
-			t.Errorf("%s: got %v, want %q", values.Get(i).Name(), got, word)
+	for status, want := range map[conferencev1.ParticipantStatus]any{
+		0: nil, 1: "queued", 2: "connecting", 3: "ringing", 4: "connected", 5: "complete", 6: "failed", 7: nil,
+	} {
+		s := newService()
+		s.answer = func(context.Context, *request) (*response, error) {
+			return &response{Participant: &conferencev1.Participant{Status: status}}, nil
+		}
+		got := updateByForm(t, serve(t, s, gateway.Config{}), "Muted=true")
+		var body map[string]any
+		if err := json.Unmarshal(got.body, &body); err != nil || body["status"] != want {
+			t.Errorf("%s: got %v, error %v", status, body["status"], err)
 		}
 	}
 }
@@ -316,49 +237,23 @@ func TestTwilioRequestIDs(t *testing.T) {
 		},
 	}
 	s := newService()
-	server := serve(t, s, Config{})
+	server := serve(t, s, gateway.Config{})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := send(t, server, http.MethodPost, twilioPathOfCall, "Muted=true", test.header...)
+			got := updateByForm(t, server, "Muted=true", test.header...)
 			if test.broken != "" {
 				wantTwilioError(t, got, badRequest(test.broken))
 				s.notCalled(t)
 				return
 			}
-			wantRequest(t, s.seen(t), pathOnly(&conferencev1.UpdateParticipantRequest{Muted: proto.Bool(true), RequestId: test.want}))
+			wantRequest(t, s.seen(t), addressed(&request{Muted: proto.Bool(true), RequestId: test.want}))
 		})
 	}
 }
 
-func TestTwilioMetadata(t *testing.T) {
-	s := newService()
-	send(t, serve(t, s, Config{}), http.MethodPost, twilioPathOfCall, "Muted=true",
-		"Authorization", "Basic dTpw", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-		"Tracestate", "a=b", "Grpc-Metadata-Authorization", "Bearer forged", "X-Forwarded-For", "10.9.9.9", "Cookie", "x=y")
-	got := s.seen(t)
-	want := metadata.MD{
-		"authorization": {"Basic dTpw"}, "tracestate": {"a=b"},
-		"traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
-	}
-	if diff := cmp.Diff(want, got.metadata); diff != "" {
-		t.Errorf("metadata (-want +got):\n%s", diff)
-	}
-	if !strings.HasPrefix(got.peer.Addr.String(), "127.0.0.1:") {
-		t.Errorf("the peer is %v", got.peer.Addr)
-	}
-}
-
-// statusAnswering is a service that answers with a status.
-func statusAnswering(err error) *service {
-	s := newService()
-	s.answer = func(context.Context, *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
-		return nil, err
-	}
-	return s
-}
-
 func TestTwilioErrors(t *testing.T) {
 	const unknownText = "Twilio failed or its answer was lost; the announcement may have been played, and repeating it may play it again"
+	const mayBe = "the update may have been applied: "
 	notFound := outcome.Facts{
 		Detail: "The requested resource /call_sid was not found",
 		Twilio: &outcome.TwilioAnswer{HTTPStatus: 404, Code: 20404, MoreInfo: "https://www.twilio.com/docs/errors/other"},
@@ -370,7 +265,7 @@ func TestTwilioErrors(t *testing.T) {
 		return outcome.Facts{Twilio: &outcome.TwilioAnswer{HTTPStatus: status, Code: code}}
 	}
 	maybe := func(facts outcome.Facts) outcome.Facts {
-		facts.Applied = delivery.Maybe
+		facts.Applied = outcome.Maybe
 		return facts
 	}
 	tests := []struct {
@@ -393,12 +288,12 @@ func TestTwilioErrors(t *testing.T) {
 			twilioError{20500, outcome.TwilioCredentialsRejected.Text, moreInfo("20500"), 500}, "",
 		},
 		{
-			"a field under Twilio's name", "Muted=true", outcome.NotAllowed.Err(outcome.Facts{Detail: "property announce_url"}),
-			twilioError{20403, outcome.NotAllowed.Text + ": property AnnounceUrl", moreInfo("20403"), 403}, "",
-		},
-		{
-			"the request id under its header's name", "Muted=true", outcome.RequestIDReused.Err(outcome.Facts{}),
-			twilioError{20001, "Idempotency-Key was used before for another update", moreInfo("20001"), 400}, "",
+			"every rule, with the fields under Twilio's names", "Muted=true", outcome.InvalidRequest.Err(outcome.Facts{
+				Detail: "hold_url must be a URL",
+				Violations: []*errdetails.BadRequest_FieldViolation{
+					{Field: "hold_url", Description: "must be a URL"}, {Field: "request_id", Description: "must be a UUID"},
+				},
+			}), badRequest("HoldUrl must be a URL; Idempotency-Key must be a UUID"), "",
 		},
 		{
 			"a rate limit", "Muted=true", outcome.TwilioRateLimited.Err(twilio(429, 20429)),
@@ -425,21 +320,29 @@ func TestTwilioErrors(t *testing.T) {
 			twilioError{20504, outcome.Deadline.Text, moreInfo("20504"), 424}, "",
 		},
 		{
-			"nor when it was made", "AnnounceUrl=x", outcome.AuditFailed.Err(outcome.Facts{Applied: delivery.Yes}),
+			"nor when it was made", "AnnounceUrl=x", outcome.AuditFailed.Err(outcome.Facts{Applied: outcome.Yes}),
 			twilioError{20500, outcome.AuditFailed.Text, moreInfo("20500"), 424}, "",
 		},
 		{
 			"nor when a rate limit came after it", "AnnounceUrl=x", outcome.TwilioRateLimited.Err(maybe(twilio(429, 20429))),
-			twilioError{20429, outcome.TwilioRateLimited.Text, moreInfo("20429"), 424}, "",
+			twilioError{20500, mayBe + outcome.TwilioRateLimited.Text, moreInfo("20500"), 424}, "",
 		},
 		{
-			"an error that is no status", "Muted=true", context.DeadlineExceeded,
+			"a rate limit after a lost attempt", "Muted=true", outcome.TwilioRateLimited.Err(maybe(twilio(429, 20429))),
+			twilioError{20500, mayBe + outcome.TwilioRateLimited.Text, moreInfo("20500"), 503}, "1",
+		},
+		{
+			"an update that a newer one replaced after a lost attempt", "Muted=true", outcome.Superseded.Err(maybe(outcome.Facts{})),
+			twilioError{20500, mayBe + outcome.Superseded.Text, moreInfo("20500"), 424}, "",
+		},
+		{
+			"an error of the context", "Muted=true", context.DeadlineExceeded,
 			twilioError{20504, outcome.Deadline.Text, moreInfo("20504"), 504}, "",
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := send(t, serve(t, statusAnswering(test.err), Config{}), http.MethodPost, twilioPathOfCall, test.form)
+			got := updateByForm(t, serve(t, failing(test.err), gateway.Config{}), test.form)
 			wantTwilioError(t, got, test.want)
 			if after := got.header.Get("Retry-After"); after != test.retryAfter {
 				t.Errorf("Retry-After: %q, want %q", after, test.retryAfter)
@@ -450,52 +353,111 @@ func TestTwilioErrors(t *testing.T) {
 		})
 	}
 	t.Run("an unknown caller is asked for basic authentication", func(t *testing.T) {
-		s := statusAnswering(outcome.CallerUnknown.Err(outcome.Facts{}))
-		got := send(t, serve(t, s, Config{}), http.MethodPost, twilioPathOfCall, "Muted=true")
+		got := updateByForm(t, serve(t, failing(outcome.CallerUnknown.Err(outcome.Facts{})), gateway.Config{}), "Muted=true")
 		wantTwilioError(t, got, twilioError{20003, outcome.CallerUnknown.Text, moreInfo("20003"), 401})
 		if challenge := got.header.Get("WWW-Authenticate"); challenge != `Basic realm="Twilio API"` {
 			t.Errorf("WWW-Authenticate: %q", challenge)
 		}
 	})
-	t.Run("an error has Twilio's request id", func(t *testing.T) {
-		s := newService()
-		s.answer = func(ctx context.Context, _ *conferencev1.UpdateParticipantRequest) (*conferencev1.UpdateParticipantResponse, error) {
-			_ = grpc.SetHeader(ctx, metadata.Pairs("twilio-request-id", "RQ1"))
-			return nil, outcome.TwilioRejected.Err(outcome.Facts{})
-		}
-		got := send(t, serve(t, s, Config{}), http.MethodPost, twilioPathOfCall, "Muted=true")
-		if id := got.header.Get("Twilio-Request-Id"); got.code != 400 || id != "RQ1" {
-			t.Errorf("HTTP status %d, Twilio-Request-Id: %q", got.code, id)
-		}
-	})
 }
 
-// Every outcome has a code, and keeps its HTTP status unless an announcement may
-// have been played.
-func TestTwilioCodesCoverTheTable(t *testing.T) {
+// An SDK takes a 4xx and the code 20429 to mean that nothing was changed.
+func TestTwilioStatusIsAsHonestAsApplied(t *testing.T) {
 	for _, kind := range outcome.Table {
-		if twilioCodes[kind.Reason] == 0 {
-			t.Errorf("%s has no code", kind.Reason)
-		}
-		for _, applied := range []delivery.Applied{delivery.No, delivery.Maybe, delivery.Yes} {
+		for _, applied := range []outcome.Applied{outcome.No, outcome.Maybe, outcome.Yes} {
 			for _, announces := range []bool{true, false} {
-				want := kind.HTTP
-				if announces && applied != delivery.No {
-					want = http.StatusFailedDependency
-				}
 				form := "Muted=true"
 				if announces {
 					form = "AnnounceUrl=x"
 				}
-				s := statusAnswering(kind.Err(outcome.Facts{Applied: applied}))
-				got := send(t, serve(t, s, Config{}), http.MethodPost, twilioPathOfCall, form)
+				got := updateByForm(t, serve(t, failing(kind.Err(outcome.Facts{
+					Applied: applied, Twilio: &outcome.TwilioAnswer{HTTPStatus: 429, Code: 20429},
+				})), gateway.Config{}), form)
+				want := kind.HTTP
+				switch {
+				case applied == outcome.No:
+				case announces, kind.Reason == "SUPERSEDED":
+					want = http.StatusFailedDependency
+				case kind.HTTP < 500:
+					want = http.StatusServiceUnavailable
+				}
 				if got.code != want {
 					t.Errorf("%s, applied %s, announcing %v: HTTP status %d, want %d", kind.Reason, applied, announces, got.code, want)
+				}
+				var body twilioError
+				if err := json.Unmarshal(got.body, &body); err != nil || body.Status != want || body.Code == 0 {
+					t.Errorf("%s, applied %s, announcing %v: %s", kind.Reason, applied, announces, got.body)
+				}
+				if applied != outcome.No && kind.HTTP < 500 && body.Code != 20500 {
+					t.Errorf("%s, applied %s, announcing %v: code %d", kind.Reason, applied, announces, body.Code)
 				}
 			}
 		}
 	}
-	if len(twilioCodes) != len(outcome.Table)-1 { // Two rows share a reason.
-		t.Errorf("%d codes for %d outcomes", len(twilioCodes), len(outcome.Table))
+}
+
+var fromAnotherOrigin = twilioError{
+	20403, "the caller may not make this update: it comes from a web page of another origin", moreInfo("20403"), 403,
+}
+
+func TestTwilioAndWebPages(t *testing.T) {
+	const page, stranger = "https://ui.example.com", "https://evil.example"
+	tests := []struct {
+		name    string
+		origins []string
+		origin  string
+		refused bool
+		allowed string // Access-Control-Allow-Origin
+	}{
+		{"no page", nil, "", false, "*"},
+		{"a page, where none may", nil, stranger, true, ""},
+		{"a page that may", []string{page}, page, false, page},
+		{"a page, where another may", []string{page}, stranger, true, ""},
+		{"no page, where one may", []string{page}, "", false, "*"},
+		{"a page, where all may", []string{"*"}, stranger, false, "*"},
 	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newService()
+			var header []string
+			if test.origin != "" {
+				header = []string{"Origin", test.origin, "Sec-Fetch-Site", "cross-site"}
+			}
+			got := updateByForm(t, serve(t, s, gateway.Config{CORSOrigins: test.origins}), "Muted=true", header...)
+			if test.refused {
+				wantTwilioError(t, got, fromAnotherOrigin)
+				s.notCalled(t)
+			} else if got.code != http.StatusOK {
+				t.Errorf("HTTP status %d: %s", got.code, got.body)
+			}
+			if allowed := got.header.Values("Access-Control-Allow-Origin"); strings.Join(allowed, ",") != test.allowed {
+				t.Errorf("Access-Control-Allow-Origin: %q, want %q", allowed, test.allowed)
+			}
+		})
+	}
+}
+
+func TestTwilioHostMustBeLoopback(t *testing.T) {
+	s := newService()
+	got := updateByForm(t, serve(t, s, gateway.Config{LoopbackHostOnly: true}), "Muted=true", "Host", "api.twilio.com")
+	wantTwilioError(t, got, twilioError{
+		20403, "the caller may not make this update: callers are not authenticated, so the Host must be localhost or a loopback address",
+		moreInfo("20403"), 403,
+	})
+	s.notCalled(t)
+}
+
+func TestTwilioClientThatDisconnects(t *testing.T) {
+	s := newService()
+	ctx, leave := context.WithCancel(t.Context())
+	s.answer = func(ctx context.Context, _ *request) (*response, error) {
+		leave()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	recorder := httptest.NewRecorder()
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, twilioPath, strings.NewReader("AnnounceUrl=x"))
+	newHandler(t, s, pass, gateway.Config{}).ServeHTTP(recorder, request)
+	wantTwilioError(t, reply{code: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()},
+		twilioError{20500, "the update may have been applied: the caller cancelled", moreInfo("20500"), 424})
 }

@@ -1,131 +1,118 @@
 package gateway
 
 import (
-	"maps"
 	"mime"
-	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
+	"conferenced/service/property"
 )
 
 const formType = "application/x-www-form-urlencoded"
 
-// readForm reads a body that the outermost step has bounded. One without a type
-// counts as a form.
-func readForm(r *http.Request) (url.Values, *status.Status) {
-	body, refusal := readBody(r)
+// readForm reads the body. One without a type counts as a form.
+func (b *requestBody) readForm(contentType string) (string, *outcome.Error) {
+	body, refusal := b.readAll()
 	if refusal != nil {
-		return nil, refusal
+		return "", refusal
 	}
-	if declared := r.Header.Get("Content-Type"); declared != "" && len(body) > 0 {
-		mediaType, _, err := mime.ParseMediaType(declared)
-		if err != nil || mediaType != formType {
-			return nil, invalidForm([]*violation{broken("", "the body must be a form, of the type "+formType)})
+	if mediaType, _, err := mime.ParseMediaType(contentType); contentType != "" && len(body) > 0 &&
+		(err != nil || mediaType != formType) {
+		return "", invalid([]*violation{broken("", "the body must be a form, of the type "+formType)})
+	}
+	return string(body), nil
+}
+
+// formFields are the fields of a request by their keys in Twilio's form.
+var formFields = func() map[string]protoreflect.FieldDescriptor {
+	byKey := map[string]protoreflect.FieldDescriptor{}
+	fields := new(conferencev1.UpdateParticipantRequest).ProtoReflect().Descriptor().Fields()
+	for p := range property.All.Each() {
+		byKey[p.FormKey()] = fields.ByName(protoreflect.Name(p.String()))
+	}
+	return byKey
+}()
+
+// twilioName returns Twilio's name for a field of a request: HoldUrl for hold_url.
+func twilioName(field string) string {
+	if p, ok := property.Parse(field); ok {
+		return p.FormKey()
+	}
+	switch field {
+	case "account_sid":
+		return "AccountSid"
+	case "conference_sid":
+		return "ConferenceSid"
+	case "call_sid":
+		return "CallSid"
+	case "request_id":
+		return idempotencyKeyHeader
+	default:
+		return field
+	}
+}
+
+// decodeForm reads a form as Twilio does: of several values of a field the first
+// counts, a semicolon is a character like others, and fields that Twilio does not have
+// are ignored. A field's value that is not percent-encoded UTF-8 is a violation.
+func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFields, []*violation) {
+	request := new(conferencev1.UpdateParticipantRequest)
+	var ignored ignoredFields
+	var violations []*violation
+	seen := map[string]bool{}
+	for pair := range strings.SplitSeq(form, "&") {
+		encodedName, encodedValue, _ := strings.Cut(pair, "=")
+		name := unescaped(encodedName)
+		if pair == "" || seen[name] {
+			continue
+		}
+		seen[name] = true
+		field := formFields[name]
+		if field == nil {
+			ignored.add(name)
+			continue
+		}
+		value, err := url.QueryUnescape(encodedValue)
+		if err != nil || !utf8.ValidString(value) {
+			violations = append(violations, broken(string(field.Name()), "must be percent-encoded UTF-8, with %25 for a percent sign"))
+		} else if !setFromForm(request.ProtoReflect(), field, value) {
+			violations = append(violations, broken(string(field.Name()), "must be GET or POST"))
 		}
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, invalidForm([]*violation{broken("", "the body is not a readable form")})
+	return request, ignored, violations
+}
+
+// unescaped returns a name that is percent-encoded, or the text as it is.
+func unescaped(text string) string {
+	if name, err := url.QueryUnescape(text); err == nil {
+		return name
 	}
-	return form, nil
+	return text
 }
 
-// invalidForm is the refusal of a request that breaks rules. Its message has all
-// of them, for in Twilio's form there are no details.
-func invalidForm(violations []*violation) *status.Status {
-	violations = violations[:min(len(violations), maxViolations)]
-	var texts []string
-	for _, v := range violations {
-		texts = append(texts, strings.TrimSpace(v.GetField()+" "+v.GetDescription()))
-	}
-	return outcome.InvalidRequest.Status(outcome.Facts{
-		Detail:     strings.Join(texts, "; "),
-		Violations: violations,
-	})
-}
-
-// decodeForm reads Twilio's fields as Twilio does: of several values of a field
-// the first counts, and fields that Twilio does not have are ignored. An empty
-// AnnounceUrl announces nothing and an empty CallSidToCoach names nobody, so both
-// are as if they were not there; an empty WaitUrl is a value.
-func decodeForm(form url.Values) (*conferencev1.UpdateParticipantRequest, ignoredFields, []*violation) {
-	f := formReader{form: form, rest: maps.Clone(form)}
-	request := &conferencev1.UpdateParticipantRequest{
-		Muted:               f.flag("Muted"),
-		Hold:                f.flag("Hold"),
-		HoldUrl:             f.text("HoldUrl"),
-		HoldMethod:          f.method("HoldMethod"),
-		AnnounceUrl:         f.textUnlessEmpty("AnnounceUrl"),
-		AnnounceMethod:      f.method("AnnounceMethod"),
-		WaitUrl:             f.text("WaitUrl"),
-		WaitMethod:          f.method("WaitMethod"),
-		BeepOnExit:          f.flag("BeepOnExit"),
-		EndConferenceOnExit: f.flag("EndConferenceOnExit"),
-		Coaching:            f.flag("Coaching"),
-		CallSidToCoach:      f.textUnlessEmpty("CallSidToCoach"),
-	}
-	return request, newIgnoredFields(f.rest), f.violations
-}
-
-// formReader takes fields out of a form.
-type formReader struct {
-	form       url.Values
-	rest       url.Values // What was not asked for yet.
-	violations []*violation
-}
-
-func (f *formReader) value(name string) (string, bool) {
-	delete(f.rest, name)
-	return f.form.Get(name), f.form.Has(name)
-}
-
-// flag follows Twilio's rule for Muted: what is neither true nor false is false.
-func (f *formReader) flag(name string) *bool {
-	value, ok := f.value(name)
-	if !ok {
-		return nil
-	}
-	isTrue := strings.EqualFold(value, "true")
-	return &isTrue
-}
-
-func (f *formReader) text(name string) *string {
-	value, ok := f.value(name)
-	if !ok {
-		return nil
-	}
-	if !utf8.ValidString(value) {
-		f.violations = append(f.violations, broken(name, "must be percent-encoded UTF-8"))
-	}
-	return &value
-}
-
-func (f *formReader) textUnlessEmpty(name string) *string {
-	if value := f.text(name); value != nil && *value != "" {
-		return value
-	}
-	return nil
-}
-
-func (f *formReader) method(name string) conferencev1.HttpMethod {
-	value, ok := f.value(name)
+// setFromForm sets a field as Twilio reads it, and reports whether the field can have
+// the value. A boolean that is not true is false. An empty AnnounceUrl announces
+// nothing and an empty CallSidToCoach names nobody, so neither is set; an empty
+// WaitUrl is a value.
+func setFromForm(request protoreflect.Message, field protoreflect.FieldDescriptor, value string) bool {
 	switch {
-	case !ok:
-		return conferencev1.HttpMethod_HTTP_METHOD_UNSPECIFIED
-	case strings.EqualFold(value, http.MethodGet):
-		return conferencev1.HttpMethod_HTTP_METHOD_GET
-	case strings.EqualFold(value, http.MethodPost):
-		return conferencev1.HttpMethod_HTTP_METHOD_POST
+	case field.Kind() == protoreflect.BoolKind:
+		request.Set(field, protoreflect.ValueOfBool(strings.EqualFold(value, "true")))
+	case field.Enum() != nil:
+		known := enumValue(strings.ToUpper(value), field.Enum())
+		if known == nil {
+			return false
+		}
+		request.Set(field, protoreflect.ValueOfEnum(known.Number()))
+	case value != "" || field.Name() != "announce_url" && field.Name() != "call_sid_to_coach":
+		request.Set(field, protoreflect.ValueOfString(value))
 	}
-	f.violations = append(f.violations, broken(name, "must be GET or POST"))
-	return conferencev1.HttpMethod_HTTP_METHOD_UNSPECIFIED
+	return true
 }
 
 // maxIgnoredNames is how many names of ignored fields are kept for the log.
@@ -134,23 +121,19 @@ const maxIgnoredNames = 8
 // ignoredFields are the fields of a form that the API does not have.
 type ignoredFields struct {
 	count int
-	// names are some of theirs, in order: those that look like names, and not like
-	// a value that got into the place of one.
-	names []string
+	names []string // The first of them that have the form of a name.
 }
 
-func newIgnoredFields(rest url.Values) ignoredFields {
-	ignored := ignoredFields{count: len(rest)}
-	for _, name := range slices.Sorted(maps.Keys(rest)) {
-		if isFieldName(name) && len(ignored.names) < maxIgnoredNames {
-			ignored.names = append(ignored.names, name)
-		}
+func (f *ignoredFields) add(name string) {
+	f.count++
+	if isFieldName(name) && len(f.names) < maxIgnoredNames {
+		f.names = append(f.names, name)
 	}
-	return ignored
 }
 
-// isFieldName says whether the text has the form of Twilio's names or the API's:
-// up to 40 letters and underscores. Tokens and SIDs have digits.
+// isFieldName reports whether the text has the form of Twilio's names or the API's:
+// 1 to 40 letters and underscores. It keeps values out of the log that are in the
+// place of a name: tokens and SIDs have digits.
 func isFieldName(text string) bool {
 	const maxLen = 40
 	for _, c := range []byte(text) {

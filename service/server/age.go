@@ -17,7 +17,7 @@ import (
 const minConnectionAge = time.Millisecond
 
 // checkAges returns an error if a call could be cut off by the age of its
-// connection although it has no more than the default deadline.
+// connection although its deadline has not passed.
 func (c *Config) checkAges() error {
 	if c.MaxConnectionAge == 0 {
 		return nil
@@ -25,8 +25,8 @@ func (c *Config) checkAges() error {
 	if c.MaxConnectionAge < minConnectionAge {
 		return fmt.Errorf("MaxConnectionAge is %v, want 0 or at least %v", c.MaxConnectionAge, minConnectionAge)
 	}
-	if c.MaxConnectionAgeGrace < c.DefaultTimeout {
-		return errors.New("MaxConnectionAgeGrace is less than DefaultTimeout: calls would be cut off")
+	if c.MaxConnectionAgeGrace < c.MaxTimeout {
+		return errors.New("MaxConnectionAgeGrace is less than MaxTimeout: calls would be cut off")
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func TestAgesThatCannotBeServed(t *testing.T) {
 	}{
 		{"less than nothing", -1, patience, "MaxConnectionAge is -1ns, want 0 or at least 1ms"},
 		{"next to nothing", 1, patience, "MaxConnectionAge is 1ns, want 0 or at least 1ms"},
-		{"less time than calls have", time.Hour, patience - 1, "MaxConnectionAgeGrace is less than DefaultTimeout"},
+		{"less time than calls have", time.Hour, patience - 1, "MaxConnectionAgeGrace is less than MaxTimeout"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -25,8 +26,9 @@ func TestDeadlineOfACall(t *testing.T) {
 		callers time.Duration // 0: none
 		want    time.Duration
 	}{
-		{"none is the default", 0, 10 * time.Second},
-		{"a long one keeps the most of a margin", time.Minute, time.Minute - 50*time.Millisecond},
+		{"none is the default", 0, 10*time.Second - 50*time.Millisecond},
+		{"a long one keeps the longest margin", time.Minute, time.Minute - 50*time.Millisecond},
+		{"one beyond the latest is brought forward", 10 * time.Minute, 2*time.Minute - 50*time.Millisecond},
 		{"one where both margins are the same", 500 * time.Millisecond, 450 * time.Millisecond},
 		{"a short one keeps a tenth", 100 * time.Millisecond, 90 * time.Millisecond},
 		{"the shortest", time.Nanosecond, time.Nanosecond},
@@ -41,7 +43,7 @@ func TestDeadlineOfACall(t *testing.T) {
 					defer cancel()
 				}
 				var ended <-chan struct{}
-				response, err := deadline(byDefault)(ctx, "request", nil, func(ctx context.Context, request any) (any, error) {
+				response, err := limited(byDefault, ctx, "request", func(ctx context.Context, request any) (any, error) {
 					at, ok := ctx.Deadline()
 					if !ok || time.Until(at) != test.want {
 						t.Errorf("the handler has %v (%v), want %v", time.Until(at), ok, test.want)
@@ -62,10 +64,17 @@ func TestDeadlineOfACall(t *testing.T) {
 	}
 }
 
+// limited calls the handler through both interceptors of deadlines.
+func limited(byDefault time.Duration, ctx context.Context, request any, handler grpc.UnaryHandler) (any, error) {
+	return limitDeadline(byDefault, 2*time.Minute)(ctx, request, nil, func(ctx context.Context, request any) (any, error) {
+		return margin(ctx, request, nil, handler)
+	})
+}
+
 func TestACallThatComesTooLate(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	_, err := deadline(time.Minute)(ctx, nil, nil, func(context.Context, any) (any, error) {
+	_, err := limited(time.Minute, ctx, nil, func(context.Context, any) (any, error) {
 		t.Error("the handler was called")
 		return nil, nil
 	})
@@ -157,8 +166,19 @@ func TestACallerWhoLeaves(t *testing.T) {
 			checkCallLines(t, r.log, []line{{
 				"level": "INFO", "method": updateMethod, "protocol": protocol, "code": "Canceled",
 				"account_sid": sandbox.AccountSID, "conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
-				"reason": "CANCELLED", "applied": "maybe", "cause": "context canceled (applied: maybe)",
+				"reason": "CANCELLED", "applied": "maybe", "cause": "context canceled",
 			}})
 		})
 	}
+}
+
+// TestLongDeadlineIsAnswered: a deadline far beyond the latest one ends as a deadline,
+// and not with the connection.
+func TestLongDeadlineIsAnswered(t *testing.T) {
+	r := start(t, func(s *setup) { s.DefaultTimeout, s.MaxTimeout = 20*time.Millisecond, 30*time.Millisecond })
+	path := "/v1/conferences/" + sandbox.ConferenceSID + "/participants/fault:hang"
+	passed.check(t, sendREST(t, t.Context(), r, http.MethodPatch, path, `{"muted": true}`, "Grpc-Timeout", "10M"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	passed.check(t, bothWays[0].call(t, ctx, r, muting("fault:hang")))
 }

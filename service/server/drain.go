@@ -9,9 +9,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"conferenced/service/gateway"
+	"conferenced/service/call"
 	"conferenced/service/outcome"
-	"conferenced/service/telemetry"
 )
 
 // ending is how far the end of a server has come.
@@ -44,7 +43,6 @@ func newEnding() ending {
 func (s *Server) drain(patient bool) {
 	s.ending.parting.Store(true)
 	s.serving(false)
-	telemetry.ControlOf(s.cfg.Logger).SetDelay(0) // Whatever ends the process now, no line waits.
 	s.cfg.Logger.Info("draining", "delay", s.cfg.DrainDelay, "timeout", s.cfg.ShutdownTimeout)
 	if patient && s.cfg.DrainDelay > 0 {
 		<-s.ending.after(s.cfg.DrainDelay)
@@ -130,7 +128,7 @@ func (s *Server) refuseLate(
 		return handler(ctx, request)
 	}
 	deadline, bounded := ctx.Deadline()
-	if gateway.Protocol(ctx) == gateway.ProtocolGRPC && bounded && !deadline.After(*end) {
+	if call.From(ctx).Protocol == call.GRPC && bounded && !deadline.After(*end) {
 		return handler(ctx, request)
 	}
 	return nil, errShuttingDown

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 )
@@ -231,7 +232,7 @@ func TestCallsThatCrossTheGOAWAY(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			ctx := t.Context()
+			ctx, _ := call.New(t.Context(), call.GRPC)
 			if !test.deadline.IsZero() {
 				bounded, cancel := context.WithDeadline(ctx, test.deadline)
 				defer cancel()

@@ -13,16 +13,16 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service"
+	"conferenced/service/call"
 	"conferenced/service/callers"
 	"conferenced/service/clientaddr"
-	"conferenced/service/delivery"
-	"conferenced/service/gateway"
 	"conferenced/service/outcome"
 	"conferenced/service/telemetry"
 )
 
-// maxMargin is the most that is kept of a caller's deadline to answer in.
+// maxMargin is the longest time that is kept for the answer.
 const maxMargin = 50 * time.Millisecond
 
 // interceptor is one step on the way of every call, over every protocol.
@@ -31,44 +31,60 @@ type interceptor struct {
 	unary grpc.UnaryServerInterceptor
 }
 
-// interceptors are the steps in their order, the outermost first. The span, the
-// metrics and the log see what every other step decides; a panic of the service itself becomes a status
-// before the log sees it. The first step only keeps a panic of the others from
-// ending the process. Late calls are refused when their deadlines are known and
-// before anything else is asked of them.
+// interceptors returns the interceptors of every call in their order, the outermost
+// first. The span, the metrics and the access log see the outcome that all others
+// decide; recovery is innermost, so that a panic of the service is an outcome before
+// they see it. The first recovery only keeps a panic of the others from ending the
+// process. Late calls are refused when their deadlines are known and before anything
+// else is done for them.
 func interceptors(cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryServerInterceptor) ([]interceptor, error) {
 	validate, err := service.Validate()
 	if err != nil {
 		return nil, err
 	}
 	recovery := recoverPanics(cfg.Logger, metrics.Panicked)
-	steps := []interceptor{{"last resort", recovery}}
+	steps := []interceptor{
+		{"last resort", recovery}, {"record", record}, {"deadline", limitDeadline(cfg.DefaultTimeout, cfg.MaxTimeout)},
+	}
 	if cfg.Tracing != nil {
-		steps = append(steps, interceptor{"trace", cfg.Tracing.Interceptor(gateway.Protocol)})
+		steps = append(steps, interceptor{"trace", cfg.Tracing.Interceptor()})
 	}
 	steps = append(steps,
-		interceptor{"metrics", metrics.Interceptor(gateway.Protocol)},
-		interceptor{"access log", telemetry.AccessLog(cfg.Logger, gateway.Protocol)})
+		interceptor{"metrics", metrics.Interceptor()},
+		interceptor{"access log", telemetry.AccessLog(cfg.Logger)})
+	audit := &telemetry.Audit{Sink: cfg.Audit, FailOpen: cfg.AuditFailOpen, Logger: cfg.Logger}
 	if cfg.Audit != nil {
-		where := telemetry.Where{Protocol: gateway.Protocol, Client: clientOf}
-		steps = append(steps, interceptor{"audit", telemetry.Audit(cfg.Audit, cfg.AuditFailOpen, cfg.Logger, where)})
+		steps = append(steps, interceptor{"audit", audit.Interceptor()})
+	}
+	steps = append(steps,
+		interceptor{"settings", pin(cfg.Settings)},
+		interceptor{"margin", margin},
+		interceptor{"shutdown", refuseLate},
+		interceptor{"callers", callers.Interceptor(pinnedCallers)})
+	if cfg.Audit != nil {
+		steps = append(steps, interceptor{"audit ready", audit.Ready()})
 	}
 	return append(steps,
-		interceptor{"settings", pin(cfg.Settings)},
-		interceptor{"deadline", deadline(cfg.DefaultTimeout)},
-		interceptor{"shutdown", refuseLate},
-		interceptor{"callers", callers.Interceptor(pinnedCallers, fromTwilioSDK)},
 		interceptor{"validation", validate},
 		interceptor{"recovery", recovery},
 	), nil
 }
 
-// fromTwilioSDK says whether the call came by Twilio's own path.
-func fromTwilioSDK(ctx context.Context) bool { return gateway.Protocol(ctx) == gateway.ProtocolTwilio }
-
-// authorize decides by the settings that the call began with.
-func authorize(ctx context.Context, accountSID string, properties []string) error {
-	return pinnedCallers(ctx).Authorize(callers.FromContext(ctx), accountSID, properties)
+// record begins the call's record. The gateway has made one for the calls that come
+// in over HTTP.
+func record(
+	ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	c := call.From(ctx)
+	if c == nil {
+		ctx, c = call.New(ctx, call.GRPC)
+	}
+	c.Method, c.Client, c.Start, c.TraceID = info.FullMethod, clientOf(ctx), time.Now(), telemetry.TraceID(ctx)
+	c.Describe(request)
+	if update, ok := request.(*conferencev1.UpdateParticipantRequest); ok {
+		c.Change = *service.Change(update)
+	}
+	return handler(ctx, request)
 }
 
 // clientOf is the address of the call's client.
@@ -115,27 +131,35 @@ func chain(steps []interceptor) grpc.UnaryServerInterceptor {
 	}
 }
 
-// errDeadline is the end of a call whose deadline has passed before it began.
-var errDeadline = outcome.Deadline.Err(outcome.Facts{})
-
-// deadline gives every call a deadline: the caller's less a margin to answer
-// in, or the default.
-func deadline(byDefault time.Duration) grpc.UnaryServerInterceptor {
+// limitDeadline gives every call a deadline: the caller's, but no later than most, or the
+// default.
+func limitDeadline(byDefault, most time.Duration) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
 		timeout := byDefault
 		if at, ok := ctx.Deadline(); ok {
-			timeout = time.Until(at)
-			timeout -= min(timeout/10, maxMargin)
+			timeout = min(time.Until(at), most)
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		if ctx.Err() != nil {
-			return nil, errDeadline
-		}
 		return handler(ctx, request)
 	}
+}
+
+// margin ends the work on a call before the call's deadline, so that there is time to
+// answer.
+func margin(
+	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	at, _ := ctx.Deadline() // See limitDeadline.
+	left := time.Until(at)
+	ctx, cancel := context.WithDeadline(ctx, at.Add(-min(left/10, maxMargin)))
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, outcome.From(err).Kind.Err(outcome.Facts{Cause: err})
+	}
+	return handler(ctx, request)
 }
 
 // recoverPanics turns a panic into a status with a constant text. What was in
@@ -147,7 +171,7 @@ func recoverPanics(logger *slog.Logger, panicked func()) grpc.UnaryServerInterce
 			logger.LogAttrs(ctx, slog.LevelError, "panic",
 				slog.String("value", panicText(value)),
 				slog.String("stack", string(debug.Stack())))
-			return outcome.Internal.Err(outcome.Facts{Applied: delivery.Maybe})
+			return outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe})
 		}))
 }
 

@@ -28,7 +28,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.DefaultTimeout = patience
+	cfg.DefaultTimeout, cfg.MaxTimeout = patience, patience
 	cfg.Settings = settingsOf(t, "")
 	steps, err := interceptors(cfg, telemetry.NewMetrics(""), new(Server).refuseLate)
 	if err != nil {
@@ -38,7 +38,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 }
 
 func TestOrderOfTheInterceptors(t *testing.T) {
-	want := []string{"last resort", "metrics", "access log", "settings", "deadline", "shutdown", "callers", "validation", "recovery"}
+	want := []string{"last resort", "record", "deadline", "metrics", "access log", "settings", "margin", "shutdown", "callers", "validation", "recovery"}
 	var got []string
 	for _, step := range steps(t, Config{}) {
 		got = append(got, step.name)
@@ -288,8 +288,8 @@ func TestPanicOutsideTheService(t *testing.T) {
 
 func TestOrderOfAllInterceptors(t *testing.T) {
 	want := []string{
-		"last resort", "trace", "metrics", "access log", "audit",
-		"settings", "deadline", "shutdown", "callers", "validation", "recovery",
+		"last resort", "record", "deadline", "trace", "metrics", "access log", "audit",
+		"settings", "margin", "shutdown", "callers", "audit ready", "validation", "recovery",
 	}
 	var got []string
 	for _, step := range steps(t, Config{Tracing: new(telemetry.Tracing), Audit: new(telemetry.AuditSink)}) {

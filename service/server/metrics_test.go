@@ -69,10 +69,13 @@ var metricNames = map[string]string{
 	"conferenced_settings_loaded_timestamp_seconds": "GAUGE",
 	"conferenced_settings_reload_failing":           "GAUGE",
 
-	"conferenced_audit_failures_total":       "COUNTER",
-	"conferenced_log_lines_suppressed_total": "COUNTER level",
-	"conferenced_panics_total":               "COUNTER",
-	"conferenced_build_info":                 "GAUGE go_version revision version",
+	"conferenced_audit_records_skipped_total": "COUNTER",
+	"conferenced_log_lines_dropped_total":     "COUNTER",
+	"conferenced_unauthenticated_calls_total": "COUNTER code protocol",
+	"conferenced_audit_failures_total":        "COUNTER",
+	"conferenced_log_lines_suppressed_total":  "COUNTER level",
+	"conferenced_panics_total":                "COUNTER",
+	"conferenced_build_info":                  "GAUGE go_version revision version",
 }
 
 // scrape reads the metrics as Prometheus does.
@@ -284,28 +287,27 @@ func TestWhatIsUnderWayIsMeasured(t *testing.T) {
 		s.Delivery.Limits = delivery.Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 1}
 	})
 	first := held.begin(t, r, bothWays[0], sandbox.AgentSID)
-	second := begin(t, t.Context(), r, muting(sandbox.CustomerSID))
-	awaitSeries(t, r, `conferenced_queue_length{queue="limit"}`, 1)
-	third := begin(t, t.Context(), r, to(sandbox.AgentSID, &request{Hold: yes}))
+	second := begin(t, t.Context(), r, to(sandbox.AgentSID, &request{Hold: yes}))
 	awaitSeries(t, r, `conferenced_queue_length{queue="participant"}`, 1)
-	fourth := begin(t, t.Context(), r, to(sandbox.AgentSID, &request{Hold: no}))
-	await(t, third, "the third update to be superseded")
+	third := begin(t, t.Context(), r, to(sandbox.AgentSID, &request{Hold: no}))
+	awaitSeries(t, r, `conferenced_queue_length{queue="participant"}`, 2)
+	fourth := begin(t, t.Context(), r, muting(sandbox.CustomerSID))
+	awaitSeries(t, r, `conferenced_queue_length{queue="limit"}`, 1)
 	wantValues(t, r, map[string]float64{
-		`conferenced_calls_in_flight{protocol="grpc"}`:       3,
-		`conferenced_queue_length{queue="participant"}`:      1,
-		`conferenced_upstream_in_flight`:                     1,
-		`conferenced_participants_busy`:                      2,
-		`conferenced_concurrency_limit`:                      1,
-		`conferenced_superseded_total`:                       1,
-		`conferenced_call_errors_total{reason="SUPERSEDED"}`: 1,
+		`conferenced_calls_in_flight{protocol="grpc"}`: 4,
+		`conferenced_upstream_in_flight`:               1,
+		`conferenced_participants_busy`:                2,
+		`conferenced_concurrency_limit`:                1,
 	})
 	callREST(t, t.Context(), r, muting("front desk"))
 	close(held.let)
-	await(t, first, "the first update")
-	await(t, second, "the second update")
-	await(t, fourth, "the fourth update")
+	for _, call := range []<-chan reply{first, second, third, fourth} {
+		await(t, call, "an update")
+	}
 	awaitSeries(t, r, `conferenced_calls_in_flight{protocol="grpc"}`, 0)
 	wantValues(t, r, map[string]float64{
+		`conferenced_superseded_total`:                             1,
+		`conferenced_call_errors_total{reason="SUPERSEDED"}`:       1,
 		`conferenced_delivery_refusals_total{reason="overloaded"}`: 1,
 		`conferenced_upstream_attempts_total{outcome="ok"}`:        3,
 		`conferenced_upstream_in_flight`:                           0,

@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"conferenced/service/call"
 	"conferenced/service/delivery/redisstore/redistest"
-	"conferenced/service/gateway"
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 )
@@ -93,7 +93,7 @@ func moreValues(metric, label string) (values []string, ok bool) {
 			values = append(values, code.String())
 		}
 	case label == "protocol":
-		values = []string{gateway.ProtocolGRPC, gateway.ProtocolREST, gateway.ProtocolTwilio}
+		values = []string{string(call.GRPC), string(call.REST), string(call.Twilio)}
 	case label == "method":
 		values = []string{updateMethod, grpc_health_v1.Health_Check_FullMethodName}
 	case metric == "conferenced_gateway_refusals_total":

@@ -43,7 +43,7 @@ const (
 	serverPing        = time.Minute
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
-	writeTimeout      = 5 * time.Minute
+	writeMargin       = 30 * time.Second // Beyond MaxTimeout, for reading the request and writing the answer.
 	idleTimeout       = 2 * time.Minute
 	flushTimeout      = 5 * time.Second
 )
@@ -74,8 +74,10 @@ type Config struct {
 	// AuditFailOpen lets calls through whose record cannot be written.
 	Audit         *telemetry.AuditSink
 	AuditFailOpen bool
-	// DefaultTimeout is the deadline of a call that brings none.
-	DefaultTimeout time.Duration
+	// DefaultTimeout is the deadline of a call that has none. A later deadline than
+	// MaxTimeout from the start of the call is brought forward to that. MaxTimeout is
+	// at least DefaultTimeout, which it is if it is 0.
+	DefaultTimeout, MaxTimeout time.Duration
 	// DrainDelay is how long everything is still served after Run is told to end
 	// and health says so. ShutdownTimeout bounds the time that Run takes to end
 	// after that.
@@ -83,7 +85,7 @@ type Config struct {
 	// MaxConnectionAge is how long clients may keep a connection of gRPC or HTTP,
 	// give or take a tenth; then they are told to make another. 0: for ever. What is
 	// under way is finished; over gRPC it is cut off after MaxConnectionAgeGrace,
-	// which is at least DefaultTimeout.
+	// which is at least MaxTimeout.
 	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
 	// Logger takes all that is logged. Its level can be changed by admin if
 	// telemetry.NewLogger made it.
@@ -121,6 +123,7 @@ type Server struct {
 // Run; what New returns an error for has been released. A server that is not run
 // must be closed.
 func New(cfg Config) (*Server, error) {
+	cfg.MaxTimeout = max(cfg.MaxTimeout, cfg.DefaultTimeout)
 	if err := errors.Join(cfg.Delivery.Validate(), cfg.checkAges()); err != nil {
 		return nil, err
 	}
@@ -148,8 +151,8 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) measure() {
 	s.metrics = telemetry.NewMetrics(s.cfg.Version)
 	s.deliverer.Observe(s.metrics.Observer(s.cfg.Tracing))
-	s.metrics.CountSuppressed(s.cfg.Logger)
-	s.metrics.CountAuditFailures(s.cfg.Audit)
+	s.metrics.CountLog(s.cfg.Logger)
+	s.metrics.CountAudit(s.cfg.Audit)
 	if s.shared != nil {
 		s.shared.Observe(s.metrics.SharedState(func() bool { return s.shared.State().Up }))
 	}
@@ -201,7 +204,7 @@ func (s *Server) compose() error {
 		return err
 	}
 	desc := conferencev1.ConferenceService_ServiceDesc
-	conferences := service.New(pinnedAccounts, authorize, s.deliverer.Deliver)
+	conferences := service.New(pinnedSettings, s.deliverer)
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
 	s.grpc = newGRPC(chain(append([]interceptor{{"peer", s.adoptForwarded}}, steps...)), s.cfg, tlsConfig)
@@ -215,6 +218,7 @@ func (s *Server) compose() error {
 	rest, err := gateway.New(conferences, chain(steps), gateway.Config{
 		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
 		TrustedProxies:   s.cfg.TrustedProxies,
+		Authenticate:     s.authenticateEarly,
 		Refused:          s.metrics.RefusedByGateway,
 		Panicked:         s.metrics.Panicked,
 		LastAnswer:       s.lastAnswer,
@@ -256,7 +260,7 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      s.cfg.MaxTimeout + writeMargin,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
@@ -344,10 +348,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// closeTracing sends the spans that wait. A collector that does not take them
-// must not keep the process.
+// closeTracing sends the remaining spans. A collector that stalls does not delay the
+// end beyond the shutdown timeout, or a second.
 func (s *Server) closeTracing() {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	timeout := flushTimeout
+	if end := s.ending.closing.Load(); end != nil {
+		timeout = min(timeout, max(time.Until(*end), time.Second))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.cfg.Tracing.Close(ctx); err != nil {
 		s.cfg.Logger.Warn("traces: a part of them is lost", "cause", err)

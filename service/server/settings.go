@@ -21,8 +21,18 @@ func pin(live *settings.Live) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		return handler(context.WithValue(ctx, settingsKey{}, live.Current()), request)
+		if ctx.Value(settingsKey{}) == nil { // See authenticateEarly.
+			ctx = context.WithValue(ctx, settingsKey{}, live.Current())
+		}
+		return handler(ctx, request)
 	}
+}
+
+// authenticateEarly authenticates a call that came in over HTTP before its body is
+// read, with the settings that are then pinned for it.
+func (s *Server) authenticateEarly(ctx context.Context) (context.Context, error) {
+	ctx = context.WithValue(ctx, settingsKey{}, s.cfg.Settings.Current())
+	return callers.Identify(ctx, pinnedCallers(ctx))
 }
 
 // pinned is what the call began with. Without pin before it, it panics.
@@ -32,7 +42,10 @@ func pinned(ctx context.Context) *settings.Set {
 
 func pinnedCallers(ctx context.Context) *callers.Set { return pinned(ctx).Callers }
 
-func pinnedAccounts(ctx context.Context) *twilio.Accounts { return pinned(ctx).Accounts }
+func pinnedSettings(ctx context.Context) (*twilio.Accounts, *callers.Set) {
+	set := pinned(ctx)
+	return set.Accounts, set.Callers
+}
 
 // checkExposure refuses to serve strangers by mistake: without any way of
 // knowing callers, gRPC and HTTP are for this machine alone unless allowed

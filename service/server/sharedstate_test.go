@@ -12,6 +12,7 @@ import (
 	"conferenced/service/delivery/redisstore"
 	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
 	"conferenced/service/sandbox"
 )
 
@@ -62,7 +63,7 @@ func TestARedisThatIsGone(t *testing.T) {
 	}
 	earlier := scrape(t, r)
 	got := callGRPC(t, t.Context(), r, withID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12"))
-	if reason := outcome.Info(status.FromProto(got.status)).GetReason(); reason != outcome.StateUnavailable.Reason {
+	if reason := outcometest.Info(status.FromProto(got.status)).GetReason(); reason != outcome.StateUnavailable.Reason {
 		t.Errorf("an update with a request id gets %q", reason)
 	}
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))

@@ -358,7 +358,7 @@ func TestACollectorThatIsNotThereIsLogged(t *testing.T) {
 	if r.err != nil {
 		t.Errorf("Run returned %v", r.err)
 	}
-	if len(log.lines(t, "traces: a part of them is lost")) == 0 {
+	if len(log.lines(t, "traces: spans are lost")) == 0 {
 		t.Errorf("nothing is logged:\n%s", log)
 	}
 }

@@ -1,92 +1,94 @@
+// Package telemetry makes the service observable: logs, metrics, traces and audit.
 package telemetry
 
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 )
 
-// AccessLog returns the interceptor that writes one line for each call: what was
-// asked of which conference by whom, what came of it and how long it took.
-// Never a label, a URL or anything else of the body but the names of fields that
-// were ignored; a text of the caller's is logged only where it has the form of an
-// id.
+// AccessLog returns the interceptor that logs one line for each call. A line holds
+// ids, names of fields and codes, and never a label, a URL or another value of the
+// request.
 //
-// Calls of other services than the API's, health checks above all, are logged
-// at debug level.
-func AccessLog(logger *slog.Logger, protocol func(context.Context) string) grpc.UnaryServerInterceptor {
-	log := &accessLog{logger, protocol}
+// Calls of other services than the API's, such as health checks, are logged at debug
+// level. Of calls that end before their caller is authenticated, 20 lines per reason
+// are written in ten seconds, unless the level is debug.
+func AccessLog(logger *slog.Logger) grpc.UnaryServerInterceptor {
+	control := ControlOf(logger)
 	return func(
-		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		start := time.Now()
-		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
-		log.ended(ctx, request, info.FullMethod, call, start, err)
+		c, failed := call.From(ctx), outcome.From(err)
+		level := levelOf(c, failed)
+		if logger.Enabled(ctx, level) && control.admitCall(level, c, failed) {
+			logCall(ctx, logger, level, c, failed)
+		}
 		return response, err
 	}
 }
 
-// accessLog is where the lines go.
-type accessLog struct {
-	logger   *slog.Logger
-	protocol func(context.Context) string
-}
-
-// ended writes the line. The work is divided so that none of it holds room on the
-// stack while something else goes deep: the call, for one, or the handler.
-func (a *accessLog) ended(
-	ctx context.Context, request any, method string, call *Call, start time.Time, err error,
-) {
-	level := levelOf(method, status.Code(err))
-	if a.logger.Enabled(ctx, level) {
-		var line slog.Record
-		line.Time, line.Level, line.Message = time.Now(), level, "call"
-		a.describe(ctx, &line, request, method, call, start, err)
-		handleCall(ctx, a.logger.Handler(), &line)
+// admitCall limits the lines of unauthenticated calls below the levels that the
+// handler limits.
+func (c *LogControl) admitCall(level slog.Level, made *call.Call, failed *outcome.Error) bool {
+	if c == nil || level >= slog.LevelWarn || c.level.Level() == slog.LevelDebug || !isUnauthenticated(made) || failed == nil {
+		return true
 	}
+	return c.sampler.admit(kind{level, "call", failed.Reason})
 }
 
-func (a *accessLog) describe(
-	ctx context.Context, line *slog.Record, request any, method string, call *Call, start time.Time, err error,
-) {
-	var room [16]slog.Attr
-	attributes := append(room[:0],
-		slog.String("method", method),
-		slog.String("protocol", a.protocol(ctx)),
-		slog.String("code", status.Code(err).String()),
-		slog.Duration("duration", line.Time.Sub(start)))
-	attributes = appendIDs(attributes, request, call)
-	attributes = appendKnownText(attributes, "trace_id", call.traceID(ctx))
-	attributes = appendFailure(attributes, err, call)
-	line.AddAttrs(attributes...)
-}
+// isUnauthenticated reports whether a call of the API has ended before its caller was
+// authenticated.
+func isUnauthenticated(c *call.Call) bool { return c.IsAPI() && c.KnownBy == "" }
 
-// handleCall lets the line wait, where the handler can and it tells nothing bad.
-func handleCall(ctx context.Context, handler slog.Handler, line *slog.Record) {
-	if governed, ok := handler.(*governed); ok && line.Level < slog.LevelWarn {
-		_ = governed.handleLater(ctx, line) // There is nowhere to say it.
-		return
+func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call.Call, failed *outcome.Error) {
+	attrs := make([]slog.Attr, 0, 20)
+	put := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
 	}
-	handleNow(ctx, handler, line)
+	put("method", c.Method)
+	put("protocol", string(c.Protocol))
+	put("code", codeOf(failed).String())
+	attrs = append(attrs, slog.Duration("duration", time.Since(c.Start)))
+	put("account_sid", c.AccountSID)
+	put("conference_sid", c.ConferenceSID)
+	put("call_sid", c.CallSID)
+	put("request_id", c.RequestID)
+	put("caller", c.Caller)
+	put("twilio_request_id", c.TwilioRequestID)
+	put("trace_id", c.TraceID)
+	if c.IgnoredFields > 0 {
+		attrs = append(attrs, slog.Int("ignored_fields", c.IgnoredFields), slog.Any("ignored_names", c.IgnoredNames))
+	}
+	if failed != nil {
+		put("reason", failed.Reason)
+		put(outcome.KeyApplied, failed.Applied.String())
+		if twilio := failed.Twilio; twilio != nil {
+			put(outcome.KeyTwilioStatus, strconv.Itoa(twilio.HTTPStatus))
+			if twilio.Code != 0 {
+				put(outcome.KeyTwilioCode, strconv.Itoa(twilio.Code))
+			}
+		}
+		if failed.Cause != nil {
+			put("cause", failed.Cause.Error())
+		}
+	}
+	logger.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// handleNow has a copy of the line, for which handleCall needs no room.
-//
-//go:noinline
-func handleNow(ctx context.Context, handler slog.Handler, line *slog.Record) {
-	_ = handler.Handle(ctx, *line) // There is nowhere to say it.
-}
-
-func levelOf(method string, code codes.Code) slog.Level {
-	switch {
-	case !isAPI(method):
+func levelOf(c *call.Call, failed *outcome.Error) slog.Level {
+	switch code := codeOf(failed); {
+	case !c.IsAPI():
 		return slog.LevelDebug
 	case code == codes.Internal:
 		return slog.LevelError
@@ -97,41 +99,18 @@ func levelOf(method string, code codes.Code) slog.Level {
 	}
 }
 
-func appendIDs(attributes []slog.Attr, request any, call *Call) []slog.Attr {
-	known := idsOf(request, call)
-	attributes = appendKnownText(attributes, "account_sid", known.account)
-	attributes = appendKnownText(attributes, "conference_sid", known.conference)
-	attributes = appendKnownText(attributes, "call_sid", known.call)
-	attributes = appendKnownText(attributes, "request_id", known.request)
-	attributes = appendKnownText(attributes, "caller", call.Caller)
-	attributes = appendKnownText(attributes, "twilio_request_id", call.TwilioRequestID)
-	if call.IgnoredFields > 0 {
-		attributes = append(attributes,
-			slog.Int("ignored_fields", call.IgnoredFields), slog.Any("ignored_names", call.IgnoredNames))
+// codeOf returns the gRPC code of a call; failed is nil for OK.
+func codeOf(failed *outcome.Error) codes.Code {
+	if failed == nil {
+		return codes.OK
 	}
-	return attributes
+	return failed.Code
 }
 
-// appendKnownText appends an attribute, unless its text is empty.
-func appendKnownText(attributes []slog.Attr, key, text string) []slog.Attr {
-	if text == "" {
-		return attributes
+// appliedOf returns whether the update of a call was applied; failed is nil for OK.
+func appliedOf(failed *outcome.Error) outcome.Applied {
+	if failed == nil {
+		return outcome.Yes
 	}
-	return append(attributes, slog.String(key, text))
-}
-
-func appendFailure(attributes []slog.Attr, err error, call *Call) []slog.Attr {
-	if err == nil {
-		return attributes
-	}
-	if info := outcome.Info(status.Convert(err)); info != nil {
-		attributes = append(attributes, slog.String("reason", info.GetReason()))
-		for _, key := range []string{outcome.KeyApplied, outcome.KeyTwilioStatus, outcome.KeyTwilioCode} {
-			attributes = appendKnownText(attributes, key, info.GetMetadata()[key])
-		}
-	}
-	if call.Cause != nil {
-		attributes = append(attributes, slog.String("cause", call.Cause.Error()))
-	}
-	return attributes
+	return failed.Applied
 }

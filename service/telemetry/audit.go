@@ -3,153 +3,182 @@ package telemetry
 import (
 	"context"
 	"log/slog"
-	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 
-	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/delivery"
+	"conferenced/service/call"
 	"conferenced/service/outcome"
-	"conferenced/service/properties"
+	"conferenced/service/property"
 )
 
-// Record is one line of the audit: who asked for what, and what came of it. It
-// holds no label, no URL and no secret.
+// Record is one line of the audit: who asked for what, and the outcome. It holds no
+// label, URL or secret.
 type Record struct {
 	Time time.Time `json:"time"`
-	// Caller is the caller's name, empty if it is not known, and KnownBy how it
-	// was known: `token`, `jwt`, `mtls` or `anonymous`.
+	// Caller is the caller's name and KnownBy how the caller was authenticated:
+	// token, jwt, mtls or anonymous. Both are empty if the call ended before that.
 	Caller  string `json:"caller"`
 	KnownBy string `json:"known_by"`
-	// Peer is the client's own address, Protocol the way it came in.
+	// Peer is the client's address without a port.
 	Peer     string `json:"peer"`
 	Protocol string `json:"protocol"`
 	Method   string `json:"method"`
 
 	AccountSID    string `json:"account_sid,omitempty"`
 	ConferenceSID string `json:"conference_sid,omitempty"`
-	// CallSID is the participant's Call SID. An update that named it by label
-	// and was not answered by Twilio has none.
+	// CallSID is the participant's Call SID. It is empty for an update by label that
+	// Twilio did not answer.
 	CallSID string `json:"call_sid,omitempty"`
-	// Properties are the names of what was to be set, Values the values of those
-	// that are true or false.
+	// Properties are the names of the properties in the request, and Values the
+	// values of those that are boolean.
 	Properties []string        `json:"properties,omitempty"`
 	Values     map[string]bool `json:"values,omitempty"`
 
-	// Outcome is `OK` or the reason of the error, Applied whether the update
-	// changed the conference.
+	// Outcome is OK or the reason of the error. Applied says whether the update was
+	// applied: no, maybe or yes.
 	Outcome string `json:"outcome"`
 	Applied string `json:"applied"`
 
 	RequestID       string `json:"request_id,omitempty"`
 	TwilioRequestID string `json:"twilio_request_id,omitempty"`
 	TraceID         string `json:"trace_id,omitempty"`
+
+	// Skipped counts the unauthenticated calls before this one that have no record,
+	// because there were too many: 10 in a second have one, and 100 after a pause.
+	Skipped int64 `json:"skipped,omitempty"`
 }
 
-// Audit returns the interceptor that writes a Record of every call of the API,
-// refused ones too.
+func newRecord(c *call.Call, failed *outcome.Error) *Record {
+	record := &Record{
+		Time:            time.Now().UTC(),
+		Caller:          c.Caller,
+		KnownBy:         c.KnownBy,
+		Peer:            c.Client,
+		Protocol:        string(c.Protocol),
+		Method:          c.Method,
+		AccountSID:      c.AccountSID,
+		ConferenceSID:   c.ConferenceSID,
+		CallSID:         c.CallSID,
+		Outcome:         "OK",
+		Applied:         appliedOf(failed).String(),
+		RequestID:       c.RequestID,
+		TwilioRequestID: c.TwilioRequestID,
+		TraceID:         c.TraceID,
+	}
+	if failed != nil {
+		record.Outcome = failed.Reason
+	}
+	record.Properties = c.Change.Set().Names()
+	for p := range (c.Change.Set() & property.Booleans).Each() {
+		if record.Values == nil {
+			record.Values = map[string]bool{}
+		}
+		record.Values[p.String()] = c.Change.Get(p) == "true"
+	}
+	return record
+}
+
+const (
+	// answerTime is how long before a call's deadline it stops waiting for its
+	// record, in order to answer in time.
+	answerTime = 10 * time.Millisecond
+	// minRecordTime is how long a call waits for its record at least. Otherwise a
+	// call whose deadline has passed would count as a failure of the audit.
+	minRecordTime = 20 * time.Millisecond
+)
+
+// Audit writes a [Record] of every call of the API to a sink, refused calls
+// included.
 //
-// When a record cannot be written the call fails, unless failOpen: it is told
-// AUDIT_FAILED with what came of it, and nothing is let through until a record
-// can be written again.
-func Audit(sink *AuditSink, failOpen bool, logger *slog.Logger, where Where) grpc.UnaryServerInterceptor {
+// A call whose record is not written within its deadline ends with AUDIT_FAILED,
+// which says whether the update was applied. Until records can be written again
+// every further call is refused with AUDIT_FAILED and nothing is sent. With FailOpen
+// calls go on instead.
+type Audit struct {
+	Sink     *AuditSink
+	FailOpen bool
+	Logger   *slog.Logger
+}
+
+// Interceptor returns the interceptor that writes the records. It belongs before all
+// that refuse calls, and after the one that gives every call a deadline.
+func (a *Audit) Interceptor() grpc.UnaryServerInterceptor {
 	return func(
-		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		if !isAPI(info.FullMethod) {
+		c := call.From(ctx)
+		if !c.IsAPI() {
 			return handler(ctx, request)
 		}
-		if err := sink.ready(); err != nil && !failOpen {
-			logger.ErrorContext(ctx, "audit failed: the call is refused", "cause", err)
-			return nil, auditFailed(delivery.No)
-		}
-		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
-		record := recordPool.Get().(*Record)
-		defer recordPool.Put(record)
-		record.begin(ctx, info.FullMethod, where, call)
-		record.ask(request, call)
-		applied := record.conclude(response, err)
-		if auditErr := sink.write(record); auditErr != nil {
-			logger.ErrorContext(ctx, "audit failed", "cause", auditErr)
-			if !failOpen {
-				return nil, auditFailed(applied)
+		if outcome.Is(err, outcome.AuditFailed) {
+			return response, err // Ready refused the call, because records cannot be written.
+		}
+		if auditErr := a.write(ctx, c, newRecord(c, outcome.From(err))); auditErr != nil {
+			failed := a.failed(ctx, appliedOf(outcome.From(err)), auditErr)
+			if !a.FailOpen {
+				return nil, failed
 			}
 		}
 		return response, err
 	}
 }
 
-func auditFailed(applied delivery.Applied) error {
+// Ready returns the interceptor that refuses calls while records cannot be written.
+// It belongs after authentication, so that a refused call is counted as its
+// caller's.
+func (a *Audit) Ready() grpc.UnaryServerInterceptor {
+	return func(
+		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+	) (any, error) {
+		c := call.From(ctx)
+		if !c.IsAPI() || a.FailOpen {
+			return handler(ctx, request)
+		}
+		if err := a.Sink.ready(a.patience(ctx)); err != nil {
+			return nil, a.failed(ctx, outcome.No, err)
+		}
+		return handler(ctx, request)
+	}
+}
+
+// write writes the record of a call, within its deadline.
+func (a *Audit) write(ctx context.Context, c *call.Call, record *Record) error {
+	if isUnauthenticated(c) {
+		if !a.Sink.admit() {
+			return nil
+		}
+		// The call did not reach Ready. Its record is not worth keeping for later.
+		if err := a.Sink.ready(a.patience(ctx)); err != nil && !a.FailOpen {
+			return err
+		}
+		record.Skipped = a.Sink.unreported.Swap(0)
+	}
+	return a.Sink.write(record, a.patience(ctx))
+}
+
+// patience returns how long the call may wait for the sink. With FailOpen no call
+// waits for a write that stalls.
+func (a *Audit) patience(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	patience := max(time.Until(deadline)-answerTime, minRecordTime)
+	switch {
+	case !a.FailOpen:
+		return patience
+	case a.Sink.hasStalled():
+		return 0
+	default:
+		return min(patience, stallTime)
+	}
+}
+
+// failed logs that a record cannot be written, and returns the outcome of the call.
+func (a *Audit) failed(ctx context.Context, applied outcome.Applied, cause error) error {
+	message := "audit failed"
+	if applied == outcome.No && !a.FailOpen {
+		message = "audit failed: the call is refused"
+	}
+	a.Logger.ErrorContext(ctx, message, "cause", cause)
 	return outcome.AuditFailed.Err(outcome.Facts{Applied: applied})
 }
-
-// Where tells where a call came from.
-type Where struct {
-	// Protocol is the way in.
-	Protocol func(context.Context) string
-	// Client is the client's own address.
-	Client func(context.Context) string
-}
-
-// recordPool has the records of calls that have ended, of which slices and maps
-// are used again.
-var recordPool = sync.Pool{New: func() any { return &Record{Values: map[string]bool{}} }}
-
-func (r *Record) begin(ctx context.Context, method string, where Where, call *Call) {
-	clear(r.Values)
-	*r = Record{
-		Time:            time.Now().UTC(),
-		Caller:          call.Caller,
-		KnownBy:         call.KnownBy,
-		Peer:            where.Client(ctx),
-		Protocol:        where.Protocol(ctx),
-		Method:          method,
-		TwilioRequestID: call.TwilioRequestID,
-		TraceID:         call.traceID(ctx),
-		Properties:      r.Properties[:0],
-		Values:          r.Values,
-	}
-}
-
-// ask puts down what was asked. A text of the caller's is put down only where it
-// has the form of an id.
-func (r *Record) ask(request any, call *Call) {
-	update, ok := request.(*conferencev1.UpdateParticipantRequest)
-	if !ok {
-		return
-	}
-	known := idsOf(request, call)
-	r.AccountSID, r.ConferenceSID, r.CallSID, r.RequestID = known.account, known.conference, known.call, known.request
-	r.Properties = properties.Append(r.Properties, update)
-	properties.Booleans(r.Values, update)
-}
-
-// conclude puts down what came of it.
-func (r *Record) conclude(response any, err error) delivery.Applied {
-	r.Outcome, r.Applied = "OK", delivery.Yes.String()
-	if answer, ok := response.(*conferencev1.UpdateParticipantResponse); ok && err == nil {
-		participant := answer.GetParticipant()
-		if isSID("CA", participant.GetCallSid()) {
-			r.CallSID = participant.GetCallSid()
-		}
-	}
-	if err == nil {
-		return delivery.Yes
-	}
-	info := outcome.Info(outcome.Complete(status.Convert(err), delivery.Maybe))
-	r.Outcome, r.Applied = info.GetReason(), info.GetMetadata()[outcome.KeyApplied]
-	switch r.Applied {
-	case delivery.No.String():
-		return delivery.No
-	case delivery.Yes.String():
-		return delivery.Yes
-	default:
-		return delivery.Maybe
-	}
-}
-
-func isAPI(method string) bool { return strings.HasPrefix(method, "/conference.") }

@@ -3,80 +3,57 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/delivery"
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 )
 
-const (
-	account    = "AC00000000000000000000000000000001"
-	conference = "CF00000000000000000000000000000001"
-	call       = "CA00000000000000000000000000000001"
-	requestID  = "6f1c7f0e-9f55-4c1e-8a9b-0d6f4c9d2c11"
-	method     = "/conference.v1.ConferenceService/UpdateParticipant"
-)
+var discarding = slog.New(slog.DiscardHandler)
 
-// flakyFile fails while broken, after it has taken the first bytes of a line.
-type flakyFile struct {
-	strings.Builder
-	broken  bool
-	partial int
-}
-
-func (f *flakyFile) Write(line []byte) (int, error) {
-	if f.broken {
-		n := min(f.partial, len(line))
-		f.Builder.Write(line[:n])
-		return n, errors.New("no space left")
+// authenticated is a call whose caller is authenticated.
+func authenticated() call.Call {
+	return call.Call{
+		Method: method, Protocol: call.GRPC, Client: "192.0.2.1", Start: time.Now(),
+		Caller: "ui", KnownBy: "token",
 	}
-	return f.Builder.Write(line)
 }
 
-func (f *flakyFile) Close() error { return nil }
+func auditTo(out io.WriteCloser, failOpen bool) *Audit {
+	return &Audit{Sink: newAuditSink(out, nil), FailOpen: failOpen, Logger: discarding}
+}
 
-func flakySink(t *testing.T) (*AuditSink, *flakyFile) {
+// audited makes a call through both interceptors of the audit.
+func audited(ctx context.Context, audit *Audit, made call.Call, request any, handler grpc.UnaryHandler) (any, error) {
+	if _, bounded := ctx.Deadline(); !bounded { // See server's interceptor.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+	}
+	return through(ctx, audit.Interceptor(), made, request, func(ctx context.Context, request any) (any, error) {
+		if made.KnownBy == "" { // Authentication refuses it before Ready.
+			return handler(ctx, request)
+		}
+		return audit.Ready()(ctx, request, nil, handler)
+	})
+}
+
+func wantAuditFailed(t *testing.T, err error, applied outcome.Applied) {
 	t.Helper()
-	file := new(flakyFile)
-	sink, err := newAuditSink(func() (io.WriteCloser, error) { return file, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sink, file
-}
-
-// audited makes a call through the interceptor.
-func audited(
-	ctx context.Context, sink *AuditSink, failOpen bool, request any, handler grpc.UnaryHandler,
-) (any, error) {
-	where := Where{
-		Protocol: func(context.Context) string { return "grpc" },
-		Client:   func(context.Context) string { return "192.0.2.1" },
-	}
-	intercept := Audit(sink, failOpen, slog.New(slog.DiscardHandler), where)
-	return intercept(ctx, request, &grpc.UnaryServerInfo{FullMethod: method}, handler)
-}
-
-func answering(response any, err error) grpc.UnaryHandler {
-	return func(ctx context.Context, _ any) (any, error) {
-		CallFrom(ctx).Caller, CallFrom(ctx).KnownBy = "ui", "token"
-		CallFrom(ctx).TwilioRequestID = "RQ1"
-		return response, err
+	failed := outcome.From(err)
+	if failed == nil || failed.Kind != outcome.AuditFailed || failed.Applied != applied {
+		t.Errorf("the call ended with %v, want AUDIT_FAILED with applied %s", err, applied)
 	}
 }
 
@@ -88,225 +65,206 @@ func records(t *testing.T, text string) []Record {
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
 			t.Fatalf("line %q: %v", line, err)
 		}
-		if time.Since(record.Time) > time.Hour || record.Time.After(time.Now()) {
-			t.Errorf("time: got %v", record.Time)
-		}
 		all = append(all, record)
 	}
 	return all
 }
 
-func TestAuditRecords(t *testing.T) {
-	applied := &conferencev1.UpdateParticipantResponse{Participant: &conferencev1.Participant{
-		AccountSid: proto.String(account), CallSid: proto.String(call), Label: proto.String("Ada Lovelace"),
-	}}
-	notFound := outcome.ParticipantNotFound.Err(outcome.Facts{Applied: delivery.Maybe})
+func TestRecordOfACall(t *testing.T) {
+	full := authenticated()
+	full.AccountSID, full.ConferenceSID, full.CallSID, full.RequestID = accountSID, conferenceSID, callSID, requestID
+	full.TwilioRequestID, full.TraceID = "RQ1", "0af7"
 	tests := []struct {
-		name     string
-		request  any
-		account  string // As the service took it.
-		response any
-		err      error
-		want     Record
+		name    string
+		call    call.Call
+		request any
+		err     error
+		want    Record
 	}{
 		{
-			name: "an update by label shows the Call SID of the answer",
-			request: &conferencev1.UpdateParticipantRequest{
-				AccountSid: account, ConferenceSid: conference, CallSid: "Ada Lovelace", RequestId: requestID,
-				Muted: proto.Bool(false), HoldUrl: proto.String("https://user:secret@h.example/"),
-			},
-			response: applied,
-			want: Record{
-				AccountSID: account, ConferenceSID: conference, CallSID: call, RequestID: requestID,
+			"an applied update", full,
+			&conferencev1.UpdateParticipantRequest{
+				CallSid: "Ada Lovelace", Muted: proto.Bool(false), HoldUrl: proto.String("https://user:secret@h.example/"),
+			}, nil,
+			Record{
+				AccountSID: accountSID, ConferenceSID: conferenceSID, CallSID: callSID, RequestID: requestID,
+				TwilioRequestID: "RQ1", TraceID: "0af7",
 				Properties: []string{"muted", "hold_url"}, Values: map[string]bool{"muted": false},
 				Outcome: "OK", Applied: "yes",
 			},
 		},
 		{
-			name: "a failed one shows the reason and what is known",
-			request: &conferencev1.UpdateParticipantRequest{
-				AccountSid: account, ConferenceSid: conference, CallSid: "Ada Lovelace", Hold: proto.Bool(true),
-			},
-			err: notFound,
-			want: Record{
-				AccountSID: account, ConferenceSID: conference,
-				Properties: []string{"hold"}, Values: map[string]bool{"hold": true},
-				Outcome: "PARTICIPANT_NOT_FOUND", Applied: "maybe",
-			},
+			"an update that failed", authenticated(),
+			&conferencev1.UpdateParticipantRequest{CallSid: "Ada Lovelace", HoldUrl: proto.String("https://secret.example/")},
+			outcome.OutcomeUnknown.Err(outcome.Facts{Applied: outcome.Maybe}),
+			Record{Properties: []string{"hold_url"}, Outcome: "OUTCOME_UNKNOWN", Applied: "maybe"},
 		},
 		{
-			name: "what has not the form of an id is left out",
-			request: &conferencev1.UpdateParticipantRequest{
-				AccountSid: "AC secret", ConferenceSid: "secret", CallSid: "secret", RequestId: "secret",
-			},
-			err:  outcome.InvalidRequest.Err(outcome.Facts{}),
-			want: Record{Outcome: "INVALID_REQUEST", Applied: "no"},
-		},
-		{
-			name:    "a request that leaves the account to the service shows the one it took",
-			account: account,
-			request: &conferencev1.UpdateParticipantRequest{ConferenceSid: conference, CallSid: call},
-			err:     outcome.NotAllowed.Err(outcome.Facts{}),
-			want: Record{
-				AccountSID: account, ConferenceSID: conference, CallSID: call, Outcome: "NOT_ALLOWED", Applied: "no",
-			},
-		},
-		{
-			name:    "a status of gRPC's own",
-			request: nil,
-			err:     context.DeadlineExceeded,
-			want:    Record{Outcome: "INTERNAL", Applied: "maybe"},
+			"an error without an outcome", authenticated(), nil, context.DeadlineExceeded,
+			Record{Outcome: "DEADLINE", Applied: "maybe"},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			sink, file := flakySink(t)
-			ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(
-				"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
-			response, err := audited(ctx, sink, false, test.request, func(ctx context.Context, request any) (any, error) {
-				CallFrom(ctx).AccountSID = test.account
-				return answering(test.response, test.err)(ctx, request)
-			})
-			if response != test.response || !errors.Is(err, test.err) {
-				t.Errorf("the call: got %v, %v", response, err)
+			disk := &smallDisk{room: 1000}
+			_, err := audited(t.Context(), auditTo(disk, false), test.call, test.request, answering(nil, test.err))
+			if err != test.err { //nolint:errorlint // It must be the very same.
+				t.Errorf("the call ended with %v", err)
 			}
 			want := test.want
-			want.Caller, want.KnownBy, want.Peer, want.Protocol = "ui", "token", "192.0.2.1", "grpc"
-			want.Method, want.TwilioRequestID = method, "RQ1"
-			want.TraceID = "4bf92f3577b34da6a3ce929d0e0e4736"
-			got := records(t, file.String())
-			if diff := cmp.Diff([]Record{want}, got, cmpopts.IgnoreFields(Record{}, "Time"), cmpopts.EquateEmpty()); diff != "" {
+			want.Caller, want.KnownBy, want.Peer, want.Protocol, want.Method = "ui", "token", "192.0.2.1", "grpc", method
+			got := records(t, disk.String())
+			if diff := cmp.Diff([]Record{want}, got, cmpopts.IgnoreFields(Record{}, "Time")); diff != "" {
 				t.Errorf("records (-want +got):\n%s", diff)
 			}
-			for _, secret := range []string{"secret", "Ada"} {
-				if strings.Contains(file.String(), secret) {
-					t.Errorf("the audit holds %q: %s", secret, file.String())
-				}
+			if len(got) == 1 && time.Since(got[0].Time).Abs() > time.Hour {
+				t.Errorf("the time is %v", got[0].Time)
+			}
+			if text := disk.String(); strings.Contains(text, "secret") || strings.Contains(text, "Ada") {
+				t.Errorf("the record holds values of the request: %s", text)
 			}
 		})
 	}
 }
 
 func TestAuditFailsClosed(t *testing.T) {
-	sink, file := flakySink(t)
-	file.broken, file.partial = true, 10
-	calls := 0
+	disk := &smallDisk{room: 10}
+	audit := auditTo(disk, false)
+	handled := 0
 	handler := func(context.Context, any) (any, error) {
-		calls++
-		return &conferencev1.UpdateParticipantResponse{}, nil
+		handled++
+		return nil, nil
 	}
-	for i, applied := range []string{"yes", "no", "no"} { // The first was made before the failure showed.
-		_, err := audited(t.Context(), sink, false, nil, handler)
-		info := outcome.Info(status.Convert(err))
-		if info.GetReason() != "AUDIT_FAILED" || info.GetMetadata()["applied"] != applied {
-			t.Errorf("call %d: got %v", i, err)
-		}
+	for _, applied := range []outcome.Applied{outcome.Yes, outcome.No, outcome.No} {
+		_, err := audited(t.Context(), audit, authenticated(), nil, handler)
+		wantAuditFailed(t, err, applied)
 	}
-	if calls != 1 {
-		t.Errorf("calls let through: got %d, want 1", calls)
+	unknown := outcome.CallerUnknown.Err(outcome.Facts{})
+	_, err := audited(t.Context(), audit, call.Call{Method: method}, nil, answering(nil, unknown))
+	wantAuditFailed(t, err, outcome.No)
+	if handled != 1 {
+		t.Errorf("%d calls reached the handler, want 1", handled)
 	}
-	file.broken = false
-	if _, err := audited(t.Context(), sink, false, nil, handler); err != nil {
-		t.Errorf("a call after the file works again: %v", err)
+	disk.room = 1000
+	if _, err := audited(t.Context(), audit, authenticated(), nil, handler); err != nil {
+		t.Errorf("a call when there is space again: %v", err)
 	}
-	if got := records(t, file.String()); len(got) != 2 {
-		t.Errorf("records: got %d, want those of the two calls made", len(got))
+	if got := records(t, disk.String()); len(got) != 2 {
+		t.Errorf("%d records, want those of the two calls that reached the handler", len(got))
 	}
 }
 
 func TestAuditFailsOpen(t *testing.T) {
-	sink, file := flakySink(t)
-	file.broken = true
-	for range 3 {
-		if _, err := audited(t.Context(), sink, true, nil, answering(nil, nil)); err != nil {
-			t.Errorf("the call: got %v", err)
+	disk := new(smallDisk)
+	audit := auditTo(disk, true)
+	for i := range 4 {
+		if i == 3 {
+			disk.room = 10_000
+		}
+		if _, err := audited(t.Context(), audit, authenticated(), nil, answering(nil, nil)); err != nil {
+			t.Errorf("call %d: %v", i, err)
 		}
 	}
-	file.broken = false
-	if _, err := audited(t.Context(), sink, true, nil, answering(nil, nil)); err != nil {
-		t.Error(err)
-	}
-	if got := records(t, file.String()); len(got) != 4 {
-		t.Errorf("records: got %d, want 4: those that could not be written come later", len(got))
+	if got := records(t, disk.String()); len(got) != 4 {
+		t.Errorf("%d records, want 4: those that could not be written come later", len(got))
 	}
 }
 
-func TestAuditKeepsABoundedBacklog(t *testing.T) {
-	sink, file := flakySink(t)
-	file.broken = true
-	for range 2 * maxPending / 100 {
-		_, _ = audited(t.Context(), sink, true, nil, answering(nil, nil))
-	}
-	if len(sink.pending) > maxPending {
-		t.Errorf("pending: %d bytes", len(sink.pending))
-	}
-}
-
-func TestAuditPassesOverOtherServices(t *testing.T) {
-	sink, file := flakySink(t)
-	file.broken = true
-	sink.pending = []byte("x")
-	info := &grpc.UnaryServerInfo{FullMethod: "/grpc.health.v1.Health/Check"}
-	intercept := Audit(sink, false, slog.New(slog.DiscardHandler), Where{})
-	if _, err := intercept(t.Context(), nil, info, answering(nil, nil)); err != nil {
-		t.Errorf("a health check: %v", err)
-	}
-}
-
-func TestAuditFileIsAppendedToAndReopened(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.log")
-	write := func(sink *AuditSink) {
-		t.Helper()
-		if _, err := audited(t.Context(), sink, false, nil, answering(nil, nil)); err != nil {
-			t.Fatal(err)
-		}
-	}
+func TestOtherServicesAreNotAudited(t *testing.T) {
+	audit := auditTo(new(smallDisk), false)
 	for range 2 {
-		sink, err := OpenAudit(path)
-		if err != nil {
-			t.Fatal(err)
+		made := call.Call{Method: healthCheck, KnownBy: "none"}
+		if _, err := audited(t.Context(), audit, made, nil, answering(nil, nil)); err != nil {
+			t.Errorf("a health check: %v", err)
 		}
-		write(sink)
-		if err := sink.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sink, err := OpenAudit(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := sink.Reopen(); err != nil {
-		t.Fatal(err)
-	}
-	write(sink)
-	for name, want := range map[string]int{path: 1, path + ".1": 2} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := len(records(t, string(text))); got != want {
-			t.Errorf("%s: got %d records, want %d", filepath.Base(name), got, want)
-		}
-	}
-	if mode := stat(t, path).Mode().Perm(); mode != 0o600 {
-		t.Errorf("mode: got %v", mode)
 	}
 }
 
-func stat(t *testing.T, path string) os.FileInfo {
+func TestRecordsOfUnauthenticatedCallsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &smallDisk{room: 1 << 20}
+		audit := auditTo(disk, false)
+		refuse := func() {
+			err := outcome.CallerUnknown.Err(outcome.Facts{})
+			if _, got := audited(t.Context(), audit, call.Call{Method: method}, nil, answering(nil, err)); got != err { //nolint:errorlint // It must be the very same.
+				t.Errorf("got %v", got)
+			}
+		}
+		for range 500 {
+			refuse()
+			_, _ = audited(t.Context(), audit, authenticated(), nil, answering(nil, nil))
+		}
+		time.Sleep(time.Second)
+		refuse()
+		byCaller := map[string]int{}
+		got := records(t, disk.String())
+		for _, record := range got {
+			byCaller[record.Caller]++
+		}
+		if byCaller["ui"] != 500 || byCaller[""] != unauthenticatedBurst+1 {
+			t.Errorf("records by caller: %v", byCaller)
+		}
+		if last := got[len(got)-1]; last.Skipped != 500-unauthenticatedBurst || audit.Sink.skipped.Load() != last.Skipped {
+			t.Errorf("skipped: %d in the record, %d in all", last.Skipped, audit.Sink.skipped.Load())
+		}
+	})
+}
+
+// within makes a call with a timeout, which a stalled audit must not exceed, and
+// returns how long it took.
+func within(t *testing.T, audit *Audit, timeout time.Duration) (took time.Duration, err error) {
 	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	began := time.Now()
+	_, err = audited(ctx, audit, authenticated(), nil, answering(nil, nil))
+	return time.Since(began), err
 }
 
-func TestAuditFileThatCannotBeOpened(t *testing.T) {
-	if _, err := OpenAudit(filepath.Join(t.TempDir(), "none", "audit.log")); err == nil {
-		t.Error("no error")
-	}
+func TestAStalledAuditThatFailsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		go func() { <-out.began }()
+		audit := auditTo(out, false)
+		took, err := within(t, audit, 5*time.Second)
+		wantAuditFailed(t, err, outcome.Yes)
+		if took >= 5*time.Second {
+			t.Errorf("the call whose record stalls took %v", took)
+		}
+		took, err = within(t, audit, 5*time.Second)
+		wantAuditFailed(t, err, outcome.No)
+		if took != 0 {
+			t.Errorf("a call after that was refused after %v", took)
+		}
+		if err := audit.Sink.Close(); err == nil {
+			t.Error("Close returned no error")
+		}
+		out.release <- struct{}{}
+		synctest.Wait()
+		go func() {
+			<-out.began
+			out.release <- struct{}{}
+		}()
+		if _, err := within(t, audit, 5*time.Second); err != nil {
+			t.Errorf("a call after the stall: %v", err)
+		}
+	})
+}
+
+func TestAStalledAuditThatFailsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		go func() { <-out.began }()
+		audit := auditTo(out, true)
+		for _, want := range []time.Duration{stallTime, 0, 0} {
+			if took, err := within(t, audit, 5*time.Second); took != want || err != nil {
+				t.Errorf("a call took %v and ended with %v, want %v", took, err, want)
+			}
+		}
+		out.release <- struct{}{}
+		if got := <-out.began; strings.Count(got, "\n") != 2 {
+			t.Errorf("written after the stall: %q", got)
+		}
+		out.release <- struct{}{}
+	})
 }

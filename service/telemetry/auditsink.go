@@ -1,159 +1,264 @@
 package telemetry
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// AuditSink is where audit records go, a line of JSON each.
+const (
+	// maxPending bounds the bytes of records that are not written yet. Records of
+	// unauthenticated calls may take half of it.
+	maxPending = 1 << 20
+	// stallTime is how long one write may take. After that the sink counts as
+	// stalled until the write ends.
+	stallTime = time.Second
+	// unauthenticatedRecords bounds the records of unauthenticated calls in a second,
+	// and unauthenticatedBurst those that may come at once after a pause.
+	unauthenticatedRecords = 10
+	unauthenticatedBurst   = 100
+)
+
+var (
+	errStalled = errors.New("a write to the audit stalls")
+	errTooSlow = errors.New("the audit record was not written in time")
+	errFull    = errors.New("too many audit records wait to be written: this one is lost")
+)
+
+// AuditSink writes audit records to a file, one line of JSON each. One goroutine at a
+// time writes, and records that arrive meanwhile are then written together. It is
+// safe for concurrent use.
+//
+// Records that cannot be written are kept, up to 1 MiB, and written before those that
+// follow.
 type AuditSink struct {
-	open     func() (io.WriteCloser, error)
-	failures atomic.Int64
+	open func() (io.WriteCloser, error) // nil: for standard output
 
-	writing sync.Mutex // Held while lines are written, and locked before mu.
-	out     io.WriteCloser
-	spare   []byte // To gather the next lines in.
-	written int64  // How many bytes were, of those that were put.
+	failures        atomic.Int64
+	skipped         atomic.Int64 // records, since the start
+	unreported      atomic.Int64 // of skipped: since the last record of an unauthenticated call
+	unauthenticated *rate.Limiter
 
-	mu      sync.Mutex
-	pending []byte // What is to be written; what could not be goes first.
-	taken   int    // How many bytes are being written.
-	put     int64  // How many bytes were put behind others.
+	mu       sync.Mutex
+	pending  []byte    // lines
+	taken    int       // bytes of the lines that are being written
+	began    time.Time // when that write began; zero: there is none
+	next     *auditWrite
+	running  bool           // the goroutine runs
+	reopened io.WriteCloser // replaces the file before the next write; nil: nothing does
+	closing  bool           // the next write closes the file
+	lastErr  error          // of the last write
+
+	file *auditFile // only for run
 }
 
-// maxPending bounds what is kept of records that could not be written.
-const maxPending = 1 << 20
+// auditWrite is one write of all lines that are pending when it begins.
+type auditWrite struct {
+	done chan struct{}
+	err  error // once done is closed
+}
 
-// OpenAudit opens the file to append to, and makes it if there is none, for its
-// owner alone to read. `-` is standard output.
+// OpenAudit opens the file to append to, and creates it with mode 0600. The path - is
+// standard output.
 func OpenAudit(path string) (*AuditSink, error) {
 	if path == "-" {
-		return newAuditSink(func() (io.WriteCloser, error) { return unclosed{os.Stdout}, nil })
+		return newAuditSink(unclosed{os.Stdout}, nil), nil
 	}
-	return newAuditSink(func() (io.WriteCloser, error) {
-		return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names it
-	})
-}
-
-func newAuditSink(open func() (io.WriteCloser, error)) (*AuditSink, error) {
+	open := func() (io.WriteCloser, error) { return openLines(path) }
 	out, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return &AuditSink{open: open, out: out}, nil
+	return newAuditSink(out, open), nil
 }
 
-type unclosed struct{ io.Writer }
+func newAuditSink(out io.WriteCloser, open func() (io.WriteCloser, error)) *AuditSink {
+	return &AuditSink{
+		open: open, file: &auditFile{out: out},
+		unauthenticated: rate.NewLimiter(unauthenticatedRecords, unauthenticatedBurst),
+	}
+}
 
-func (unclosed) Close() error { return nil }
-
-// Reopen opens the file anew, after it was moved away. On an error the old one
-// stays.
+// Reopen opens the file again, for a rotation that has renamed it. Records that are not
+// yet being written go to the new file, and then the old one is closed. After an error
+// the old file stays in use. Standard output is not opened again.
 func (s *AuditSink) Reopen() error {
+	if s.open == nil {
+		return nil
+	}
 	out, err := s.open()
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	err = s.out.Close()
-	s.out = out
-	return err
-}
-
-// Close closes the file.
-func (s *AuditSink) Close() error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return errors.Join(s.flush(), s.out.Close())
-}
-
-// Failures counts how often records could not be written. Those of nil are 0.
-func (s *AuditSink) Failures() int64 {
-	if s == nil {
-		return 0
-	}
-	return s.failures.Load()
-}
-
-// ready writes what could not be written before, and returns why it still
-// cannot.
-func (s *AuditSink) ready() error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.flush()
-}
-
-// write puts the record behind those that wait and writes them all. Records that
-// come while others are written wait for their turn, and then go together.
-func (s *AuditSink) write(record *Record) error {
-	end, lost := s.gather(record)
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if lost == nil && s.written >= end {
-		return nil
-	}
-	return errors.Join(lost, s.flush())
-}
-
-// gather puts the record behind those that wait, and returns where it ends among
-// all that were. An error says that there is no room for it.
-func (s *AuditSink) gather(record *Record) (end int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waiting := len(s.pending)
-	s.pending = record.appendTo(s.pending)
-	if s.taken+len(s.pending) > maxPending {
-		s.pending = s.pending[:waiting]
-		s.failures.Add(1)
-		return 0, errors.New("too many records wait to be written: this one is lost")
+	if s.reopened != nil {
+		_ = s.reopened.Close() // Nothing was written to it.
 	}
-	s.put += int64(len(s.pending) - waiting)
-	return s.put, nil
+	s.reopened = out
+	s.schedule()
+	return nil
 }
 
-// flush writes what waits. A line that was written in part is written on, not
-// anew.
-func (s *AuditSink) flush() error {
-	lines, end := s.take()
-	if len(lines) == 0 {
+// Close writes the pending records and closes the file. It waits for at most a second,
+// and not at all for a write that has stalled already.
+func (s *AuditSink) Close() error {
+	s.mu.Lock()
+	if s.stalled() {
+		s.mu.Unlock()
+		return errStalled
+	}
+	s.closing = true
+	write := s.schedule()
+	s.mu.Unlock()
+	return s.wait(write, stallTime)
+}
+
+// admit reports whether an unauthenticated call gets a record, and counts those that
+// do not.
+func (s *AuditSink) admit() bool {
+	if s.unauthenticated.Allow() {
+		return true
+	}
+	s.skipped.Add(1)
+	s.unreported.Add(1)
+	return false
+}
+
+// ready returns an error if records cannot be written now. If the last write failed,
+// it waits for another one.
+func (s *AuditSink) ready(patience time.Duration) error {
+	s.mu.Lock()
+	if s.stalled() {
+		s.mu.Unlock()
+		s.failures.Add(1)
+		return errStalled
+	}
+	if s.lastErr == nil {
+		s.mu.Unlock()
 		return nil
 	}
-	n, err := s.out.Write(lines)
+	write := s.schedule()
+	s.mu.Unlock()
+	return s.wait(write, min(patience, stallTime))
+}
+
+// write queues the record and waits until it is written. If that takes too long, the
+// record stays queued.
+func (s *AuditSink) write(record *Record, patience time.Duration) error {
+	line, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	write, err := s.put(line, record.KnownBy != "")
+	if err != nil {
+		return err
+	}
+	return s.wait(write, patience)
+}
+
+func (s *AuditSink) put(line []byte, authenticated bool) (*auditWrite, error) {
+	room := maxPending
+	if !authenticated {
+		room /= 2
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken+len(s.pending)+len(line) > room {
+		s.failures.Add(1)
+		return nil, errFull
+	}
+	s.pending = append(append(s.pending, line...), '\n')
+	return s.schedule(), nil
+}
+
+// wait waits for a write.
+func (s *AuditSink) wait(write *auditWrite, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-write.done:
+		return write.err
+	case <-timer.C:
+		s.failures.Add(1)
+		return errTooSlow
+	}
+}
+
+func (s *AuditSink) hasStalled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stalled()
+}
+
+// stalled reports whether the current write takes too long. The caller holds mu.
+func (s *AuditSink) stalled() bool { return !s.began.IsZero() && time.Since(s.began) >= stallTime }
+
+// schedule returns the next write, and starts the goroutine unless it runs. The caller
+// holds mu.
+func (s *AuditSink) schedule() *auditWrite {
+	if s.next == nil {
+		s.next = &auditWrite{done: make(chan struct{})}
+	}
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+	return s.next
+}
+
+// run makes the scheduled writes.
+func (s *AuditSink) run() {
+	for {
+		write, lines, reopened := s.take()
+		if write == nil {
+			return
+		}
+		if reopened != nil {
+			_ = s.file.out.Close() // It has all that could be written to it.
+			s.file = &auditFile{out: reopened}
+		}
+		n, err := s.file.write(lines)
+		s.end(write, lines[n:], err)
+	}
+}
+
+// take begins the next write. If none is scheduled, the goroutine ends.
+func (s *AuditSink) take() (write *auditWrite, lines []byte, reopened io.WriteCloser) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	write, lines, reopened = s.next, s.pending, s.reopened
+	if write == nil {
+		s.running = false
+		return nil, nil, nil
+	}
+	s.next, s.pending, s.reopened = nil, nil, nil
+	s.taken, s.began = len(lines), time.Now()
+	return write, lines, reopened
+}
+
+// end ends a write that has left the rest.
+func (s *AuditSink) end(write *auditWrite, rest []byte, err error) {
+	s.mu.Lock()
+	if len(rest) > 0 {
+		s.pending = append(rest, s.pending...)
+	}
+	s.taken, s.began, s.lastErr = 0, time.Time{}, err
+	closing := s.closing
+	s.mu.Unlock()
 	if err != nil {
 		s.failures.Add(1)
 	}
-	if n > 0 {
-		lines = lines[:copy(lines, lines[n:])]
+	if closing {
+		err = errors.Join(err, s.file.out.Close())
 	}
-	s.written = end - int64(len(lines))
-	s.putBack(lines)
-	return err
-}
-
-// take takes what waits, and returns where that ends.
-func (s *AuditSink) take() (lines []byte, end int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lines = s.pending
-	if len(lines) > 0 {
-		s.pending, s.taken = s.spare, len(lines)
-	}
-	return lines, s.put
-}
-
-// putBack puts what was taken and not written before what came meanwhile.
-func (s *AuditSink) putBack(rest []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken = 0
-	if len(rest) == 0 {
-		s.spare = rest
-		return
-	}
-	s.pending, s.spare = append(rest, s.pending...), s.pending[:0]
+	write.err = err
+	close(write.done)
 }

@@ -2,161 +2,229 @@ package telemetry
 
 import (
 	"errors"
+	"fmt"
 	"io"
-	"runtime"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
+	"testing/synctest"
+	"time"
 )
 
-// heldFile is a file whose writes wait until the test lets each go, with an
-// error or without. An error comes after the first byte.
-type heldFile struct {
-	began chan int // The lines that are to be written.
-	let   chan error
-	text  strings.Builder
-}
+// named is a record that can be recognized.
+func named(n int) *Record { return &Record{Caller: strconv.Itoa(n), KnownBy: "token"} }
 
-func (f *heldFile) Write(text []byte) (int, error) {
-	f.began <- strings.Count(string(text), "\n")
-	err := <-f.let
-	if err != nil {
-		text = text[:1]
-	}
-	f.text.Write(text)
-	return len(text), err
-}
-
-func (f *heldFile) Close() error { return nil }
-
-// heldSink is a sink with such a file, and some calls, the first of which is
-// writing its record while the others wait. What becomes of them comes by the
-// channel.
-func heldSink(t *testing.T, others int) (*AuditSink, *heldFile, <-chan error) {
+// wantNames compares the text with the lines of named records, in order.
+func wantNames(t *testing.T, text string, names ...int) {
 	t.Helper()
-	file := &heldFile{began: make(chan int), let: make(chan error)}
-	sink, err := newAuditSink(func() (io.WriteCloser, error) { return file, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	results := make(chan error, 1+others)
-	go func() { results <- sink.write(&Record{Caller: "0"}) }()
-	if got := <-file.began; got != 1 {
-		t.Fatalf("the first write has %d lines", got)
-	}
-	for i := range others {
-		go func() { results <- sink.write(&Record{Caller: strconv.Itoa(1 + i)}) }()
-		for gathered(sink) <= i {
-			runtime.Gosched()
+	var got []int
+	for _, record := range records(t, text) {
+		n, err := strconv.Atoi(record.Caller)
+		if err != nil {
+			t.Fatal(err)
 		}
+		got = append(got, n)
 	}
-	return sink, file, results
-}
-
-// gathered counts the records that wait.
-func gathered(s *AuditSink) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Count(string(s.pending), "\n")
-}
-
-// inOrder wants each call's record once, in the order in which they came.
-func (f *heldFile) inOrder(t *testing.T, calls int) {
-	t.Helper()
-	var want, got []string
-	for i := range calls {
-		want = append(want, strconv.Itoa(i))
-	}
-	for line := range strings.Lines(f.text.String()) {
-		_, rest, _ := strings.Cut(line, `"caller":"`)
-		caller, _, _ := strings.Cut(rest, `"`)
-		got = append(got, caller)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("records (-want +got):\n%s", diff)
+	if fmt.Sprint(got) != fmt.Sprint(names) {
+		t.Errorf("records %v, want %v", got, names)
 	}
 }
 
 func TestRecordsThatWaitAreWrittenTogether(t *testing.T) {
-	const others = 10
-	_, file, results := heldSink(t, others)
-	if len(results) > 0 {
-		t.Error("a call was told before its record was written")
-	}
-	file.let <- nil
-	if err := <-results; err != nil {
-		t.Error(err)
-	}
-	if got := <-file.began; got != others {
-		t.Errorf("the second write has %d lines, want %d", got, others)
-	}
-	if len(results) > 0 {
-		t.Error("a call was told before its record was written")
-	}
-	file.let <- nil
-	for range others {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		sink := newAuditSink(out, nil)
+		results := make(chan error, 11)
+		for i := range 11 {
+			go func() { results <- sink.write(named(i), time.Hour) }()
+			synctest.Wait() // The first is being written, and the others wait.
+		}
+		wantNames(t, <-out.began, 0)
+		if len(results) > 0 {
+			t.Error("write returned before the record was written")
+		}
+		out.release <- struct{}{}
+		wantNames(t, <-out.began, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+		synctest.Wait()
+		if len(results) != 1 {
+			t.Errorf("write returned %d times after the first write", len(results))
+		}
+		out.release <- struct{}{}
+		for range 11 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestPendingRecordsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		sink := newAuditSink(out, nil)
+		go func() { _ = sink.write(named(0), time.Hour) }()
+		<-out.began
+		const length = 10_000
+		fill := func(record *Record) {
+			record.Method = strings.Repeat("x", length)
+			for range 2 * maxPending / length {
+				_ = sink.write(record, 0) // It stalls.
+			}
+		}
+		fill(new(Record)) // Unauthenticated.
+		half := len(sink.pending)
+		fill(named(1))
+		if len(sink.pending)+sink.taken > maxPending || half > maxPending/2 || len(sink.pending) < maxPending*9/10 {
+			t.Errorf("pending: %d bytes, then %d", half, len(sink.pending))
+		}
+		large := named(2)
+		large.Method = strings.Repeat("x", length)
+		if err := sink.write(large, 0); !errors.Is(err, errFull) {
+			t.Errorf("one record more: %v", err)
+		}
+		out.release <- struct{}{}
+		<-out.began
+		out.release <- struct{}{}
+		synctest.Wait()
+		go func() {
+			<-out.began
+			out.release <- struct{}{}
+		}()
+		if err := sink.write(large, time.Hour); err != nil {
+			t.Errorf("a record after the stall: %v", err)
+		}
+	})
+}
+
+func TestRecordsThatArriveDuringAFailedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		sink := newAuditSink(out, nil)
+		results := make(chan error, 2)
+		for i := range 2 {
+			go func() { results <- sink.write(named(i), time.Hour) }()
+			synctest.Wait()
+		}
+		wantNames(t, <-out.began, 0)
+		out.err = io.ErrShortWrite
+		out.release <- struct{}{}
+		if err := <-results; !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("the first record: %v", err)
+		}
+		wantNames(t, <-out.began, 0, 1)
+		out.err = nil
+		out.release <- struct{}{}
 		if err := <-results; err != nil {
-			t.Error(err)
+			t.Errorf("the second record: %v", err)
 		}
-	}
-	file.inOrder(t, 1+others)
+	})
 }
 
-// TestEachCallIsToldThatItsRecordIsNotWritten: one whose record went with
-// another's tries it again by itself.
-func TestEachCallIsToldThatItsRecordIsNotWritten(t *testing.T) {
-	const others = 3
-	full := errors.New("no space left")
-	sink, file, results := heldSink(t, others)
-	for i := range 1 + others {
-		if i > 0 {
-			<-file.began
-		}
-		file.let <- full
+func TestAPipeThatIsNotRead(t *testing.T) {
+	reader, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for range 1 + others {
-		if err := <-results; !errors.Is(err, full) {
-			t.Errorf("a call was told %v", err)
+	sink := newAuditSink(out, nil)
+	large := named(0)
+	large.Method = strings.Repeat("x", 10_000)
+	for range maxPending / 1000 { // More than the pipe holds.
+		if err = sink.write(large, 0); errors.Is(err, errFull) {
+			break
 		}
 	}
-	if got := sink.Failures(); got != 1+others {
-		t.Errorf("%d failures, want %d", got, 1+others)
+	if !errors.Is(err, errFull) {
+		t.Errorf("the last record: %v", err)
 	}
-	written := make(chan error)
-	go func() { written <- sink.write(&Record{Caller: strconv.Itoa(1 + others)}) }()
-	<-file.began
-	file.let <- nil
-	if err := <-written; err != nil {
-		t.Error(err)
+	reader.Close()
+	if err := sink.write(named(1), time.Hour); err == nil {
+		t.Error("a record was written to a pipe whose reader has exited")
 	}
-	file.inOrder(t, 2+others)
 }
 
-func TestARecordThatAnotherWriteSavesIsWritten(t *testing.T) {
-	full := errors.New("no space left")
-	_, file, results := heldSink(t, 2)
-	file.let <- full // The first one's.
-	<-file.began
-	file.let <- full // That of one of the others, with all.
-	<-file.began
-	file.let <- nil // That of the last, with all.
-	failed := 0
-	for range 3 {
-		if err := <-results; err != nil {
-			failed++
+func TestAuditFileIsAppendedToAndReopened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	for n := range 2 {
+		sink := openAudit(t, path)
+		writeNamed(t, sink, n)
+		if err := sink.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if failed != 2 {
-		t.Errorf("%d calls failed, want the two that tried in vain", failed)
+	sink := openAudit(t, path)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
 	}
-	file.inOrder(t, 3)
+	if err := sink.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	writeNamed(t, sink, 2)
+	wantNames(t, readFile(t, path+".1"), 0, 1)
+	wantNames(t, readFile(t, path), 2)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, mode %v", err, info.Mode())
+	}
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Reopen(); err == nil {
+		t.Error("a file in a folder that does not exist was opened")
+	}
+	writeNamed(t, sink, 3) // To the file that is still open.
 }
 
-func TestRecordsBeingWrittenCountAsKept(t *testing.T) {
-	sink := &AuditSink{taken: maxPending}
-	if _, err := sink.gather(new(Record)); err == nil || len(sink.pending) != 0 || sink.Failures() != 1 {
-		t.Errorf("got %v, %d bytes wait, %d failures", err, len(sink.pending), sink.Failures())
+func openAudit(t *testing.T, path string) *AuditSink {
+	t.Helper()
+	sink, err := OpenAudit(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sink.Close() }) // The test may have closed it.
+	return sink
+}
+
+func writeNamed(t *testing.T, sink *AuditSink, n int) {
+	t.Helper()
+	if err := sink.write(named(n), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestAFileThatEndsWithinALine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.WriteFile(path, []byte(`{"time":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writeNamed(t, openAudit(t, path), 1)
+	_, rest, _ := strings.Cut(readFile(t, path), "\n")
+	wantNames(t, rest, 1)
+}
+
+// TestRotationOfAFileThatCannotBeTruncated: the new file has the whole record.
+func TestRotationOfAFileThatCannotBeTruncated(t *testing.T) {
+	full, empty := &smallDisk{room: 10}, &smallDisk{room: 1000}
+	sink := newAuditSink(full, func() (io.WriteCloser, error) { return empty, nil })
+	if err := sink.write(named(0), time.Hour); err == nil {
+		t.Error("a record was written to a full disk")
+	}
+	if err := sink.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	writeNamed(t, sink, 1)
+	wantNames(t, empty.String(), 0, 1)
+	if !full.closed || empty.closed {
+		t.Errorf("closed: the old file %v, the new one %v", full.closed, empty.closed)
 	}
 }

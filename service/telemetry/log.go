@@ -1,55 +1,80 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 )
 
-// NewLogger returns a logger that writes lines of the given format, `text` or
-// `json`, from the given level on: `debug`, `info`, `warn` or `error`. Its
-// [LogControl] changes the level later.
+// NewLogger returns a logger that writes to w in the format text or json, at the
+// level debug, info, warn, error or above. [ControlOf] changes the level later.
 //
-// Of warnings and errors of the same kind it writes 20 in ten seconds; how many
-// more there were is a line of its own at the end of those.
+// Of warnings and errors of the same kind it writes 20 in ten seconds, and then
+// one line with the number of the others.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	control := &LogControl{lines: lines{w: w}}
+	control := new(LogControl)
+	control.output, _ = w.(*AsyncWriter)
 	if err := control.SetLevel(level); err != nil {
 		return nil, err
 	}
 	options := &slog.HandlerOptions{Level: &control.level}
-	var handler slog.Handler
+	var base slog.Handler
 	switch format {
 	case "json":
-		handler = slog.NewJSONHandler(&control.lines, options)
+		base = slog.NewJSONHandler(w, options)
 	case "text":
-		handler = slog.NewTextHandler(&control.lines, options)
+		base = slog.NewTextHandler(w, options)
 	default:
 		return nil, fmt.Errorf("log format %q: must be text or json", format)
 	}
-	return slog.New(control.govern(handler)), nil
+	control.sampler.summaries = base
+	return slog.New(&handler{base, control}), nil
 }
 
-// LogControl is what can be changed and asked of a logger while it is used. It
-// is safe for concurrent use. Nil is the control of a logger without one.
+// handler drops the lines that its control's sampler refuses.
+type handler struct {
+	slog.Handler
+	control *LogControl
+}
+
+// Handle implements slog.Handler.
+func (h *handler) Handle(ctx context.Context, record slog.Record) error {
+	if record.Level >= slog.LevelWarn && !h.control.sampler.admit(kindOf(record)) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{h.Handler.WithAttrs(attrs), h.control}
+}
+
+// WithGroup implements slog.Handler.
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{h.Handler.WithGroup(name), h.control}
+}
+
+// LogControl reads and changes a logger while it is in use. It is safe for
+// concurrent use. A nil control belongs to a logger that has none.
 type LogControl struct {
-	level slog.LevelVar
-	flood flood
-	lines lines
+	level   slog.LevelVar
+	sampler sampler
+	output  *AsyncWriter // nil: the logger writes to something else
 }
 
-// ControlOf returns the control of a logger that NewLogger made, or of one
-// derived from it. For any other logger it is nil.
+// ControlOf returns the control of a logger that [NewLogger] returned, or of one
+// derived from it, and nil for any other logger.
 func ControlOf(logger *slog.Logger) *LogControl {
-	if governed, ok := logger.Handler().(*governed); ok {
-		return governed.control
+	if h, ok := logger.Handler().(*handler); ok {
+		return h.control
 	}
 	return nil
 }
 
-// Level is the level in force: `debug`, `info`, `warn` or `error`; "" of nil.
+// Level returns the level in force: debug, info, warn or error; "" for nil.
 func (c *LogControl) Level() string {
 	if c == nil {
 		return ""
@@ -57,8 +82,8 @@ func (c *LogControl) Level() string {
 	return levelName(c.level.Level())
 }
 
-// SetLevel makes the logger write lines from the level on. Any other text than
-// the four of NewLogger is an error, and changes nothing; so is a nil control.
+// SetLevel changes the level to debug, info, warn or error. For any other text,
+// and for a nil control, it returns an error and changes nothing.
 func (c *LogControl) SetLevel(text string) error {
 	if c == nil {
 		return fmt.Errorf("the log level cannot be changed")
@@ -72,23 +97,28 @@ func (c *LogControl) SetLevel(text string) error {
 	return fmt.Errorf("log level %q: must be debug, info, warn or error", text)
 }
 
-// SetDelay lets lines about calls, warnings and errors excepted, wait for so
-// long to be written together, or until another line is written, which is at
-// once. With 0, as a logger begins, none waits, nor do those any more that did.
-// Of nil it does nothing.
-func (c *LogControl) SetDelay(delay time.Duration) {
+// Flush writes how many lines were suppressed since the last such summary. It
+// belongs at the end of the process.
+func (c *LogControl) Flush() {
 	if c != nil {
-		c.lines.setDelay(delay)
+		c.sampler.summarize()
 	}
 }
 
-// Suppressed is how many lines of the level were not written so far, because
-// many of the same kind were.
-func (c *LogControl) Suppressed(level slog.Level) int64 {
+// suppressed returns how many lines of the level the sampler has dropped.
+func (c *LogControl) suppressed(level slog.Level) int64 {
 	if c == nil {
 		return 0
 	}
-	return c.flood.suppressed(level)
+	return c.sampler.counter(level).Load()
+}
+
+// dropped returns how many lines the output has dropped.
+func (c *LogControl) dropped() int64 {
+	if c == nil || c.output == nil {
+		return 0
+	}
+	return c.output.dropped.Load()
 }
 
 func levelName(level slog.Level) string { return strings.ToLower(level.String()) }

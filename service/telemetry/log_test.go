@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -29,7 +28,7 @@ func TestNewLoggerWritesItsFormat(t *testing.T) {
 	}
 }
 
-func TestNewLoggerKeepsItsLevel(t *testing.T) {
+func TestNewLoggerWritesItsLevel(t *testing.T) {
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	for i, name := range []string{"debug", "info", "warn", "error"} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +38,7 @@ func TestNewLoggerKeepsItsLevel(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, level := range levels {
-				logger.Log(context.Background(), level, "hello")
+				logger.Log(t.Context(), level, "hello")
 			}
 			if got, want := strings.Count(text.String(), "\n"), len(levels)-i; got != want {
 				t.Errorf("%d lines, want %d:\n%s", got, want, &text)
@@ -62,5 +61,34 @@ func TestNewLoggerRefuses(t *testing.T) {
 				t.Errorf("got %v, %v, want %s", logger, err, test.want)
 			}
 		})
+	}
+}
+
+func TestTheLevelChanges(t *testing.T) {
+	var text bytes.Buffer
+	logger, err := NewLogger(&text, "info", "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived := logger.With("a", "b").WithGroup("g")
+	control := ControlOf(derived)
+	derived.Debug("one")
+	if err := control.SetLevel("debug"); err != nil || control.Level() != "debug" {
+		t.Errorf("%v; the level is %s", err, control.Level())
+	}
+	derived.Debug("two")
+	if err := control.SetLevel("loud"); err == nil || control.Level() != "debug" {
+		t.Errorf("%v; the level is %s", err, control.Level())
+	}
+	if got := text.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "two") {
+		t.Errorf("logged %s", got)
+	}
+}
+
+func TestALoggerWithoutControl(t *testing.T) {
+	control := ControlOf(slog.New(slog.DiscardHandler))
+	control.Flush()
+	if control.Level() != "" || control.SetLevel("debug") == nil || control.suppressed(slog.LevelWarn) != 0 || control.dropped() != 0 {
+		t.Error("it has a state")
 	}
 }

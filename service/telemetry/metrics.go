@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,12 +14,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 )
 
-// namespace begins the name of every metric of the service's own.
+// namespace is the prefix of the names of the service's own metrics.
 const namespace = "conferenced"
 
 // The bounds of the histograms, in seconds.
@@ -29,9 +28,9 @@ var (
 	waitBuckets = []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10}
 )
 
-// Metrics count what the service does, in a registry of their own. Their labels
-// have closed sets of values: no SID, no label of a participant, no name of a
-// caller and nothing else that a caller or Twilio says is one.
+// Metrics are the metrics of the service, in a registry of their own. Their labels
+// have closed sets of values: no SID, no participant's label, no caller's name and
+// nothing else that comes from a caller or from Twilio.
 type Metrics struct {
 	registry *prometheus.Registry
 	calls    *callMetrics
@@ -39,8 +38,8 @@ type Metrics struct {
 	panics   prometheus.Counter
 }
 
-// NewMetrics returns metrics that nothing has moved yet. The version is what
-// the build's information says of the program.
+// NewMetrics returns metrics that are all zero. The version is a label of
+// conferenced_build_info.
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -58,7 +57,7 @@ func NewMetrics(version string) *Metrics {
 	return m
 }
 
-// Handler answers a scrape with all metrics.
+// Handler returns the handler of /metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
@@ -66,26 +65,36 @@ func (m *Metrics) Handler() http.Handler {
 // Panicked counts a panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
-// CountSuppressed makes the metrics tell how many lines the logger has
-// suppressed, if it is one that NewLogger made.
-func (m *Metrics) CountSuppressed(logger *slog.Logger) {
+// CountLog registers the metrics of a logger that [NewLogger] returned. It must be
+// called at most once.
+func (m *Metrics) CountLog(logger *slog.Logger) {
 	control := ControlOf(logger)
-	for _, level := range []slog.Level{slog.LevelWarn, slog.LevelError} {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: namespace, Name: "log_lines_suppressed_total",
-			Help:        "Log lines that were not written because many of the same kind were.",
-			ConstLabels: prometheus.Labels{"level": levelName(level)},
-		}, func() float64 { return float64(control.Suppressed(level)) }))
+	m.registry.MustRegister(counterFunc("log_lines_dropped_total",
+		"Log lines that were lost because the reader of the output stalled or exited.", nil, control.dropped))
+	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		m.registry.MustRegister(counterFunc("log_lines_suppressed_total",
+			"Log lines that were not written because many of the same kind were.",
+			prometheus.Labels{"level": levelName(level)},
+			func() int64 { return control.suppressed(level) }))
 	}
 }
 
-// CountAuditFailures makes the metrics tell how often the sink's records could
-// not be written. Nil is a sink that never fails.
-func (m *Metrics) CountAuditFailures(sink *AuditSink) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Namespace: namespace, Name: "audit_failures_total",
-		Help: "Times that audit records could not be written.",
-	}, func() float64 { return float64(sink.Failures()) }))
+// CountAudit registers the metrics of a sink; nil stands for a sink that counts
+// nothing. It must be called at most once.
+func (m *Metrics) CountAudit(sink *AuditSink) {
+	if sink == nil {
+		sink = new(AuditSink)
+	}
+	m.registry.MustRegister(
+		counterFunc("audit_failures_total", "Times that audit records could not be written.", nil, sink.failures.Load),
+		counterFunc("audit_records_skipped_total",
+			"Unauthenticated calls without an audit record, because there were too many.", nil, sink.skipped.Load))
+}
+
+func counterFunc(name, help string, labels prometheus.Labels, count func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(count()) })
 }
 
 func counter(name, help string) prometheus.Counter {
@@ -112,7 +121,7 @@ func buildInfo(version string) prometheus.Collector {
 		}
 	}
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "1; its labels say what was built.",
+		Namespace: namespace, Name: "build_info", Help: "1, labelled with the version of the program.",
 		ConstLabels: prometheus.Labels{
 			"version": cmp.Or(version, "unknown"), "revision": cmp.Or(revision, "unknown"),
 			"go_version": runtime.Version(),
@@ -122,95 +131,79 @@ func buildInfo(version string) prometheus.Collector {
 	return gauge
 }
 
-// callMetrics are about calls as their callers see them.
+// callMetrics are the metrics of calls.
 type callMetrics struct {
-	total    *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	inFlight *prometheus.GaugeVec
-	errors   *prometheus.CounterVec
-	policy   prometheus.Counter
-	gateway  *prometheus.CounterVec
-
-	// Series looked up so far: series by callKind.
-	known sync.Map
-}
-
-// callKind is what calls are told apart by.
-type callKind struct {
-	method, protocol string
-	code             codes.Code
-}
-
-func (m *callMetrics) series(kind callKind) series {
-	if known, ok := m.known.Load(kind); ok {
-		return known.(series)
-	}
-	labels := []string{kind.method, kind.protocol, kind.code.String()}
-	found := series{m.total.WithLabelValues(labels...), m.duration.WithLabelValues(labels...)}
-	m.known.Store(kind, found)
-	return found
+	total           *prometheus.CounterVec
+	duration        *prometheus.HistogramVec
+	unauthenticated *prometheus.CounterVec
+	inFlight        *prometheus.GaugeVec
+	errors          *prometheus.CounterVec
+	policy          prometheus.Counter
+	gateway         *prometheus.CounterVec
 }
 
 func newCallMetrics() *callMetrics {
 	m := &callMetrics{
-		total: counters("calls_total", "Calls that ended.", "method", "protocol", "code"),
-		duration: histograms("call_duration_seconds", "How long calls took.", callBuckets,
-			"method", "protocol", "code"),
+		total: counters("calls_total",
+			"Calls that ended, without unauthenticated calls of the API.", "method", "protocol", "code"),
+		duration: histograms("call_duration_seconds",
+			"Time that these calls took.", callBuckets, "method", "protocol", "code"),
+		unauthenticated: counters("unauthenticated_calls_total",
+			"Calls of the API that ended before their caller was authenticated.", "protocol", "code"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "calls_in_flight", Help: "Calls under way.",
+			Namespace: namespace, Name: "calls_in_flight", Help: "Calls in progress.",
 		}, []string{"protocol"}),
-		errors:  counters("call_errors_total", "Calls that failed, by what their callers were told.", "reason"),
-		policy:  counter("policy_refusals_total", "Calls whose caller may not do what they ask."),
+		errors:  counters("call_errors_total", "Calls that failed, by the reason in their status.", "reason"),
+		policy:  counter("policy_refusals_total", "Calls that the policy does not allow."),
 		gateway: counters("gateway_refusals_total", "HTTP requests that the gateway refused before they became calls.", "reason"),
 	}
 	for _, kind := range outcome.Table {
 		m.errors.WithLabelValues(kind.Reason)
 	}
+	for _, protocol := range []call.Protocol{call.GRPC, call.REST, call.Twilio} {
+		m.unauthenticated.WithLabelValues(string(protocol), codes.Unauthenticated.String())
+	}
 	return m
 }
 
 func (m *callMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.total, m.duration, m.inFlight, m.errors, m.policy, m.gateway}
+	return []prometheus.Collector{
+		m.total, m.duration, m.unauthenticated, m.inFlight, m.errors, m.policy, m.gateway,
+	}
 }
 
-// Interceptor counts and times the calls by method, protocol and code. A call
-// that panics is counted when what is within makes a status of that, as it
-// should.
-func (m *Metrics) Interceptor(protocol func(context.Context) string) grpc.UnaryServerInterceptor {
+// Interceptor returns the interceptor that counts and times calls. An interceptor
+// inside it must turn panics into errors.
+func (m *Metrics) Interceptor() grpc.UnaryServerInterceptor {
 	return func(
-		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		start, by := time.Now(), protocol(ctx)
-		inFlight := m.calls.inFlight.WithLabelValues(by)
+		c := call.From(ctx)
+		inFlight := m.calls.inFlight.WithLabelValues(string(c.Protocol))
 		inFlight.Inc()
 		defer inFlight.Dec()
 		response, err := handler(ctx, request)
-		m.calls.ended(info.FullMethod, by, start, err)
+		m.calls.ended(c, outcome.From(err))
 		return response, err
 	}
 }
 
-func (m *callMetrics) ended(method, protocol string, start time.Time, err error) {
-	ended := m.series(callKind{method, protocol, status.Code(err)})
-	ended.count.Inc()
-	ended.duration.Observe(time.Since(start).Seconds())
-	if err != nil {
-		m.failed(err)
+func (m *callMetrics) ended(c *call.Call, failed *outcome.Error) {
+	protocol, code := string(c.Protocol), codeOf(failed).String()
+	if isUnauthenticated(c) {
+		m.unauthenticated.WithLabelValues(protocol, code).Inc()
+	} else {
+		m.total.WithLabelValues(c.Method, protocol, code).Inc()
+		m.duration.WithLabelValues(c.Method, protocol, code).Observe(time.Since(c.Start).Seconds())
 	}
-}
-
-func (m *callMetrics) failed(err error) {
-	st := status.Convert(err)
-	reason := outcome.Info(st).GetReason()
-	if reason == "" {
-		reason = outcome.Info(outcome.Complete(st, 0)).GetReason()
+	if failed == nil {
+		return
 	}
-	m.errors.WithLabelValues(reason).Inc()
-	if reason == outcome.NotAllowed.Reason && st.Code() == codes.PermissionDenied {
+	m.errors.WithLabelValues(failed.Reason).Inc()
+	if failed.Kind == outcome.NotAllowed {
 		m.policy.Inc()
 	}
 }
 
-// RefusedByGateway counts a request that the gateway refused by itself, with a
-// reason of the table.
+// RefusedByGateway counts a request that the gateway itself refused, by its reason.
 func (m *Metrics) RefusedByGateway(reason string) { m.calls.gateway.WithLabelValues(reason).Inc() }

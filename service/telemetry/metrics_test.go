@@ -1,41 +1,38 @@
 package telemetry
 
 import (
-	"context"
-	"log/slog"
+	"net/http/httptest"
+	"strings"
 	"testing"
-	"time"
 
-	"google.golang.org/grpc"
-
-	"conferenced/service/delivery"
+	"conferenced/service/call"
+	"conferenced/service/outcome"
 )
 
-var discarding = slog.New(slog.DiscardHandler)
-
-// BenchmarkMetrics is what metrics cost a call with one attempt.
-func BenchmarkMetrics(b *testing.B) {
+// TestMetricsOfUnauthenticatedCalls: alerts on conferenced_calls_total must not see them.
+func TestMetricsOfUnauthenticatedCalls(t *testing.T) {
 	m := NewMetrics("")
-	step, observer := m.Interceptor(protocolGRPC), m.Observer(nil)
-	info := &grpc.UnaryServerInfo{FullMethod: "/conference.v1.ConferenceService/UpdateParticipant"}
-	attempt := delivery.Attempt{Took: time.Millisecond, Result: delivery.Succeeded, Connected: true, Reused: true}
-	ctx := b.Context()
-	b.ReportAllocs()
-	for b.Loop() {
-		_, _ = step(ctx, nil, info, func(ctx context.Context, _ any) (any, error) {
-			observer.Waited(ctx, delivery.QueueParticipant, 0)
-			observer.Waited(ctx, delivery.QueueLimit, 0)
-			observer.Attempted(observer.Attempting(ctx, 1), attempt)
-			return nil, nil
-		})
+	step := m.Interceptor()
+	late := answering(nil, outcome.Deadline.Err(outcome.Facts{}))
+	for _, made := range []call.Call{
+		{Method: method, Protocol: call.REST},
+		{Method: method, Protocol: call.REST, Caller: "ui", KnownBy: "token"},
+		{Method: method, Protocol: call.REST, KnownBy: "anonymous"},
+		{Method: healthCheck, Protocol: call.GRPC},
+	} {
+		_, _ = through(t.Context(), step, made, nil, late)
 	}
-}
-
-// BenchmarkSharedState is what metrics cost one request to Redis.
-func BenchmarkSharedState(b *testing.B) {
-	observer := NewMetrics("").SharedState(func() bool { return true })
-	b.ReportAllocs()
-	for b.Loop() {
-		observer.Requested(delivery.StoreQueue, delivery.StoreAnswered, time.Millisecond)
+	answer := httptest.NewRecorder()
+	m.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`conferenced_calls_total{code="DeadlineExceeded",method="` + method + `",protocol="rest"} 2`,
+		`conferenced_calls_total{code="DeadlineExceeded",method="` + healthCheck + `",protocol="grpc"} 1`,
+		`conferenced_unauthenticated_calls_total{code="DeadlineExceeded",protocol="rest"} 1`,
+		`conferenced_unauthenticated_calls_total{code="Unauthenticated",protocol="rest"} 0`,
+		`conferenced_call_errors_total{reason="DEADLINE"} 4`,
+	} {
+		if !strings.Contains(answer.Body.String(), "\n"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, answer.Body)
+		}
 	}
 }

@@ -11,35 +11,35 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
+	"conferenced/service/call"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
-// Interceptor makes a span of each call of the API. Its parent is the one that
-// the caller's W3C traceparent names, over gRPC and REST alike.
+// Interceptor returns the interceptor that makes a span of each call of the API, below
+// the span that the caller's W3C traceparent names.
 //
-// A span holds SIDs, ids, the codes of what came of the call and the names of
-// nothing: no label, URL, credential or text of the caller's.
-func (t *Tracing) Interceptor(protocol func(context.Context) string) grpc.UnaryServerInterceptor {
+// A span holds SIDs, ids and codes, and no label, URL, credential or other text of the
+// caller's.
+func (t *Tracing) Interceptor() grpc.UnaryServerInterceptor {
 	return func(
-		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		if !isAPI(info.FullMethod) {
+		c := call.From(ctx)
+		if !c.IsAPI() {
 			return handler(ctx, request)
 		}
-		ctx, span := t.tracer.Start(withParent(ctx), info.FullMethod[1:], serverSpan...)
-		// Not deferred by itself: End would then recover a panic and export its
-		// text, which may hold what must not be written.
-		defer func() { span.End() }()
+		ctx, span := t.tracer.Start(withParent(ctx), c.Method[1:], serverSpan...)
+		defer span.End()
+		c.TraceID = TraceID(ctx)
 		if !span.IsRecording() {
 			return handler(ctx, request)
 		}
-		ctx, call := WithCall(ctx)
 		response, err := handler(ctx, request)
-		span.SetAttributes(callAttributes(info.FullMethod, protocol(ctx), request, call, err)...)
-		if isServerError(status.Code(err)) {
+		failed := outcome.From(err)
+		span.SetAttributes(callAttributes(c, failed)...)
+		if isServerError(codeOf(failed)) {
 			span.SetStatus(otelcodes.Error, "")
 		}
 		return response, err
@@ -51,66 +51,47 @@ var (
 	clientSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 )
 
-// withParent is the context with the span that the caller's traceparent names,
-// if it names one.
+// withParent returns the context with the remote span that the caller's traceparent
+// names, if there is a valid one.
 func withParent(ctx context.Context) context.Context {
 	parents := metadata.ValueFromIncomingContext(ctx, "traceparent")
 	if len(parents) != 1 {
 		return ctx
 	}
-	return propagation.TraceContext{}.Extract(ctx, incoming{ctx, parents[0]})
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{
+		"traceparent": parents[0],
+		"tracestate":  strings.Join(metadata.ValueFromIncomingContext(ctx, "tracestate"), ","),
+	})
 }
 
-// incoming is the W3C part of a server's metadata.
-type incoming struct {
-	ctx         context.Context
-	traceparent string
-}
-
-// Get is propagation.TextMapCarrier's.
-func (i incoming) Get(key string) string {
-	if key == "traceparent" {
-		return i.traceparent
-	}
-	return strings.Join(metadata.ValueFromIncomingContext(i.ctx, key), ",")
-}
-
-// Set is propagation.TextMapCarrier's. Nothing is written to what came in.
-func (i incoming) Set(string, string) {}
-
-// Keys is propagation.TextMapCarrier's. W3C's headers are got by name.
-func (i incoming) Keys() []string { return nil }
-
-func callAttributes(method, protocol string, request any, call *Call, err error) []attribute.KeyValue {
-	service, name, _ := strings.Cut(method[1:], "/")
+func callAttributes(c *call.Call, failed *outcome.Error) []attribute.KeyValue {
+	service, name, _ := strings.Cut(c.Method[1:], "/")
 	attributes := []attribute.KeyValue{
 		attribute.String("rpc.system", "grpc"),
 		attribute.String("rpc.service", service),
 		attribute.String("rpc.method", name),
-		attribute.Int("rpc.grpc.status_code", int(status.Code(err))),
-		attribute.String("conferenced.protocol", protocol),
+		attribute.Int("rpc.grpc.status_code", int(codeOf(failed))),
+		attribute.String("conferenced.protocol", string(c.Protocol)),
 	}
 	put := func(key, value string) {
 		if value != "" {
 			attributes = append(attributes, attribute.String(key, value))
 		}
 	}
-	known := idsOf(request, call)
-	put("twilio.account_sid", known.account)
-	put("twilio.conference_sid", known.conference)
-	put("twilio.call_sid", known.call)
-	put("conferenced.request_id", known.request)
-	put("twilio.request_id", call.TwilioRequestID)
-	if err != nil {
-		info := outcome.Info(status.Convert(err))
-		put("conferenced.reason", info.GetReason())
-		put("conferenced.applied", info.GetMetadata()[outcome.KeyApplied])
+	put("twilio.account_sid", c.AccountSID)
+	put("twilio.conference_sid", c.ConferenceSID)
+	put("twilio.call_sid", c.CallSID)
+	put("conferenced.request_id", c.RequestID)
+	put("twilio.request_id", c.TwilioRequestID)
+	if failed != nil {
+		put("conferenced.reason", failed.Reason)
+		put("conferenced.applied", failed.Applied.String())
 	}
 	return attributes
 }
 
-// isServerError says whether the code tells of a failure of the service, and not
-// of its caller.
+// isServerError reports whether the code means a failure of the service, and not of
+// its caller.
 func isServerError(code codes.Code) bool {
 	switch code {
 	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal,
@@ -121,7 +102,7 @@ func isServerError(code codes.Code) bool {
 	}
 }
 
-// attempting begins the span of an attempt, if the call has one that is kept.
+// attempting begins the span of an attempt, if the call's span is recorded.
 func (t *Tracing) attempting(ctx context.Context, n int) context.Context {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
@@ -158,26 +139,22 @@ func (t *Tracing) attempted(ctx context.Context, attempt delivery.Attempt) {
 	span.End()
 }
 
-// replayed says on the call's span that nothing was sent for it.
+// replayed marks the call's span: nothing was sent.
 func (t *Tracing) replayed(ctx context.Context) {
 	if t != nil {
 		trace.SpanFromContext(ctx).SetAttributes(attribute.Bool("conferenced.replayed", true))
 	}
 }
 
-// traceID is the trace that the call belongs to: that of its span, or of the
-// caller's W3C traceparent. Empty: none.
-func traceID(ctx context.Context) string {
-	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
-		return span.TraceID().String()
+// TraceID returns the id of the trace that a call belongs to: that of its span, or of
+// its caller's W3C traceparent; "" if there is none.
+func TraceID(ctx context.Context) string {
+	span := trace.SpanContextFromContext(ctx)
+	if !span.HasTraceID() {
+		span = trace.SpanContextFromContext(withParent(ctx))
 	}
-	values := metadata.ValueFromIncomingContext(ctx, "traceparent")
-	if len(values) != 1 {
+	if !span.HasTraceID() {
 		return ""
 	}
-	parts := strings.Split(values[0], "-")
-	if len(parts) < 4 || len(parts[1]) != 32 || !isHex(parts[1]) {
-		return ""
-	}
-	return parts[1]
+	return span.TraceID().String()
 }

@@ -11,29 +11,28 @@ import (
 // breakerStates are the states of [delivery.Lane].
 var breakerStates = []string{"closed", "open", "half-open", "off"}
 
-// Sources are asked for the state of the service when it is scraped.
+// Sources return the state of the service. They are called at each scrape.
 type Sources struct {
 	Lanes   func() []delivery.Lane
 	Stats   func() delivery.Stats
 	Reloads func() Reloads
 }
 
-// Reloads say how the reloads of the settings go.
+// Reloads describes the reloads of the settings.
 type Reloads struct {
-	// Worked and Failed count them.
+	// Worked and Failed count the reloads.
 	Worked, Failed int64
 	// LoadedAt is when the settings in force were read.
 	LoadedAt time.Time
-	// Failing says that the last one failed.
+	// Failing says that the last reload failed.
 	Failing bool
 }
 
-// Tell makes the metrics tell the state of the sources. It must be called at
-// most once.
+// Tell registers the metrics of the sources' state. It must be called at most once.
 func (m *Metrics) Tell(sources Sources) { m.registry.MustRegister(newState(sources)) }
 
-// state turns the sources into metrics, at each scrape anew. What the accounts
-// have each of their own is summed up, since an account is no label.
+// state is the collector of the sources' state. It sums over the accounts, since an
+// account is not a label.
 type state struct {
 	sources Sources
 
@@ -49,13 +48,13 @@ func newState(sources Sources) *state {
 	return &state{
 		sources:  sources,
 		queue:    desc("queue_length", "Updates that wait to be sent.", "queue"),
-		inFlight: desc("upstream_in_flight", "Attempts on the way, while there is a limit."),
-		limit:    desc("concurrency_limit", "Attempts that the accounts in use may have on the way, all together; 0: any number."),
-		lowest:   desc("concurrency_limit_lowest", "The lowest limit of an account in use; 0: there is none."),
+		inFlight: desc("upstream_in_flight", "Attempts in flight, while there is a limit."),
+		limit:    desc("concurrency_limit", "Sum of the limits of attempts in flight over the accounts in use; 0: unlimited."),
+		lowest:   desc("concurrency_limit_lowest", "Lowest limit of an account in use; 0: there is none."),
 		breakers: desc("breakers", "Accounts in use by the state of their circuit breaker.", "state"),
 
-		participants: desc("participants_busy", "Participants with an update on its way or waiting."),
-		records:      desc("request_ids_remembered", "Request ids with an answer that is kept, or under way."),
+		participants: desc("participants_busy", "Participants with an update in flight or waiting."),
+		records:      desc("request_ids_remembered", "Request ids with a stored or pending answer."),
 		labels:       desc("labels_remembered", "Labels whose Call SID is known."),
 
 		reloads: desc("settings_reloads_total", "Reloads of the settings.", "result"),
@@ -64,27 +63,20 @@ func newState(sources Sources) *state {
 	}
 }
 
-// Describe is prometheus.Collector's.
-func (s *state) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{
-		s.queue, s.inFlight, s.limit, s.lowest, s.breakers,
-		s.participants, s.records, s.labels, s.reloads, s.loaded, s.failing,
-	} {
-		descs <- desc
-	}
-}
+// Describe implements prometheus.Collector.
+func (s *state) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, descs) }
 
-// Collect is prometheus.Collector's.
+// Collect implements prometheus.Collector.
 func (s *state) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	sizes := s.sources.Stats().Sizes
-	gauge(s.participants, float64(sizes.Lines))
+	gauge(s.participants, float64(sizes.Queues))
 	gauge(s.records, float64(sizes.Records))
 	gauge(s.labels, float64(sizes.Labels))
-	// Of each line, one update is not waiting for the line any more.
-	gauge(s.queue, float64(max(0, sizes.Waiting-sizes.Lines)), string(delivery.QueueParticipant))
+	// The first update of each queue does not wait in it.
+	gauge(s.queue, float64(max(0, sizes.Waiting-sizes.Queues)), string(delivery.QueueParticipant))
 	s.collectLanes(gauge)
 
 	reloads := s.sources.Reloads()

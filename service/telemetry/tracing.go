@@ -3,13 +3,17 @@ package telemetry
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
+	"github.com/go-logr/logr/funcr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -18,47 +22,60 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/status"
 )
 
-// Tracing makes spans and sends them to a collector. Nil makes none.
+// Tracing makes spans and sends them to a collector. A nil Tracing makes none.
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 }
 
-// NewTracing returns the tracing that the standard OTEL_* variables configure.
-// It is nil unless one of OTEL_EXPORTER_OTLP_ENDPOINT,
-// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_TRACES_EXPORTER=otlp is set, and
-// where OTEL_SDK_DISABLED=true or OTEL_TRACES_EXPORTER=none is.
+// invalidSetting is all that is logged of what OpenTelemetry says about a variable: its
+// own texts hold the value, such as a header with a secret.
+const invalidSetting = "traces: a setting in the OTEL_* variables is invalid and is ignored"
+
+// NewTracing returns the tracing that the standard OTEL_* variables configure, or nil
+// if they do not switch it on: one of OTEL_EXPORTER_OTLP_ENDPOINT,
+// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_TRACES_EXPORTER=otlp must be set, and
+// neither OTEL_SDK_DISABLED=true nor OTEL_TRACES_EXPORTER=none.
 //
-// Spans are exported by OTLP over HTTP or, with a protocol of `grpc`, over gRPC.
-// That a collector cannot be reached is no error here: it is logged when it is
-// found out. Close must be called.
+// Spans are exported by OTLP over HTTP, or over gRPC if the protocol is grpc. An
+// invalid endpoint is an error. Other invalid settings are ignored with a warning, and
+// a collector that cannot be reached is logged when spans are lost. Close must be
+// called.
+//
+// NewTracing replaces OpenTelemetry's global logger and error handler.
 func NewTracing(ctx context.Context, version string, logger *slog.Logger) (*Tracing, error) {
 	wanted, err := tracesWanted()
 	if !wanted || err != nil {
 		return nil, err
 	}
+	otel.SetLogger(funcr.New(func(_, _ string) { logger.Warn(invalidSetting) }, funcr.Options{}))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		if !errors.Is(err, resource.ErrPartialResource) { // describe logs that.
+			logger.Warn(invalidSetting, "error", fmt.Sprintf("%T", err))
+		}
+	}))
 	exporter, err := newExporter(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}
+	provider := sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(exporter),
+		sdktrace.WithResource(describe(ctx, version, logger)),
+		sdktrace.WithoutPanicRecording()) // A panic's text may hold secrets.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		logger.Warn("traces: a part of them is lost", "cause", err)
+		logger.Warn("traces: spans are lost", "cause", exportCause(err))
 	}))
-	described, err := describe(ctx, version)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("traces: %w", err), exporter.Shutdown(ctx))
-	}
-	return newTracing(sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter), sdktrace.WithResource(described))), nil
+	return newTracing(provider), nil
 }
 
 func newTracing(provider *sdktrace.TracerProvider) *Tracing {
 	return &Tracing{provider: provider, tracer: provider.Tracer("conferenced")}
 }
 
-// tracesWanted says whether the environment switches traces on.
+// tracesWanted reports whether the environment switches traces on.
 func tracesWanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
@@ -69,8 +86,7 @@ func tracesWanted() (bool, error) {
 	case "otlp":
 		return true, nil
 	case "":
-		endpoint := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") + os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-		return endpoint != "", nil
+		return endpoint(baseEndpoint) != "" || endpoint(tracesEndpoint) != "", nil
 	default:
 		return false, fmt.Errorf("OTEL_TRACES_EXPORTER is %q: must be otlp or none", exporter)
 	}
@@ -79,6 +95,9 @@ func tracesWanted() (bool, error) {
 func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	protocol := cmp.Or(
 		os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
+	if err := errors.Join(checkEndpoint(baseEndpoint, protocol), checkEndpoint(tracesEndpoint, protocol)); err != nil {
+		return nil, err
+	}
 	switch protocol {
 	case "grpc":
 		return otlptracegrpc.New(ctx)
@@ -89,28 +108,62 @@ func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	}
 }
 
-// describe is what makes the spans: OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES outweigh what is known here.
-func describe(ctx context.Context, version string) (*resource.Resource, error) {
-	return resource.New(ctx,
+// The variables of the collector's address.
+const (
+	baseEndpoint   = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	tracesEndpoint = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+)
+
+func endpoint(variable string) string { return strings.TrimSpace(os.Getenv(variable)) }
+
+// checkEndpoint returns an error for an endpoint from which the exporter cannot read a
+// host: it would export to localhost. The error does not repeat the value, which may
+// hold a secret.
+func checkEndpoint(variable, protocol string) error {
+	text := endpoint(variable)
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		return nil
+	}
+	if err == nil && protocol == "grpc" && (u.Scheme == "unix" || u.Scheme == "dns") {
+		return nil
+	}
+	return fmt.Errorf("%s: must be a URL with http:// or https://, such as http://collector.example:4318", variable)
+}
+
+// describe returns the description of this process in the traces. OTEL_SERVICE_NAME
+// and OTEL_RESOURCE_ATTRIBUTES take precedence.
+func describe(ctx context.Context, version string, logger *slog.Logger) *resource.Resource {
+	described, err := resource.New(ctx,
 		resource.WithAttributes(
 			attribute.String("service.name", "conferenced"),
 			attribute.String("service.version", version)),
 		resource.WithTelemetrySDK(),
 		resource.WithFromEnv())
+	if err != nil {
+		logger.Warn("traces: a part of OTEL_RESOURCE_ATTRIBUTES is not key=value and is ignored")
+	}
+	return described
 }
 
-// Close sends the spans that wait, until the context ends, and stops.
+// Close sends the remaining spans, until the context ends, and stops. Its error can be
+// logged: it holds no URL and no text of the collector's.
 func (t *Tracing) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
-	return t.provider.Shutdown(ctx)
+	if err := t.provider.Shutdown(ctx); err != nil {
+		return errors.New(exportCause(err))
+	}
+	return nil
 }
 
-// Header adds a traceparent to a request to Twilio, in the context of an
-// attempt, if that is traced: a proxy on the way can then join in. Twilio does
-// not look at it. A tracestate and baggage are not handed on: callers wrote them.
+// Header adds a traceparent to a request to Twilio, whose context is that of a traced
+// attempt, for proxies in between. Twilio ignores it. The caller's tracestate and
+// baggage are not passed on.
 func (t *Tracing) Header(ctx context.Context, header http.Header) {
 	if t == nil {
 		return
@@ -122,4 +175,22 @@ func (t *Tracing) Header(ctx context.Context, header http.Header) {
 
 func traceparent(span trace.SpanContext) string {
 	return "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+}
+
+// exportCause returns what can be logged of an error of an exporter. Its own text may
+// hold the endpoint's path, a proxy's password or what the collector answered.
+func exportCause(err error) string {
+	if network, ok := errors.AsType[*net.OpError](err); ok {
+		return network.Error()
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return certificate.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the collector did not answer in time"
+	}
+	if st, ok := status.FromError(err); ok {
+		return "the collector answered with the gRPC status " + st.Code().String()
+	}
+	return "the collector refused the spans or broke the connection off: check OTEL_EXPORTER_OTLP_ENDPOINT and its path, and OTEL_EXPORTER_OTLP_HEADERS"
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"conferenced/service/property"
 	"conferenced/service/twilio/wire"
 )
 
@@ -70,7 +71,7 @@ func NewClient(cfg Config) *Client {
 // request is written. After its error nothing is sent, and it is the cause of the
 // [*TransportError].
 func (c *Client) UpdateParticipant(
-	ctx context.Context, a *Account, p *ParticipantPath, u *ParticipantUpdate, permit func() error,
+	ctx context.Context, a *Account, p *ParticipantPath, u *property.Values, permit func() error,
 ) (*Answer, error) {
 	base, err := parseBaseURL(a.BaseURL)
 	if err != nil {
@@ -90,17 +91,18 @@ func (c *Client) UpdateParticipant(
 	return answer, err
 }
 
-func (c *Client) request(ctx context.Context, a *Account, p *ParticipantPath, u *ParticipantUpdate) *wire.Request {
-	var header bytes.Buffer
+func (c *Client) request(ctx context.Context, a *Account, p *ParticipantPath, u *property.Values) *wire.Request {
+	header := bytes.NewBuffer(make([]byte, 0, 256))
 	header.WriteString("User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: ")
 	header.WriteString(basicAuth(a))
 	header.WriteString("\r\nContent-Type: application/x-www-form-urlencoded\r\n")
 	if c.header != nil {
 		more := http.Header{}
 		c.header(ctx, more)
-		_ = more.Write(&header) // A buffer takes everything.
+		_ = more.Write(header) // A buffer takes everything.
 	}
-	return &wire.Request{Method: http.MethodPost, Path: p.String(), Header: header.Bytes(), Body: u.AppendForm(nil)}
+	form := AppendForm(make([]byte, 0, 128), u)
+	return &wire.Request{Method: http.MethodPost, Path: p.String(), Header: header.Bytes(), Body: form}
 }
 
 // basicAuth returns the Authorization header's value (RFC 7617).

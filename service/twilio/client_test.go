@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,14 +57,14 @@ func testPath(participant string) twilio.ParticipantPath {
 
 // update makes a request without a permit.
 func update(
-	ctx context.Context, client *twilio.Client, a twilio.Account, p twilio.ParticipantPath, u *twilio.ParticipantUpdate,
+	ctx context.Context, client *twilio.Client, a twilio.Account, p twilio.ParticipantPath, u *property.Values,
 ) (*twilio.Answer, error) {
 	return client.UpdateParticipant(ctx, &a, &p, u, nil)
 }
 
 // mute makes a request that mutes a participant at the base URL.
 func mute(ctx context.Context, client *twilio.Client, baseURL string) (*twilio.Answer, error) {
-	return update(ctx, client, testAccount(baseURL), testPath(callSID), &twilio.ParticipantUpdate{Muted: new(true)})
+	return update(ctx, client, testAccount(baseURL), testPath(callSID), muting())
 }
 
 // as returns err as an E, or fails the test.
@@ -141,7 +142,7 @@ func TestTheWholeRequest(t *testing.T) {
 	account := testAccount(server.URL)
 	account.Username, account.Password = keySID, twilio.NewSecret("key:secret")
 	client := newClient(t, twilio.Config{Header: func(_ context.Context, h http.Header) { h.Set("Traceparent", "00-a\r\nX: y") }})
-	change := &twilio.ParticipantUpdate{Muted: new(false), HoldURL: new("https://example.com/a b"), HoldMethod: "GET", WaitURL: new("")}
+	change := change(pair{property.Muted, "false"}, pair{property.HoldURL, "https://example.com/a b"}, pair{property.HoldMethod, "GET"}, pair{property.WaitURL, ""})
 	if _, err := update(t.Context(), client, account, testPath("front desk"), change); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func TestArgumentsThatMakeNoRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := update(t.Context(), newClient(t, twilio.Config{}), tt.account, tt.path, &twilio.ParticipantUpdate{})
+			_, err := update(t.Context(), newClient(t, twilio.Config{}), tt.account, tt.path, change())
 			if refused := as[*twilio.RequestError](t, err); strings.Contains(refused.Error(), "test-token") {
 				t.Error(refused)
 			}
@@ -244,7 +245,9 @@ func TestErrorHeaders(t *testing.T) {
 func TestUnusableAnswers(t *testing.T) {
 	var arrivals atomic.Int32
 	target := newServer(t, func(http.ResponseWriter, *http.Request) { arrivals.Add(1) })
-	redirect := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target.URL+"/?password=secret", 307) }
+	redirect := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, target.URL+"/?password=secret", http.StatusTemporaryRedirect)
+	}
 	tests := []struct {
 		name   string
 		handle http.HandlerFunc
@@ -290,12 +293,12 @@ func TestForeignAnswers(t *testing.T) {
 		{"the same participant", callSID, connected, false},
 		{"the same participant in other letters", callSID, mixed.Replace(connected), false},
 		{"the same participant with a label", callSID, `{"call_sid":"` + callSID + `","label":"desk"}`, false},
-		{"nobody by name", callSID, `{"status":"connected"}`, false},
+		{"no SIDs", callSID, `{"status":"connected"}`, false},
 		{"nulls", callSID, `{"status":"connected","account_sid":null,"conference_sid":null,"call_sid":null,"label":null}`, false},
 		{"another account", callSID, `{"status":"connected","account_sid":"` + otherSID + `"}`, true},
 		{"another conference", callSID, `{"status":"connected","conference_sid":"` + otherConference + `"}`, true},
 		{"another call", callSID, `{"call_sid":"` + otherCall + `"}`, true},
-		{"no call SID at all", callSID, `{"status":"connected","call_sid":"desk"}`, true},
+		{"a label in place of the Call SID", callSID, `{"status":"connected","call_sid":"desk"}`, true},
 		{"by label", "front desk", `{"call_sid":"` + otherCall + `","label":"front desk"}`, false},
 		{"by label, without one", "front desk", `{"call_sid":"` + otherCall + `","label":null}`, false},
 		{"by label, with an empty one", "front desk", `{"call_sid":"` + otherCall + `","label":""}`, false},
@@ -313,7 +316,7 @@ func TestForeignAnswers(t *testing.T) {
 			})
 			client := newClient(t, twilio.Config{})
 			for range 2 {
-				_, err := update(t.Context(), client, testAccount(server.URL), testPath(tt.participant), &twilio.ParticipantUpdate{Muted: new(true)})
+				_, err := update(t.Context(), client, testAccount(server.URL), testPath(tt.participant), muting())
 				if !tt.foreign {
 					if err != nil {
 						t.Fatal(err)
@@ -325,8 +328,8 @@ func TestForeignAnswers(t *testing.T) {
 					t.Error(diff)
 				}
 			}
-			if got := <-connections != <-connections; got != tt.foreign {
-				t.Errorf("the connection was closed: %v", got)
+			if first, second := <-connections, <-connections; (first != second) != tt.foreign {
+				t.Errorf("connections from %s and %s", first, second)
 			}
 		})
 	}
@@ -378,7 +381,7 @@ func TestPermit(t *testing.T) {
 	client := newClient(t, twilio.Config{})
 	account, path := testAccount(server.URL), testPath(callSID)
 	for _, refusal := range []error{errors.New("another replica has the queue"), nil} {
-		_, err := client.UpdateParticipant(t.Context(), &account, &path, &twilio.ParticipantUpdate{}, func() error { return refusal })
+		_, err := client.UpdateParticipant(t.Context(), &account, &path, change(), func() error { return refusal })
 		if refusal == nil && err != nil {
 			t.Error(err)
 		}

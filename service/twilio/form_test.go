@@ -2,151 +2,88 @@ package twilio_test
 
 import (
 	"net/url"
-	"strconv"
-	"strings"
 	"testing"
 
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
-// everything sets every property, with values that need escaping.
-func everything() *twilio.ParticipantUpdate {
-	return &twilio.ParticipantUpdate{
-		Muted:               new(true),
-		Hold:                new(false),
-		HoldURL:             new("https://example.com/hold music?a=1&b=%20#rc=2&ct=3000"),
-		HoldMethod:          "GET",
-		AnnounceURL:         new("https://example.com/café+;~"),
-		AnnounceMethod:      "POST",
-		WaitURL:             new(""),
-		WaitMethod:          "POST",
-		BeepOnExit:          new(false),
-		EndConferenceOnExit: new(true),
-		Coaching:            new(true),
-		CallSIDToCoach:      new(callSID),
+// pair is a property and its value.
+type pair struct {
+	property property.Property
+	value    string
+}
+
+// change returns the update with these properties.
+func change(pairs ...pair) *property.Values {
+	v := new(property.Values)
+	for _, p := range pairs {
+		v.Put(p.property, p.value)
 	}
+	return v
+}
+
+// muting is an update that mutes.
+func muting() *property.Values { return change(pair{property.Muted, "true"}) }
+
+// everything sets every property.
+func everything() *property.Values {
+	v := new(property.Values)
+	for p := range property.All.Each() {
+		v.Put(p, "https://example.com/"+p.String())
+	}
+	return v
 }
 
 func TestAppendForm(t *testing.T) {
 	tests := []struct {
 		name   string
-		update *twilio.ParticipantUpdate
+		update *property.Values
 		want   string
 	}{
-		{"nothing", &twilio.ParticipantUpdate{}, ""},
-		{"true", &twilio.ParticipantUpdate{Muted: new(true)}, "Muted=true"},
-		{"false, which is not unset", &twilio.ParticipantUpdate{Muted: new(false)}, "Muted=false"},
-		{"an empty wait URL, which is not unset", &twilio.ParticipantUpdate{WaitURL: new("")}, "WaitUrl="},
-		{"every property in order", everything(),
-			"Muted=true&Hold=false&HoldUrl=https%3A%2F%2Fexample.com%2Fhold+music%3Fa%3D1%26b%3D%2520%23rc%3D2%26ct%3D3000" +
-				"&HoldMethod=GET&AnnounceUrl=https%3A%2F%2Fexample.com%2Fcaf%C3%A9%2B%3B~&AnnounceMethod=POST" +
-				"&WaitUrl=&WaitMethod=POST&BeepOnExit=false&EndConferenceOnExit=true&Coaching=true&CallSidToCoach=" + callSID},
+		{"nothing", change(), ""},
+		{"true", muting(), "Muted=true"},
+		{"false, which is not unset", change(pair{property.Muted, "false"}), "Muted=false"},
+		{"an empty wait URL, which is not unset", change(pair{property.WaitURL, ""}), "WaitUrl="},
+		{"the order of the properties", change(pair{property.Hold, "true"}, pair{property.Muted, "true"}), "Muted=true&Hold=true"},
+		{"a URL with a fragment", change(pair{property.HoldURL, "https://example.com/hold music?a=1&b=%20#rc=2&ct=3000"}),
+			"HoldUrl=https%3A%2F%2Fexample.com%2Fhold+music%3Fa%3D1%26b%3D%2520%23rc%3D2%26ct%3D3000"},
+		{"characters outside of ASCII", change(pair{property.AnnounceURL, "https://example.com/café+;~"}),
+			"AnnounceUrl=https%3A%2F%2Fexample.com%2Fcaf%C3%A9%2B%3B~"},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := string(tt.update.AppendForm(nil)); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := string(twilio.AppendForm(nil, test.update)); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}
 }
 
-func TestAppendFormKeepsWhatItAppendsTo(t *testing.T) {
-	got := string((&twilio.ParticipantUpdate{Muted: new(true), Hold: new(true)}).AppendForm([]byte("before ")))
-	if want := "before Muted=true&Hold=true"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-// properties are the form's keys in order, each with what says whether and how
-// it is sent.
-func properties(u *twilio.ParticipantUpdate) (keys []string, values url.Values) {
-	values = url.Values{}
-	add := func(key, value string) {
-		keys = append(keys, key)
-		values.Set(key, value)
-	}
-	text := func(key string, value *string) {
-		if value != nil {
-			add(key, *value)
-		}
-	}
-	boolean := func(key string, value *bool) {
-		if value != nil {
-			add(key, strconv.FormatBool(*value))
-		}
-	}
-	method := func(key, value string) {
-		if value != "" {
-			add(key, value)
-		}
-	}
-	boolean("Muted", u.Muted)
-	boolean("Hold", u.Hold)
-	text("HoldUrl", u.HoldURL)
-	method("HoldMethod", u.HoldMethod)
-	text("AnnounceUrl", u.AnnounceURL)
-	method("AnnounceMethod", u.AnnounceMethod)
-	text("WaitUrl", u.WaitURL)
-	method("WaitMethod", u.WaitMethod)
-	boolean("BeepOnExit", u.BeepOnExit)
-	boolean("EndConferenceOnExit", u.EndConferenceOnExit)
-	boolean("Coaching", u.Coaching)
-	text("CallSidToCoach", u.CallSIDToCoach)
-	return keys, values
-}
-
-// chosen returns &value if the bit is set, and nil otherwise.
-func chosen[T any](bits uint32, bit int, value T) *T {
-	if bits>>bit&1 == 0 {
-		return nil
-	}
-	return &value
-}
-
+// FuzzForm checks that the form is read as the update that was written.
 func FuzzForm(f *testing.F) {
-	f.Add(uint32(0), "", "", "", "", "")
-	f.Add(uint32(1<<14-1), "https://example.com/a b?c=d&e=f#rc=2", "GET", "", "é;+%", callSID)
-	f.Add(uint32(1<<14-1), "\x00\xff\n", "=", "&", "%zz", "a=b&Muted=true")
-	f.Fuzz(func(t *testing.T, bits uint32, holdURL, method, waitURL, announceURL, coach string) {
-		update := &twilio.ParticipantUpdate{
-			Muted:               chosen(bits, 0, bits>>16&1 == 1),
-			Hold:                chosen(bits, 1, bits>>17&1 == 1),
-			HoldURL:             chosen(bits, 2, holdURL),
-			HoldMethod:          method,
-			AnnounceURL:         chosen(bits, 3, announceURL),
-			AnnounceMethod:      method,
-			WaitURL:             chosen(bits, 4, waitURL),
-			WaitMethod:          method,
-			BeepOnExit:          chosen(bits, 5, bits>>18&1 == 1),
-			EndConferenceOnExit: chosen(bits, 6, bits>>19&1 == 1),
-			Coaching:            chosen(bits, 7, bits>>20&1 == 1),
-			CallSIDToCoach:      chosen(bits, 8, coach),
+	f.Add(uint16(property.All), "https://example.com/a b?c=d#e", "true")
+	f.Add(uint16(1), "", "false")
+	f.Fuzz(func(t *testing.T, set uint16, text, other string) {
+		v := new(property.Values)
+		for p := range (property.Set(set) & property.All).Each() {
+			if p%2 == 0 {
+				v.Put(p, text)
+			} else {
+				v.Put(p, other)
+			}
 		}
-		form := string(update.AppendForm(nil))
-		keys, values := properties(update)
-		got, err := url.ParseQuery(form)
+		form, err := url.ParseQuery(string(twilio.AppendForm(nil, v)))
 		if err != nil {
-			t.Fatalf("%q: %v", form, err)
+			t.Fatal(err)
 		}
-		if got.Encode() != values.Encode() {
-			t.Errorf("%q decodes to %q, want %q", form, got, values)
+		if len(form) != len(v.Set().Names()) {
+			t.Errorf("%d keys for %s", len(form), v.Set())
 		}
-		if gotKeys := formKeys(form); strings.Join(gotKeys, " ") != strings.Join(keys, " ") {
-			t.Errorf("keys %q, want %q", gotKeys, keys)
+		for p := range v.Set().Each() {
+			if got := form.Get(p.FormKey()); got != v.Get(p) {
+				t.Errorf("%s is %q, want %q", p, got, v.Get(p))
+			}
 		}
 	})
-}
-
-// formKeys returns the keys in the order in which they are sent.
-func formKeys(form string) []string {
-	if form == "" {
-		return nil
-	}
-	var keys []string
-	for pair := range strings.SplitSeq(form, "&") {
-		key, _, _ := strings.Cut(pair, "=")
-		keys = append(keys, key)
-	}
-	return keys
 }

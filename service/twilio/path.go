@@ -20,9 +20,6 @@ func (p ParticipantPath) String() string {
 		"/Participants/" + escapeSegment(p.Participant) + ".json"
 }
 
-// AppendURL appends the escaped path to dst and returns the result.
-func (p *ParticipantPath) AppendURL(dst []byte) []byte { return append(dst, p.String()...) }
-
 // escapeSegment escapes more than [url.PathEscape], which leaves delimiters as
 // they are.
 func escapeSegment(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

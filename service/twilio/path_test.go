@@ -30,9 +30,6 @@ func TestPathKeepsALabelInOneSegment(t *testing.T) {
 			if got := path.String(); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-			if got := string(path.AppendURL([]byte("x"))); got != "x"+want {
-				t.Errorf("AppendURL: %s", got)
-			}
 		})
 	}
 }

@@ -6,17 +6,25 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 // claim is a request id that an update of this replica owns.
 type claim struct {
 	id      string
 	content delivery.Content
-	local   bool      // It is owned in this process only.
-	until   time.Time // The lease does not end before that. Store.mu guards it.
+	local   bool // It is owned in this process only.
+
+	// Store.mu guards the rest.
+	until time.Time // The lease does not end before that.
+	held  bool      // The update may have been sent.
 }
 
 // Bounds of the waits between two requests about another update's claim.
@@ -28,26 +36,42 @@ const (
 // errClaimed is the result of a claim while another update owns the key.
 var errClaimed = errors.New("another update owns the request id")
 
-// claimKey hashes the names of callers and request ids, which may be long or secret.
-func claimKey(key delivery.Key) string {
+// recoveringError is the result of a claim while other replicas may still have to restore
+// claims that Redis has lost.
+type recoveringError struct{ left time.Duration }
+
+func (recoveringError) Error() string { return "claims that Redis has lost are being restored" }
+
+// claimKey returns the key in Redis, and its bucket. It hashes the names of callers and
+// request ids, which may be long or secret.
+func claimKey(key delivery.Key) (name string, bucket int) {
 	text, _ := json.Marshal(key) // Of strings, it never fails.
 	sum := sha256.Sum256(text)
-	return "conferenced:claim:" + hex.EncodeToString(sum[:])
+	bucket = int(sum[0]) % buckets
+	return markerKey(bucket) + ":" + hex.EncodeToString(sum[:]), bucket
 }
 
 func (s *Store) runClaim(ctx context.Context, op string, key delivery.Key, c *claim, record string) ([]string, error) {
-	return s.redis.run(ctx, delivery.StoreRequestID, claimsScript, claimKey(key), op, c.id,
-		milliseconds(s.cfg.Lease), milliseconds(s.bounds.Retention), hex.EncodeToString(c.content[:]), record)
+	name, bucket := claimKey(key)
+	s.mu.Lock()
+	held := c.held
+	s.mu.Unlock()
+	return s.runBucket(ctx, op, name, bucket, c.id, milliseconds(s.bounds.Retention),
+		hex.EncodeToString(c.content[:]), record, digit(held))
 }
 
-// Claim is delivery.Store's. While another update owns the key, it polls.
+// Claim implements delivery.Store. While another update owns the key, it polls.
 func (s *Store) Claim(
 	ctx context.Context, key delivery.Key, content delivery.Content,
 ) (*delivery.Record, error) {
 	for wait := minClaimWait; ; wait = min(2*wait, maxClaimWait) {
 		record, err := s.tryClaim(ctx, key, content)
-		if !errors.Is(err, errClaimed) {
+		recovering, isRecovering := errors.AsType[recoveringError](err)
+		switch deadline, ok := ctx.Deadline(); {
+		case !isRecovering && !errors.Is(err, errClaimed):
 			return record, err
+		case isRecovering && ok && time.Until(deadline) < recovering.left:
+			return nil, outcome.StateUnavailable.Err(outcome.Facts{RetryAfter: recovering.left})
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err
@@ -62,7 +86,7 @@ func (s *Store) tryClaim(
 ) (*delivery.Record, error) {
 	if other := s.owned(key); other != nil {
 		if other.content != content {
-			return nil, &delivery.RefusedError{Reason: delivery.RequestIDReused}
+			return nil, outcome.RequestIDReused.Err(outcome.Facts{})
 		}
 		return nil, errClaimed
 	}
@@ -75,9 +99,12 @@ func (s *Store) tryClaim(
 	case "mine":
 		return nil, s.own(key, c)
 	case "other":
-		return nil, &delivery.RefusedError{Reason: delivery.RequestIDReused}
+		return nil, outcome.RequestIDReused.Err(outcome.Facts{})
 	case "lost":
-		return &delivery.Record{Content: content, Applied: delivery.Maybe, Lost: true}, nil
+		return &delivery.Record{Content: content}, nil
+	case "recovering":
+		left, _ := strconv.ParseInt(answer[1], 10, 64)
+		return nil, recoveringError{time.Duration(left) * time.Millisecond}
 	case "kept":
 		return s.decode(content, answer[1]), nil
 	default:
@@ -117,12 +144,12 @@ func (s *Store) claimFailed(
 	}
 	err = s.own(key, &claim{content: c.content, local: true, until: s.leaseEnd(time.Now())})
 	if err != nil {
-		s.local.Settle(ctx, key, nil)
+		s.local.Settle(key, nil)
 	}
 	return nil, err
 }
 
-// Hold is delivery.Store's.
+// Hold implements delivery.Store.
 func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
 	c := s.owned(key)
 	if c.local {
@@ -145,6 +172,9 @@ func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
 		return unavailable()
 	}
 	s.extend(c, asked)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.held = true
 	return nil
 }
 
@@ -167,15 +197,15 @@ func (s *Store) claimEndedInStop(c *claim) bool {
 	return s.endedInStop(c.until)
 }
 
-// Settle is delivery.Store's. If Redis cannot be reached, it is told for as long as
-// the record would be kept.
-func (s *Store) Settle(ctx context.Context, key delivery.Key, record *delivery.Record) {
+// Settle implements delivery.Store. If Redis cannot be reached, the request is repeated
+// for as long as the record would be kept.
+func (s *Store) Settle(key delivery.Key, record *delivery.Record) {
 	s.mu.Lock()
 	c := s.claims[key]
 	delete(s.claims, key)
 	s.mu.Unlock()
 	if c.local {
-		s.local.Settle(ctx, key, record)
+		s.local.Settle(key, record)
 		return
 	}
 	text := encode(record)
@@ -183,40 +213,54 @@ func (s *Store) Settle(ctx context.Context, key delivery.Key, record *delivery.R
 		_, err := s.runClaim(ctx, "settle", key, c, text)
 		return err
 	}
-	if settle(ctx) != nil {
-		s.sendLater(s.bounds.Retention, settle)
-	}
+	s.background.Go(func() {
+		if settle(context.Background()) != nil {
+			s.sendLater(s.bounds.Retention, settle)
+		}
+	})
 }
 
-// encode returns the record as it is kept in Redis, or "" for none. The cause of an
-// unreadable answer is left out: it is not plain data, and is not sent to callers.
+// kept is a record as Redis keeps it. Causes are left out: they are for the log of
+// the replica that made the attempt.
+type kept struct {
+	Answer *twilio.Answer `json:",omitempty"`
+	Reason string         `json:",omitempty"`
+	Code   codes.Code     `json:",omitempty"`
+	Facts  *outcome.Facts `json:",omitempty"`
+}
+
+// encode returns the record as it is kept; "" for none.
 func encode(record *delivery.Record) string {
 	if record == nil {
 		return ""
 	}
-	kept := *record
-	if kept.Unexpected != nil {
-		unexpected := *kept.Unexpected
-		unexpected.Err = nil
-		kept.Unexpected = &unexpected
+	k := kept{Answer: record.Answer}
+	if record.Err != nil {
+		facts := record.Err.Facts
+		facts.Cause = nil
+		k.Reason, k.Code, k.Facts = record.Err.Reason, record.Err.Code, &facts
 	}
-	text, err := json.Marshal(kept)
+	text, err := json.Marshal(k)
 	if err != nil {
 		panic(err) // Plain data can always be encoded.
 	}
 	return string(text)
 }
 
-// decode returns the record. One that cannot be decoded, of another version, says
-// only that there was an outcome.
+// decode reads a record. One that another version wrote and this one cannot read
+// says that the update ended, but not how.
 func (s *Store) decode(content delivery.Content, text string) *delivery.Record {
-	record := new(delivery.Record)
-	if err := json.Unmarshal([]byte(text), record); err != nil {
-		s.logger.Error("a record cannot be read", "cause", err)
-		record = &delivery.Record{Applied: delivery.Maybe, Lost: true}
+	var k kept
+	err := json.Unmarshal([]byte(text), &k)
+	if err == nil && k.Answer != nil {
+		return &delivery.Record{Content: content, Answer: k.Answer}
 	}
-	record.Content = content
-	return record
+	kind, ok := outcome.Lookup(k.Reason, k.Code)
+	if err != nil || !ok || k.Facts == nil {
+		s.logger.Error("a record cannot be read", "reason", k.Reason)
+		return &delivery.Record{Content: content}
+	}
+	return &delivery.Record{Content: content, Err: kind.Err(*k.Facts)}
 }
 
 // sleep waits, unless the context ends before that.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
 )
 
 // masters starts a cluster of three nodes, each with a third of the slots.
@@ -81,7 +82,7 @@ func TestClusterOfThree(t *testing.T) {
 		if err := replicas[i%3].Hold(within(t), key(p.SID)); err != nil {
 			t.Errorf("the request id is not held: %v", err)
 		}
-		replicas[i%3].Settle(t.Context(), key(p.SID), &delivery.Record{Content: content, Lost: true})
+		replicas[i%3].Settle(key(p.SID), &delivery.Record{Content: content})
 	}
 	for _, each := range nodes {
 		if order(t, each.address(), "DBSIZE") == "0" {
@@ -90,26 +91,23 @@ func TestClusterOfThree(t *testing.T) {
 	}
 }
 
-// wantOneByOne wants the replicas to have their turns one after the other.
+// wantOneByOne wants the replicas to send one after the other.
 func wantOneByOne(t *testing.T, replicas []*Store, p delivery.Participant) {
 	t.Helper()
-	var queue []*delivery.Ticket
+	var queue []delivery.Entry
 	for _, s := range replicas {
-		ticket, err := s.Join(within(t), p, muted, true)
+		e, err := s.Join(within(t), delivery.Queued{Participant: p, Properties: announce})
 		if err != nil {
 			t.Fatal(err)
 		}
-		queue = append(queue, ticket)
+		queue = append(queue, e)
 	}
-	for i, ticket := range queue {
-		wantClosed(t, "the next has its turn", ticket.Turn)
+	for i, e := range queue {
+		wantBegins(t, "the next", e)
 		for _, later := range queue[i+1:] {
-			wantOpen(t, "another has its turn too", later.Turn)
+			wantWaits(t, "another", later)
 		}
-		if err := valid(t, ticket); err != nil {
-			t.Errorf("the turn is not valid: %v", err)
-		}
-		ticket.Leave()
+		finish(e, outcome.Yes)
 	}
 }
 

@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
 // stores are the stores of two replicas, or the same store in memory twice.
 type stores struct{ a, b delivery.Store }
 
-// awaitLeaves waits until Redis knows which waiters have left.
-func (s stores) awaitLeaves() {
+// wait waits for the requests in the background.
+func (s stores) wait() {
 	for _, replica := range []delivery.Store{s.a, s.b} {
 		if shared, ok := replica.(*Store); ok {
-			shared.leaving.Wait()
+			shared.background.Wait()
 		}
 	}
 }
@@ -46,31 +49,29 @@ func eachStore(t *testing.T, test func(*testing.T, stores)) {
 
 func wantNothingWaits(t *testing.T, s delivery.Store) {
 	t.Helper()
-	if left := s.Sizes(); left.Lines != 0 || left.Waiting != 0 {
+	if left := s.Sizes(); left.Queues != 0 || left.Waiting != 0 {
 		t.Errorf("left waiting: %+v", left)
 	}
 }
 
-const (
-	muted delivery.Properties = 1 << iota
-	held
-)
+// pick returns the first of the replicas for even numbers, and the other for odd ones.
+func (s stores) pick(i int) delivery.Store { return []delivery.Store{s.a, s.b}[i%2] }
 
 func TestUpdatesAreSentInOrderOfArrival(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		var queue []*delivery.Ticket
-		for i, sets := range []delivery.Properties{muted, held, 1 << 2} {
-			queue = append(queue, join(t, []delivery.Store{s.a, s.b}[i%2], "CA1", sets))
+		var queue []delivery.Entry
+		for i, sets := range []property.Set{muted, held, 1 << property.Coaching} {
+			queue = append(queue, join(t, s.pick(i), "CA1", sets))
 		}
-		for i, ticket := range queue {
-			wantClosed(t, "the next has its turn", ticket.Turn)
+		for i, e := range queue {
+			wantBegins(t, "the next", e)
 			for _, later := range queue[i+1:] {
-				wantOpen(t, "another has its turn too", later.Turn)
+				wantWaits(t, "another", later)
 			}
-			if err := valid(t, ticket); err != nil {
-				t.Errorf("the turn is not valid: %v", err)
+			if err := e.Stands(); err != nil {
+				t.Errorf("the turn does not stand: %v", err)
 			}
-			ticket.Leave()
+			finish(e, outcome.Applied(i))
 		}
 	})
 }
@@ -78,107 +79,338 @@ func TestUpdatesAreSentInOrderOfArrival(t *testing.T) {
 func TestParticipantsDoNotWaitForEachOther(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
 		one, other := join(t, s.a, "CA1", muted), join(t, s.b, "CA2", muted)
-		elsewhere := participant("CA1")
-		elsewhere.SID = "CF2"
-		third, err := s.b.Join(within(t), elsewhere, muted, false)
+		elsewhere := queued("caller", "CA1", muted)
+		elsewhere.Participant.SID = "CF2"
+		third, err := s.b.Join(within(t), elsewhere)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, ticket := range []*delivery.Ticket{one, other, third} {
-			wantClosed(t, "each has a turn", ticket.Turn)
-			ticket.Leave()
+		for _, e := range []delivery.Entry{one, other, third} {
+			wantBegins(t, "each", e)
+		}
+		for _, e := range []delivery.Entry{one, other, third} {
+			finish(e, outcome.No)
 		}
 	})
 }
 
-func TestNewerUpdateSupersedesOlderOnes(t *testing.T) {
+// TestChoice has a head that waits while an announcement is in flight, and the updates
+// behind it, at two replicas. It checks which is sent next.
+func TestChoice(t *testing.T) {
+	const other = property.Set(1 << property.BeepOnExit)
+	tests := []struct {
+		name    string
+		waiting []property.Set
+		sent    int // Its index.
+	}{
+		{"the same property", []property.Set{muted, muted}, 1},
+		{"more properties", []property.Set{muted, muted | held}, 1},
+		{"fewer properties", []property.Set{muted | held, muted}, 0},
+		{"another property", []property.Set{muted, held}, 0},
+		{"some properties that are shared", []property.Set{muted | held, muted | announce}, 0},
+		{"an announcement by an announcement", []property.Set{announce, announce}, 0},
+		{"by an announcement that sets it too", []property.Set{muted, muted | announce}, 1},
+		{"one between shares no property", []property.Set{muted, other, muted}, 2},
+		{"one between is covered", []property.Set{muted, muted, muted | held}, 2},
+		{"one between shares a property and has another", []property.Set{muted, muted | held, muted}, 1},
+		{"an announcement between", []property.Set{muted, announce, muted}, 2},
+		{"an announcement with the property between", []property.Set{muted, announce | muted, muted}, 1},
+		{"the highest property", []property.Set{1 << property.CallSIDToCoach, property.All}, 1},
+	}
 	eachStore(t, func(t *testing.T, s stores) {
-		first := join(t, s.a, "CA1", muted)
-		waiting, partly := join(t, s.a, "CA1", muted), join(t, s.b, "CA1", held|muted)
-		wantClosed(t, "the one that waits is superseded", waiting.Superseded)
-		wantClosed(t, "the one that has its turn is superseded", first.Superseded)
-		waiting.Leave()
-		event := joinEvent(t, s.a, "CA1")
-		all := join(t, s.b, "CA1", 1<<12-1)
-		wantClosed(t, "the newest covers it", partly.Superseded)
-		partly.Leave()
-		first.Leave()
-		wantClosed(t, "the event has its turn", event.Turn)
-		wantOpen(t, "an event is superseded", event.Superseded)
-		event.Leave()
-		wantClosed(t, "the newest has its turn", all.Turn)
-		all.Leave()
+		for _, test := range tests {
+			first := join(t, s.a, "CA1", announce)
+			wantBegins(t, test.name, first)
+			var waiting []delivery.Entry
+			for i, sets := range test.waiting {
+				waiting = append(waiting, join(t, s.pick(i), "CA1", sets))
+			}
+			finish(first, outcome.Yes)
+			s.wait()
+			if sent := s.next(t, waiting); sent != test.sent {
+				t.Errorf("%s: number %d was sent, want %d", test.name, sent, test.sent)
+			}
+			for _, e := range waiting {
+				e.Leave()
+			}
+			s.wait()
+		}
+	})
+}
+
+// next returns the index of the update that begins. A turn may be refused.
+func (s stores) next(t *testing.T, waiting []delivery.Entry) int {
+	t.Helper()
+	for ctx := within(t); ; {
+		for i, e := range waiting {
+			select {
+			case permit := <-e.Turns():
+				if permit != nil {
+					return i
+				}
+				begun, err := e.Begin(ctx, new(delivery.Permit))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if begun {
+					return i
+				}
+			case <-ctx.Done():
+				t.Fatal("none has a turn")
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+}
+
+// TestPermitIsPassedToAnUpdateOfTheSameReplica: that is chosen with it.
+func TestPermitIsPassedToAnUpdateOfTheSameReplica(t *testing.T) {
+	eachStore(t, func(t *testing.T, s stores) {
+		first := join(t, s.a, "CA1", announce)
+		wantBegins(t, "the first", first)
+		older, newer := join(t, s.a, "CA1", muted), join(t, s.a, "CA1", muted)
+		finish(first, outcome.Yes)
+		if turn := <-older.Turns(); turn != nil {
+			t.Fatal("a leader gets a permit")
+		}
+		permit := new(delivery.Permit)
+		if begun, err := older.Begin(within(t), permit); begun || err != nil {
+			t.Fatalf("the older update begins: %t, %v", begun, err)
+		}
+		if passed := <-newer.Turns(); passed != permit {
+			t.Error("the newer update gets another permit")
+		}
+		finish(newer, outcome.Yes)
+		wantOver(t, older, outcome.Superseded)
+	})
+}
+
+// TestEndOfTheNewerDecides: what becomes of the older update that the newer one was sent
+// instead of.
+func TestEndOfTheNewerDecides(t *testing.T) {
+	eachStore(t, func(t *testing.T, s stores) {
+		for _, newerAt := range []delivery.Store{s.a, s.b} {
+			for _, applied := range []outcome.Applied{outcome.No, outcome.Maybe, outcome.Yes} {
+				first := join(t, s.a, "CA1", announce)
+				wantBegins(t, "the first", first)
+				older, newer := join(t, s.a, "CA1", muted), join(t, newerAt, "CA1", muted)
+				finish(first, outcome.Yes)
+				s.wait()
+				if s.next(t, []delivery.Entry{older, newer}) != 1 {
+					t.Fatal("the older update was sent")
+				}
+				newest := join(t, newerAt, "CA1", muted)
+				finish(newer, applied)
+				if applied != outcome.No {
+					wantOver(t, older, outcome.Superseded)
+					send(t, "the newest", newest)
+					continue
+				}
+				send(t, "the older, before any other newer update", older)
+				send(t, "the newest", newest)
+				s.wait()
+			}
+		}
+	})
+}
+
+// TestUpdateThatIsNeverSentSupersedesNothing: not even if it was chosen.
+func TestUpdateThatIsNeverSentSupersedesNothing(t *testing.T) {
+	eachStore(t, func(t *testing.T, s stores) {
+		first := join(t, s.a, "CA1", announce)
+		wantBegins(t, "the first", first)
+		older := join(t, s.a, "CA1", muted)
+		for i := range 5 {
+			newer := join(t, s.pick(i), "CA1", muted)
+			wantWaits(t, "the older", older)
+			newer.Leave()
+			s.wait()
+		}
+		chosen := join(t, s.b, "CA1", muted)
+		finish(first, outcome.Yes)
+		<-older.Turns()
+		if begun, err := older.Begin(within(t), new(delivery.Permit)); begun || err != nil {
+			t.Fatalf("the older update begins: %t, %v", begun, err)
+		}
+		<-chosen.Turns()
+		newest := join(t, s.b, "CA1", muted)
+		chosen.Leave()
+		send(t, "the older, before any other newer update", older)
+		send(t, "the newest", newest)
+	})
+}
+
+// TestNewerUpdateDoesNotWaitForARetry of an older one that it covers.
+func TestNewerUpdateDoesNotWaitForARetry(t *testing.T) {
+	eachStore(t, func(t *testing.T, s stores) {
+		older := join(t, s.a, "CA1", muted)
+		wantBegins(t, "the older", older)
+		older.End(delivery.End{Applied: outcome.Maybe, Again: true})
+		s.wait()
+		newer := join(t, s.b, "CA1", muted)
+		send(t, "the newer", newer)
+		wantOver(t, older, outcome.Superseded)
+	})
+}
+
+func TestOtherUpdatesWaitForARetry(t *testing.T) {
+	eachStore(t, func(t *testing.T, s stores) {
+		older := join(t, s.a, "CA1", muted)
+		wantBegins(t, "the older", older)
+		newer := join(t, s.b, "CA1", held)
+		for range 3 {
+			older.End(delivery.End{Applied: outcome.No, Again: true})
+			s.wait()
+			wantWaits(t, "the newer", newer)
+			older.Resume()
+			wantBegins(t, "the older", older)
+		}
+		finish(older, outcome.Yes)
+		send(t, "the newer", newer)
 	})
 }
 
 func TestQueuesAreBounded(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		queue := []*delivery.Ticket{joinEvent(t, s.a, "CA1")}
-		for range testBounds().LineLength {
-			queue = append(queue, joinEvent(t, s.b, "CA1"))
+		queue := []delivery.Entry{join(t, s.a, "CA1", announce)}
+		for range testBounds().Queue {
+			queue = append(queue, join(t, s.b, "CA1", announce))
 		}
-		_, err := s.a.Join(within(t), participant("CA1"), muted, false)
-		wantRefused(t, err, delivery.Overloaded)
-		for _, ticket := range queue {
-			wantClosed(t, "each has its turn", ticket.Turn)
-			ticket.Leave()
+		_, err := s.a.Join(within(t), queued("caller", "CA1", muted))
+		wantRefused(t, err, outcome.Overloaded)
+		for _, e := range queue {
+			send(t, "each", e)
 		}
-		join(t, s.a, "CA1", muted).Leave()
+		s.wait()
+		send(t, "there is room again", join(t, s.a, "CA1", muted))
 	})
+}
+
+// TestOneCallerDoesNotFillAQueue: in a full queue the caller with the most updates loses
+// its own newest one.
+func TestOneCallerDoesNotFillAQueue(t *testing.T) {
+	eachStore(t, func(t *testing.T, s stores) {
+		var noisy []delivery.Entry
+		for i := range testBounds().Queue + 1 {
+			noisy = append(noisy, joinAs(t, s.pick(i), "noisy", "CA1", announce))
+		}
+		quiet := joinAs(t, s.a, "quiet", "CA1", announce)
+		wantOver(t, noisy[3], outcome.Overloaded)
+		_, err := s.a.Join(within(t), queued("noisy", "CA1", announce))
+		wantRefused(t, err, outcome.Overloaded)
+		another := joinAs(t, s.b, "quiet", "CA1", announce)
+		wantOver(t, noisy[2], outcome.Overloaded)
+		_, err = s.b.Join(within(t), queued("quiet", "CA1", announce)) // As many as the other.
+		wantRefused(t, err, outcome.Overloaded)
+		for _, e := range []delivery.Entry{noisy[0], noisy[1], quiet, another} {
+			send(t, "each", e)
+		}
+	})
+}
+
+// know lets an answer show the label of a Call SID, "" for none.
+func (s stores) know(t *testing.T, label, sid string) {
+	t.Helper()
+	e := join(t, s.a, sid, 1<<property.Coaching)
+	wantBegins(t, "the one that shows the label", e)
+	e.End(delivery.End{Applied: outcome.Yes, CallSID: sid, Label: label})
+	e.Leave()
+	s.wait()
 }
 
 func TestLabelAndCallSIDShareAQueue(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		s.a.Know(t.Context(), participant("desk {1}"), "CA1")
+		s.know(t, "desk {1}", "CA1")
 		first := join(t, s.b, "desk {1}", held)
+		wantBegins(t, "the first", first)
 		second := join(t, s.a, "CA1", muted)
 		third := join(t, s.b, "desk {1}", muted)
-		wantClosed(t, "a newer one by label covers it", second.Superseded)
-		second.Leave()
-		wantOpen(t, "two have their turn", third.Turn)
-		first.Leave()
-		wantClosed(t, "the last has its turn", third.Turn)
-		third.Leave()
+		wantWaits(t, "the third", third)
+		finish(first, outcome.Yes)
+		if s.next(t, []delivery.Entry{second, third}) != 1 {
+			t.Error("the second was sent")
+		}
+		finish(third, outcome.Yes)
+		wantOver(t, second, outcome.Superseded)
 	})
 }
 
 func TestQueuesMergeWhenALabelBecomesKnown(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		bySID, byLabel := joinEvent(t, s.a, "CA1"), joinEvent(t, s.b, "desk")
-		wantClosed(t, "both have a turn", byLabel.Turn)
-		older := join(t, s.a, "CA1", muted)
-		between := join(t, s.b, "desk", held)
+		bySID, byLabel := join(t, s.a, "CA1", announce), join(t, s.b, "desk", announce)
+		wantBegins(t, "one by Call SID", bySID)
+		wantBegins(t, "one by label", byLabel)
+		older := join(t, s.a, "CA1", held)
 		newer := join(t, s.b, "desk", muted)
-		s.b.Know(t.Context(), participant("desk"), "CA1")
-		wantClosed(t, "a newer one in the other queue covers it", older.Superseded)
-		older.Leave()
+		newest := join(t, s.a, "CA1", announce)
+		bySID.End(delivery.End{Applied: outcome.Yes, CallSID: "CA1", Label: "desk"})
 		bySID.Leave()
-		wantOpen(t, "one is in flight under the other name", between.Turn)
-		byLabel.Leave()
-		wantClosed(t, "the next in order of arrival", between.Turn)
-		wantOpen(t, "two have their turn", newer.Turn)
-		between.Leave()
-		wantClosed(t, "the last", newer.Turn)
-		newer.Leave()
+		s.wait()
+		for _, e := range []delivery.Entry{older, newer, newest} {
+			wantWaits(t, "one is in flight under the other name", e)
+		}
+		finish(byLabel, outcome.Yes)
+		for i, e := range []delivery.Entry{older, newer, newest} {
+			wantBegins(t, "in order of arrival", e)
+			for _, later := range []delivery.Entry{older, newer, newest}[i+1:] {
+				wantWaits(t, "a later one", later)
+			}
+			finish(e, outcome.Yes)
+		}
 	})
 }
 
-func TestLabelMovesToAnotherCall(t *testing.T) {
+func TestUpdateByTheOtherNameSupersedes(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
-		s.a.Know(t.Context(), participant("desk"), "CA1")
-		first := joinEvent(t, s.a, "desk")
-		s.b.Know(t.Context(), participant("desk"), "CA2")
-		second := joinEvent(t, s.b, "CA2")
-		wantOpen(t, "two have their turn", second.Turn)
-		first.Leave()
-		wantClosed(t, "the second has its turn", second.Turn)
-		second.Leave()
-		s.awaitLeaves()
-		old, moved := joinEvent(t, s.a, "CA1"), joinEvent(t, s.b, "desk")
-		wantClosed(t, "the first call is another participant now", old.Turn)
-		wantClosed(t, "the label is the second call's", moved.Turn)
-		old.Leave()
-		moved.Leave()
+		first := join(t, s.a, "CA1", announce)
+		wantBegins(t, "the first", first)
+		older, newer := join(t, s.a, "CA1", muted), join(t, s.b, "desk", muted)
+		wantBegins(t, "the newer", newer)
+		newer.End(delivery.End{Applied: outcome.Yes, CallSID: "CA1", Label: "desk"})
+		newer.Leave()
+		wantOver(t, older, outcome.Superseded)
+		finish(first, outcome.Yes)
+	})
+}
+
+// TestLabelMovesToAnotherCall: the updates by label do not wait for the old call.
+func TestLabelMovesToAnotherCall(t *testing.T) {
+	ends := map[string]delivery.End{
+		"an answer shows the new call":      {Applied: outcome.Yes, CallSID: "CA2", Label: "desk"},
+		"the old call has lost it":          {Applied: outcome.Yes, CallSID: "CA1"},
+		"the old call has another":          {Applied: outcome.Yes, CallSID: "CA1", Label: "another"},
+		"the name of the update is unknown": {NotFound: true},
+	}
+	eachStore(t, func(t *testing.T, s stores) {
+		for what, end := range ends {
+			s.know(t, "desk", "CA1")
+			name := "CA1"
+			if end.CallSID == "CA2" {
+				name = "CA2"
+			}
+			old := join(t, s.a, "CA1", announce)
+			wantBegins(t, what, old)
+			byLabel := join(t, s.b, "desk", muted)
+			wantWaits(t, what, byLabel)
+			if name == "CA1" {
+				old.End(end)
+				old.Leave()
+				old = join(t, s.b, "CA1", held)
+				wantBegins(t, what, old)
+			} else {
+				new := join(t, s.b, name, held)
+				wantBegins(t, what, new)
+				new.End(end)
+				new.Leave()
+			}
+			wantBegins(t, what, byLabel)
+			later := join(t, s.a, "desk", muted)
+			wantWaits(t, what, later)
+			finish(byLabel, outcome.Yes)
+			send(t, what, later)
+			finish(old, outcome.No)
+			s.wait()
+		}
 	})
 }
 
@@ -201,15 +433,15 @@ func TestRequestIDBelongsToItsContentAndCaller(t *testing.T) {
 		claimNew(t, s.a, key("1"))
 		for _, replica := range []delivery.Store{s.a, s.b} {
 			_, err := replica.Claim(within(t), key("1"), otherContent)
-			wantRefused(t, err, delivery.RequestIDReused)
+			wantRefused(t, err, outcome.RequestIDReused)
 		}
 		another := key("1")
 		another.Caller = "another"
 		claimNew(t, s.b, another)
-		s.b.Settle(t.Context(), another, nil)
-		s.a.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
+		s.b.Settle(another, nil)
+		s.a.Settle(key("1"), &delivery.Record{Content: content})
 		_, err := s.b.Claim(within(t), key("1"), otherContent)
-		wantRefused(t, err, delivery.RequestIDReused)
+		wantRefused(t, err, outcome.RequestIDReused)
 	})
 }
 
@@ -219,24 +451,25 @@ func TestRequestIDIsFreeAgainWithoutARecord(t *testing.T) {
 		if err := s.a.Hold(within(t), key("1")); err != nil {
 			t.Fatal(err)
 		}
-		s.a.Settle(t.Context(), key("1"), nil)
+		s.a.Settle(key("1"), nil)
 		claimNew(t, s.b, key("1"))
-		s.b.Settle(t.Context(), key("1"), nil)
+		s.b.Settle(key("1"), nil)
 	})
 }
 
 func TestRecordsAreKept(t *testing.T) {
 	records := map[string]*delivery.Record{
-		"answer": {Applied: delivery.Yes, Answer: &twilio.Answer{
+		"answer": {Answer: &twilio.Answer{
 			HTTPStatus: 200, RequestID: "RQ1",
 			Participant: twilio.Participant{Label: new("café {1}"), CallSID: new("CA1"), Muted: new(false)},
 		}},
-		"error": {Applied: delivery.No, Error: &twilio.Error{
-			HTTPStatus: 400, Code: 20001, Message: "no", RetryAfter: time.Second, HasRetryAfter: true,
-		}},
-		"unexpected": {Applied: delivery.Yes, Unexpected: &twilio.AnswerError{HTTPStatus: 200, Reason: "no JSON"}},
-		"lost":       {Applied: delivery.Maybe, Lost: true},
-		"superseded": {Applied: delivery.Maybe, Superseded: true},
+		"rejected": {Err: outcome.TwilioRejected.Err(outcome.Facts{
+			Detail: "no", Twilio: &outcome.TwilioAnswer{HTTPStatus: 400, Code: 20001, RequestID: "RQ2", MoreInfo: "url"},
+		})},
+		"unknown":      {Err: outcome.OutcomeUnknown.Err(outcome.Facts{Applied: outcome.Maybe})},
+		"announcement": {Err: outcome.AnnouncementOutcomeUnknown.Err(outcome.Facts{Applied: outcome.Maybe})},
+		"superseded":   {Err: outcome.Superseded.Err(outcome.Facts{RetryAfter: time.Second, Resource: "path"})},
+		"nothing":      {},
 	}
 	for _, record := range records {
 		record.Content = content
@@ -244,20 +477,31 @@ func TestRecordsAreKept(t *testing.T) {
 	eachStore(t, func(t *testing.T, s stores) {
 		for id, record := range records {
 			claimNew(t, s.a, key(id))
-			s.a.Settle(t.Context(), key(id), record)
+			s.a.Settle(key(id), record)
+			s.wait()
 			got, err := s.b.Claim(within(t), key(id), content)
-			if err != nil || !cmp.Equal(got, record) {
+			if err != nil || !reflect.DeepEqual(got, record) {
 				t.Errorf("%s: %v, %s", id, err, cmp.Diff(record, got))
 			}
 		}
 	})
 }
 
-func TestCauseOfAnUnreadableAnswerIsNotKept(t *testing.T) {
-	record := &delivery.Record{Unexpected: &twilio.AnswerError{HTTPStatus: 200, Err: errors.New("quotes a label")}}
-	got := new(Store).decode(content, encode(record))
-	if got.Unexpected == nil || got.Unexpected.Err != nil || record.Unexpected.Err == nil {
-		t.Errorf("kept: %+v", got.Unexpected)
+// TestRecordThatCannotBeRead: another version wrote it.
+func TestRecordThatCannotBeRead(t *testing.T) {
+	s := &Store{logger: quiet}
+	for _, text := range []string{"", "{", `{"Reason":"NEW","Code":2,"Facts":{}}`, `{"Reason":"SUPERSEDED","Code":10}`} {
+		if got := s.decode(content, text); got.Answer != nil || got.Err != nil || got.Content != content {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
+func TestCauseOfAnErrorIsNotKept(t *testing.T) {
+	failed := outcome.TwilioUnexpectedAnswer.Err(outcome.Facts{Cause: errors.New("quotes a label")})
+	text := encode(&delivery.Record{Err: failed})
+	if got := new(Store).decode(content, text); got.Err == nil || got.Err.Cause != nil || failed.Cause == nil {
+		t.Errorf("kept: %s", text)
 	}
 }
 
@@ -268,10 +512,10 @@ func TestOneUpstreamCallForOneRequestID(t *testing.T) {
 		for _, replica := range []delivery.Store{s.a, s.b, s.b} {
 			go func() {
 				record, err := replica.Claim(within(t), key("1"), content)
-				answers <- fmt.Sprint(record != nil && record.Lost, err)
+				answers <- fmt.Sprint(record != nil && record.Answer == nil && record.Err == nil, err)
 			}()
 		}
-		s.a.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
+		s.a.Settle(key("1"), &delivery.Record{Content: content})
 		for range 3 {
 			if got := <-answers; got != "true <nil>" {
 				t.Errorf("the answer is %s, want the first one", got)
@@ -291,6 +535,6 @@ func TestWaitForAnotherEndsWithTheContext(t *testing.T) {
 				t.Errorf("the wait ended with %v", err)
 			}
 		}
-		s.a.Settle(t.Context(), key("1"), nil)
+		s.a.Settle(key("1"), nil)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"conferenced/service/delivery"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -21,17 +22,18 @@ type fakeTwilio struct {
 	overlap int
 }
 
+// UpdateParticipant implements delivery.Sender.
 func (f *fakeTwilio) UpdateParticipant(
-	_ context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *twilio.ParticipantUpdate, permit func() error,
+	_ context.Context, _ *twilio.Account, p *twilio.ParticipantPath, change *property.Values, permit func() error,
 ) (*twilio.Answer, error) {
 	if err := permit(); err != nil {
-		return nil, &twilio.TransportError{Err: err}
+		return nil, err
 	}
-	return f.answer(p.Participant, u, f.arrive(p.Participant))
+	return f.answer(p.Participant, change, f.arrive(p.Participant))
 }
 
 func (f *fakeTwilio) answer(
-	participant string, u *twilio.ParticipantUpdate, refused bool,
+	participant string, change *property.Values, refused bool,
 ) (*twilio.Answer, error) {
 	<-time.After(time.Millisecond)
 	f.mu.Lock()
@@ -40,8 +42,8 @@ func (f *fakeTwilio) answer(
 	if refused {
 		return nil, &twilio.Error{HTTPStatus: 429}
 	}
-	if u.AnnounceURL != nil {
-		f.played[*u.AnnounceURL]++
+	if change.Set().Has(property.AnnounceURL) {
+		f.played[change.Get(property.AnnounceURL)]++
 	}
 	return &twilio.Answer{HTTPStatus: 200, RequestID: fmt.Sprint("RQ", f.seen)}, nil
 }
@@ -62,7 +64,7 @@ func deliverers(t *testing.T, b *backend, to *fakeTwilio) [2]*delivery.Deliverer
 	t.Helper()
 	cfg := delivery.Default()
 	cfg.Bounds = testBounds()
-	cfg.Bounds.LineLength = 50
+	cfg.Bounds.Queue = 50
 	cfg.Retrying.Base = time.Millisecond
 	var two [2]*delivery.Deliverer
 	for i := range two {
@@ -77,11 +79,12 @@ func deliverers(t *testing.T, b *backend, to *fakeTwilio) [2]*delivery.Deliverer
 }
 
 func announcement(n int) *delivery.Update {
-	url := fmt.Sprint("https://media.example/", n)
+	change := new(property.Values)
+	change.Put(property.AnnounceURL, fmt.Sprint("https://media.example/", n))
 	return &delivery.Update{
 		Account:   &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
 		Path:      twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: fmt.Sprint("CA", n%2)},
-		Change:    &twilio.ParticipantUpdate{AnnounceURL: &url},
+		Change:    change,
 		Caller:    "caller",
 		RequestID: fmt.Sprint("id", n),
 	}
@@ -138,9 +141,9 @@ func deliverFourTimes(t *testing.T, two [2]*delivery.Deliverer, update *delivery
 type instant struct{}
 
 func (instant) UpdateParticipant(
-	_ context.Context, _ *twilio.Account, _ *twilio.ParticipantPath, _ *twilio.ParticipantUpdate, permit func() error,
+	context.Context, *twilio.Account, *twilio.ParticipantPath, *property.Values, func() error,
 ) (*twilio.Answer, error) {
-	return &twilio.Answer{HTTPStatus: 200}, permit()
+	return &twilio.Answer{HTTPStatus: 200}, nil
 }
 
 // BenchmarkDeliver delivers updates with a Redis on the same machine.

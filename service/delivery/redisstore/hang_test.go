@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"conferenced/service/delivery"
+	"conferenced/service/outcome"
 )
 
 // TestDeadlineOfOneCaller: a caller whose deadline ends while Redis is slow does not
@@ -14,21 +14,21 @@ import (
 func TestDeadlineOfOneCaller(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := dial(t, Config{URL: b.url, Lease: longLease, Failure: Closed})
-		join(t, s, "CA1", muted).Leave()
+		send(t, "an update", join(t, s, "CA1", muted))
 		await(t, "the replica listens", func() bool { return s.listens(t) })
 		before := b.connections()
 		resume := b.hang()
 
 		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, err := s.Join(short, participant("CA1"), muted, false); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.Join(short, queued("caller", "CA1", muted)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the error of the short call is %v, want its deadline", err)
 		}
 		long := make(chan error)
 		go func() {
-			ticket, err := s.Join(within(t), participant("CA2"), muted, false)
+			e, err := s.Join(within(t), queued("caller", "CA2", muted))
 			if err == nil {
-				ticket.Leave()
+				e.Leave()
 			}
 			long <- err
 		}()
@@ -55,19 +55,14 @@ func (s *Store) listens(t *testing.T) bool {
 func TestRedisHangs(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := dial(t, Config{URL: b.url, Lease: longLease, Timeout: time.Second})
-		join(t, s, "CA1", muted).Leave()
+		send(t, "an update", join(t, s, "CA1", muted))
 		resume := b.hang()
 		for range maxFailures {
-			ticket := join(t, s, "CA1", muted)
-			wantClosed(t, "an update has its turn", ticket.Turn)
-			if err := valid(t, ticket); err != nil {
-				t.Errorf("an update cannot go on: %v", err)
-			}
-			ticket.Leave()
-			_, err := s.Join(within(t), participant("CA1"), muted, true)
-			wantRefused(t, err, delivery.StateUnavailable)
+			send(t, "an update goes on", join(t, s, "CA1", muted))
+			_, err := s.Join(within(t), queued("caller", "CA1", announce))
+			wantRefused(t, err, outcome.StateUnavailable)
 			_, err = s.Claim(within(t), key("1"), content)
-			wantRefused(t, err, delivery.StateUnavailable)
+			wantRefused(t, err, outcome.StateUnavailable)
 		}
 		if s.State().Up {
 			t.Error("Redis counts as up")

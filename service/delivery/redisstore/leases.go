@@ -3,7 +3,6 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,7 +15,7 @@ const (
 	// maxInterval bounds the time between two rounds, and with that between two
 	// probes of a Redis that does not answer.
 	maxInterval = time.Second
-	// batch is how many waiters are renewed by one request.
+	// batch is how many updates in queues are renewed by one request.
 	batch = 64
 )
 
@@ -81,7 +80,7 @@ func (s *Store) round() {
 	s.mu.Unlock()
 	s.redis.probe(s.replica)
 	ctx := context.Background()
-	if s.renewWaiters(ctx) == nil && s.renewClaims(ctx) == nil {
+	if s.renewEntries(ctx) == nil && s.renewClaims(ctx) == nil && s.confirmMarkers(ctx) == nil {
 		s.sendPending(ctx)
 	}
 }
@@ -114,11 +113,11 @@ func (s *Store) endedInStop(until time.Time) bool {
 	return until.Before(s.woke)
 }
 
-// renewWaiters renews the leases of waiters. If Redis cannot be reached, the waiters
-// whose lease has ended leave its queues.
-func (s *Store) renewWaiters(ctx context.Context) error {
-	for conference, waiters := range s.waitersToRenew() {
-		for some := range slices.Chunk(waiters, batch) {
+// renewEntries renews the leases of updates in queues. If Redis cannot be reached, the
+// updates whose lease has ended lapse.
+func (s *Store) renewEntries(ctx context.Context) error {
+	for conference, entries := range s.entriesToRenew() {
+		for some := range slices.Chunk(entries, batch) {
 			if err := s.renew(ctx, conference, some); err != nil {
 				s.lapseAll()
 				return err
@@ -128,43 +127,57 @@ func (s *Store) renewWaiters(ctx context.Context) error {
 	return nil
 }
 
-// waitersToRenew returns those whose lease is old, and those that wait for their
-// turn, since a message about them may have been lost.
-func (s *Store) waitersToRenew() map[delivery.Conference][]*waiter {
+// entriesToRenew returns those whose lease is old, and those that wait, since a
+// notification about them may have been lost.
+func (s *Store) entriesToRenew() map[delivery.Conference][]*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := map[delivery.Conference][]*waiter{}
-	for _, w := range s.waiters {
-		if w.shared() && (!w.active || s.isOld(w.until)) {
-			found[w.participant.Conference] = append(found[w.participant.Conference], w)
+	found := map[delivery.Conference][]*entry{}
+	for _, e := range s.entries {
+		if e.shared() && (e.state == waiting || e.state == asking || s.isOld(e.until)) {
+			conference := e.update.Participant.Conference
+			found[conference] = append(found[conference], e)
 		}
 	}
 	return found
 }
 
-// lapseAll lapses the waiters whose lease has ended. The others of their conference
-// lapse with them, in order of arrival, so that none overtakes another.
+// lapseAll lapses the updates whose lease has ended, and the others of their
+// conferences with them, so that none overtakes another.
 func (s *Store) lapseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ended := map[delivery.Conference]bool{}
-	for _, w := range s.waiters {
-		if w.shared() && !time.Now().Before(w.until) {
-			ended[w.participant.Conference] = true
-		}
-	}
-	byArrival := slices.SortedFunc(maps.Values(s.waiters), func(a, b *waiter) int {
-		return cmp.Compare(a.arrival, b.arrival)
-	})
-	for _, w := range byArrival {
-		if w.shared() && ended[w.participant.Conference] {
-			s.lapse(w)
+	for _, e := range s.sharedEntries() {
+		if e.shared() && !time.Now().Before(e.until) {
+			s.lapseConference(e.update.Participant.Conference)
 		}
 	}
 }
 
-// renewClaims renews the leases of request ids. Whether one was lost is found before
-// the next attempt.
+// lapseConference lapses all updates of a conference. It is called under the lock.
+func (s *Store) lapseConference(c delivery.Conference) {
+	for _, e := range s.sharedEntries() {
+		if e.update.Participant.Conference == c {
+			e.lapse()
+		}
+	}
+}
+
+// sharedEntries returns the updates with a place in Redis in order of arrival. It is
+// called under the lock.
+func (s *Store) sharedEntries() []*entry {
+	var found []*entry
+	for _, e := range s.entries {
+		if e.shared() {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.arrival, b.arrival) })
+	return found
+}
+
+// renewClaims renews the leases of request ids, and restores those that Redis has lost.
+// Whether one belongs to another replica is found before the next attempt.
 func (s *Store) renewClaims(ctx context.Context) error {
 	for key, c := range s.claimsToRenew() {
 		asked := time.Now()

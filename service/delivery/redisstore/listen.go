@@ -9,7 +9,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// channel is the one on which the replica is notified about its waiters.
+// channel returns the channel on which the replica is notified about its updates.
 func channel(replica string) string { return "conferenced:replica:" + replica }
 
 // listen receives notifications until the context ends. Those that are lost while the
@@ -39,19 +39,12 @@ func (s *Store) listen(ctx context.Context) {
 	}
 }
 
-// notify handles a message of another replica's script about a waiter.
+// notify handles a message of a script about an update of this replica.
 func (s *Store) notify(message string) {
-	what, id, _ := strings.Cut(message, " ")
+	state, id, _ := strings.Cut(message, " ")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := s.waiters[id]
-	if w == nil || w.local != nil || w.fenced {
-		return
-	}
-	switch what {
-	case "turn":
-		w.giveTurn()
-	case "over":
-		w.supersede()
+	if e := s.entries[id]; e != nil {
+		e.hear(state, "")
 	}
 }

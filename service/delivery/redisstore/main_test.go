@@ -21,6 +21,8 @@ import (
 
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 )
 
 func TestMain(m *testing.M) {
@@ -34,16 +36,18 @@ func TestMain(m *testing.M) {
 
 const (
 	// patience bounds every wait for something that must happen.
-	patience = time.Minute
-	// longLease does not end during a test, however slow the machine is.
-	longLease = 10 * time.Minute
+	patience = 20 * time.Second
+	// A shortLease ends soon after it is not renewed any more. A longLease does not end
+	// during a test, however slow the machine is.
+	shortLease = 2 * time.Second
+	longLease  = time.Minute
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
 func testBounds() delivery.Bounds {
 	return delivery.Bounds{
-		LineLength: 3, Labels: 100, LabelAge: time.Minute, Records: 100, Retention: time.Minute,
+		Queue: 3, Labels: 100, LabelAge: time.Minute, Records: 100, Retention: time.Minute,
 	}
 }
 
@@ -78,7 +82,8 @@ func startMini(t testing.TB) *backend {
 		stop: server.Close,
 		start: func() {
 			server.FlushAll()
-			await(t, "no other socket has its port", func() bool { return server.Restart() == nil })
+			// Another connection may have the port for a moment.
+			await(t, "miniredis listens again", func() bool { return server.Restart() == nil })
 		},
 		hang:        func() func() { return hangMini(t, server.Miniredis) },
 		connections: server.TotalConnectionCount,
@@ -239,44 +244,11 @@ func dial(t *testing.T, cfg Config) *Store {
 	return s
 }
 
-// freeze stops the store's loops: no lease is renewed and no notification is received
-// any more.
+// freeze does what stopping the process would do: no lease is renewed and no
+// notification is received any more.
 func (s *Store) freeze() {
 	s.stop()
 	s.loops.Wait()
-}
-
-// stopProcess does what stopping the process does. The leases end soon. The last round
-// before the stop was the latest that did not renew them, so the stop is the shortest
-// that outlasts them.
-func (s *Store) stopProcess(t *testing.T) {
-	t.Helper()
-	s.freeze()
-	lease := s.cfg.Lease
-	s.cfg.Lease = 100 * time.Millisecond
-	defer func() { s.cfg.Lease = lease }()
-	for _, w := range s.waiters {
-		if err := s.renew(within(t), w.participant.Conference, []*waiter{w}); err != nil {
-			t.Fatal(err)
-		}
-		s.renewed = w.until.Add(maxInterval - lease)
-	}
-	for key, c := range s.claims {
-		asked := time.Now()
-		if _, err := s.runClaim(within(t), "renew", key, c, ""); err != nil {
-			t.Fatal(err)
-		}
-		s.extend(c, asked)
-	}
-}
-
-// endLeases lets the leases of waiters end, as far as the replica knows.
-func (s *Store) endLeases() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range s.waiters {
-		w.until = time.Now()
-	}
 }
 
 // within returns a context that ends after the test's patience.
@@ -291,23 +263,91 @@ func participant(name string) delivery.Participant {
 	return delivery.Participant{Conference: delivery.Conference{Account: "AC1", SID: "CF1"}, Name: name}
 }
 
-func join(t *testing.T, s delivery.Store, name string, sets delivery.Properties) *delivery.Ticket {
+// The sets of properties that most tests use.
+const (
+	muted    = property.Set(1 << property.Muted)
+	held     = property.Set(1 << property.Hold)
+	announce = property.Set(1 << property.AnnounceURL)
+)
+
+func join(t *testing.T, s delivery.Store, name string, sets property.Set) delivery.Entry {
 	t.Helper()
-	return joinAs(t, s, name, sets, false)
+	return joinAs(t, s, "caller", name, sets)
 }
 
-func joinEvent(t *testing.T, s delivery.Store, name string) *delivery.Ticket {
+func joinAs(t *testing.T, s delivery.Store, caller, name string, sets property.Set) delivery.Entry {
 	t.Helper()
-	return joinAs(t, s, name, 1<<4, true)
-}
-
-func joinAs(t *testing.T, s delivery.Store, name string, sets delivery.Properties, event bool) *delivery.Ticket {
-	t.Helper()
-	ticket, err := s.Join(within(t), participant(name), sets, event)
+	e, err := s.Join(within(t), queued(caller, name, sets))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ticket
+	return e
+}
+
+func queued(caller, name string, sets property.Set) delivery.Queued {
+	return delivery.Queued{Participant: participant(name), Properties: sets, Caller: caller}
+}
+
+// begin waits until the update is the one to be sent, and returns an error if it ends
+// before that.
+func begin(t *testing.T, e delivery.Entry) error {
+	t.Helper()
+	ctx := within(t)
+	for {
+		select {
+		case permit := <-e.Turns():
+			if permit != nil {
+				return nil
+			}
+			if begun, err := e.Begin(ctx, new(delivery.Permit)); begun || err != nil {
+				return err
+			}
+		case <-e.Over():
+			return e.Err()
+		case <-ctx.Done():
+			return errors.New("the update gets no turn")
+		}
+	}
+}
+
+func wantBegins(t *testing.T, what string, e delivery.Entry) {
+	t.Helper()
+	if err := begin(t, e); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// wantWaits wants the update to have no turn, and to be in its queue.
+func wantWaits(t *testing.T, what string, e delivery.Entry) {
+	t.Helper()
+	select {
+	case <-e.Turns():
+		t.Fatalf("%s: it has a turn", what)
+	case <-e.Over():
+		t.Fatalf("%s: %v", what, e.Err())
+	default:
+	}
+}
+
+// wantOver wants the update to be out of its queue, and leaves.
+func wantOver(t *testing.T, e delivery.Entry, want outcome.Kind) {
+	t.Helper()
+	wantClosed(t, want.Reason, e.Over())
+	wantRefused(t, e.Err(), want)
+	e.Leave()
+}
+
+// finish ends an update with its first attempt.
+func finish(e delivery.Entry, applied outcome.Applied) {
+	e.End(delivery.End{Applied: applied})
+	e.Leave()
+}
+
+// send begins the attempt and ends it with success.
+func send(t *testing.T, what string, e delivery.Entry) {
+	t.Helper()
+	wantBegins(t, what, e)
+	finish(e, outcome.Yes)
 }
 
 func wantClosed(t *testing.T, what string, signal <-chan struct{}) {
@@ -319,27 +359,9 @@ func wantClosed(t *testing.T, what string, signal <-chan struct{}) {
 	}
 }
 
-func wantOpen(t *testing.T, what string, signal <-chan struct{}) {
+func wantRefused(t *testing.T, err error, want outcome.Kind) {
 	t.Helper()
-	select {
-	case <-signal:
-		t.Fatalf("too early: %s", what)
-	default:
-	}
-}
-
-func valid(t *testing.T, ticket *delivery.Ticket) error {
-	t.Helper()
-	if ticket.Valid == nil {
-		return nil
-	}
-	return ticket.Valid(within(t))
-}
-
-func wantRefused(t *testing.T, err error, want delivery.Refusal) {
-	t.Helper()
-	var refused *delivery.RefusedError
-	if !errors.As(err, &refused) || refused.Reason != want {
-		t.Errorf("the error is %v, want %q", err, want)
+	if !outcome.Is(err, want) {
+		t.Errorf("the error is %v, want %s", err, want.Reason)
 	}
 }

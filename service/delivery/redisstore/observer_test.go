@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
 )
 
 // observed counts the calls of an observer.
@@ -59,29 +60,28 @@ func (o *observed) want(t *testing.T, want map[string]int) {
 func TestRequestsOfAnUpdate(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := dial(t, Config{URL: b.url, Lease: longLease})
-		seen := observe(s)
 		s.freeze() // From now on, only the test makes requests.
+		seen := observe(s)
 		for _, test := range []struct {
 			fresh    time.Duration
 			requests int
 		}{{longLease, 2}, {0, 3}} {
 			s.fresh = test.fresh
 			before := seen.of("line ok")
-			ticket := join(t, s, "CA1", muted)
-			if err := valid(t, ticket); err != nil {
-				t.Error(err)
-			}
-			ticket.Leave()
-			s.leaving.Wait()
+			e := join(t, s, "CA1", muted)
+			wantBegins(t, "the update", e)
+			e.End(delivery.End{Applied: outcome.Yes, CallSID: "CA1", Label: "desk"})
+			e.Leave()
+			s.background.Wait()
 			seen.want(t, map[string]int{"line ok": before + test.requests, "claim ok": 0})
 		}
 		claimNew(t, s, key("1"))
 		if err := s.Hold(within(t), key("1")); err != nil {
 			t.Error(err)
 		}
-		s.Settle(t.Context(), key("1"), nil)
-		s.Know(t.Context(), participant("desk"), "CA1")
-		seen.want(t, map[string]int{"line ok": 6, "claim ok": 3, "separated": 0, "lost turn": 0, "lost request_id": 0})
+		s.Settle(key("1"), nil)
+		s.background.Wait()
+		seen.want(t, map[string]int{"line ok": 5, "claim ok": 3, "separated": 0, "lost turn": 0, "lost request_id": 0})
 	})
 }
 
@@ -98,11 +98,11 @@ func TestRequestsWithoutAnAnswer(t *testing.T) {
 		defer resume()
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, err := s.Join(short, participant("CA1"), muted, false); err == nil {
+		if _, err := s.Join(short, queued("caller", "CA1", muted)); err == nil {
 			t.Error("the call whose deadline has ended is in the queue")
 		}
 		_, err := s.Claim(within(t), key("1"), content)
-		wantRefused(t, err, delivery.StateUnavailable)
+		wantRefused(t, err, outcome.StateUnavailable)
 		seen.want(t, map[string]int{"line cut_off": 1, "claim timeout": 1, "claim error": 0})
 	})
 }
@@ -117,7 +117,7 @@ func TestStateOfRedis(t *testing.T) {
 			t.Errorf("the state is %+v, want it down", began)
 		}
 		_, err := s.Claim(within(t), key("1"), content)
-		wantRefused(t, err, delivery.StateUnavailable)
+		wantRefused(t, err, outcome.StateUnavailable)
 		if seen.of("claim not_asked") == 0 {
 			t.Error("a claim asked a Redis that is down")
 		}

@@ -1,17 +1,22 @@
 package redisstore
 
 import (
+	"context"
 	"errors"
+	"reflect"
 	"testing"
+	"time"
 
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 )
 
 // TestWithoutRedis: which updates go on.
 func TestWithoutRedis(t *testing.T) {
 	for _, test := range []struct {
-		failure               Failure
-		update, event, withID bool
+		failure                      Failure
+		update, announcement, withID bool
 	}{
 		{Mixed, true, false, false},
 		{Closed, false, false, false},
@@ -24,24 +29,20 @@ func TestWithoutRedis(t *testing.T) {
 				if err := errors.Join(err, s.Hold(within(t), key("1"))); err != nil {
 					t.Errorf("an update with a request id: %v", err)
 				}
-				s.Settle(t.Context(), key("1"), nil)
+				s.Settle(key("1"), nil)
 			} else {
-				wantRefused(t, err, delivery.StateUnavailable)
+				wantRefused(t, err, outcome.StateUnavailable)
 			}
-			for event, goesOn := range map[bool]bool{false: test.update, true: test.event} {
-				ticket, err := s.Join(within(t), participant("CA1"), muted, event)
+			for sets, goesOn := range map[property.Set]bool{muted: test.update, announce: test.announcement} {
+				e, err := s.Join(within(t), queued("caller", "CA1", sets))
 				if !goesOn {
-					wantRefused(t, err, delivery.StateUnavailable)
+					wantRefused(t, err, outcome.StateUnavailable)
 					continue
 				}
 				if err != nil {
-					t.Fatalf("event %t: %v", event, err)
+					t.Fatalf("%s: %v", sets, err)
 				}
-				wantClosed(t, "it has its turn", ticket.Turn)
-				if err := valid(t, ticket); err != nil {
-					t.Errorf("event %t: the turn is not valid: %v", event, err)
-				}
-				ticket.Leave()
+				send(t, "an update that goes on", e)
 			}
 		})
 	}
@@ -51,44 +52,83 @@ func TestWithoutRedis(t *testing.T) {
 // replica.
 func TestRedisDiesWhileUpdatesWait(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		s := dial(t, Config{URL: b.url, Lease: longLease})
+		s := dial(t, Config{URL: b.url, Lease: shortLease})
 		seen := observe(s)
 		claimNew(t, s, key("1"))
 		first := join(t, s, "CA1", muted)
-		event := joinEvent(t, s, "CA1")
+		wantBegins(t, "the first", first)
+		announcement := join(t, s, "CA1", announce)
 		second := join(t, s, "CA1", held)
 		b.stop()
-		s.endLeases()
 
-		wantClosed(t, "an event ends", event.Turn)
-		wantRefused(t, valid(t, event), delivery.StateUnavailable)
-		event.Leave()
-		wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
-		s.Settle(t.Context(), key("1"), nil)
-		if err := valid(t, first); err != nil {
-			t.Errorf("the first cannot go on: %v", err)
-		}
+		wantOver(t, announcement, outcome.StateUnavailable)
+		wantRefused(t, s.Hold(within(t), key("1")), outcome.StateUnavailable)
+		s.Settle(key("1"), nil)
 		await(t, "both updates are in a queue of this replica", func() bool { return s.local.Sizes().Waiting == 2 })
-		wantOpen(t, "both have their turn", second.Turn)
+		wantWaits(t, "the second", second)
 		third := join(t, s, "CA1", held)
-		wantClosed(t, "the newest supersedes the second", second.Superseded)
-		second.Leave()
-		first.Leave()
-		wantClosed(t, "the newest has its turn", third.Turn)
-		if err := valid(t, third); err != nil {
-			t.Errorf("the newest cannot go on: %v", err)
+		finish(first, outcome.No)
+		if (stores{}).next(t, []delivery.Entry{second, third}) != 1 {
+			t.Error("the second was sent")
 		}
-		third.Leave()
+		finish(third, outcome.Yes)
+		wantOver(t, second, outcome.Superseded)
 		seen.want(t, map[string]int{"separated": 3, "lost turn": 0, "lost request_id": 0})
+	})
+}
+
+// TestUpdateDoesNotOvertakeThoseThatWaitInRedis: it comes after Redis has failed, and
+// before the leases of the others have ended.
+func TestUpdateDoesNotOvertakeThoseThatWaitInRedis(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := dial(t, Config{URL: b.url, Lease: longLease})
+		first, retried, waiting := join(t, s, "CA1", muted), join(t, s, "CA2", muted), join(t, s, "CA1", held)
+		wantBegins(t, "the first", first)
+		wantBegins(t, "one that is repeated", retried)
+		retried.End(delivery.End{Applied: outcome.Maybe, Again: true})
+		s.background.Wait()
+		b.stop()
+		last, other := join(t, s, "CA1", muted), join(t, s, "CA2", held)
+		for _, e := range []delivery.Entry{waiting, last, other} {
+			wantWaits(t, "an update behind another", e)
+		}
+		finish(first, outcome.Yes)
+		send(t, "the second", waiting)
+		send(t, "the last", last)
+		retried.Resume()
+		send(t, "the one that is repeated", retried)
+		send(t, "the one behind it", other)
+	})
+}
+
+// TestRedisFailsWhenAnUpdateBegins: it goes on in a queue of this replica.
+func TestRedisFailsWhenAnUpdateBegins(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := dial(t, Config{URL: b.url, Lease: longLease})
+		s.fresh = 0
+		update, announcement := join(t, s, "CA1", muted), join(t, s, "CA2", announce)
+		newer := join(t, s, "CA1", muted)
+		b.stop()
+		<-update.Turns()
+		if begun, err := update.Begin(within(t), new(delivery.Permit)); begun || err != nil {
+			t.Errorf("the older update begins: %t, %v", begun, err)
+		}
+		send(t, "the newer", newer)
+		wantOver(t, update, outcome.Superseded)
+		wantRefused(t, begin(t, announcement), outcome.StateUnavailable)
+		announcement.Leave()
 	})
 }
 
 func TestRedisComesBack(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		one, other := replicas(t, b, Closed)
-		join(t, one, "CA1", muted).Leave()
+		cfg := Config{URL: b.url, Lease: longLease, Failure: Closed}
+		one, other := dial(t, cfg), dial(t, cfg)
+		send(t, "an update", join(t, one, "CA1", muted))
 		b.stop()
 		await(t, "updates are refused", func() bool { return !reaches(t, one) })
+		one.forgetMarkers()
+		other.forgetMarkers()
 		b.start()
 		wantShared(t, one, other)
 	})
@@ -100,18 +140,15 @@ func TestRedisLosesEverything(t *testing.T) {
 		s := dial(t, Config{URL: b.url, Lease: longLease})
 		s.fresh = 0
 		claimNew(t, s, key("1"))
-		update, event := join(t, s, "CA1", muted), joinEvent(t, s, "CA2")
+		update, announcement := join(t, s, "CA1", muted), join(t, s, "CA2", announce)
 		b.stop()
 		b.start()
 		await(t, "Redis is reached again", func() bool { return reaches(t, s) })
-		wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
-		wantRefused(t, valid(t, event), delivery.StateUnavailable)
-		if err := valid(t, update); err != nil {
-			t.Errorf("an update that goes on without Redis: %v", err)
-		}
-		update.Leave()
-		event.Leave()
-		s.Settle(t.Context(), key("1"), nil)
+		wantRefused(t, s.Hold(within(t), key("1")), outcome.StateUnavailable)
+		wantRefused(t, begin(t, announcement), outcome.StateUnavailable)
+		announcement.Leave()
+		send(t, "an update that goes on without Redis", update)
+		s.Settle(key("1"), nil)
 	})
 }
 
@@ -122,59 +159,161 @@ func TestRedisLosesTheLatest(t *testing.T) {
 	b := startReal(t)
 	s := dial(t, Config{URL: b.url, Lease: longLease, Failure: Closed})
 	first := join(t, s, "CA1", muted)
-	wantClosed(t, "the first has its turn", first.Turn)
 	conn := s.redis.connection()
 	if err := conn.Do(t.Context(), conn.B().Save().Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
-	update, event := join(t, s, "CA1", held), joinEvent(t, s, "CA1")
+	update, announcement := join(t, s, "CA1", held), join(t, s, "CA1", announce)
 	claimNew(t, s, key("1"))
 	b.stop()
 	b.start()
 	await(t, "Redis is reached again", func() bool { return reaches(t, s) })
 
-	if err := valid(t, first); err != nil {
-		t.Errorf("the turn that was kept is not valid: %v", err)
+	send(t, "the one that was kept", first)
+	for _, lost := range []delivery.Entry{update, announcement} {
+		wantOver(t, lost, outcome.StateUnavailable)
 	}
-	first.Leave()
-	for _, lost := range []*delivery.Ticket{update, event} {
-		wantRefused(t, valid(t, lost), delivery.StateUnavailable)
-		wantOpen(t, "a lost waiter is superseded", lost.Superseded)
-		lost.Leave()
-	}
-	wantRefused(t, s.Hold(within(t), key("1")), delivery.StateUnavailable)
-	s.Settle(t.Context(), key("1"), nil)
+	wantRefused(t, s.Hold(within(t), key("1")), outcome.StateUnavailable)
+	s.Settle(key("1"), nil)
 }
 
 // TestOpenWithoutRedis: everything goes on within each replica. What arrives once Redis
 // is back is shared again.
 func TestOpenWithoutRedis(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		one, other := replicas(t, b, Open)
-		join(t, one, "CA1", muted).Leave()
+		cfg := Config{URL: b.url, Lease: longLease, Failure: Open}
+		one, other := dial(t, cfg), dial(t, cfg)
+		send(t, "an update", join(t, one, "CA1", muted))
 		b.stop()
 		for _, s := range []*Store{one, other} {
-			first, second := joinEvent(t, s, "CA1"), joinEvent(t, s, "CA1")
-			wantClosed(t, "the first has its turn", first.Turn)
-			wantOpen(t, "two of a replica have their turn", second.Turn)
-			first.Leave()
-			wantClosed(t, "the second has its turn", second.Turn)
-			second.Leave()
+			first, second := join(t, s, "CA1", announce), join(t, s, "CA1", announce)
+			wantBegins(t, "the first", first)
+			wantWaits(t, "the second", second)
+			finish(first, outcome.Yes)
+			send(t, "the second", second)
 			claimNew(t, s, key("1")) // In each of them.
 			if err := s.Hold(within(t), key("1")); err != nil {
 				t.Errorf("the request id is not held: %v", err)
 			}
 		}
+		one.forgetMarkers()
+		other.forgetMarkers()
 		b.start()
 		for _, s := range []*Store{one, other} {
 			await(t, "Redis is reached again", func() bool { return s.State().Up && s.listens(t) })
-			s.Settle(t.Context(), key("1"), &delivery.Record{Content: content, Lost: true})
+			s.Settle(key("1"), &delivery.Record{Content: content})
 		}
 		wantNotified(t, one, other)
 		claimNew(t, one, key("2"))
 		if _, err := other.tryClaim(within(t), key("2"), content); !errors.Is(err, errClaimed) {
 			t.Errorf("a request id that another replica owns: %v", err)
 		}
-		one.Settle(t.Context(), key("2"), nil)
+		one.Settle(key("2"), nil)
 	})
+}
+
+// TestLossWhileAnUpdateIsInFlight: its owner restores the claim, and until it has had the
+// time for that, no other replica sends the update again.
+func TestLossWhileAnUpdateIsInFlight(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		cfg := Config{URL: b.url, Lease: longLease, Failure: Closed}
+		owner, other := dial(t, cfg), dial(t, cfg)
+		for _, s := range []*Store{owner, other} {
+			s.freeze()
+			s.round()
+		}
+		for _, id := range []string{"renewed", "held", "settled"} {
+			claimNew(t, owner, key(id))
+			if err := owner.Hold(within(t), key(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flush(t, owner)
+		for _, id := range []string{"renewed", "held", "settled", "new"} {
+			if _, err := other.tryClaim(within(t), key(id), content); !errors.As(err, new(recoveringError)) {
+				t.Errorf("the claim of %s: %v, want it to wait", id, err)
+			}
+		}
+		soon, cancel := context.WithTimeout(t.Context(), longLease/2)
+		defer cancel()
+		_, err := other.Claim(soon, key("new"), content)
+		wantRefused(t, err, outcome.StateUnavailable)
+
+		owner.mu.Lock()
+		owner.claims[key("renewed")].until = time.Now() // Its lease is old.
+		owner.mu.Unlock()
+		owner.round()
+		if err := owner.Hold(within(t), key("held")); err != nil {
+			t.Errorf("a claim cannot be held any more: %v", err)
+		}
+		record := &delivery.Record{Content: content, Err: outcome.Superseded.Err(outcome.Facts{})}
+		owner.Settle(key("settled"), record)
+		owner.background.Wait()
+		for _, id := range []string{"renewed", "held"} {
+			if _, err := other.tryClaim(within(t), key(id), content); !errors.Is(err, errClaimed) {
+				t.Errorf("the claim of %s: %v, want it owned", id, err)
+			}
+			owner.Settle(key(id), nil)
+		}
+		if got, err := other.Claim(within(t), key("settled"), content); err != nil || !reflect.DeepEqual(got, record) {
+			t.Errorf("the claim: %+v, %v, want the record", got, err)
+		}
+	})
+}
+
+// TestLossOfAClaimThatAnotherReplicaHasTaken: the first owner does not send again.
+func TestLossOfAClaimThatAnotherReplicaHasTaken(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		cfg := Config{URL: b.url, Lease: longLease}
+		owner := dial(t, cfg)
+		owner.freeze()
+		claimNew(t, owner, key("1"))
+		if err := owner.Hold(within(t), key("1")); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, owner)
+		other := dial(t, cfg)
+		claimNew(t, other, key("1")) // It does not know what was there.
+		wantRefused(t, owner.Hold(within(t), key("1")), outcome.StateUnavailable)
+		owner.Settle(key("1"), &delivery.Record{Content: content})
+		owner.background.Wait()
+		if err := other.Hold(within(t), key("1")); err != nil {
+			t.Errorf("the claim is lost: %v", err)
+		}
+		other.Settle(key("1"), nil)
+	})
+}
+
+// TestRecoveryEnds after one lease.
+func TestRecoveryEnds(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := dial(t, Config{URL: b.url, Lease: 3 * shortLease})
+		claimNew(t, s, key("1"))
+		s.Settle(key("1"), nil)
+		s.background.Wait()
+		flush(t, s)
+		claimNew(t, s, key("1"))
+		s.Settle(key("1"), nil)
+		s.background.Wait()
+		if _, err := s.tryClaim(within(t), key("1"), content); err != nil {
+			t.Errorf("the next claim: %v", err)
+		}
+		s.Settle(key("1"), nil)
+	})
+}
+
+// forgetMarkers lets the replica not notice that data was lost, so that it need not wait
+// for a recovery.
+func (s *Store) forgetMarkers() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.markers = [buckets]marker{}
+}
+
+func flush(t *testing.T, s *Store) {
+	t.Helper()
+	conn := s.redis.connection()
+	if err := conn.Do(t.Context(), conn.B().Flushall().Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
 }

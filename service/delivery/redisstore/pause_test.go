@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"conferenced/service/delivery"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -32,9 +33,9 @@ func runReplica() {
 	if os.Getenv(replicaRedis) == "" {
 		return
 	}
-	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)), 10*time.Second)
+	d, _, err := newReplica(os.Getenv(replicaRedis), Failure(os.Getenv(replicaFailure)), shortLease)
 	if err == nil {
-		_, err = d.Deliver(context.Background(), paused(os.Getenv(replicaTwilio), "child"))
+		_, err = d.Deliver(context.Background(), pausedUpdate(os.Getenv(replicaTwilio), "child"))
 	}
 	fmt.Println("ended:", err)
 	os.Exit(0)
@@ -50,12 +51,11 @@ func newReplica(url string, failure Failure, lease time.Duration) (*delivery.Del
 	return delivery.New(cfg, twilio.NewClient(twilio.Config{}), s, quiet), s, nil
 }
 
-// paused is an announcement with a request id, both named after the sender.
-func paused(base, who string) *delivery.Update {
+// pausedUpdate is an announcement with a request id, both named after the sender.
+func pausedUpdate(base, who string) *delivery.Update {
 	update := announcement(0)
 	update.Account.BaseURL = base
-	sound := "https://media.example/" + who
-	update.Change = &twilio.ParticipantUpdate{AnnounceURL: &sound}
+	update.Change.Put(property.AnnounceURL, "https://media.example/"+who)
 	update.RequestID = who
 	return update
 }
@@ -130,7 +130,7 @@ func TestStoppedProcessDoesNotSendLate(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			if _, err := d.Deliver(within(t), paused(server.URL, "other")); err != nil {
+			if _, err := d.Deliver(within(t), pausedUpdate(server.URL, "other")); err != nil {
 				t.Errorf("the other replica: %v", err)
 			}
 			_ = child.Process.Signal(syscall.SIGCONT)

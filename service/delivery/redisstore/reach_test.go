@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"conferenced/service/outcome"
 )
 
 func TestOverTLS(t *testing.T) {
@@ -159,25 +161,25 @@ func TestDatabases(t *testing.T) {
 	one := dial(t, Config{URL: "redis://" + server.address() + "/3", Lease: longLease})
 	other := dial(t, Config{URL: "redis://" + server.address() + "/4", Lease: longLease})
 	first, second := join(t, one, "CA1", muted), join(t, other, "CA1", muted)
-	wantClosed(t, "the first has its turn", first.Turn)
-	wantClosed(t, "the second has its turn in the other database", second.Turn)
-	first.Leave()
-	second.Leave()
+	wantBegins(t, "the first", first)
+	wantBegins(t, "the second, in the other database", second)
+	finish(first, outcome.Yes)
+	finish(second, outcome.Yes)
 	if keyspace := order(t, server.address(), "INFO", "keyspace"); strings.Contains(keyspace, "db0") {
 		t.Errorf("another database is used: %s", keyspace)
 	}
 }
 
-// documentedACL returns the rules of the user in the README.
+// documentedACL returns the rules of the user in the package documentation.
 func documentedACL(t *testing.T) []string {
 	t.Helper()
-	readme, err := os.ReadFile("../../../README.md")
+	source, err := os.ReadFile("redisstore.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`(?m)^ *user conferenced (.*)$`).FindSubmatch(readme)
+	found := regexp.MustCompile(`(?m)^//\s*user conferenced (.*)$`).FindSubmatch(source)
 	if found == nil {
-		t.Fatal("the README has no line `user conferenced …`")
+		t.Fatal("there is no line `user conferenced …`")
 	}
 	rules := strings.Fields(string(found[1]))
 	for i, rule := range rules {
@@ -188,7 +190,7 @@ func documentedACL(t *testing.T) []string {
 	return rules
 }
 
-// TestDocumentedUser: the user in the README may execute all that the service
+// TestDocumentedUser: the documented user may execute all that the service
 // executes, and no command of it is superfluous.
 func TestDocumentedUser(t *testing.T) {
 	t.Parallel()

@@ -1,19 +1,39 @@
-// Package redisstore is a delivery.Store in Redis, for replicas that share their
-// state: each of them sees what another has learned, and the updates of a
-// participant are sent one at a time, in order of arrival, whichever replica has
-// received them.
+// Package redisstore is a delivery.Store in Redis, for replicas that share their state:
+// each of them sees what another has learned, and the updates of a participant are sent
+// one at a time, by the rule of package delivery, whichever replica has received them.
 //
-// A replica holds its waiters' places in queues and its request ids by leases, which
-// it renews. When a replica dies, its leases end and others go on. Before each
-// attempt Redis is asked whether the lease still stands, so a replica that was
-// stopped for a while does not send what another has overtaken. A request id whose
-// owner died after it may have sent the update does not become free: the outcome of
-// that update is unknown, and its later callers get that answer.
+// A replica holds its updates' places in queues and its request ids by leases, which it
+// renews. When a replica dies, its leases end and others go on. Before each attempt
+// Redis chooses which update is sent, so a replica that was stopped for a while does not
+// send what another has overtaken. A request id whose owner died after it may have sent
+// the update does not become free: the outcome of that update is unknown, and its later
+// callers get that answer.
 //
-// Every change is one script on keys of one hash slot, so Redis may be a cluster.
-// Labels and records are bounded by their age, not by their number, and Redis should
-// not evict. If a failover loses writes, the loss is noticed before an attempt is
-// made that relies on them.
+// Every change is one script on keys of one hash slot, so Redis may be a cluster. Labels
+// and records are bounded by their age, not by their number, and Redis should not evict.
+// Its user needs no more than this; cluster|slots is for clusters and role for sentinels:
+//
+//	user conferenced on >PASSWORD ~conferenced:* &conferenced:* +eval +evalsha +time +get +set +del +pexpire +pttl +hset +hmget +publish +subscribe +unsubscribe +ping +select +cluster|slots +role
+//
+// # Loss of data
+//
+// Redis loses data by FLUSHALL, by a restart without persistence, and by a failover to a
+// server that lags behind. What is promised then:
+//
+//   - An update in a queue, or with a request id, that Redis has lost before an attempt
+//     of it is not sent in reliance on that: it ends StateUnavailable, or goes on in a
+//     queue of its process as without Redis.
+//   - An update with a request id that may have been sent keeps it, if all data of its
+//     bucket is lost: its owner restores it when it renews its leases or knows the
+//     outcome. For one lease after the loss was noticed, no replica that has reached
+//     Redis before the loss claims a request id that nobody owns; such a call waits, or
+//     ends StateUnavailable if its deadline is earlier.
+//
+// Not promised: that a request id still has its record, if that was kept before the loss;
+// that the claim of a replica that has died, or does not reach Redis within the lease, is
+// restored; that a replica that reaches Redis for the first time between the loss and the
+// restoration, at most two fifths of a lease later, waits; and that a failover that loses
+// only the latest writes is noticed by others before the owner has restored its claim.
 package redisstore
 
 import (
@@ -30,6 +50,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
 )
 
 // Store is a delivery.Store in Redis. It is safe for concurrent use.
@@ -39,19 +60,20 @@ type Store struct {
 	logger *slog.Logger
 	redis  *client
 	// local has the updates and request ids that go on without Redis.
-	local delivery.Store
+	local *delivery.Memory
 	// replica identifies this process among the replicas.
 	replica string
 	fresh   time.Duration
 	lastID  atomic.Uint64
 
-	stop    context.CancelFunc
-	loops   sync.WaitGroup
-	leaving sync.WaitGroup // Requests that take a waiter out of its queue.
+	stop       context.CancelFunc
+	loops      sync.WaitGroup
+	background sync.WaitGroup // Requests that nothing waits for but Close.
 
 	mu      sync.Mutex
-	waiters map[string]*waiter
+	entries map[string]*entry
 	claims  map[delivery.Key]*claim
+	markers [buckets]marker
 	pending []pending
 	// renewed is when the leases were last renewed, and woke when this process last
 	// ran again after it had been stopped.
@@ -59,14 +81,14 @@ type Store struct {
 }
 
 var (
-	//go:embed lines.lua
-	linesText string
+	//go:embed queue.lua
+	queueText string
 	//go:embed claims.lua
 	claimsText string
 	//go:embed probe.lua
 	probeText string
 
-	linesScript  = rueidis.NewLuaScript(linesText)
+	queueScript  = rueidis.NewLuaScript(queueText)
 	claimsScript = rueidis.NewLuaScript(claimsText)
 	probeScript  = rueidis.NewLuaScript(probeText)
 )
@@ -96,7 +118,7 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 		replica: randomID(),
 		fresh:   min(fresh, cfg.Lease/rounds),
 		stop:    stop,
-		waiters: map[string]*waiter{},
+		entries: map[string]*entry{},
 		claims:  map[delivery.Key]*claim{},
 		renewed: now,
 	}
@@ -112,13 +134,13 @@ func (s *Store) Observe(observer delivery.StoreObserver) { s.redis.observer = ob
 // State says whether Redis answers.
 func (s *Store) State() State { return s.redis.state() }
 
-// Close waits until Redis knows which waiters have left, and ends the connections.
-// Leases that are still held are not renewed any more. The store must not be used
-// after Close was called.
+// Close waits for the requests in the background, and ends the connections. Leases that
+// are still held are not renewed any more. The store must not be used after Close was
+// called.
 func (s *Store) Close() {
 	s.stop()
 	s.loops.Wait()
-	s.leaving.Wait()
+	s.background.Wait()
 	s.redis.close()
 }
 
@@ -128,33 +150,33 @@ func randomID() string {
 	return hex.EncodeToString(random[:])
 }
 
-// newID identifies a waiter or a claim of this replica.
+// newID identifies an update in a queue, or a claim, of this replica.
 func (s *Store) newID() string {
 	return s.replica + "-" + strconv.FormatUint(s.lastID.Add(1), 36)
 }
 
 // goesOn reports whether an update is sent while Redis cannot be reached.
-func (s *Store) goesOn(event bool) bool {
-	return s.cfg.Failure == Open || s.cfg.Failure == Mixed && !event
+func (s *Store) goesOn(announces bool) bool {
+	return s.cfg.Failure == Open || s.cfg.Failure == Mixed && !announces
 }
 
 // unavailable is the error of an update that must not be sent without Redis.
-func unavailable() error { return &delivery.RefusedError{Reason: delivery.StateUnavailable} }
+func unavailable() error { return outcome.StateUnavailable.Err(outcome.Facts{}) }
 
-// Sizes counts the waiters and claims of this replica, and the labels that it has
+// Sizes counts the updates and request ids of this replica, and the labels that it has
 // seen.
 func (s *Store) Sizes() delivery.Sizes {
 	sizes := s.local.Sizes()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	participants := map[delivery.Participant]bool{}
-	for _, w := range s.waiters {
-		if w.local == nil {
+	for _, e := range s.entries {
+		if e.local == nil {
 			sizes.Waiting++
-			participants[w.participant] = true
+			participants[e.update.Participant] = true
 		}
 	}
-	sizes.Lines += len(participants)
+	sizes.Queues += len(participants)
 	for _, c := range s.claims {
 		if !c.local {
 			sizes.Records++

@@ -5,7 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"conferenced/service/outcome"
 )
 
 // watched is a master and its replica, with a sentinel.
@@ -55,7 +56,7 @@ func launchSentinel(t *testing.T, masterPort string) *node {
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	w := watch(t)
-	cfg := Config{URL: w.url, Lease: longLease, Timeout: 2 * time.Second, Failure: Closed}
+	cfg := Config{URL: w.url, Lease: longLease, Timeout: shortLease, Failure: Closed}
 	one, other := dial(t, cfg), dial(t, cfg)
 	wantShared(t, one, other)
 	claimNew(t, one, key("2"))
@@ -66,17 +67,14 @@ func TestFailover(t *testing.T) {
 	for _, replica := range []*Store{one, other} {
 		await(t, "updates go on", func() bool { return reaches(t, replica) })
 	}
-	if err := valid(t, first); err != nil {
-		t.Errorf("the turn is not valid: %v", err)
-	}
-	wantOpen(t, "both have their turn", second.Turn)
-	first.Leave()
-	wantClosed(t, "the second has its turn", second.Turn)
-	second.Leave()
+	wantBegins(t, "the first", first)
+	wantWaits(t, "the second", second)
+	finish(first, outcome.Yes)
+	send(t, "the second", second)
 	if err := one.Hold(within(t), key("2")); err != nil {
 		t.Errorf("the request id is not held: %v", err)
 	}
-	one.Settle(t.Context(), key("2"), nil)
+	one.Settle(key("2"), nil)
 	await(t, "both listen", func() bool { return one.listens(t) && other.listens(t) })
 	wantShared(t, one, other)
 }

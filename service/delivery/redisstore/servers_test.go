@@ -22,6 +22,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/outcome"
 )
 
 // node is a real Redis, or one of its sentinels, on a port of its own.
@@ -150,31 +151,27 @@ func wantShared(t *testing.T, one, other *Store) {
 // wantNotified is wantShared for replicas that listen.
 func wantNotified(t *testing.T, one, other *Store) {
 	t.Helper()
-	first := joinEvent(t, one, "CA1")
-	second := joinEvent(t, other, "CA1")
-	wantClosed(t, "the first has its turn", first.Turn)
-	wantOpen(t, "both have their turn", second.Turn)
-	if err := valid(t, first); err != nil {
-		t.Errorf("the turn is not valid: %v", err)
-	}
-	first.Leave()
-	wantClosed(t, "the second has its turn", second.Turn)
-	second.Leave()
+	first := join(t, one, "CA1", announce)
+	second := join(t, other, "CA1", announce)
+	wantBegins(t, "the first", first)
+	wantWaits(t, "the second", second)
+	finish(first, outcome.Yes)
+	send(t, "the second", second)
 	claimNew(t, one, key("1"))
 	if err := one.Hold(within(t), key("1")); err != nil {
 		t.Errorf("the request id is not held: %v", err)
 	}
-	one.Settle(t.Context(), key("1"), nil)
+	one.Settle(key("1"), nil)
 	claimNew(t, other, key("1"))
-	other.Settle(t.Context(), key("1"), nil)
+	other.Settle(key("1"), nil)
 }
 
 // reaches reports whether the store gets an announcement into a queue in Redis.
 func reaches(t *testing.T, s *Store) bool {
 	t.Helper()
-	ticket, err := s.Join(within(t), participant("CA0"), muted, true)
+	e, err := s.Join(within(t), queued("caller", "CA0", announce))
 	if err == nil {
-		ticket.Leave()
+		e.Leave()
 	}
 	return err == nil
 }

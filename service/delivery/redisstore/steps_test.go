@@ -20,30 +20,37 @@ type step struct {
 
 // steps execute every line of the scripts. They notify the replicas a and b.
 func steps(conference string) []step {
-	line := func(args ...string) step {
-		return step{linesScript, linesText, lineKey(delivery.Conference{Account: "AC1", SID: conference}), args}
+	queue := func(op, id string, args ...string) step {
+		key := queueKey(delivery.Conference{Account: "AC1", SID: conference})
+		return step{queueScript, queueText, key, append([]string{op, "60000", id}, args...)}
 	}
+	name, _ := claimKey(delivery.Key{RequestID: conference})
 	claim := func(op, id, record string) step {
 		return step{
-			claimsScript, claimsText, claimKey(delivery.Key{RequestID: conference}),
-			[]string{op, id, "60000", "60000", "content", record},
+			claimsScript, claimsText, name,
+			[]string{op, id, "60000", "", "60000", "60000", "content", record, "1"},
 		}
 	}
 	return []step{
-		line("join", "60000", "a-1", "desk", "1", "1", "5"),
-		line("join", "60000", "a-2", "CA1", "1", "1", "5"),
-		line("join", "60000", "b-1", "desk", "1", "0", "5"),
-		line("join", "60000", "a-3", "CA1", "3", "0", "5"),
-		line("know", "60000", "", "desk", "CA1", "60000"),
-		line("renew", "60000", "", "desk", "a-1", "CA1", "a-2", "CA1", "none"),
-		line("join", "60000", "b-2", "desk", "1", "1", "1"),
-		line("leave", "60000", "a-1", "desk"),
-		line("leave", "60000", "a-2", "CA1"),
-		line("leave", "60000", "a-3", "CA1"),
-		line("leave", "60000", "b-1", "desk"),
-		line("leave", "60000", "b-2", "desk"),
-		line("join", "60000", "a-4", "desk", "1", "0", "5"),
-		line("leave", "60000", "a-4", "desk"),
+		queue("join", "a-1", "desk", "16", "1", "c", "5"),
+		queue("join", "a-2", "CA1", "16", "1", "c", "5"),
+		queue("join", "b-1", "desk", "1", "0", "c", "5"),
+		queue("join", "b-2", "CA1", "3", "0", "c", "5"),
+		queue("finish", "a-1", "desk", "1", "1", "1", "CA1", "desk", "0", "60000"),
+		queue("renew", "", "desk", "a-1", "CA1", "a-2", "CA1", "none"),
+		queue("resume", "a-1", "desk"),
+		queue("finish", "a-2", "CA1", "1", "1", "0", "", "", "0", "60000"),
+		queue("begin", "a-1", "desk"),
+		queue("join", "b-3", "desk", "16", "1", "d", "1"),
+		queue("finish", "a-1", "desk", "2", "1", "0", "CA1", "", "0", "60000"),
+		queue("begin", "b-1", "desk"),
+		queue("finish", "b-1", "desk", "", "0", "0", "", "", "0", ""),
+		queue("begin", "b-2", "CA1"),
+		queue("finish", "b-2", "CA1", "1", "1", "0", "", "", "1", "60000"),
+		queue("finish", "b-3", "desk", "", "0", "0", "", "", "0", ""),
+		queue("join", "a-4", "desk", "1", "0", "c", "5"),
+		queue("finish", "a-4", "desk", "1", "1", "0", "CA1", "desk", "0", "60000"),
+		claim("confirm", "a-1", ""),
 		claim("claim", "a-1", ""),
 		claim("claim", "b-1", ""),
 		claim("renew", "a-1", ""),

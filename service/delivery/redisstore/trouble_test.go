@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"conferenced/service/delivery"
+	"conferenced/service/outcome"
 )
 
 // trouble makes a Redis answer that it executes nothing.
@@ -57,11 +58,9 @@ func TestRedisThatExecutesNothing(t *testing.T) {
 			what.begin(t, server)
 			for range 25 { // For some leases.
 				for range maxFailures {
-					_, err := s.Join(within(t), participant("CA1"), muted, true)
-					wantRefused(t, err, delivery.StateUnavailable)
-					ticket := join(t, s, "CA1", muted)
-					wantClosed(t, "an update goes on", ticket.Turn)
-					ticket.Leave()
+					_, err := s.Join(within(t), queued("caller", "CA1", announce))
+					wantRefused(t, err, outcome.StateUnavailable)
+					send(t, "an update goes on", join(t, s, "CA1", muted))
 				}
 				s.round()
 			}
@@ -70,7 +69,9 @@ func TestRedisThatExecutesNothing(t *testing.T) {
 			if logged := book.count("redis cannot be asked"); logged != 1 || !strings.Contains(book.String(), what.cause) {
 				t.Errorf("logged %d times, want once, with %s:\n%s", logged, what.cause, book)
 			}
-			await(t, "it is logged once", func() bool { return book.count("redis answers again") == 1 })
+			if logged := book.count("redis answers again"); logged != 1 {
+				t.Errorf("that it answers was logged %d times, want once:\n%s", logged, book)
+			}
 		})
 	}
 }
@@ -86,17 +87,16 @@ func TestReplicaThatMayNotListen(t *testing.T) {
 	other := dial(t, cfg)
 	const denied = "does not let this replica listen"
 	await(t, "it is logged", func() bool { return book.count(denied) > 0 })
-	first, superseded := joinEvent(t, other, "CA1"), join(t, one, "CA1", held)
-	second := join(t, one, "CA1", held)
-	wantClosed(t, "the newer update supersedes the older one", superseded.Superseded)
-	wantOpen(t, "two have their turn", superseded.Turn)
-	superseded.Leave()
-	first.Leave()
-	wantClosed(t, "the second has its turn", second.Turn)
-	if err := valid(t, second); err != nil {
-		t.Errorf("the turn is not valid: %v", err)
+	first, older := join(t, other, "CA1", announce), join(t, one, "CA1", held)
+	wantBegins(t, "the first", first)
+	newer := join(t, other, "CA1", held)
+	finish(first, outcome.Yes)
+	<-older.Turns()
+	if begun, err := older.Begin(within(t), new(delivery.Permit)); begun || err != nil {
+		t.Errorf("the older update begins: %t, %v", begun, err)
 	}
-	second.Leave()
+	send(t, "the newer", newer)
+	wantOver(t, older, outcome.Superseded)
 	if text := book.String(); book.count(denied) != 1 || strings.Contains(text, "cannot be asked") {
 		t.Errorf("logged:\n%s", text)
 	}

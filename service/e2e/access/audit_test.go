@@ -180,7 +180,11 @@ func TestAuditOfEveryCall(t *testing.T) {
 				var records []telemetry.Record
 				// On a busy machine, the caller may have left before the service answers.
 				eventually(t, "a record", func() bool { records = w.records(t); return len(records) > 0 })
-				if diff := diffRecords([]telemetry.Record{recorded(by, call.want)}, records); diff != "" {
+				want := recorded(by, call.want)
+				if by.name == "rest" && want.Outcome == "CALLER_UNKNOWN" { // The body was not read.
+					want.Properties, want.Values = nil, nil
+				}
+				if diff := diffRecords([]telemetry.Record{want}, records); diff != "" {
 					t.Errorf("records (-want +got):\n%s\nof %v", diff, got)
 				}
 			})

@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
 	"conferenced/service/sandbox"
 )
 
@@ -62,7 +62,7 @@ type reply struct {
 func (r reply) ok() bool { return r.response != nil }
 
 // reason is that of the service's error, or "".
-func (r reply) reason() string { return outcome.Info(status.FromProto(r.status)).GetReason() }
+func (r reply) reason() string { return outcometest.Info(status.FromProto(r.status)).GetReason() }
 
 func (r reply) String() string {
 	switch {
@@ -110,7 +110,7 @@ func callGRPC(ctx context.Context, c *client, authorization []string, message *r
 	switch st := status.Convert(err); {
 	case err == nil:
 		got.response = response
-	case outcome.Info(st) != nil:
+	case outcometest.Info(st) != nil:
 		got.status = st.Proto()
 	default:
 		got.failed = err

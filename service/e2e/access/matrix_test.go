@@ -238,9 +238,6 @@ func TestMatrixOfStrangers(t *testing.T) {
 					account := accounts[(i+j)%len(accounts)]
 					w.expectRefused(t, one.property+" in "+account.name, callerUnknown, by, stranger, to(account.sid, one.change))
 				}
-				if found := len(w.log.lines(stranger.cause)); found != len(alone) {
-					t.Errorf("%d of %d refusals are in the log with the cause %q:\n%s", found, len(alone), stranger.cause, w.log)
-				}
 			})
 		}
 	}

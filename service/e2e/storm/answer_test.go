@@ -19,6 +19,7 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service"
 	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
 )
 
 // answer is what a caller was told.
@@ -56,7 +57,7 @@ func answerOf(err error) answer {
 	if st.Code() == codes.OK {
 		return answer{heard: true}
 	}
-	info := outcome.Info(st)
+	info := outcometest.Info(st)
 	return answer{
 		heard:   info != nil || st.Code() != codes.DeadlineExceeded && st.Code() != codes.Canceled,
 		code:    st.Code(),
@@ -128,7 +129,7 @@ func restAnswer(response *http.Response, body []byte) answer {
 	}
 	st := status.FromProto(&message)
 	told := answerOf(st.Err())
-	if want := outcome.HTTPStatus(st); response.StatusCode != want {
+	if want := outcometest.HTTPStatus(st); response.StatusCode != want {
 		told.reason += fmt.Sprintf(" (over HTTP %d, not %d)", response.StatusCode, want)
 	}
 	return told

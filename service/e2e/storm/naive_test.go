@@ -3,10 +3,13 @@ package storm_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,16 +17,21 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// naive is the client that is written in an afternoon: it posts, tries again on
-// any error, and knows neither order nor request ids.
+// naive is the client that is written in an afternoon: it posts, tries again on any
+// error, knows neither order nor request ids, and lets a newer update of the same
+// properties replace an older one as soon as it comes.
 type naive struct {
 	base string
 	http *http.Client
+
+	mu     sync.Mutex
+	newest map[string]*update // By participant and properties.
 }
 
 const (
 	naiveAttempts = 4
 	naiveWait     = 4 * time.Millisecond
+	naiveDebounce = 30 * time.Millisecond // Before the first attempt.
 	naiveTimeout  = 300 * time.Millisecond
 )
 
@@ -31,23 +39,45 @@ func newNaive(up *upstream) *naive {
 	return &naive{
 		base: "http://" + up.addr,
 		http: &http.Client{Timeout: naiveTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+
+		newest: map[string]*update{},
 	}
 }
 
+// replaced notes the update if it is new, and says whether a newer one has come.
+func (n *naive) replaced(u *update, isNew bool) bool {
+	key := u.participant.CallSID + " " + strings.Join(slices.Sorted(maps.Keys(u.form)), " ")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if isNew {
+		n.newest[key] = u
+	}
+	return n.newest[key] != u && !u.announces()
+}
+
 func (n *naive) send(ctx context.Context, c *call) answer {
+	n.replaced(c.update, true)
+	applied, wait := "no", naiveDebounce
 	for range naiveAttempts {
-		if id, ok := n.post(ctx, c.update); ok {
-			return answer{heard: true, requestID: id}
-		}
-		timer := time.NewTimer(rand.N(naiveWait))
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
+			if applied == "no" {
+				return answer{heard: true, code: codes.DeadlineExceeded, reason: "DEADLINE", applied: applied}
+			}
 			return answer{}
 		}
+		if n.replaced(c.update, false) {
+			return answer{heard: true, code: codes.Aborted, reason: "SUPERSEDED", applied: applied}
+		}
+		applied, wait = "maybe", rand.N(naiveWait)
+		if id, ok := n.post(ctx, c.update); ok {
+			return answer{heard: true, requestID: id}
+		}
 	}
-	return answer{heard: true, code: codes.Unknown, reason: "FAILED", applied: "maybe"}
+	return answer{heard: true, code: codes.Unknown, reason: "FAILED", applied: applied}
 }
 
 func (n *naive) post(ctx context.Context, u *update) (requestID string, ok bool) {

@@ -76,11 +76,22 @@ func (l *line) sameLine(a, b *record, bounds bounds) bool {
 	return a.byLabel == b.byLabel || l.oneName(a.begin(), bounds) || l.oneName(b.begin(), bounds)
 }
 
-// checkOrder goes through the journal: nothing older may come after anything
-// newer, no two are on their way at once, and the applications of one update
-// stand together.
+// shares says whether the updates set a property in common. The order of others does
+// not matter: one may be sent past the other.
+func (r *record) shares(other *record) bool {
+	for key := range r.form {
+		if other.form.Has(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkOrder goes through the journal: nothing older may come after anything newer
+// with which it shares a property, no newer one is sent while an older is in flight,
+// and nothing that shares a property comes between two applications of one update.
 func (v *verdict) checkOrder(h *history, l *line) {
-	newest := map[class]*record{}
+	applied := map[class][]*record{}
 	last := map[int]int{}
 	for i, entry := range l.entries {
 		r := l.asked[marker(entry.Form)]
@@ -90,7 +101,7 @@ func (v *verdict) checkOrder(h *history, l *line) {
 			v.relaxed++
 		case entry.Time.Before(r.cutOff(h.bounds)):
 			v.ordered++
-			v.checkPlace(r, entry, newest)
+			v.checkPlace(r, entry, applied)
 			v.checkAlone(h, l, i)
 			if before, again := last[r.marker]; again && r.remembered(h.bounds) {
 				v.checkRepetition(h, l, r, l.entries[before+1:i])
@@ -99,26 +110,29 @@ func (v *verdict) checkOrder(h *history, l *line) {
 			v.late++
 		}
 		last[r.marker] = i
-		c := l.classOf(r, h.bounds)
-		if !relaxed && (newest[c] == nil || r.begin().After(newest[c].begin())) {
-			newest[c] = r
+		if c := l.classOf(r, h.bounds); !relaxed {
+			applied[c] = append(applied[c], r)
 		}
 	}
 }
 
-func (v *verdict) checkPlace(r *record, entry sandbox.Entry, newest map[class]*record) {
-	for c, newer := range newest {
-		if newer != r && r.isOlder(c, newer.begin()) {
-			v.breach(inOrder, "entry %d is of %d, after the newer %d\n\t\told %v\n\t\tnew %v",
-				entry.Seq, r.marker, newer.marker, r, newer)
-			return
+func (v *verdict) checkPlace(r *record, entry sandbox.Entry, applied map[class][]*record) {
+	for c, before := range applied {
+		for _, newer := range before {
+			if newer != r && newer.shares(r) && r.isOlder(c, newer.begin()) {
+				v.breach(inOrder, "entry %d is of %d, after the newer %d\n\t\told %v\n\t\tnew %v",
+					entry.Seq, r.marker, newer.marker, r, newer)
+				return
+			}
 		}
 	}
 }
 
 // checkAlone looks at what was applied between an update's first arrival and its
-// application: nothing that arrived after it, for the line goes to the next only
-// when an update has ended. Of several calls it cannot be told which arrived.
+// application: no newer one that shares a property, for the queue goes on only when an
+// attempt has ended, and after one that may have been applied nothing newer is sent
+// before its retry but what supersedes it. Of several calls it cannot be told which
+// arrived.
 func (v *verdict) checkAlone(h *history, l *line, i int) {
 	r := l.asked[marker(l.entries[i].Form)]
 	if len(r.calls) > 1 || r.arrived.IsZero() {
@@ -129,25 +143,40 @@ func (v *verdict) checkAlone(h *history, l *line, i int) {
 			return
 		}
 		other := l.asked[marker(entry.Form)]
-		if len(other.calls) == 1 && !h.relaxed(other) && other.arrived.After(r.arrived) && l.sameLine(r, other, h.bounds) {
+		if len(other.calls) == 1 && !h.relaxed(other) && other.arrived.After(r.arrived) && l.sameLine(r, other, h.bounds) &&
+			r.shares(other) && r.isOlder(l.classOf(other, h.bounds), other.begin()) {
 			v.breach(oneAtATime, "%d arrived during %d\n\t\tfirst %v\n\t\tsecond %v", other.marker, r.marker, r, other)
 			return
 		}
 	}
 }
 
-// checkSuperseded looks for what took the place of those that were told so.
+// checkSuperseded looks for what superseded the updates that were told so: a newer one
+// of all their properties that was or may have been applied.
 func (v *verdict) checkSuperseded(l *line) {
 	for _, r := range l.records {
 		told := slices.ContainsFunc(r.calls, func(c *call) bool { return c.answer.reason == outcome.Superseded.Reason })
-		if told && (r.announces() || !slices.ContainsFunc(l.records, r.yields)) {
-			v.breach(overtaken, "nothing takes the place of update %d: %v", r.marker, r)
+		if !told {
+			continue
+		}
+		superseding := slices.DeleteFunc(slices.Clone(l.records), func(to *record) bool { return !r.yields(to) })
+		if r.announces() || len(superseding) == 0 {
+			v.breach(overtaken, "nothing supersedes update %d: %v", r.marker, r)
+		} else if len(r.applied) == 0 && !slices.ContainsFunc(superseding, (*record).mayBeApplied) {
+			v.breach(notLost, "update %d was superseded by %d, which was not applied\n\t\told %v\n\t\tnew %v",
+				r.marker, superseding[0].marker, r, superseding[0])
 		}
 	}
 }
 
-// yields says whether the other update may have taken the place of this one. One
-// whose caller left may have got into line after that.
+// mayBeApplied says whether the update was applied, as far as its callers know.
+func (r *record) mayBeApplied() bool {
+	return len(r.applied) > 0 ||
+		slices.ContainsFunc(r.calls, func(c *call) bool { return !c.answer.heard || c.answer.applied != "no" })
+}
+
+// yields says whether the other update may have superseded this one. One whose caller
+// left may have joined the queue after that.
 func (r *record) yields(to *record) bool {
 	over := to.heard() && to.end().Before(r.begin())
 	if to == r || over || to.begin().After(r.end()) {
@@ -162,11 +191,12 @@ func (r *record) yields(to *record) bool {
 }
 
 // checkRepetition looks at what was applied between two applications of an
-// update: nothing that stood in the same line, unless it was given up on the way.
+// update: nothing of the same queue that shares a property, unless it was given up in
+// flight.
 func (v *verdict) checkRepetition(h *history, l *line, r *record, between []sandbox.Entry) {
 	for _, entry := range between {
 		other := l.asked[marker(entry.Form)]
-		if !h.relaxed(other) && l.sameLine(r, other, h.bounds) && entry.Time.Before(other.cutOff(h.bounds)) {
+		if other != r && other.shares(r) && !h.relaxed(other) && l.sameLine(r, other, h.bounds) && entry.Time.Before(other.cutOff(h.bounds)) {
 			v.breach(notUndone, "%d was applied between\n\t\trepeated %v\n\t\tbetween %v", other.marker, r, other)
 			return
 		}

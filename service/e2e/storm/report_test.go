@@ -76,7 +76,7 @@ func sum(a, b delivery.Stats) delivery.Stats {
 		Refused:    a.Refused + b.Refused,
 		Abandoned:  a.Abandoned + b.Abandoned,
 		Sizes: delivery.Sizes{
-			Lines:   a.Lines + b.Lines,
+			Queues:  a.Queues + b.Queues,
 			Waiting: a.Waiting + b.Waiting,
 			Labels:  a.Labels + b.Labels,
 			Records: a.Records + b.Records,

@@ -145,11 +145,11 @@ func TestRules(t *testing.T) {
 		"two on their way at once": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
 			s.call(a, 0, 9, ok("x"))
-			s.call(b, 1, 9, ok("y"))
-			s.arrived[1], s.arrived[2] = s.at(2), s.at(3)
+			s.call(b, 2, 9, ok("y"))
+			s.arrived[1], s.arrived[2] = s.at(1), s.at(3)
 			s.apply(b, 4, "y")
 			s.apply(a, 5, "x")
-		}, []rule{oneAtATime}},
+		}, []rule{oneAtATime, inOrder, lastStays}},
 		"an older one after a newer one, in an outage": {func(s *story) {
 			s.outOfOrder("HoldUrl", "HoldUrl")
 			s.outage = &outage{from: s.at(5), to: s.at(6), goesOn: true}
@@ -189,6 +189,14 @@ func TestRules(t *testing.T) {
 			b := s.update("2", "HoldUrl")
 			s.call(b, 1, 9, ok("y"))
 			s.apply(b, 4, "y")
+		}, nil},
+		"superseded by one that was not applied": {func(s *story) {
+			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
+			s.call(s.update("2", "HoldUrl"), 1, 9, full)
+		}, []rule{notLost}},
+		"superseded by one that may have been applied": {func(s *story) {
+			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
+			s.call(s.update("2", "HoldUrl"), 1, 9, lost)
 		}, nil},
 		"superseded by nobody": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)

@@ -53,7 +53,7 @@ var profiles = []profile{
 	}},
 	{"narrow", false, func(s *setup) {
 		s.delivery.Limits = delivery.Limits{MaxConcurrency: 8, MinConcurrency: 2, Queue: 4}
-		s.delivery.Bounds.LineLength = 3
+		s.delivery.Bounds.Queue = 3
 	}},
 	{"short grace and attempts", false, func(s *setup) {
 		s.delivery.Grace = 20 * time.Millisecond
@@ -312,7 +312,7 @@ func TestStormNaiveClient(t *testing.T) {
 		total.addUpstream(up)
 	}
 	total.print(t, "the naive client")
-	for _, rule := range []rule{playedOnce, inOrder, notUndone} {
+	for _, rule := range []rule{playedOnce, inOrder, notUndone, notLost} {
 		if total.broken[rule] == 0 {
 			t.Errorf("the naive client was not found out: %s", rule)
 		}

@@ -182,7 +182,7 @@ func idle(h health) bool {
 			return false
 		}
 	}
-	return h.Delivery.Lines == 0 && h.Delivery.Waiting == 0
+	return h.Delivery.Queues == 0 && h.Delivery.Waiting == 0
 }
 
 // forgotten says whether the service is idle and remembers nothing.

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"io"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
+	"conferenced/service/sandbox"
+)
+
+// outputPipe returns a pipe for an output of the program, whose text is read into the
+// log until the read deadline of the reader passes or the reader is closed.
+func outputPipe(t *testing.T, log *following) (reader, writer *os.File) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(log, reader) // It ends with the deadline.
+	}()
+	t.Cleanup(func() {
+		reader.Close()
+		writer.Close()
+		<-done
+	})
+	return reader, writer
+}
+
+// TestOutputThatIsNotRead: calls end, the service stays ready, and SIGTERM ends the
+// process.
+func TestOutputThatIsNotRead(t *testing.T) {
+	leave := map[string]func(*os.File) error{
+		"the reader stalls": func(reader *os.File) error { return reader.SetReadDeadline(time.Now()) },
+		"the reader exits":  (*os.File).Close,
+	}
+	for name, leave := range leave {
+		for _, mode := range []string{"closed", "open"} {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				box := sandbox.New(sandbox.Config{})
+				t.Cleanup(box.Close)
+				server := httptest.NewServer(box)
+				t.Cleanup(server.Close)
+				log := newFollowing()
+				stdoutReader, stdout := outputPipe(t, newFollowing())
+				stderrReader, stderr := outputPipe(t, log)
+				p := startProgramTo(t, stdout, stderr, log, server.URL, "--audit-failure="+mode, "--default-timeout=1s")
+				for _, reader := range []*os.File{stdoutReader, stderrReader} {
+					if err := leave(reader); err != nil {
+						t.Fatal(err)
+					}
+				}
+				failures := 0
+				for range 400 { // Their records do not fit into a pipe.
+					if err := muteAgent(t, p.grpc); err != nil {
+						failures++
+						if reason := outcometest.Info(status.Convert(err)).GetReason(); reason != outcome.AuditFailed.Reason {
+							t.Fatalf("a call ended with %v", err)
+						}
+					}
+				}
+				if failures > 0 != (mode == "closed") {
+					t.Errorf("%d calls failed", failures)
+				}
+				client := newHTTPClient(t)
+				if got := getPage(t, client, "http://"+p.admin+"/readyz"); got != "ok\n" {
+					t.Errorf("/readyz: %s", got)
+				}
+				if strings.Contains(getPage(t, client, "http://"+p.admin+"/metrics"), "\nconferenced_audit_failures_total 0\n") {
+					t.Error("no failure of the audit was counted")
+				}
+				p.signal(t, syscall.SIGTERM)
+				await(t, p.ended, "the process to end")
+				if !p.command.ProcessState.Exited() {
+					t.Errorf("ended with %v", p.err)
+				}
+			})
+		}
+	}
+}

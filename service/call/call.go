@@ -1,0 +1,73 @@
+// Package call holds the record of one call, which the access log, metrics,
+// audit and traces read when the call ends.
+package call
+
+import (
+	"context"
+	"time"
+
+	"conferenced/service/property"
+)
+
+// Protocol is how a call came in.
+type Protocol string
+
+// The protocols.
+const (
+	GRPC Protocol = "grpc"
+	REST Protocol = "rest"
+	// Twilio is Twilio's own path and form over HTTP.
+	Twilio Protocol = "twilio"
+)
+
+// Call is the record of one call. The interceptors fill it in; it is not safe for
+// concurrent use.
+type Call struct {
+	// Method is the full gRPC method, such as /package.Service/Method.
+	Method   string
+	Protocol Protocol
+	// Client is the client's address without a port. A trusted proxy's
+	// X-Forwarded-For is taken into account.
+	Client string
+	Start  time.Time
+
+	// Caller is the authenticated caller's name and KnownBy how the caller was
+	// authenticated: token, jwt, mtls or anonymous. Both are empty until then.
+	Caller, KnownBy string
+
+	// AccountSID, ConferenceSID, CallSID and RequestID are those of the request,
+	// as far as they have the form of an id: any other text may be a name and is
+	// left out. AccountSID becomes the default account's if the request has none,
+	// CallSID that of Twilio's answer if the request has a label.
+	AccountSID, ConferenceSID, CallSID, RequestID string
+
+	// Change are the properties that the request sets.
+	Change property.Values
+
+	// TwilioRequestID is Twilio's id of the request that it answered last.
+	TwilioRequestID string
+	// IgnoredFields counts the fields of a Twilio form that the API does not have,
+	// and IgnoredNames are the names of some of them.
+	IgnoredFields int
+	IgnoredNames  []string
+	// TraceID is the W3C trace that the call belongs to; empty: none.
+	TraceID string
+}
+
+type key struct{}
+
+// New returns a context that carries a new record.
+func New(ctx context.Context, protocol Protocol) (context.Context, *Call) {
+	c := &Call{Protocol: protocol}
+	return context.WithValue(ctx, key{}, c), c
+}
+
+// From returns the context's record, or nil if it has none.
+func From(ctx context.Context) *Call {
+	c, _ := ctx.Value(key{}).(*Call)
+	return c
+}
+
+// IsAPI reports whether the call is one of the API's, and not a health check or
+// reflection.
+func (c *Call) IsAPI() bool { return IsAPI(c.Method) }

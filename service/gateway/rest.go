@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
+	"conferenced/service/outcome"
+)
+
+// api serves REST and the Twilio-shaped route with grpc-gateway's mux.
+type api struct {
+	*runtime.ServeMux
+	service      conferencev1.ConferenceServiceServer
+	proxies      []netip.Prefix
+	authenticate func(context.Context) (context.Context, error)
+}
+
+func newAPI(service conferencev1.ConferenceServiceServer, cfg Config) (*api, error) {
+	a := &api{service: service, proxies: cfg.TrustedProxies, authenticate: cfg.Authenticate}
+	a.ServeMux = runtime.NewServeMux(
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
+		runtime.WithIncomingHeaderMatcher(noHeader),
+		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
+		runtime.WithOutgoingTrailerMatcher(noHeader),
+		runtime.WithErrorHandler(answerCallError),
+		runtime.WithRoutingErrorHandler(a.refuseRoute),
+		runtime.WithWriteContentLength(),
+		runtime.WithMiddlewares(a.prepare),
+	)
+	err := conferencev1.RegisterConferenceServiceHandlerServer(context.Background(), a.ServeMux, service)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.HandlePath(http.MethodPost, twilioPath, a.updateFromForm)
+}
+
+// prepare is the middleware of every route: it checks what a request says besides
+// its body, authenticates the caller, and passes on a request from which grpc-gateway
+// takes only the body and Grpc-Timeout.
+func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		if found := probeOf(r); found != nil {
+			*found = true
+			return
+		}
+		if refusal := checkRequest(r, path); refusal != nil {
+			refuse(w, r, refusal)
+			return
+		}
+		ctx := a.callContext(r)
+		body := &requestBody{ReadCloser: http.NoBody, path: path}
+		if authenticated, err := a.authenticate(ctx); err != nil {
+			ctx = withRefusal(ctx, err)
+		} else {
+			ctx, body.ReadCloser, body.idempotencyKeys = authenticated, r.Body, r.Header.Values(idempotencyKeyHeader)
+		}
+		next(w, forwarded(ctx, r, body), path)
+	}
+}
+
+// checkRequest returns the rules that a request breaks, its body apart, or nil. The
+// service checks what a SID or a label looks like.
+func checkRequest(r *http.Request, path map[string]string) *outcome.Error {
+	if refusal := checkEncoding(r.Header); refusal != nil {
+		return refusal
+	}
+	violations := checkPath(path)
+	if !isTwilio(r) { // Twilio ignores both on a POST.
+		violations = slices.Concat(violations, checkQuery(r.URL), checkTimeout(r.Header))
+	}
+	if len(violations) > 0 {
+		return invalid(violations)
+	}
+	return nil
+}
+
+func checkPath(path map[string]string) []*violation {
+	var violations []*violation
+	for _, field := range slices.Sorted(maps.Keys(path)) {
+		switch value := path[field]; {
+		case value == "":
+			violations = append(violations, broken(field, "is empty in the path"))
+		case strings.Contains(value, "/"):
+			violations = append(violations, broken(field, "must have no /, not as %2F either: no SID or label has one"))
+		case !utf8.ValidString(value):
+			violations = append(violations, broken(field, "must be percent-encoded UTF-8"))
+		}
+	}
+	return violations
+}
+
+// forwarded returns the request that the handler of a route sees. For grpc-gateway it
+// has no headers but Grpc-Timeout, no host and no client address, all of which would
+// become metadata.
+func forwarded(ctx context.Context, r *http.Request, body *requestBody) *http.Request {
+	to := r.WithContext(ctx)
+	to.Body = body
+	if isTwilio(r) {
+		return to
+	}
+	to.Header = http.Header{}
+	if timeout := r.Header.Values(grpcTimeoutHeader); len(timeout) > 0 {
+		to.Header[grpcTimeoutHeader] = timeout
+	}
+	to.Host, to.RemoteAddr = "", ""
+	return to
+}
+
+// requestBody is a request's body, with what the decoder needs to know of the rest
+// of the request.
+type requestBody struct {
+	io.ReadCloser
+	path            map[string]string
+	idempotencyKeys []string
+	// refusal is the decoder's error, of which the generated handlers keep only the
+	// text.
+	refusal *outcome.Error
+}
+
+// readAll reads the body, whose size the outermost handler limits.
+func (b *requestBody) readAll() ([]byte, *outcome.Error) {
+	text, err := io.ReadAll(b)
+	if err == nil {
+		return text, nil
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, outcome.RequestTooLarge.Err(outcome.Facts{})
+	}
+	return nil, invalid([]*violation{broken("", "the body could not be read to its end")})
+}
+
+// refuseRoute is grpc-gateway's handler of requests that no route matches.
+func (a *api) refuseRoute(
+	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int,
+) {
+	switch {
+	case probeOf(r) != nil:
+	case code == http.StatusMethodNotAllowed:
+		refuseMethod(w, r, a.methods(r)...)
+	default:
+		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{Detail: twilioDetail(r,
+			"of Twilio's API, only the update of a conference participant is served here")}))
+	}
+}
+
+// methods returns the methods of the request's path. grpc-gateway does not tell them,
+// so each is tried with a request that only the middleware sees.
+func (a *api) methods(r *http.Request) []string {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodDelete} {
+		found := false
+		probe := r.WithContext(context.WithValue(r.Context(), probeKey{}, &found))
+		probe.Method = method
+		a.ServeHTTP(nil, probe)
+		if found {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
+type probeKey struct{}
+
+// probeOf returns where to note that a route was found, or nil for a request that
+// is no probe.
+func probeOf(r *http.Request) *bool {
+	found, _ := r.Context().Value(probeKey{}).(*bool)
+	return found
+}
+
+// callContext returns the context of a call: with its record, peer and metadata.
+func (a *api) callContext(r *http.Request) context.Context {
+	protocol := call.REST
+	if isTwilio(r) {
+		protocol = call.Twilio
+	}
+	return withMetadata(withOrigin(r, protocol, a.proxies), r.Header)
+}

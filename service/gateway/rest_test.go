@@ -1,0 +1,310 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
+	"conferenced/service/gateway"
+	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
+)
+
+func TestEveryMethodOfEveryPathReachesTheService(t *testing.T) {
+	s := newService()
+	server := serve(t, s, gateway.Config{})
+	for _, method := range []string{http.MethodPatch, http.MethodPost} {
+		for path, account := range map[string]string{participants: "", accountParticipants: accountSID} {
+			t.Run(method+" "+path, func(t *testing.T) {
+				got := send(t, server, method, path+callSID, `{"muted": true}`, "Content-Type", "application/json")
+				if got.code != http.StatusOK {
+					t.Fatalf("HTTP status %d: %s", got.code, got.body)
+				}
+				seen := s.seen(t)
+				wantRequest(t, seen, &request{
+					AccountSid: account, ConferenceSid: conferenceSID, CallSid: callSID, Muted: proto.Bool(true),
+				})
+				if seen.record.Protocol != call.REST {
+					t.Errorf("protocol %q", seen.record.Protocol)
+				}
+			})
+		}
+	}
+}
+
+func TestLabelsAreDecodedOnce(t *testing.T) {
+	tests := []struct{ name, encoded, want string }{
+		{"a space", "front%20desk", "front desk"},
+		{"two bytes", "caf%C3%A9", "café"},
+		{"lower-case digits", "caf%c3%a9", "café"},
+		{"a question mark", "a%3Fb", "a?b"},
+		{"a number sign", "a%23b", "a#b"},
+		{"a percent sign", "100%25", "100%"},
+		{"what looks encoded", "a%2520b", "a%20b"},
+		{"what looks encoded, with needless encoding", "%61%2520b", "a%20b"},
+		{"what looks like a slash", "a%252Fb", "a%2Fb"},
+		{"what looks like a slash, with needless encoding", "%61%252Fb", "a%2Fb"},
+		{"a plus", "a+b", "a+b"},
+		{"an encoded plus", "a%2Bb", "a+b"},
+		{"a dot", ".", "."},
+		{"two dots", "..", ".."},
+		{"encoded dots", "%2e%2e", ".."},
+		{"a colon", "a:b", "a:b"},
+		{"a leading colon", ":x", ":x"},
+		{"a trailing colon", "x:", "x:"},
+		{"what looks like a verb", "fault:429x2", "fault:429x2"},
+		{"an encoded colon", "a%3Ab", "a:b"},
+		{"a semicolon", "a;b", "a;b"},
+		{"a backslash", `a%5Cb`, `a\b`},
+		{"quotes and brackets", "%22%5B%7B%3C", `"[{<`},
+		{"unreserved and reserved characters", "a=b&c$d,e@f!g*h'i(j)~_-", "a=b&c$d,e@f!g*h'i(j)~_-"},
+		{"a line feed", "a%0Ab", "a\nb"},
+		{"needless encoding", "%61", "a"},
+		{"128 times two bytes", strings.Repeat("%C3%A9", 128), strings.Repeat("é", 128)},
+		{"a name of the path", "participants", "participants"},
+	}
+	s := newService()
+	server := serve(t, s, gateway.Config{})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for path, account := range map[string]string{participants: "", accountParticipants: accountSID} {
+				got := sendRaw(t, server, http.MethodPatch, path+test.encoded, `{"muted": true}`)
+				if got.code != http.StatusOK {
+					t.Fatalf("HTTP status %d: %s", got.code, got.body)
+				}
+				wantRequest(t, s.seen(t), &request{
+					AccountSid: account, ConferenceSid: conferenceSID, CallSid: test.want, Muted: proto.Bool(true),
+				})
+			}
+		})
+	}
+}
+
+func TestPathVariablesThatAreRefused(t *testing.T) {
+	const slash = "must have no /, not as %2F either: no SID or label has one"
+	tests := []struct{ name, path, field, rule string }{
+		{"a slash in the label", participants + "a%2Fb", "call_sid", slash},
+		{"a slash of lower-case digits", accountParticipants + "a%2fb", "call_sid", slash},
+		{"a slash alone", participants + "%2F", "call_sid", slash},
+		{"a slash in the conference", "/v1/conferences/a%2Fb/participants/x", "conference_sid", slash},
+		{"a slash in the account", "/v1/accounts/a%2Fb/conferences/c/participants/x", "account_sid", slash},
+		{"no participant", participants, "call_sid", "is empty in the path"},
+		{"no conference", "/v1/conferences//participants/x", "conference_sid", "is empty in the path"},
+		{"no account", "/v1/accounts//conferences/c/participants/x", "account_sid", "is empty in the path"},
+		{"what is not UTF-8", participants + "%ff", "call_sid", "must be percent-encoded UTF-8"},
+		{"a query string", participants + "x?muted=true", "", "the path has a query string: properties belong in the body"},
+		{"an unreadable query string", participants + "x?%zz", "", "the path has a query string: properties belong in the body"},
+	}
+	s := newService()
+	server := serve(t, s, gateway.Config{})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			wantStatus(t, sendRaw(t, server, http.MethodPost, test.path, `{"muted": true}`), refusal(test.field, test.rule))
+			s.notCalled(t)
+		})
+	}
+	t.Run("several at once", func(t *testing.T) {
+		got := sendRaw(t, server, http.MethodPost, "/v1/conferences//participants/?x=y", `{}`)
+		wantStatus(t, got, refusal("call_sid", "is empty in the path", "conference_sid", "is empty in the path",
+			"", "the path has a query string: properties belong in the body"))
+	})
+}
+
+func TestUnknownPaths(t *testing.T) {
+	tests := map[string]string{
+		"the root":                     "/",
+		"another version":              "/v2/conferences/c/participants/x",
+		"a trailing slash":             participants + "x/",
+		"a second leading slash":       "/" + participants + "x",
+		"the collection":               strings.TrimSuffix(participants, "/"),
+		"a label with a bare slash":    participants + "a/b",
+		"dots that lead out":           participants + "../participants/x",
+		"an encoded slash in the name": "/v1%2Fconferences/c/participants/x",
+		"another case":                 "/V1/conferences/c/participants/x",
+		"the name of the gRPC method":  "/conference.v1.ConferenceService/UpdateParticipant",
+		"the documents, which are off": "/openapi.json",
+		"the UI, which is off":         "/docs",
+	}
+	s := newService()
+	var refused []string
+	server := serve(t, s, gateway.Config{Refused: func(reason string) { refused = append(refused, reason) }})
+	for name, path := range tests {
+		t.Run(name, func(t *testing.T) {
+			for _, method := range []string{http.MethodPost, http.MethodGet} {
+				wantStatus(t, sendRaw(t, server, method, path, ""), outcometest.Status(outcome.RouteNotFound, outcome.Facts{}))
+			}
+			s.notCalled(t)
+		})
+	}
+	if want := slices.Repeat([]string{"ROUTE_NOT_FOUND"}, 2*len(tests)); !slices.Equal(want, refused) {
+		t.Errorf("refusals counted: %v", refused)
+	}
+}
+
+func TestMethodsThatThePathDoesNotHave(t *testing.T) {
+	s := newService()
+	server := serve(t, s, gateway.Config{Authenticate: func(context.Context) (context.Context, error) {
+		t.Error("a call is authenticated")
+		return nil, errors.New("unknown")
+	}})
+	for _, method := range []string{"GET", "PUT", "DELETE", "OPTIONS", "TRACE", "patch", "BREW"} {
+		t.Run(method, func(t *testing.T) {
+			got := send(t, server, method, participants+callSID, "", "X-HTTP-Method-Override", "POST")
+			wantStatus(t, got, outcometest.Status(outcome.MethodNotAllowed, outcome.Facts{}))
+			if allow := got.header.Get("Allow"); allow != "PATCH, POST" {
+				t.Errorf("Allow: %q", allow)
+			}
+			s.notCalled(t)
+		})
+	}
+	t.Run("HEAD", func(t *testing.T) {
+		got := send(t, server, "HEAD", participants+callSID, "")
+		if got.code != http.StatusMethodNotAllowed || len(got.body) > 0 {
+			t.Errorf("HTTP status %d, body %q", got.code, got.body)
+		}
+	})
+}
+
+func TestMethodOverrideIsIgnored(t *testing.T) {
+	s := newService()
+	server := serve(t, s, gateway.Config{})
+	for _, contentType := range []string{"application/json", "application/x-www-form-urlencoded"} {
+		for _, override := range []string{"GET", "DELETE"} {
+			t.Run(override+" as "+contentType, func(t *testing.T) {
+				got := update(t, server, `{"hold": true}`, "X-HTTP-Method-Override", override, "Content-Type", contentType)
+				if got.code != http.StatusOK {
+					t.Errorf("HTTP status %d: %s", got.code, got.body)
+				}
+				wantRequest(t, s.seen(t), &request{ConferenceSid: conferenceSID, CallSid: callSID, Hold: proto.Bool(true)})
+			})
+		}
+	}
+}
+
+// watchedBody reports reads of a request's body.
+type watchedBody struct {
+	*strings.Reader
+	read bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.read = true
+	return b.Reader.Read(p)
+}
+
+func (*watchedBody) Close() error { return nil }
+
+func TestCallIsAuthenticatedBeforeItsBodyIsRead(t *testing.T) {
+	for name, path := range map[string]string{"REST": accountParticipants + callSID, "Twilio's form": twilioPath} {
+		t.Run(name, func(t *testing.T) {
+			body := &watchedBody{Reader: strings.NewReader("not JSON")}
+			authenticate := func(ctx context.Context) (context.Context, error) {
+				if body.read {
+					t.Error("the body is read before the call is authenticated")
+				}
+				return nil, outcome.CallerUnknown.Err(outcome.Facts{})
+			}
+			var info *grpc.UnaryServerInfo
+			var passed *request
+			s := newService()
+			handler := newHandler(t, s, func(ctx context.Context, req any, i *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+				info, passed = i, req.(*request)
+				return next(ctx, req)
+			}, gateway.Config{Authenticate: authenticate})
+			incoming := httptest.NewRequest(http.MethodPost, path, body)
+			incoming.Header.Set("Idempotency-Key", "")
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, incoming)
+
+			if recorder.Code != http.StatusUnauthorized || body.read {
+				t.Errorf("HTTP status %d, the body is read: %v", recorder.Code, body.read)
+			}
+			if info == nil || info.FullMethod != conferencev1.ConferenceService_UpdateParticipant_FullMethodName {
+				t.Fatalf("the interceptor saw %v", info)
+			}
+			wantRequest(t, observed{request: passed}, &request{AccountSid: accountSID, ConferenceSid: conferenceSID, CallSid: callSID})
+			s.notCalled(t)
+		})
+	}
+}
+
+func TestAuthenticatedContextIsTheCalls(t *testing.T) {
+	type key struct{}
+	s := newService()
+	s.answer = func(ctx context.Context, _ *request) (*response, error) {
+		if ctx.Value(key{}) != "uiweb" {
+			t.Error("the call does not have the context")
+		}
+		return &response{}, nil
+	}
+	server := serve(t, s, gateway.Config{Authenticate: func(ctx context.Context) (context.Context, error) {
+		return context.WithValue(ctx, key{}, "uiweb"), nil
+	}})
+	for _, got := range []reply{update(t, server, "{}"), updateByForm(t, server, "")} {
+		if s.seen(t); got.code != http.StatusOK {
+			t.Errorf("HTTP status %d: %s", got.code, got.body)
+		}
+	}
+}
+
+func TestClientThatDisconnectsCancelsTheCall(t *testing.T) {
+	s := newService()
+	began, ended := make(chan struct{}), make(chan error)
+	s.answer = func(ctx context.Context, _ *request) (*response, error) {
+		close(began)
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return nil, ctx.Err()
+	}
+	server := serve(t, s, gateway.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-began
+		cancel()
+	}()
+	outgoing, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+participants+callSID, strings.NewReader(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := server.Client().Do(outgoing); err == nil {
+		response.Body.Close()
+		t.Error("the cancelled request was answered")
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call ended with %v", err)
+	}
+}
+
+// FuzzLabel: the service gets exactly the label, or the request is refused.
+func FuzzLabel(f *testing.F) {
+	for _, label := range []string{"front desk", "café", "a?b", "..", ":x", "100%", "%2F", "a/b", "", "\xff", "a\x00b"} {
+		f.Add(label)
+	}
+	s := newService()
+	handler := newHandler(f, s, pass, gateway.Config{})
+	f.Fuzz(func(t *testing.T, label string) {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, participants+url.PathEscape(label), strings.NewReader("{}")))
+		if label == "" || strings.Contains(label, "/") || !utf8.ValidString(label) {
+			if s.notCalled(t); recorder.Code != http.StatusBadRequest {
+				t.Fatalf("HTTP status %d: %s", recorder.Code, recorder.Body)
+			}
+			return
+		}
+		if diff := cmp.Diff(label, s.seen(t).request.GetCallSid()); diff != "" {
+			t.Errorf("label (-want +got):\n%s", diff)
+		}
+	})
+}

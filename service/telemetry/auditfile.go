@@ -1,0 +1,83 @@
+package telemetry
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+)
+
+// auditFile writes whole lines. It is not safe for concurrent use.
+type auditFile struct {
+	out io.WriteCloser
+	// begun is how many bytes of the next line the file ends with, because the last
+	// write was cut short and the file could not be truncated.
+	begun int
+}
+
+// write writes the lines, of which the first is the one that was cut short, and returns
+// the length of those that are whole in the file.
+func (f *auditFile) write(lines []byte) (int, error) {
+	if len(lines) == 0 {
+		return 0, nil
+	}
+	n, err := f.out.Write(lines[f.begun:])
+	n += f.begun
+	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
+	f.begun = n - whole
+	if file, ok := f.out.(*os.File); ok && f.begun > 0 && cutEnd(file, int64(f.begun)) == nil {
+		f.begun = 0
+	}
+	return whole, err
+}
+
+// cutEnd removes the last n bytes written to a regular file, unless another process has
+// appended to it since.
+func cutEnd(file *os.File, n int64) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	end, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	if end != info.Size() {
+		return errors.New("the file has grown")
+	}
+	return file.Truncate(end - n)
+}
+
+// openLines opens a file to append to. If it ends within a line, as after a crash, that
+// line is ended first, so that it spoils no other.
+func openLines(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names it
+	if err != nil {
+		return nil, err
+	}
+	if endsWithinLine(path) {
+		_, _ = file.WriteString("\n") // If this fails, so does the first record.
+	}
+	return file, nil
+}
+
+func endsWithinLine(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	file, err := os.Open(path) // #nosec G304 -- as above
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	last := make([]byte, 1)
+	_, err = file.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+// unclosed leaves standard output open.
+type unclosed struct{ io.Writer }
+
+// Close implements io.Closer.
+func (unclosed) Close() error { return nil }
