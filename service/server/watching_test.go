@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// read returns a file of the repository.
+// read returns the text of a file of the repository.
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile("../../" + path)
@@ -23,8 +23,8 @@ func read(t *testing.T, path string) []byte {
 	return text
 }
 
-// labelsIn are the labels that a template shows: `{{code}}` as Grafana writes it,
-// `{{ $labels.code }}` as Prometheus does.
+// labelsIn returns the labels that a template shows, in the syntax of Grafana
+// (`{{code}}`) or Prometheus (`{{ $labels.code }}`).
 func labelsIn(template string) (labels []string) {
 	for _, match := range regexp.MustCompile(`\{\{\s*(?:\$labels\.)?([a-z_]+)\s*\}\}`).FindAllStringSubmatch(template, -1) {
 		labels = append(labels, match[1])
@@ -32,7 +32,7 @@ func labelsIn(template string) (labels []string) {
 	return labels
 }
 
-func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
+func TestDashboardQueriesExistingMetrics(t *testing.T) {
 	var board any
 	if err := json.Unmarshal(read(t, "deploy/grafana/conferenced.json"), &board); err != nil {
 		t.Fatal(err)
@@ -71,8 +71,8 @@ func everyObject(value any, f func(map[string]any)) {
 
 var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
-// queryIn is the query of a panel, of an annotation or of a variable, and the
-// labels that are shown of its result.
+// queryIn returns the query of a panel, an annotation or a variable, and the labels of
+// its result that are shown.
 func queryIn(object map[string]any) (query string, labels []string, ok bool) {
 	text := func(key string) string {
 		value, _ := object[key].(string)
@@ -85,7 +85,7 @@ func queryIn(object map[string]any) (query string, labels []string, ok bool) {
 	return query, labelsIn(text("legendFormat") + text("textFormat")), query != ""
 }
 
-func TestThePanelsCanBeRead(t *testing.T) {
+func TestPanelsDoNotOverlap(t *testing.T) {
 	var board struct {
 		Panels []struct {
 			ID          int
@@ -98,22 +98,22 @@ func TestThePanelsCanBeRead(t *testing.T) {
 	if err := json.Unmarshal(read(t, "deploy/grafana/conferenced.json"), &board); err != nil {
 		t.Fatal(err)
 	}
-	ids, places := map[int]string{}, map[[2]int]string{}
+	ids, taken := map[int]string{}, map[[2]int]string{}
 	for _, panel := range board.Panels {
 		if other := ids[panel.ID]; other != "" {
-			t.Errorf("%q and %q have the same id", other, panel.Title)
+			t.Errorf("%q and %q have the same ID", other, panel.Title)
 		}
 		ids[panel.ID] = panel.Title
 		if panel.Type != "row" && (panel.Datasource.UID != "${datasource}" || len(panel.Targets) == 0) {
-			t.Errorf("%q has no query, or not of the data source that is chosen", panel.Title)
+			t.Errorf("%q has no query of the chosen data source", panel.Title)
 		}
 		at := panel.GridPos
 		for x := at.X; x < at.X+at.W; x++ {
 			for y := at.Y; y < at.Y+at.H; y++ {
-				if other := places[[2]int{x, y}]; other != "" || x >= 24 {
-					t.Fatalf("%q lies over %q or outside", panel.Title, other)
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%q overlaps %q or is outside", panel.Title, other)
 				}
-				places[[2]int{x, y}] = panel.Title
+				taken[[2]int{x, y}] = panel.Title
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func alerts(t *testing.T) map[string]alert {
 	for _, group := range file.Groups {
 		for _, rule := range group.Rules {
 			if _, twice := found[rule.Name]; twice || rule.Name == "" {
-				t.Errorf("the name %q is none, or used twice", rule.Name)
+				t.Errorf("the name %q is empty or used twice", rule.Name)
 			}
 			found[rule.Name] = rule
 		}
@@ -148,7 +148,7 @@ func alerts(t *testing.T) map[string]alert {
 	return found
 }
 
-func TestTheAlertsAskForWhatThereIs(t *testing.T) {
+func TestAlertsQueryExistingMetrics(t *testing.T) {
 	words := vocabularyOf(t)
 	for name, alert := range alerts(t) {
 		shown := labelsIn(alert.Annotations["summary"] + alert.Annotations["description"])
@@ -159,15 +159,16 @@ func TestTheAlertsAskForWhatThereIs(t *testing.T) {
 			t.Errorf("%s: the severity is %q", name, severity)
 		}
 		if alert.Annotations["summary"] == "" || alert.Annotations["description"] == "" {
-			t.Errorf("%s: nothing is told", name)
+			t.Errorf("%s: the summary or the description is missing", name)
 		}
-		if got, want := alert.Annotations["runbook_url"], "README.md#"+strings.ToLower(name); got != want {
+		if got, want := alert.Annotations["runbook_url"], "docs/runbook.md#"+strings.ToLower(name); got != want {
 			t.Errorf("%s: runbook_url is %q, want %q", name, got, want)
 		}
 	}
 }
 
-// Whether they pass, promtool says in .ci/deploy.
+// TestEveryAlertIsTestedBothWays checks only that the tests exist: .ci/deploy runs them
+// with promtool.
 func TestEveryAlertIsTestedBothWays(t *testing.T) {
 	var file struct{ Tests []struct{ Name string } }
 	if err := yaml.Unmarshal(read(t, "deploy/prometheus/alerts_test.yaml"), &file); err != nil {
@@ -184,28 +185,15 @@ func TestEveryAlertIsTestedBothWays(t *testing.T) {
 	}
 }
 
-var (
-	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	link    = regexp.MustCompile(`\]\(#([^)]+)\)`)
-)
-
-func TestTheDocumentationHasEveryAlert(t *testing.T) {
-	readme := string(read(t, "README.md"))
+// TestRunbookHasEveryAlert compares the headings of the runbook with the alerts.
+func TestRunbookHasEveryAlert(t *testing.T) {
 	var got []string
-	anchors := map[string]bool{}
-	for _, match := range heading.FindAllStringSubmatch(readme, -1) {
-		if strings.HasPrefix(match[1], "Conferenced") {
-			got = append(got, match[1])
-		}
-		anchors[strings.ReplaceAll(strings.ToLower(match[1]), " ", "-")] = true
+	heading := regexp.MustCompile(`(?m)^### (.+)$`)
+	for _, match := range heading.FindAllStringSubmatch(string(read(t, "docs/runbook.md")), -1) {
+		got = append(got, match[1])
 	}
 	slices.Sort(got)
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(alerts(t))), got); diff != "" {
 		t.Errorf("(-alerts +headings):\n%s", diff)
-	}
-	for _, match := range link.FindAllStringSubmatch(readme, -1) {
-		if !anchors[match[1]] {
-			t.Errorf("#%s leads nowhere", match[1])
-		}
 	}
 }

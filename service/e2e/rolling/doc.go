@@ -1,13 +1,11 @@
-// Package rolling tests that the service can be replaced while it is called:
-// replicas are restarted one after the other under constant load, by gRPC clients
-// with the service config of the README and by REST clients. Those repeat what is
-// answered 503, what could not be connected, and also what ends unanswered: each
-// end here is an orderly one, in which that means that nothing was done. No call
-// may fail, and the journal of the embedded Twilio must have each announcement
-// once.
+// Package rolling tests that replicas can be replaced one after the other under
+// constant load. gRPC clients with the service config of docs/clients.md and REST
+// clients make announcements, each with a request ID. They repeat an announcement
+// that certainly was not made, and one that got no answer: every replica here is
+// shut down in order, so an unanswered call has not been served. No call may fail,
+// and the journal of the embedded Twilio must have each announcement once.
 //
-// The flags -calls and -rounds make it longer; -plain adds gRPC clients without a
-// retry policy:
+// The flags -calls and -rounds make the test longer:
 //
 //	go test ./service/e2e/rolling -v -calls 50000 -rounds 6
 package rolling

@@ -23,18 +23,19 @@ import (
 )
 
 const (
-	// replicaCount is how many are registered at a time.
+	// replicaCount is the number of replicas in the registry.
 	replicaCount = 3
-	// callTimeout is the deadline of a call, retries included. None gets near it.
+	// callTimeout is the deadline of a call, repeats included. No call comes close to it.
 	callTimeout = 30 * time.Second
-	// shutdownTimeout is more, so that nothing is refused for want of time.
+	// shutdownTimeout is longer, so that no call is refused for its deadline.
 	shutdownTimeout = 2 * callTimeout
-	// latency is how long Twilio takes, for calls to be under way at any time.
+	// latency is how long the embedded Twilio takes to answer, so that calls are in
+	// flight at any time.
 	latency = 2 * time.Millisecond
 )
 
-// twilioBox is the embedded Twilio on an address of its own, with as many
-// participants as there are callers.
+// twilioBox is the embedded Twilio on an address of its own, with a participant for
+// each client.
 type twilioBox struct {
 	*sandbox.Sandbox
 	url      string
@@ -74,27 +75,27 @@ func (b *twilioBox) settings(t *testing.T) *settings.Live {
 	return live
 }
 
-// manner is how the replicas of a round end.
-type manner struct {
+// mode is how the replicas of a round end.
+type mode struct {
 	drainDelay       time.Duration
 	maxConnectionAge time.Duration
 }
 
-// manners take turns, round by round: as hard as can be, and as it should be. In
-// both of them connections end by their age all the time.
-var manners = []manner{
+// modes alternate from round to round: without a drain delay, and with one. In both,
+// connections reach their maximum age all the time.
+var modes = []mode{
 	{drainDelay: 0, maxConnectionAge: 100 * time.Millisecond},
 	{drainDelay: 100 * time.Millisecond, maxConnectionAge: 50 * time.Millisecond},
 }
 
-// replica is a service that runs.
+// replica is a running service.
 type replica struct {
 	*server.Server
 	stop  context.CancelFunc
 	ended chan error
 }
 
-func startReplica(t *testing.T, box *twilioBox, m manner, log io.Writer) *replica {
+func startReplica(t *testing.T, box *twilioBox, m mode, log io.Writer) *replica {
 	t.Helper()
 	logger, err := telemetry.NewLogger(log, "warn", "json")
 	if err != nil {
@@ -115,31 +116,31 @@ func startReplica(t *testing.T, box *twilioBox, m manner, log io.Writer) *replic
 	return r
 }
 
-// end waits for what stop began.
-func (r *replica) end(t *testing.T) {
+// wait waits until the replica has ended, after stop.
+func (r *replica) wait(t *testing.T) {
 	t.Helper()
 	if err := <-r.ended; err != nil {
 		t.Errorf("a replica ended with %v", err)
 	}
 }
 
-// registry knows the replicas, as DNS or the endpoints of a service do, and tells
-// the clients of each change.
+// registry lists the replicas, as DNS or the endpoints of a Kubernetes service do, and
+// reports each change to the clients.
 type registry struct {
 	mu        sync.Mutex
 	replicas  []*replica
 	resolvers []*manual.Resolver
-	turn      int
+	nextREST  int
 }
 
-// resolver returns one that a gRPC client can have for itself.
+// resolver returns a resolver for one gRPC client.
 func (g *registry) resolver() *manual.Resolver {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	one := manual.NewBuilderWithScheme("fleet")
-	one.InitialState(g.state())
-	g.resolvers = append(g.resolvers, one)
-	return one
+	r := manual.NewBuilderWithScheme("fleet")
+	r.InitialState(g.state())
+	g.resolvers = append(g.resolvers, r)
+	return r
 }
 
 func (g *registry) state() resolver.State {
@@ -154,50 +155,50 @@ func (g *registry) add(r *replica) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.replicas = append(g.replicas, r)
-	g.tell()
+	g.report()
 }
 
 func (g *registry) remove(gone *replica) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.replicas = slices.DeleteFunc(g.replicas, func(r *replica) bool { return r == gone })
-	g.tell()
+	g.report()
 }
 
-func (g *registry) tell() {
-	for _, one := range g.resolvers {
-		one.UpdateState(g.state())
+func (g *registry) report() {
+	for _, r := range g.resolvers {
+		r.UpdateState(g.state())
 	}
 }
 
-// oldest is the one to be replaced next.
+// oldest returns the replica to be replaced next.
 func (g *registry) oldest() *replica {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.replicas[0]
 }
 
-// next is where the next request over REST goes.
+// next returns the base URL for the next REST request, in rotation.
 func (g *registry) next() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.turn++
-	return "http://" + g.replicas[g.turn%len(g.replicas)].HTTP.String()
+	g.nextREST++
+	return "http://" + g.replicas[g.nextREST%len(g.replicas)].HTTP.String()
 }
 
-// logged is what the replicas warn of.
-type logged struct {
+// syncBuffer collects the log of the replicas. It is safe for concurrent use.
+type syncBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *logged) Write(p []byte) (int, error) {
+func (l *syncBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *logged) String() string {
+func (l *syncBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,23 +16,22 @@ import (
 )
 
 var (
-	callsFlag  = flag.Int64("calls", 600, "how many calls are made at least")
+	callsFlag  = flag.Int64("calls", 600, "the least number of calls")
 	roundsFlag = flag.Int("rounds", 2, "how often every replica is replaced")
-	plainFlag  = flag.Bool("plain", false, "let some gRPC clients have no retry policy; a few of their calls may fail")
 )
 
-// callerCount is how many callers there are at a time.
-const callerCount = 24
+// clientCount is the number of concurrent clients.
+const clientCount = 24
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestRollingRestart replaces every replica, one after the other, under constant
 // load.
 func TestRollingRestart(t *testing.T) {
-	box := newTwilio(t, callerCount)
-	fleet, log := new(registry), new(logged)
+	box := newTwilio(t, clientCount)
+	fleet, log := new(registry), new(syncBuffer)
 	for range replicaCount {
-		fleet.add(startReplica(t, box, manners[0], log))
+		fleet.add(startReplica(t, box, modes[0], log))
 	}
 	l := startLoad(t, fleet, box)
 	began := time.Now()
@@ -45,7 +43,7 @@ func TestRollingRestart(t *testing.T) {
 		last := fleet.oldest()
 		last.stop()
 		fleet.remove(last)
-		last.end(t)
+		last.wait(t)
 	}
 	if failed := l.failures(); len(failed) > 0 {
 		t.Errorf("%d of %d calls failed, the first with %v", len(failed), calls, failed[0])
@@ -60,20 +58,20 @@ func TestRollingRestart(t *testing.T) {
 		calls, restarts, took.Round(time.Millisecond), float64(calls)/took.Seconds(), &l.counts)
 }
 
-// roll replaces the replicas, each once a round and while calls are made. As in a
-// Kubernetes deployment, a new one is there before an old one is told to end, and
-// its address is withdrawn after that.
-func roll(t *testing.T, fleet *registry, box *twilioBox, log *logged, l *load) (restarts int) {
+// roll replaces the replicas while calls are made, each once a round. As in a rollout
+// of Kubernetes, a new replica is registered before an old one is told to end, and the
+// old one's address is withdrawn after that.
+func roll(t *testing.T, fleet *registry, box *twilioBox, log *syncBuffer, l *load) (restarts int) {
 	t.Helper()
 	total := int64(*roundsFlag * replicaCount)
 	for round := range *roundsFlag {
 		for range replicaCount {
 			l.await(t, int64(restarts+1)**callsFlag/(total+1))
 			old := fleet.oldest()
-			fleet.add(startReplica(t, box, manners[(round+1)%len(manners)], log))
+			fleet.add(startReplica(t, box, modes[(round+1)%len(modes)], log))
 			old.stop()
 			fleet.remove(old)
-			old.end(t)
+			old.wait(t)
 			restarts++
 		}
 	}
@@ -81,13 +79,13 @@ func roll(t *testing.T, fleet *registry, box *twilioBox, log *logged, l *load) (
 	return restarts
 }
 
-// load are callers that make one call after the other.
+// load is clients that make one call after the other.
 type load struct {
-	counts  retries
-	made    atomic.Int64 // Calls that ended.
+	counts  counters
+	made    atomic.Int64 // Calls that have ended.
 	begun   atomic.Int64
 	halt    chan struct{}
-	callers sync.WaitGroup
+	clients sync.WaitGroup
 
 	mu     sync.Mutex
 	failed []error
@@ -96,34 +94,32 @@ type load struct {
 func startLoad(t *testing.T, fleet *registry, box *twilioBox) *load {
 	t.Helper()
 	l := &load{halt: make(chan struct{})}
-	kinds := []caller{
-		grpcCaller(t, fleet, serviceConfig, &l.counts),
-		restCaller(t, fleet, &l.counts),
-		grpcCaller(t, fleet, withoutHealth, &l.counts),
-		restCaller(t, fleet, &l.counts),
-	}
-	if *plainFlag {
-		kinds = append(kinds, grpcCaller(t, fleet, withoutRetries, &l.counts))
+	clients := []loadClient{
+		newGRPCClient(t, fleet, serviceConfig, &l.counts),
+		newRESTClient(t, fleet, &l.counts),
+		newGRPCClient(t, fleet, withoutHealth, &l.counts),
+		newRESTClient(t, fleet, &l.counts),
 	}
 	for i, callSID := range box.callSIDs {
-		call := kinds[i%len(kinds)]
-		l.callers.Go(func() { l.callOn(call, callSID) })
+		call := clients[i%len(clients)]
+		l.clients.Go(func() { l.run(call, callSID) })
 	}
 	return l
 }
 
-func (l *load) callOn(call caller, callSID string) {
+// run makes calls until the load is stopped.
+func (l *load) run(call loadClient, callSID string) {
 	for {
 		select {
 		case <-l.halt:
 			return
 		default:
 		}
-		l.callOnce(call, callSID)
+		l.runOnce(call, callSID)
 	}
 }
 
-func (l *load) callOnce(call caller, callSID string) {
+func (l *load) runOnce(call loadClient, callSID string) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	n := l.begun.Add(1)
@@ -135,7 +131,7 @@ func (l *load) callOnce(call caller, callSID string) {
 	l.made.Add(1)
 }
 
-// await waits until so many calls were made.
+// await waits until that many calls have ended.
 func (l *load) await(t *testing.T, calls int64) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
@@ -144,15 +140,15 @@ func (l *load) await(t *testing.T, calls int64) {
 		select {
 		case <-ticker.C:
 		case <-t.Context().Done():
-			t.Fatal("the load came to an end")
+			t.Fatal("the test ended during the load")
 		}
 	}
 }
 
-// stop lets the callers end and returns how many calls were made.
+// stop lets the calls in flight end and returns how many calls were made.
 func (l *load) stop() int64 {
 	close(l.halt)
-	l.callers.Wait()
+	l.clients.Wait()
 	return l.begun.Load()
 }
 
@@ -162,7 +158,8 @@ func (l *load) failures() []error {
 	return l.failed
 }
 
-// examine compares the journal with the calls 1 to n: each was applied, and once.
+// examine compares the journal with the calls 1 to n, each of which must have been
+// applied once.
 func examine(journal []sandbox.Entry, n int64) (problems []string) {
 	applied := map[string]int{}
 	for _, entry := range journal {
@@ -179,14 +176,14 @@ func examine(journal []sandbox.Entry, n int64) (problems []string) {
 	return problems
 }
 
-func (c *retries) String() string {
-	return fmt.Sprintf("gRPC: %d calls, %d attempts more\n"+
-		"REST: %d calls, %d requests more after a 503, %d after a refused connection, %d after one that ended unanswered",
-		c.calls.Load(), c.again.Load(),
+func (c *counters) String() string {
+	return fmt.Sprintf("gRPC: %d calls, %d attempts\n"+
+		"REST: %d calls; repeated: %d requests answered 503, %d refused connections, %d requests without an answer",
+		c.calls.Load(), c.attempts.Load(),
 		c.restCalls.Load(), c.unavailable.Load(), c.refused.Load(), c.unanswered.Load())
 }
 
-// TestExamine finds what the other tests must not have.
+// TestExamine tests that examine finds each kind of problem.
 func TestExamine(t *testing.T) {
 	entry := func(n int64) sandbox.Entry {
 		return sandbox.Entry{Form: map[string][]string{"AnnounceUrl": {announceURL(n)}}}
@@ -199,7 +196,7 @@ func TestExamine(t *testing.T) {
 		{"each once", []sandbox.Entry{entry(2), entry(1)}, ""},
 		{"one lost", []sandbox.Entry{entry(2)}, "the announcement 1 was made 0 times; 1 announcements, want 2"},
 		{"one twice", []sandbox.Entry{entry(1), entry(2), entry(1)}, "the announcement 1 was made 2 times; 3 announcements, want 2"},
-		{"one that nobody made", []sandbox.Entry{entry(1), entry(2), entry(3)}, "3 announcements, want 2"},
+		{"one of no call", []sandbox.Entry{entry(1), entry(2), entry(3)}, "3 announcements, want 2"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -207,16 +204,5 @@ func TestExamine(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
-	}
-}
-
-// TestTheReadmeHasTheServiceConfig that the clients here have.
-func TestTheReadmeHasTheServiceConfig(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), serviceConfig) {
-		t.Error("the README has another one")
 	}
 }

@@ -2,11 +2,15 @@ package sdk_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twilio/twilio-go/client"
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 
 	"conferenced/service/sandbox"
@@ -51,6 +55,31 @@ func TestCallersWhoAreKnown(t *testing.T) {
 				t.Errorf("status and code %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// TestDocumentedExample runs the code of docs/twilio-sdk.md.
+func TestDocumentedExample(t *testing.T) {
+	w := start(t, tokenFile("uiweb", token), strings.ReplaceAll(policy, "token: ui", "token: uiweb"))
+	base, err := url.Parse(w.targets[0].baseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+
+	sdk := &client.Client{
+		Credentials: client.NewCredentials("uiweb", token),
+		HTTPClient:  &http.Client{Transport: redirect{base, http.DefaultTransport}},
+	}
+	sdk.SetAccountSid("ACac000000000000000000000000000001")
+	participant, err := api.NewApiServiceWithClient(sdk).UpdateParticipant(
+		"CFcf000000000000000000000000000001", url.PathEscape("front desk"),
+		new(api.UpdateParticipantParams).SetMuted(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !*participant.Muted {
+		t.Error("the participant is not muted")
 	}
 }
 

@@ -148,21 +148,21 @@ func tokenFile(name, token string) string {
 	return fmt.Sprintf("tokens:\n  - name: %s\n    sha256: %x\n", name, sha256.Sum256([]byte(token)))
 }
 
-// elsewhere sends requests for Twilio to another base URL.
-type elsewhere struct {
+// redirect sends the SDK's requests to another base URL.
+type redirect struct {
 	base *url.URL
 	next http.RoundTripper
 }
 
-func (e elsewhere) RoundTrip(request *http.Request) (*http.Response, error) {
-	moved := request.Clone(request.Context())
-	moved.URL.Scheme, moved.URL.Host, moved.Host = e.base.Scheme, e.base.Host, ""
-	return e.next.RoundTrip(moved)
+func (r redirect) RoundTrip(request *http.Request) (*http.Response, error) {
+	changed := request.Clone(request.Context())
+	changed.URL.Scheme, changed.URL.Host, changed.Host = r.base.Scheme, r.base.Host, ""
+	return r.next.RoundTrip(changed)
 }
 
-// sdk is Twilio's SDK for Go, with the credentials, pointed at the target. It has
-// no timeout: the SDK does not close the bodies of errors, so that the timer of
-// each would outlive the test.
+// sdk returns Twilio's SDK for Go with the credentials and the target as its base URL.
+// It has no timeout: the SDK does not close the bodies of errors, so the timer of each
+// would outlive the test.
 func (to target) sdk(t *testing.T, user, password string) *api.ApiService {
 	t.Helper()
 	base, err := url.Parse(to.baseURL)
@@ -173,7 +173,7 @@ func (to target) sdk(t *testing.T, user, password string) *api.ApiService {
 	t.Cleanup(transport.CloseIdleConnections)
 	sdk := &client.Client{
 		Credentials: client.NewCredentials(user, password),
-		HTTPClient:  &http.Client{Transport: elsewhere{base, transport}},
+		HTTPClient:  &http.Client{Transport: redirect{base, transport}},
 	}
 	sdk.SetAccountSid(sandbox.AccountSID)
 	return api.NewApiServiceWithClient(sdk)

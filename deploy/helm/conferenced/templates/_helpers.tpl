@@ -39,13 +39,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret and the key of the account's credential, if there is one account. */}}
+{{/* The Secret and the key of the credential of the one account. */}}
 {{- define "conferenced.credential" -}}
 {{- $c := ternary .Values.twilio.apiKey .Values.twilio.authToken (ne .Values.twilio.apiKey.sid "") -}}
 {{- toJson (dict "secretName" $c.secretName "key" $c.key) -}}
 {{- end -}}
 
-{{/* How many pods there are without an autoscaler. */}}
+{{/* The number of pods without an autoscaler. */}}
 {{- define "conferenced.replicas" -}}
 {{- if kindIs "invalid" .Values.replicas -}}
 {{- ternary 2 1 (ne .Values.redis.url "") -}}
@@ -54,7 +54,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The ports that redis.url names, as JSON. */}}
+{{/* The ports of redis.url, as JSON. */}}
 {{- define "conferenced.redisPorts" -}}
 {{- $url := urlParse .Values.redis.url -}}
 {{- $addresses := list $url.host -}}

@@ -1,6 +1,6 @@
 {{/*
-What is mounted, as folders and never as single files: those would not follow
-when what they hold changes.
+The volumes. They are mounted as folders: single files would not be updated when
+their Secret or ConfigMap changes.
 */}}
 {{- define "conferenced.files" -}}
 files:

@@ -59,6 +59,16 @@ beforeEach(async () => {
   assert.ok(answer.ok);
 });
 
+test('the example of docs/twilio-sdk.md', async () => {
+  const [token, baseURL] = ['00112233', serviceURL];
+
+  const client = twilio('uiweb', token, { accountSid: 'ACac000000000000000000000000000001' });
+  client.api.baseUrl = baseURL;
+  const participant = await client.conferences('CFcf000000000000000000000000000001')
+    .participants(encodeURIComponent('front desk')).update({ muted: true });
+  assert.equal(participant.muted, true);
+});
+
 const targets = [
   { name: 'service', url: serviceURL, isService: true },
   { name: 'sandbox', url: sandboxURL, isService: false },
