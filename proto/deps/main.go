@@ -1,8 +1,8 @@
-// Deps writes the .proto files that the API imports, so that they need not be
-// fetched from a registry nor kept in this repository.
+// Deps writes the .proto files that the API imports, so that they are neither fetched
+// from a registry nor kept in this repository.
 //
-// Their descriptors are linked into Go packages that go.mod pins already, so
-// the files written always match the code that the service runs with.
+// Their descriptors are linked into Go packages that go.mod pins, so the files always
+// match the code of the service.
 //
 // Usage:
 //
@@ -24,8 +24,8 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 )
 
-// roots are the files that the API imports. What these import in turn is
-// written too, except google/protobuf, which every compiler brings itself.
+// roots is the files that the API imports. Their own imports are written too, except
+// google/protobuf, which every compiler includes.
 var roots = []string{
 	"buf/validate/validate.proto",
 	"google/api/annotations.proto",
@@ -54,7 +54,7 @@ func run(dir string) error {
 	return new(protoprint.Printer).PrintProtosToFileSystem(files, dir)
 }
 
-// closure returns the named files and all that they import, each once.
+// closure returns the named files and all their imports, each once.
 func closure(names []string) ([]protoreflect.FileDescriptor, error) {
 	var files []protoreflect.FileDescriptor
 	seen := map[string]bool{}

@@ -9,14 +9,14 @@ import (
 	"conferenced/service/property"
 )
 
-// Protocol is how a call came in.
+// Protocol is the protocol of a call.
 type Protocol string
 
 // The protocols.
 const (
 	GRPC Protocol = "grpc"
 	REST Protocol = "rest"
-	// Twilio is Twilio's own path and form over HTTP.
+	// Twilio is Twilio's path and form over HTTP.
 	Twilio Protocol = "twilio"
 )
 
@@ -26,8 +26,8 @@ type Call struct {
 	// Method is the full gRPC method, such as /package.Service/Method.
 	Method   string
 	Protocol Protocol
-	// Client is the client's address without a port. A trusted proxy's
-	// X-Forwarded-For is taken into account.
+	// Client is the client's address without a port, from X-Forwarded-For if a trusted
+	// proxy forwarded the call.
 	Client string
 	Start  time.Time
 
@@ -35,22 +35,22 @@ type Call struct {
 	// authenticated: token, jwt, mtls or anonymous. Both are empty until then.
 	Caller, KnownBy string
 
-	// AccountSID, ConferenceSID, CallSID and RequestID are those of the request,
-	// as far as they have the form of an id: any other text may be a name and is
-	// left out. AccountSID becomes the default account's if the request has none,
-	// CallSID that of Twilio's answer if the request has a label.
+	// AccountSID, ConferenceSID, CallSID and RequestID come from the request if they
+	// have the syntax of an ID; any other text may be a name and is omitted. AccountSID
+	// is the default account's if the request has none, and CallSID that of Twilio's
+	// answer if the request has a label.
 	AccountSID, ConferenceSID, CallSID, RequestID string
 
-	// Change are the properties that the request sets.
+	// Change is the properties that the request sets.
 	Change property.Values
 
-	// TwilioRequestID is Twilio's id of the request that it answered last.
+	// TwilioRequestID is Twilio's request ID in its last answer.
 	TwilioRequestID string
 	// IgnoredFields counts the fields of a Twilio form that the API does not have,
 	// and IgnoredNames are the names of some of them.
 	IgnoredFields int
 	IgnoredNames  []string
-	// TraceID is the W3C trace that the call belongs to; empty: none.
+	// TraceID is the call's W3C trace ID, or empty.
 	TraceID string
 }
 

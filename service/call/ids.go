@@ -5,7 +5,7 @@ import "strings"
 // IsAPI reports whether a full gRPC method belongs to the API.
 func IsAPI(method string) bool { return strings.HasPrefix(method, "/conference.") }
 
-// Describe records the ids of a request.
+// Describe records the IDs in a request.
 func (c *Call) Describe(request any) {
 	named, ok := request.(interface {
 		GetAccountSid() string
@@ -29,7 +29,7 @@ func only(id string, ok bool) string {
 	return id
 }
 
-// IsCallSID reports whether the text has the form of a Call SID.
+// IsCallSID reports whether the text has the syntax of a Call SID.
 func IsCallSID(text string) bool { return isSID("CA", text) }
 
 // isSID reports whether the text is a prefix of two letters and 32 hexadecimal

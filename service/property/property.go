@@ -1,5 +1,5 @@
-// Package property enumerates the twelve properties of a participant that an
-// update can set, and holds the values of one update.
+// Package property defines the twelve properties of a participant that an update can
+// set, and the values of one update.
 package property
 
 import (
@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Property is one of the twelve, in the order of the API and of Twilio's form.
+// Property is one of the twelve properties. Their order is that of the API and of
+// Twilio's form.
 type Property uint8
 
 // The properties.
@@ -109,8 +110,8 @@ func (s Set) Names() []string {
 // String returns the names, separated by commas.
 func (s Set) String() string { return strings.Join(s.Names(), ", ") }
 
-// Values are the properties that one update sets, with their values as Twilio's form
-// has them. The zero Values set nothing.
+// Values is the properties that one update sets, with their values as in Twilio's
+// form. The zero Values sets nothing.
 type Values struct {
 	set    Set
 	values [count]string

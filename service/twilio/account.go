@@ -26,7 +26,7 @@ type Account struct {
 	BaseURL string
 }
 
-// Validate returns the errors of all fields, joined, or nil. They show neither the
+// Validate returns the errors of all fields, joined, or nil. They contain neither the
 // password nor the base URL.
 func (a Account) Validate() error {
 	return errors.Join(
@@ -76,7 +76,7 @@ func ValidateBaseURL(base string) error {
 }
 
 // parseBaseURL parses a base URL, which must have a scheme and a host and nothing
-// else. Its errors do not quote base, which may hold a password by mistake.
+// else. Its errors do not quote base, which may contain a password by mistake.
 func parseBaseURL(base string) (*url.URL, error) {
 	u, err := url.Parse(base)
 	if err != nil {
@@ -124,8 +124,7 @@ func isHex(c byte) bool {
 // region alone is an error: Twilio announced that hosts with a region and no edge
 // stop on 2026-04-28.
 //
-// Each name must be one DNS label, so that the host is always one under
-// twilio.com.
+// Each name must be one DNS label, so that the host is always under twilio.com.
 func BaseURL(region, edge string) (string, error) {
 	region, edge = strings.ToLower(region), strings.ToLower(edge)
 	if region != "" && !isDNSLabel(region) {

@@ -42,7 +42,7 @@ func TestAccountValidate(t *testing.T) {
 		{"an account SID with a slash", func(a *twilio.Account) { a.SID = accountSID[:33] + "/" }, "account SID"},
 		{"a user's name", func(a *twilio.Account) { a.Username = "admin" }, "username"},
 		{"no password", func(a *twilio.Account) { a.Password = twilio.Secret{} }, "empty"},
-		{"a password with the end of its line", func(a *twilio.Account) { a.Password = twilio.NewSecret("abc\n") }, "white space"},
+		{"a password with a line feed", func(a *twilio.Account) { a.Password = twilio.NewSecret("abc\n") }, "white space"},
 		{"no base URL", func(a *twilio.Account) { a.BaseURL = "" }, "https://"},
 		{"no scheme", func(a *twilio.Account) { a.BaseURL = "api.twilio.com" }, "https://"},
 		{"another scheme", func(a *twilio.Account) { a.BaseURL = "ftp://api.twilio.com" }, "https://"},
@@ -78,7 +78,7 @@ func TestAccountValidate(t *testing.T) {
 	}
 }
 
-func TestAccountValidateNamesEverythingWrong(t *testing.T) {
+func TestAccountValidateReportsEveryError(t *testing.T) {
 	err := twilio.Account{}.Validate()
 	for _, want := range []string{"account SID", "username", "token", "base URL"} {
 		if !strings.Contains(err.Error(), want) {
@@ -98,16 +98,16 @@ func TestBaseURL(t *testing.T) {
 		{"another region with its edge", "au1", "sydney", "https://api.sydney.au1.twilio.com"},
 		{"capitals", "IE1", "Dublin", "https://api.dublin.ie1.twilio.com"},
 		{"us1 with an edge", "us1", "ashburn", "https://api.ashburn.us1.twilio.com"},
-		{"an edge alone", "", "ashburn", "https://api.ashburn.us1.twilio.com"},
+		{"an edge without a region", "", "ashburn", "https://api.ashburn.us1.twilio.com"},
 		{"an edge with a hyphen", "us1", "ashburn-ix", "https://api.ashburn-ix.us1.twilio.com"},
-		{"a region alone", "ie1", "", ""},
+		{"a region without an edge", "ie1", "", ""},
 		{"a region with a dot", "ie1.evil.example", "dublin", ""},
 		{"an edge with a slash", "ie1", "evil.example/", ""},
 		{"an edge with an at sign", "ie1", "dublin@evil", ""},
 		{"an edge with a colon", "ie1", "evil:443", ""},
 		{"an edge with a number sign", "ie1", "evil#", ""},
-		{"an edge with a blank", "ie1", "dub lin", ""},
-		{"an edge with the end of its line", "ie1", "dublin\n", ""},
+		{"an edge with a space", "ie1", "dub lin", ""},
+		{"an edge with a line feed", "ie1", "dublin\n", ""},
 		{"an edge that begins with a hyphen", "ie1", "-dublin", ""},
 		{"an edge that is not ASCII", "ie1", "dublın", ""},
 		{"an edge of 64 letters", "ie1", strings.Repeat("a", 64), ""},
@@ -122,7 +122,7 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-func TestBaseURLSaysWhyARegionNeedsAnEdge(t *testing.T) {
+func TestBaseURLExplainsWhyARegionNeedsAnEdge(t *testing.T) {
 	_, err := twilio.BaseURL("ie1", "")
 	for _, want := range []string{"ie1", "edge", "dublin", "2026-04-28"} {
 		if !strings.Contains(err.Error(), want) {
@@ -144,7 +144,7 @@ func TestAccountsLookup(t *testing.T) {
 		}
 	}
 	if _, ok := accounts.Lookup("AC00000000000000000000000000000003"); ok {
-		t.Error("a stranger is found")
+		t.Error("an unknown account is found")
 	}
 }
 
@@ -168,8 +168,8 @@ func TestNewAccountsRefuses(t *testing.T) {
 	}{
 		{"an invalid account", "", []twilio.Account{good, bad}, "account 2: the base URL"},
 		{"an account given twice", "", []twilio.Account{good, good}, "twice"},
-		{"a default that is not there", otherSID, []twilio.Account{good}, "default"},
-		{"a default among none", otherSID, nil, "default"},
+		{"a default that is not among the accounts", otherSID, []twilio.Account{good}, "default"},
+		{"a default without accounts", otherSID, nil, "default"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func readAnswer(r *wire.Response, a *Account, p *ParticipantPath) (*Answer, erro
 		unusable.Reason = "unexpected status"
 		return nil, unusable
 	case status >= 400:
-		return nil, newError(r, a)
+		return nil, newError(r, a, p.Participant)
 	case status >= 300:
 		unusable.Reason = "redirect not followed"
 		return nil, unusable

@@ -52,7 +52,7 @@ func TestDecodeParticipant(t *testing.T) {
 		want       *twilio.Participant
 	}{
 		{"Twilio's example", connected, connectedParticipant()},
-		{"all but the status null", `{"label":null,"muted":null,"queue_time":null,"status":"queued"}`, &twilio.Participant{Status: "queued"}},
+		{"null for everything but the status", `{"label":null,"muted":null,"queue_time":null,"status":"queued"}`, &twilio.Participant{Status: "queued"}},
 		{"a Call SID without a status", `{"call_sid":"CA1"}`, &twilio.Participant{CallSID: new("CA1")}},
 		{"an unknown status", `{"status":"levitating"}`, &twilio.Participant{Status: "levitating"}},
 		{"unknown members", `{"status":"failed","mood":{"a":[1]}}`, &twilio.Participant{Status: "failed"}},
@@ -83,7 +83,7 @@ func TestDecodeParticipantRefuses(t *testing.T) {
 		{"a string", `"connected"`},
 		{"an error's body", `{"code":20404,"message":"not found"}`},
 		{"an empty status and Call SID", `{"status":"","call_sid":""}`},
-		{"a cut object", connected[:100]},
+		{"a truncated object", connected[:100]},
 		{"two objects", connected + connected},
 		{"HTML", "<html></html>"},
 		{"a number for a status", `{"status":1}`},
@@ -100,7 +100,7 @@ func TestDecodeParticipantRefuses(t *testing.T) {
 	}
 }
 
-func TestParticipantEncodesAsTwilioWritesIt(t *testing.T) {
+func TestParticipantEncodesInTwiliosFormat(t *testing.T) {
 	encoded, err := json.Marshal(connectedParticipant())
 	if err != nil {
 		t.Fatal(err)

@@ -17,17 +17,17 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
-	// idleTimeout is less than the 60 s after which load balancers commonly close
-	// an idle connection, so that few requests meet a connection that is closing.
+	// idleTimeout is less than the 60 s after which load balancers commonly close an
+	// idle connection, so that few requests are sent on a connection that is closing.
 	idleTimeout    = 50 * time.Second
-	maxIdlePerHost = 1000 // As many as an account's attempts in flight by default.
+	maxIdlePerHost = 1000 // The default maximum of an account's attempts in flight.
 	maxAnswerBytes = 1 << 20
 )
 
-// Config configures a [Client]. Its zero value can be used.
+// Config configures a [Client]. Its zero value is ready for use.
 type Config struct {
-	// AttemptTimeout limits a request, from UpdateParticipant's call to the end of
-	// the answer. Default 30 s.
+	// AttemptTimeout limits a request, from the call of UpdateParticipant to the end of
+	// the answer. The default is 30 s.
 	AttemptTimeout time.Duration
 	// RootCAs verify the certificates of hosts and proxies. Default: the system's.
 	RootCAs *x509.CertPool
@@ -38,9 +38,9 @@ type Config struct {
 	Header func(context.Context, http.Header)
 }
 
-// Client makes requests to Twilio. It follows no redirect, keeps no cookie and
-// repeats no request of which a byte was written. It is safe for concurrent use,
-// and keeps connections for the next request.
+// Client makes requests to Twilio over kept-alive connections. It does not follow
+// redirects, does not keep cookies, and does not repeat a request of which a byte was
+// written. It is safe for concurrent use.
 type Client struct {
 	transport wire.Transport
 	timeout   time.Duration
@@ -99,7 +99,7 @@ func (c *Client) request(ctx context.Context, a *Account, p *ParticipantPath, u 
 	if c.header != nil {
 		more := http.Header{}
 		c.header(ctx, more)
-		_ = more.Write(header) // A buffer takes everything.
+		_ = more.Write(header) // Writes to a buffer do not fail.
 	}
 	form := AppendForm(make([]byte, 0, 128), u)
 	return &wire.Request{Method: http.MethodPost, Path: p.String(), Header: header.Bytes(), Body: form}

@@ -38,8 +38,7 @@ func newServer(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-// newTLSServer returns a server that could speak HTTP/2 too, and the certificates
-// to trust it by.
+// newTLSServer returns a server that also supports HTTP/2, and its CA.
 func newTLSServer(t testing.TB, handler http.HandlerFunc) (*httptest.Server, *x509.CertPool) {
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true
@@ -137,7 +136,7 @@ func record(t testing.TB) (*httptest.Server, <-chan request) {
 	return server, requests
 }
 
-func TestTheWholeRequest(t *testing.T) {
+func TestRequestIsExact(t *testing.T) {
 	server, requests := record(t)
 	account := testAccount(server.URL)
 	account.Username, account.Password = keySID, twilio.NewSecret("key:secret")
@@ -164,7 +163,7 @@ func TestTheWholeRequest(t *testing.T) {
 	}
 }
 
-func TestArgumentsThatMakeNoRequest(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	good := testAccount("http://127.0.0.1:1")
 	tests := []struct {
 		name    string
@@ -173,7 +172,7 @@ func TestArgumentsThatMakeNoRequest(t *testing.T) {
 	}{
 		{"no participant", good, testPath("")},
 		{"no account", good, twilio.ParticipantPath{ConferenceSID: conferenceSID, Participant: "a"}},
-		{"another account than the credentials'", good, twilio.ParticipantPath{AccountSID: otherSID, ConferenceSID: conferenceSID, Participant: "a"}},
+		{"a path of another account", good, twilio.ParticipantPath{AccountSID: otherSID, ConferenceSID: conferenceSID, Participant: "a"}},
 		{"no conference", good, twilio.ParticipantPath{AccountSID: accountSID, Participant: "a"}},
 		{"two dots for a conference", good, twilio.ParticipantPath{AccountSID: accountSID, ConferenceSID: "..", Participant: "a"}},
 		{"no base URL", testAccount(""), testPath("a")},
@@ -260,11 +259,11 @@ func TestUnusableAnswers(t *testing.T) {
 		{"HTML", answer(200, "<html></html>"), "200: body is not a participant"},
 		{"an error's body", answer(200, `{"code":20500,"message":"secret"}`), "200: body is not a participant"},
 		{"a body over the limit", answer(200, connected+strings.Repeat(" ", 1<<20)), "200: body cannot be read"},
-		{"a cut body", raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"), "200: body cannot be read"},
+		{"a truncated body", raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"), "200: body cannot be read"},
 		{"not modified", answer(304, ""), "304: redirect not followed"},
 		{"a redirect", redirect, "307: redirect not followed"},
-		{"a status above all", answer(600, connected), "600: unexpected status"},
-		{"a status below all", raw("HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n"), "99: unexpected status"},
+		{"a status above 599", answer(600, connected), "600: unexpected status"},
+		{"a status below 100", raw("HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n"), "99: unexpected status"},
 		{"a change of protocol", raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "101: unexpected status"},
 	}
 	for _, tt := range tests {
@@ -281,8 +280,8 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
-// TestForeignAnswers makes two requests, and checks whether the answers are taken
-// for another participant's, and whether the connection is closed then.
+// TestForeignAnswers makes two requests, and checks whether the answers count as
+// being about another participant, and whether the connection is then closed.
 func TestForeignAnswers(t *testing.T) {
 	const otherCall, otherConference = "CA00000000000000000000000000000002", "CF00000000000000000000000000000002"
 	mixed := strings.NewReplacer("CA", "cA", "CF", "cf", "AC", "aC")
@@ -291,14 +290,14 @@ func TestForeignAnswers(t *testing.T) {
 		foreign                 bool
 	}{
 		{"the same participant", callSID, connected, false},
-		{"the same participant in other letters", callSID, mixed.Replace(connected), false},
+		{"the same participant in another case", callSID, mixed.Replace(connected), false},
 		{"the same participant with a label", callSID, `{"call_sid":"` + callSID + `","label":"desk"}`, false},
 		{"no SIDs", callSID, `{"status":"connected"}`, false},
 		{"nulls", callSID, `{"status":"connected","account_sid":null,"conference_sid":null,"call_sid":null,"label":null}`, false},
 		{"another account", callSID, `{"status":"connected","account_sid":"` + otherSID + `"}`, true},
 		{"another conference", callSID, `{"status":"connected","conference_sid":"` + otherConference + `"}`, true},
 		{"another call", callSID, `{"call_sid":"` + otherCall + `"}`, true},
-		{"a label in place of the Call SID", callSID, `{"status":"connected","call_sid":"desk"}`, true},
+		{"a label as the Call SID", callSID, `{"status":"connected","call_sid":"desk"}`, true},
 		{"by label", "front desk", `{"call_sid":"` + otherCall + `","label":"front desk"}`, false},
 		{"by label, without one", "front desk", `{"call_sid":"` + otherCall + `","label":null}`, false},
 		{"by label, with an empty one", "front desk", `{"call_sid":"` + otherCall + `","label":""}`, false},
@@ -335,7 +334,7 @@ func TestForeignAnswers(t *testing.T) {
 	}
 }
 
-func TestUsableConnectionsAreUsedAgain(t *testing.T) {
+func TestUsableConnectionsAreReused(t *testing.T) {
 	bodies := []http.HandlerFunc{
 		answer(200, connected), answer(404, `{"code":20404}`), answer(502, "<html></html>"), answer(500, ""),
 		answer(204, ""), answer(200, "{}"), answer(302, "moved"),
@@ -355,9 +354,9 @@ func TestUsableConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// TestAnswerOutlivesItsConnection: later answers on the same connection do not
-// change it.
-func TestAnswerOutlivesItsConnection(t *testing.T) {
+// TestAnswerDoesNotShareMemoryWithItsConnection checks that later answers on the same
+// connection do not change an answer.
+func TestAnswerDoesNotShareMemoryWithItsConnection(t *testing.T) {
 	bodies := make(chan string, 1)
 	server := newServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, <-bodies) })
 	client := newClient(t, twilio.Config{})
@@ -393,8 +392,8 @@ func TestPermit(t *testing.T) {
 	}
 }
 
-// TestTransportErrors checks what is said of the request, and that neither a
-// credential nor a time limit of the client is taken for the caller's.
+// TestTransportErrors checks the fields and the text of the error, that it contains
+// no credential, and that the client's own timeouts do not look like the caller's.
 func TestTransportErrors(t *testing.T) {
 	untrusted, _ := newTLSServer(t, answer(200, connected))
 	plain := newServer(t, answer(200, connected))
@@ -419,7 +418,7 @@ func TestTransportErrors(t *testing.T) {
 		{"a proxy that refuses connections", "https://api.example", twilio.Config{Proxy: http.ProxyURL(refusing)}, false, "no connection through the proxy"},
 		{"an unusable proxy setting", "https://api.example", twilio.Config{Proxy: badProxy}, false, "proxy setting not usable"},
 		{"a close", newServer(t, raw("")).URL, twilio.Config{}, true, "connection closed"},
-		{"a cut header", newServer(t, raw("HTTP/1.1 200 OK\r\nA: b")).URL, twilio.Config{}, true, "connection closed"},
+		{"a truncated header", newServer(t, raw("HTTP/1.1 200 OK\r\nA: b")).URL, twilio.Config{}, true, "connection closed"},
 		{"another protocol", newServer(t, raw("220 smtp.example\r\n")).URL, twilio.Config{}, true, "the response is not HTTP"},
 		{"an endless header", newServer(t, raw("HTTP/1.1 200 OK\r\nA: "+strings.Repeat("a", 1<<20))).URL, twilio.Config{}, true, "the response is larger than the limit"},
 		{"no answer in time", silent.URL, twilio.Config{AttemptTimeout: 50 * time.Millisecond}, true, "timeout"},
@@ -455,7 +454,7 @@ func TestContextEndsARequest(t *testing.T) {
 	past, cancelPast := context.WithTimeout(t.Context(), -1)
 	defer cancelPast()
 	cancelled, cancel := context.WithCancel(t.Context())
-	cause := errors.New("the grace is over")
+	cause := errors.New("the grace period has ended")
 	caused, cancelCause := context.WithCancelCause(t.Context())
 	go func() { <-arrived; cancel(); <-arrived; cancelCause(cause) }()
 	tests := []struct {
@@ -480,7 +479,7 @@ func TestContextEndsARequest(t *testing.T) {
 	}
 }
 
-func TestErrorTextsHoldNoCredentialURLOrLabel(t *testing.T) {
+func TestErrorTextsContainNoCredentialURLOrLabel(t *testing.T) {
 	reflect := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Twilio-Request-Id", r.Header.Get("Authorization"))

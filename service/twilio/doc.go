@@ -1,8 +1,8 @@
-// Package twilio is a client of the one operation of Twilio's REST API that the
-// service needs: updating a conference participant.
+// Package twilio is a client for one operation of Twilio's REST API: updating a
+// conference participant.
 //
-// It knows accounts and their hosts, the form, the answer and Twilio's errors. An
-// update is one request, which ends in exactly one of these:
+// It handles accounts and their hosts, the form, the answer and Twilio's errors. An
+// update is one request, with exactly one of these results:
 //
 //   - an [Answer]: Twilio applied the update and described the participant;
 //   - an [Error]: Twilio answered with a 4xx or 5xx status;
@@ -16,6 +16,6 @@
 // update at a time, so a lost connection concerns one update. HTTP/2 was measured
 // and gains neither time nor CPU.
 //
-// No error text of this package holds a credential, a URL or a participant's
-// label. Retries, order and limits are up to the caller.
+// No error text of this package contains a credential, a URL or a participant's
+// label. Retries, order and limits are the caller's responsibility.
 package twilio

@@ -14,15 +14,15 @@ import (
 )
 
 // Error is an answer with a 4xx or 5xx status. The fields from its body are set if
-// that is Twilio's JSON or XML, and not if it is HTML, empty, cut off or over the
-// limit.
+// the body is Twilio's JSON or XML, and not if it is HTML, empty, truncated or over
+// the limit.
 type Error struct {
 	HTTPStatus int
 	// Code is Twilio's error code, such as 20404, or 0.
 	Code int
 	// Message is Twilio's text, or "": at most 500 printable characters (and an
 	// ellipsis), in which the account's credentials and the userinfo of URLs are
-	// redacted. It may hold a label, so Error() leaves it out.
+	// redacted. It may contain a label, so Error() omits it.
 	Message string
 	// MoreInfo is the URL of Twilio's page about the code, or "".
 	MoreInfo string
@@ -31,7 +31,7 @@ type Error struct {
 	// RetryAfter is the Retry-After header, at most a day. A date in it is taken
 	// relative to the answer's own Date header.
 	RetryAfter time.Duration
-	// HasRetryAfter is whether there is a Retry-After header that can be read.
+	// HasRetryAfter is whether the answer has a valid Retry-After header.
 	HasRetryAfter bool
 	// Reused is whether the request went over a connection used before.
 	Reused bool
@@ -109,7 +109,8 @@ func (e *TransportError) Error() string {
 // limit of 5 s for making a connection was reached.
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// RequestError says why the arguments of a call make no request. Nothing was sent.
+// RequestError reports arguments from which no request can be built. Nothing was
+// sent.
 type RequestError struct {
 	// Reason says what is wrong. It is one of this package's texts.
 	Reason string
@@ -125,8 +126,8 @@ func requestText(id string) string {
 	return " (request " + id + ")"
 }
 
-// reason names the kind of err. It is one of a closed set of texts, because the
-// texts of other errors hold addresses and host names.
+// reason returns the kind of err. It is one of a fixed set of texts, because the
+// texts of errors contain addresses and host names.
 func reason(err error) string {
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded, wire.ErrProxySetting, wire.ErrProxy} {
 		if errors.Is(err, known) {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,13 +19,13 @@ import (
 )
 
 // newError returns the error in a response with a 4xx or 5xx status to a request
-// with the credentials of a.
-func newError(r *wire.Response, a *Account) *Error {
+// about a participant with the credentials of a.
+func newError(r *wire.Response, a *Account, participant string) *Error {
 	e := &Error{HTTPStatus: r.StatusCode, RequestID: requestID(r.Header), Reused: r.Reused}
 	e.RetryAfter, e.HasRetryAfter = retryAfter(r.Header, time.Now())
 	f := parseFault(r.Body)
 	e.Code = parseCode(f.Code)
-	e.Message = cleanMessage(f.Message, a)
+	e.Message = cleanMessage(f.Message, a, participant)
 	e.MoreInfo = cleanLink(f.MoreInfo, a)
 	return e
 }
@@ -95,16 +97,25 @@ func parseCode(s string) int {
 // maxMessage is how many characters of a message are kept.
 const maxMessage = 500
 
-// cleanMessage makes Twilio's text safe to show and to log.
-func cleanMessage(s string, a *Account) string {
-	s = strings.Map(printable, strings.ToValidUTF8(s, "\uFFFD"))
+// cleanMessage makes Twilio's text safe to show and to log. It removes the queries and
+// fragments of URLs, passwords, and the participant's label.
+func cleanMessage(s string, a *Account, participant string) string {
+	s = printableText(s)
 	s = userinfo.ReplaceAllLiteralString(s, "//"+redacted+"@")
+	s = queryOrFragment.ReplaceAllString(s, "$1")
 	s = redactCredentials(s, a)
+	if !isSID("CA", participant) {
+		s = redactLabel(s, participant)
+	}
 	return truncate(strings.TrimSpace(s), maxMessage)
 }
 
-// printable maps white space to a blank and drops characters that are not
+// printableText maps white space to blanks and drops characters that are not
 // printable.
+func printableText(s string) string {
+	return strings.Map(printable, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
 func printable(r rune) rune {
 	switch {
 	case unicode.IsSpace(r):
@@ -118,6 +129,32 @@ func printable(r rune) rune {
 // userinfo matches from a URL's // to the last @ of the word. A password may hold
 // any delimiter unescaped, so it matches too much rather than too little.
 var userinfo = regexp.MustCompile(`//[^ ]*@`)
+
+// queryOrFragment matches from the first ? or # after a slash to the end of the word. A
+// query may hold any delimiter unescaped, so it matches too much rather than too little.
+var queryOrFragment = regexp.MustCompile(`(/[^ ?#]*)[?#][^ ]*`)
+
+// redactLabel removes a label, percent-encoded or not, from where it is not a part of
+// a longer word.
+func redactLabel(s, label string) string {
+	var pattern strings.Builder
+	for _, r := range label {
+		c := string(r)
+		fmt.Fprintf(&pattern, "(?i:%s|%s|%s)", regexp.QuoteMeta(printableText(c)),
+			regexp.QuoteMeta(url.QueryEscape(c)), regexp.QuoteMeta(escapeSegment(c)))
+	}
+	found := regexp.MustCompile(pattern.String()).FindAllStringIndex(s, -1)
+	for _, at := range slices.Backward(found) {
+		before, _ := utf8.DecodeLastRuneInString(s[:at[0]])
+		after, _ := utf8.DecodeRuneInString(s[at[1]:])
+		if at[0] < at[1] && !isWordCharacter(before) && !isWordCharacter(after) {
+			s = s[:at[0]] + redacted + s[at[1]:]
+		}
+	}
+	return s
+}
+
+func isWordCharacter(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // redactCredentials removes the account's password, and the header's value with
 // it, in case the host sends them back.

@@ -46,6 +46,8 @@ func TestParseCode(t *testing.T) {
 	}
 }
 
+const participantSID = "CA00000000000000000000000000000001"
+
 // authorized is an account with the password "hunter2".
 var authorized = &Account{Username: "AC1", Password: NewSecret("hunter2")}
 
@@ -53,7 +55,7 @@ func TestCleanMessage(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"plain text", "The requested resource was not found", "The requested resource was not found"},
 		{"control characters", "a\x00b\x1b[31mc\x7f", "ab[31mc"},
-		{"the ends of lines", " a\r\nb\tc\n", "a  b c"},
+		{"line ends", " a\r\nb\tc\n", "a  b c"},
 		{"an override of the reading direction", "a\u202eb\u200bc", "abc"},
 		{"invalid UTF-8", "a\xff\xfeb", "a\uFFFDb"},
 		{"500 characters", strings.Repeat("é", 500), strings.Repeat("é", 500)},
@@ -69,10 +71,48 @@ func TestCleanMessage(t *testing.T) {
 		{"a password in a URL without a scheme", "//bob:pass@example.com", "//[redacted]@example.com"},
 		{"our own password", "no such token: hunter2", "no such token: [redacted]"},
 		{"our own header", "got Basic QUMxOmh1bnRlcjI=", "got Basic [redacted]"},
+		{"a query", "HoldUrl https://example.com/a?key=s3cret is bad", "HoldUrl https://example.com/a is bad"},
+		{"a query of a host", "HoldUrl HTTPS://example.com?key=s3cret", "HoldUrl HTTPS://example.com"},
+		{"a fragment", "HoldUrl https://example.com/a#s3cret is bad", "HoldUrl https://example.com/a is bad"},
+		{"a query in quotes", "'https://example.com/a?b='s3cret'#c' is bad", "'https://example.com/a is bad"},
+		{"a query with an at sign", "https://example.com/?to=bob@s3cret.example?key=s3cret", "https://[redacted]@s3cret.example"},
+		{"queries of two URLs", "https://a.example/?s3cret or https://b.example/#s3cret", "https://a.example/ or https://b.example/"},
+		{"a query of a path", "no resource /a/b?key=s3cret", "no resource /a/b"},
+		{"a question", "Is it and/or? No. 1/2 #3", "Is it and/or No. 1/2 #3"},
+		{"the Call SID", "no " + participantSID + " here", "no " + participantSID + " here"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := cleanMessage(tt.text, authorized); got != tt.want {
+			if got := cleanMessage(tt.text, authorized, participantSID); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestLabelsInMessages checks that a label is not passed on, as it is or
+// percent-encoded, and that the words that it is a part of are.
+func TestLabelsInMessages(t *testing.T) {
+	tests := []struct{ name, label, text, want string }{
+		{"a word", "agent", "Participant agent is on hold", "Participant [redacted] is on hold"},
+		{"in another case", "Agent", "AGENT: agent", "[redacted]: [redacted]"},
+		{"in quotes", "agent", "no 'agent' here", "no '[redacted]' here"},
+		{"twice in a row", "a b", "a b a b", "[redacted] [redacted]"},
+		{"a part of a word", "a", "a label, a path", "[redacted] label, [redacted] path"},
+		{"a part of a word with an accent", "caf", "café caf", "café [redacted]"},
+		{"a part of itself", "a-a", "a-a-a", "[redacted]-a"},
+		{"in a path", "front desk", "no /Participants/front%20desk.json", "no /Participants/[redacted].json"},
+		{"in a query", "front desk", "no front+desk", "no [redacted]"},
+		{"escaped otherwise", "a!é", "a!é a%21%C3%A9 a!%c3%a9 a%21é", "[redacted] [redacted] [redacted] [redacted]"},
+		{"with white space", "front\tdesk", "no front\tdesk", "no [redacted]"},
+		{"of control characters", "\x00\x01", "a - b", "a - b"},
+		{"with a dot", "a.b", "axb a.b", "axb [redacted]"},
+		{"of signs", "(*)", "the (*) label", "the [redacted] label"},
+		{"after a cut", strings.Repeat("b", 128), strings.Repeat("a ", 240) + strings.Repeat("b", 128), strings.Repeat("a ", 240) + "[redacted]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cleanMessage(tt.text, authorized, tt.label); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -82,14 +122,14 @@ func TestCleanMessage(t *testing.T) {
 func TestCleanLink(t *testing.T) {
 	tests := []struct{ name, link, want string }{
 		{"Twilio's", "https://www.twilio.com/docs/errors/20404", "https://www.twilio.com/docs/errors/20404"},
-		{"Twilio's of old", "http://www.twilio.com/docs/errors/21201", "http://www.twilio.com/docs/errors/21201"},
+		{"an old link of Twilio's", "http://www.twilio.com/docs/errors/21201", "http://www.twilio.com/docs/errors/21201"},
 		{"none", "", ""},
 		{"a script", "javascript:alert(1)", ""},
 		{"a path", "/docs/errors/20404", ""},
 		{"a password", "https://a:b@example.com/", ""},
-		{"our own password", "https://example.com/?t=hunter2", ""},
-		{"a line's end", "https://example.com/\nx", ""},
-		{"a great length", "https://example.com/" + strings.Repeat("a", 1000), ""},
+		{"the account's password", "https://example.com/?t=hunter2", ""},
+		{"a line feed", "https://example.com/\nx", ""},
+		{"an excessive length", "https://example.com/" + strings.Repeat("a", 1000), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,7 +163,7 @@ func TestRetryAfter(t *testing.T) {
 	}{
 		{"absent", "", "", 0, false},
 		{"seconds", "7", "", 7 * time.Second, true},
-		{"no seconds", "0", "", 0, true},
+		{"zero seconds", "0", "", 0, true},
 		{"negative seconds", "-7", "", 0, false},
 		{"a fraction", "1.5", "", 0, false},
 		{"a word", "soon", "", 0, false},

@@ -7,7 +7,8 @@ import (
 )
 
 // AppendForm appends the properties to dst, encoded as
-// application/x-www-form-urlencoded in their order, and returns the result.
+// application/x-www-form-urlencoded in the order of the properties, and returns the
+// result.
 func AppendForm(dst []byte, change *property.Values) []byte {
 	separator := ""
 	for p := range change.Set().Each() {

@@ -60,7 +60,7 @@ func TestAppendForm(t *testing.T) {
 	}
 }
 
-// FuzzForm checks that the form is read as the update that was written.
+// FuzzForm checks that parsing the form returns the values of the update.
 func FuzzForm(f *testing.F) {
 	f.Add(uint16(property.All), "https://example.com/a b?c=d#e", "true")
 	f.Add(uint16(1), "", "false")

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 )
 
-// redacted is shown in place of a [Secret].
+// redacted is printed instead of a [Secret].
 const redacted = "[redacted]"
 
 // Secret is an auth token or an API key secret. Printing, logging or encoding it

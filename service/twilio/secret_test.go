@@ -13,7 +13,7 @@ import (
 
 const token = "hunter2hunter2"
 
-func TestSecretNeverShows(t *testing.T) {
+func TestSecretIsNeverPrinted(t *testing.T) {
 	account := testAccount("https://api.twilio.com")
 	account.Password = twilio.NewSecret(token)
 	accounts, err := twilio.NewAccounts("", account)
@@ -61,7 +61,7 @@ func renderings(t *testing.T, value any) map[string]string {
 	return out
 }
 
-func TestSecretSaysThatItIsRedacted(t *testing.T) {
+func TestSecretPrintsRedacted(t *testing.T) {
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
 		if got := fmt.Sprintf(format, twilio.NewSecret(token)); got != "[redacted]" {
 			t.Errorf("%s: %s", format, got)

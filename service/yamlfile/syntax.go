@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// checkText reports what no text in YAML may have, and whether there is none of
-// it.
+// checkText reports bytes that YAML does not allow, and returns whether there are
+// none.
 func (d *Document) checkText(text []byte) bool {
 	if HasBOM(text) {
 		d.report(1, "", "begins with a byte order mark (BOM): save it as UTF-8 without one")
@@ -43,7 +43,7 @@ func HasBOM(text []byte) bool {
 		bytes.HasPrefix(text, []byte("\xff\xfe"))
 }
 
-// load returns the root of a text that is one document, otherwise nil.
+// load returns the root if the text is one document, and nil otherwise.
 func (d *Document) load(text []byte) *yaml.Node {
 	loader, err := yaml.NewLoader(bytes.NewReader(text))
 	if err != nil {
@@ -70,8 +70,8 @@ func (d *Document) load(text []byte) *yaml.Node {
 	return nil
 }
 
-// syntaxError reports an error of the library. Its message is left out where it
-// may quote the text.
+// syntaxError reports an error of the library. Its message is omitted where it may
+// quote the text.
 func (d *Document) syntaxError(text []byte, err error) {
 	at, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
@@ -81,7 +81,7 @@ func (d *Document) syntaxError(text []byte, err error) {
 	end := offset(text, at.Mark)
 	begin := end
 	if at.Stage == yaml.ScannerStage && at.ContextMark.Line > 0 {
-		begin = offset(text, at.ContextMark) // A quote that does not end begins there.
+		begin = offset(text, at.ContextMark) // The position at which an unterminated quote begins.
 	}
 	key := lastKey(text[:begin])
 	// The end of the text may count as a line of its own.
@@ -114,8 +114,8 @@ func offset(text []byte, mark yaml.Mark) int {
 }
 
 var (
-	// keyOrQuoted finds keys, and what must not be searched for them: quoted
-	// values and comments.
+	// keyOrQuoted matches keys, and the quoted values and comments that must not be
+	// searched for keys.
 	keyOrQuoted = regexp.MustCompile(`(?m)"(?:[^"\\]|\\.)*"|'[^'\n]*'|#.*$|([\w.-]+):(?:\s|$)`)
 	keyName     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,23}$`)
 )
@@ -135,6 +135,5 @@ func lastKey(text []byte) string {
 	return key
 }
 
-// isKeyName reports whether a text looks like a key, and not like a secret in the
-// place of one.
+// isKeyName reports whether a text looks like a key and not like a misplaced secret.
 func isKeyName(text string) bool { return keyName.MatchString(text) }

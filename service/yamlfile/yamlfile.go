@@ -1,10 +1,9 @@
 // Package yamlfile reads configuration files in YAML strictly, and reports every
 // problem with its file, line and key.
 //
-// A file is one document in UTF-8 whose root is a mapping. Aliases, anchors,
-// tags and merge keys are refused, and so are keys that come twice or that the
-// program does not ask for. An error never contains a value of the file: it may
-// be a secret in the wrong place.
+// A file is one document in UTF-8 whose root is a mapping. Aliases, anchors, tags,
+// merge keys, duplicate keys and keys that the program does not read are refused. An
+// error never contains a value of the file, because it may be a misplaced secret.
 package yamlfile
 
 import (
@@ -23,7 +22,7 @@ import (
 // Document is a file that is being read. Problems are collected until Err.
 type Document struct {
 	name     string
-	root     *yaml.Node // Nil if the text is not one YAML document.
+	root     *yaml.Node // nil if the text is not one YAML document.
 	mappings []*Mapping
 	problems []problem
 }
@@ -33,7 +32,7 @@ type problem struct {
 	text string
 }
 
-// Parse begins to read the file of that name, which errors name, from its text.
+// Parse returns the document with that text. Errors contain the file's name.
 func Parse(name string, text []byte) *Document {
 	d := &Document{name: name}
 	if d.checkText(text) {
@@ -51,8 +50,8 @@ func (d *Document) Mapping() *Mapping {
 }
 
 // Err returns all problems joined, in the order of their lines, or nil. It must be
-// called after everything has been read: a key that has not been asked for by then
-// is a problem.
+// called after everything has been read, because it reports keys that have not been
+// read as unknown.
 func (d *Document) Err() error {
 	for _, m := range d.mappings {
 		m.reportUnknown()
@@ -80,7 +79,7 @@ func (d *Document) report(line int, path, format string, args ...any) {
 	d.problems = append(d.problems, problem{line, text})
 }
 
-// value checks what is refused of every value.
+// value reports the features that are refused for every value.
 func (d *Document) value(node *yaml.Node, path string) Value {
 	v := Value{doc: d, line: node.Line, path: path, node: node}
 	switch {
@@ -97,13 +96,13 @@ func (d *Document) value(node *yaml.Node, path string) Value {
 	return v
 }
 
-// Value is a value of a document, or the place of one that is absent. Methods
-// that return what an absent or refused value says return the zero value.
+// Value is a value of a document, which may be absent. Methods that decode a value
+// return the zero value if it is absent or refused.
 type Value struct {
 	doc  *Document
 	line int
 	path string
-	node *yaml.Node // Nil: absent, or refused already.
+	node *yaml.Node // nil if absent or refused.
 }
 
 // Exists reports whether there is a value.
@@ -116,14 +115,13 @@ func (v Value) IsMapping() bool { return v.isKind(yaml.MappingNode) }
 
 func (v Value) isKind(kind yaml.Kind) bool { return v.node != nil && v.node.Kind == kind }
 
-// Line is the value's line, or that of the mapping in which it is absent.
+// Line returns the value's line, or for an absent value that of its mapping.
 func (v Value) Line() int { return v.line }
 
-// Errorf reports a problem with the value. It must not repeat the value.
+// Errorf reports a problem with the value. The text must not contain the value.
 func (v Value) Errorf(format string, args ...any) { v.doc.report(v.line, v.path, format, args...) }
 
-// Text returns a scalar as it is written, whatever its type: digits need no
-// quotes.
+// Text returns a scalar as written, whatever its type, so digits need no quotes.
 func (v Value) Text() string {
 	text, _ := v.text()
 	return text
@@ -144,8 +142,8 @@ func (v Value) text() (string, bool) {
 	}
 }
 
-// Scan returns what parse makes of the value's text. An error of parse is
-// reported, and must not repeat the text.
+// Scan returns the result of parse for the value's text. An error of parse is
+// reported, and must not contain the text.
 func Scan[T any](v Value, parse func(string) (T, error)) T {
 	var zero T
 	text, ok := v.text()
@@ -256,7 +254,7 @@ func (m *Mapping) Get(key string) Value {
 	return m.doc.value(found.value, m.join(key))
 }
 
-// Optional is Get for a key that may also be null, which is to be absent.
+// Optional is Get for a key that may be null, which counts as absent.
 func (m *Mapping) Optional(key string) Value {
 	v := m.Get(key)
 	if v.isNull() {
@@ -265,7 +263,7 @@ func (m *Mapping) Optional(key string) Value {
 	return v
 }
 
-// Required returns the value of a key, and reports if it is absent.
+// Required returns the value of a key, and reports a problem if it is absent.
 func (m *Mapping) Required(key string) Value {
 	v := m.Get(key)
 	if _, ok := m.fields[key]; !ok {
@@ -297,7 +295,7 @@ func (m *Mapping) reportUnknown() {
 	}
 }
 
-// join returns the path of a key. A key that may be a secret is left out.
+// join returns the path of a key. A key that may be a secret is omitted.
 func (m *Mapping) join(key string) string {
 	switch {
 	case !isKeyName(key):

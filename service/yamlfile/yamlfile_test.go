@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// settings is what the tests read.
+// settings is the configuration that the tests read.
 type settings struct {
 	Name  string
 	On    bool
@@ -43,12 +43,12 @@ func read(text string) (settings, error) {
 	return s, d.Err()
 }
 
-func TestFilesThatAreAccepted(t *testing.T) {
+func TestValidFiles(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
 		want       settings
 	}{
-		{"the least", "name: a", settings{Name: "a"}},
+		{"only the required key", "name: a", settings{Name: "a"}},
 		{"everything", "name: a\non: true\ncount: 12\nat: 2027-01-31T09:00:00+01:00\ntags: [a, 'b: c']\ninner: {x: y, https://z/: 1}\n", settings{
 			Name: "a", On: true, Count: "12", At: time.Date(2027, 1, 31, 8, 0, 0, 0, time.UTC),
 			Tags: []string{"a", "b: c"}, Inner: map[string]string{"x": "y", "https://z/": "1"},
@@ -57,7 +57,7 @@ func TestFilesThatAreAccepted(t *testing.T) {
 			Name: "0x10", Tags: []string{"true", "1e3", "2027-01-31", "null"},
 		}},
 		{"JSON", `{"name": "a", "tags": ["*", "&b"]}`, settings{Name: "a", Tags: []string{"*", "&b"}}},
-		{"null for what may be absent", "name: a\ncount:\n", settings{Name: "a"}},
+		{"null for an optional key", "name: a\ncount:\n", settings{Name: "a"}},
 		{"comments, a document mark and line ends of Windows", "# *\r\n---\r\nname: a # b\r\n", settings{Name: "a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestFilesThatAreAccepted(t *testing.T) {
 func TestProblemsNameFileLineAndKey(t *testing.T) {
 	const keys = "unknown key: the keys here are name, on, count, at, tags, inner"
 	for _, test := range []struct{ name, text, want string }{
-		{"nothing", "", "line 1: is empty"},
-		{"a comment alone", "# name: a\n", "line 1: is empty"},
+		{"an empty file", "", "line 1: is empty"},
+		{"only a comment", "# name: a\n", "line 1: is empty"},
 		{"a byte order mark", "\ufeffname: a", "line 1: begins with a byte order mark (BOM): save it as UTF-8 without one"},
 		{"UTF-16", "\xff\xfen\x00", "line 1: begins with a byte order mark (BOM): save it as UTF-8 without one"},
 		{"not UTF-8", "on: true\nname: caf\xe9\n", "line 2: name: is not UTF-8"},
@@ -125,7 +125,7 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 			}
 			_, err := read(test.text)
 			if err == nil {
-				t.Fatal("it is accepted")
+				t.Fatal("got no error")
 			}
 			if diff := cmp.Diff(strings.Join(want, "\n"), err.Error()); diff != "" {
 				t.Error("(-want +got):\n", diff)
@@ -134,7 +134,7 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 	}
 }
 
-// A secret in any place of a file must not be in an error.
+// TestProblemsDoNotRepeatSecrets has a secret in every part of a file.
 func TestProblemsDoNotRepeatSecrets(t *testing.T) {
 	for _, secret := range []string{"0123456789abcdef0123456789abcdef", "m1splaced-secret-0123456789abcdef", "hunter-2.hunter-2"} {
 		for _, text := range []string{

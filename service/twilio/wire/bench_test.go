@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// usual is a response like Twilio's.
+// usual is a response similar to Twilio's.
 var usual = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sun, 01 Mar 2026 15:00:00 GMT\r\n" +
 	"Twilio-Request-Id: RQ00000000000000000000000000000000\r\nTwilio-Request-Duration: 0.042\r\nX-Api-Domain: api.twilio.com\r\n" +
 	"Strict-Transport-Security: max-age=31536000\r\nContent-Length: 700\r\n\r\n" + strings.Repeat("x", 700)
@@ -23,8 +23,8 @@ var update = &Request{
 	Body: []byte("Muted=true"),
 }
 
-// BenchmarkRoundTrip compares this package with net/http. The host's share is the
-// same in both, and small: it only looks for the end of a request.
+// BenchmarkRoundTrip compares this package with net/http. The host's cost is the same
+// in both, and small: it only searches for the end of a request.
 func BenchmarkRoundTrip(b *testing.B) {
 	for _, scheme := range []string{"http", "https"} {
 		host := answerBlindly

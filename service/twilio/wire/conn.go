@@ -42,12 +42,12 @@ func newConn(h *host, tcp net.Conn) *conn {
 // close closes the socket. TLS's close_notify is left out, as it could block.
 func (c *conn) close() {
 	if c != nil {
-		_ = c.socket.Close() // Nothing more is expected of it.
+		_ = c.socket.Close() // The connection is not used any more.
 	}
 }
 
-// roundTrip writes the message and reads the response. It reports whether any
-// byte of the message was written. After an error, the connection is of no use.
+// roundTrip writes the message and reads the response. It reports whether any byte of
+// the message was written. After an error, the connection must be closed.
 func (c *conn) roundTrip(ctx context.Context, message []byte) (response *Response, sent bool, err error) {
 	if err := c.checkIdle(); err != nil {
 		return nil, false, err
@@ -56,7 +56,7 @@ func (c *conn) roundTrip(ctx context.Context, message []byte) (response *Respons
 	before := c.socket.written
 	_, writeErr := c.stream.Write(message)
 	sent, err = c.socket.written > before, writeErr
-	if writeErr == nil || sent { // The host may have answered the part that was sent.
+	if writeErr == nil || sent { // The host may have answered after reading a part.
 		response, err = c.read()
 	}
 	undisturbed := stop()
@@ -68,7 +68,7 @@ func (c *conn) roundTrip(ctx context.Context, message []byte) (response *Respons
 	return response, sent, nil
 }
 
-// cause returns the cause of the context's end if it has made something fail.
+// cause returns the context's cause if the context has ended, and err otherwise.
 func cause(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -76,10 +76,10 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// interruptAtEnd makes reads and writes fail from when the context ends. The
-// function that it returns prevents that, or reports false if it came too late.
+// interruptAtEnd makes reads and writes fail after the context ends. The function
+// that it returns prevents that, or reports false if the context has already ended.
 func interruptAtEnd(ctx context.Context, conn net.Conn) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // It fails if that is closed.
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // It fails only if the connection is closed.
 }
 
 // checkIdle returns nil if the connection is open and there is nothing to read, in
@@ -132,8 +132,8 @@ func (c *conn) readHeader(to *http.Request) (*http.Response, error) {
 	}
 }
 
-// withoutQuotes returns an error of reading as it is, and ErrMalformed for one of
-// parsing, whose text may quote the response.
+// withoutQuotes returns an I/O error unchanged, and ErrMalformed for a parse error,
+// whose text may quote the response.
 func withoutQuotes(err error) error {
 	if _, ok := errors.AsType[net.Error](err); ok || err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -141,8 +141,8 @@ func withoutQuotes(err error) error {
 	return ErrMalformed
 }
 
-// socket is a TCP connection that counts what is written to it, and can be read
-// without waiting.
+// socket is a TCP connection that counts the bytes written, and supports non-blocking
+// reads.
 type socket struct {
 	net.Conn
 	raw     syscall.RawConn

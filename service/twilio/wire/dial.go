@@ -29,7 +29,7 @@ func (h *host) dial(ctx context.Context) (*conn, error) {
 	}
 	c.close()
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		<-ctx.Done() // Package net notices the context's deadline by itself, maybe earlier.
+		<-ctx.Done() // Package net may detect the context's deadline earlier than the context.
 	}
 	return nil, cause(ctx, err)
 }
@@ -75,7 +75,7 @@ func (c *conn) connectBySOCKS(ctx context.Context) error {
 	return err
 }
 
-// dialled is a dialer for a connection that is there already.
+// dialled is a dialer that returns an existing connection.
 type dialled struct{ net.Conn }
 
 // Dial implements proxy.Dialer.

@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// FuzzResponse takes bytes for a response. RoundTrip must agree with net/http on
-// what they are, and whatever they are, the next request must get its own
-// response.
+// FuzzResponse answers with arbitrary bytes. RoundTrip must interpret them as
+// net/http does, and the next request must always get its own response.
 func FuzzResponse(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP", ok(""), ok("body"), ok("body") + ok("evil"), ok(long), ok(long) + ok("evil"), chunked("body"), chunked(long) + "x",
@@ -75,8 +74,8 @@ func testNext(t *testing.T, host *scripted, base *url.URL, answer []byte) {
 	}
 }
 
-// scripted is a host that answers the first request with given bytes, after which
-// it may close the connection, and all other requests properly.
+// scripted is a host that answers the first request with given bytes, after which it
+// may close the connection, and all other requests correctly.
 type scripted struct {
 	mu     sync.Mutex
 	answer []byte
@@ -113,7 +112,7 @@ func (s *scripted) serve(p peer) {
 	}
 }
 
-// reply is what net/http makes of a response.
+// reply is a response as net/http interprets it.
 type reply struct {
 	status       int
 	body         string
@@ -121,7 +120,7 @@ type reply struct {
 }
 
 func byNetHTTPClient(base *url.URL) reply {
-	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ReadBufferSize: bufferBytes} // Which limits trailers.
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ReadBufferSize: bufferBytes} // ReadBufferSize limits trailers.
 	defer transport.CloseIdleConnections()
 	request, _ := http.NewRequest(http.MethodPost, base.String()+"/", strings.NewReader("form=1"))
 	response, err := transport.RoundTrip(request)
@@ -151,8 +150,8 @@ func compare(t *testing.T, got *Response, err error, want reply) {
 	}
 }
 
-// isOneResponse says whether the bytes are one complete response after which the
-// connection may be used again, and nothing else.
+// isOneResponse reports whether the bytes are exactly one complete response after
+// which the connection may be reused.
 func isOneResponse(answer []byte) bool {
 	rest := bufio.NewReader(bytes.NewReader(answer))
 	for {

@@ -18,14 +18,14 @@ import (
 type host struct {
 	transport   *Transport
 	base, proxy *url.URL    // proxy is nil if there is none.
-	tls         *tls.Config // nil: plain HTTP
-	// target is what the request line has before the path, and header is the rest
-	// of that line and the first lines of the header.
+	tls         *tls.Config // nil: plain HTTP.
+	// target precedes the path in the request line. header is the rest of that line and
+	// the first lines of the header.
 	target, header string
 
 	mu     sync.Mutex
 	idle   []*conn     // In the order in which they became idle.
-	expiry *time.Timer // Is to fire unless idle is empty.
+	expiry *time.Timer // Set unless idle is empty.
 }
 
 func newHost(t *Transport, base, proxy *url.URL) *host {

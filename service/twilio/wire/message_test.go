@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestRequestIsWrittenByteByByte(t *testing.T) {
+func TestRequestBytes(t *testing.T) {
 	arrived := make(chan string, 1)
 	addr := listen(t, func(p peer) {
 		b := make([]byte, 4096)
@@ -65,7 +65,7 @@ func TestResponses(t *testing.T) {
 			http.Header{"Content-Length": {"4"}}, true},
 		{"a body as long as the limit", ok(longest), 200, longest, http.Header{"Content-Length": {"200000"}}, true},
 		{"chunks as long as the limit", chunked(longest), 200, longest, http.Header{}, true},
-		{"a wish to close", "HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 1\r\n\r\nx", 200, "x",
+		{"Connection: close", "HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 1\r\n\r\nx", 200, "x",
 			http.Header{"Content-Length": {"1"}}, false},
 		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, "x", http.Header{"Content-Length": {"1"}}, false},
 		{"a change of protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nbytes", 101, "",
@@ -99,7 +99,7 @@ func TestResponseThatEndsWithTheConnection(t *testing.T) {
 	})
 }
 
-func TestConnectionIsClosedWhenTheCallerSaysSo(t *testing.T) {
+func TestConnectionIsClosedOnRequest(t *testing.T) {
 	closed := make(chan struct{}, 1)
 	base := parse(t, "http://"+listen(t, func(p peer) { answerAll(ok(""))(p); closed <- struct{}{} }))
 	transport := newTransport(t)
@@ -119,14 +119,14 @@ func TestNoResponse(t *testing.T) {
 		want         error
 	}{
 		{"nothing", "", io.ErrUnexpectedEOF},
-		{"a cut line", "HTTP/1.1 200 secr", io.ErrUnexpectedEOF},
-		{"a cut header", "HTTP/1.1 200 OK\r\nA: secret", io.ErrUnexpectedEOF},
+		{"a truncated status line", "HTTP/1.1 200 secr", io.ErrUnexpectedEOF},
+		{"a truncated header", "HTTP/1.1 200 OK\r\nA: secret", io.ErrUnexpectedEOF},
 		{"only an interim response", "HTTP/1.1 100 Continue\r\n\r\n", io.ErrUnexpectedEOF},
 		{"another protocol", "220 secret.example ESMTP\r\n\r\n", ErrMalformed},
-		{"a status that is no number", "HTTP/1.1 2xx secret\r\n\r\n", ErrMalformed},
+		{"a status that is not a number", "HTTP/1.1 2xx secret\r\n\r\n", ErrMalformed},
 		{"a header line without a colon", "HTTP/1.1 200 OK\r\nsecret\r\n\r\n", ErrMalformed},
 		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", ErrMalformed},
-		{"a length that is no number", "HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n", ErrMalformed},
+		{"a length that is not a number", "HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n", ErrMalformed},
 		{"another encoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: secret\r\n\r\n", ErrMalformed},
 		{"an endless line", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("secret", 20_000), ErrTooLarge},
 		{"endless lines", "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: secret\r\n", 20_000), ErrTooLarge},
@@ -154,10 +154,10 @@ func TestIncompleteBody(t *testing.T) {
 		name, answer string
 		want         error
 	}{
-		{"a cut body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbody", io.ErrUnexpectedEOF},
-		{"a cut chunk", chunks + "5\r\nbody", io.ErrUnexpectedEOF},
+		{"a truncated body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbody", io.ErrUnexpectedEOF},
+		{"a truncated chunk", chunks + "5\r\nbody", io.ErrUnexpectedEOF},
 		{"no last chunk", chunks + "4\r\nbody\r\n", io.ErrUnexpectedEOF},
-		{"a chunk whose length is no number", chunks + "4\r\nbody\r\nsecret\r\n", ErrMalformed},
+		{"a chunk whose length is not a number", chunks + "4\r\nbody\r\nsecret\r\n", ErrMalformed},
 		{"a trailer without a colon", chunks + "4\r\nbody\r\n0\r\nsecret\r\n\r\n", ErrMalformed},
 		{"a body over the limit", ok("body" + long), ErrTooLarge},
 		{"chunks over the limit", chunks + "4\r\nbody\r\n" + strings.Repeat("1\r\nx\r\n", 10_000), ErrTooLarge},

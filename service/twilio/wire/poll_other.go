@@ -4,10 +4,10 @@ package wire
 
 import "time"
 
-// poll is like that of Unix, but waits for a millisecond: the system offers no
-// read that does not wait.
+// poll is like poll on Unix, but waits for a millisecond, because the system has no
+// non-blocking read.
 func (s *socket) poll(p []byte) (int, error) {
-	_ = s.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // It fails if the connection is closed, as Read does.
+	_ = s.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)) // It fails only if the connection is closed, as Read then does.
 	defer func() { _ = s.Conn.SetReadDeadline(time.Time{}) }()
 	return s.Conn.Read(p)
 }

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// poll reads what is there. If nothing is, its error is [os.ErrDeadlineExceeded],
-// after which a TLS connection can still be used.
+// poll reads the available bytes without blocking. If there are none, it returns
+// [os.ErrDeadlineExceeded], after which a TLS connection can still be used.
 func (s *socket) poll(p []byte) (n int, err error) {
 	var readErr error
 	err = s.raw.Read(func(fd uintptr) bool {

@@ -22,8 +22,7 @@ func via(t testing.TB, scheme, addr string, user *url.Userinfo) *Transport {
 	return transport
 }
 
-// startProxy returns the address of a proxy, which is spoken to by TLS if it is of
-// https.
+// startProxy returns the address of a proxy, which uses TLS if the scheme is https.
 func startProxy(t testing.TB, scheme string, handle func(peer)) (addr string) {
 	if scheme == "https" {
 		handle = secured(handle)
@@ -41,7 +40,7 @@ var users = map[string]struct {
 	"a user and a password": {url.UserPassword("user", "pass word"), "Basic " + base64.StdEncoding.EncodeToString([]byte("user:pass word"))},
 }
 
-// tunnel carries what comes from the peer to the address, and back.
+// tunnel copies bytes between the peer and the address.
 func tunnel(p peer, addr string) {
 	to, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -123,7 +122,7 @@ func TestTLSThroughAnHTTPProxy(t *testing.T) {
 }
 
 // wantProxyError checks that nothing was sent because of the proxy, and that the
-// error does not show its password.
+// error does not contain its password.
 func wantProxyError(t *testing.T, err, want error) {
 	t.Helper()
 	wantNotSent(t, err, want)
@@ -136,14 +135,14 @@ func wantProxyError(t *testing.T, err, want error) {
 
 var secretUser = url.UserPassword("user", "secret")
 
-func TestProxyThatMakesNoTunnel(t *testing.T) {
+func TestProxyThatRefusesATunnel(t *testing.T) {
 	tests := []struct {
 		name, answer, text string
 	}{
 		{"407", "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=%[1]s\r\nContent-Length: 0\r\n\r\n", "the proxy answered 407"},
 		{"502", "HTTP/1.1 502 Bad Gateway\r\n\r\n%[1]s", "the proxy answered 502"},
 		{"a redirect", "HTTP/1.1 302 %[1]s\r\nLocation: %[1]s\r\n\r\n", "the proxy answered 302"},
-		{"a success that is no tunnel", "HTTP/1.1 202 Accepted\r\n\r\n", "the proxy answered 202"},
+		{"a 2xx other than 200", "HTTP/1.1 202 Accepted\r\n\r\n", "the proxy answered 202"},
 		{"no HTTP", "%[1]s\r\n\r\n", ErrMalformed.Error()},
 		{"an endless header", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 1<<17), ErrTooLarge.Error()},
 		{"a cut header", "HTTP/1.1 200 OK\r\nA: %[1]s", "unexpected EOF"},
@@ -171,7 +170,7 @@ func TestProxyThatMakesNoTunnel(t *testing.T) {
 	}
 }
 
-func TestProxyThatSaysNothing(t *testing.T) {
+func TestSilentProxy(t *testing.T) {
 	for _, scheme := range []string{"http", "https", "socks5"} {
 		t.Run(scheme, func(t *testing.T) {
 			base := parse(t, "https://example.com")
@@ -188,7 +187,7 @@ func TestProxyThatSaysNothing(t *testing.T) {
 	}
 }
 
-func TestProxyThatCannotBeReached(t *testing.T) {
+func TestUnreachableProxy(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +241,7 @@ func TestProxySettings(t *testing.T) {
 // socks is a SOCKS5 proxy that connects all with one host.
 type socks struct {
 	to             string
-	user, password string // "": none is asked for.
+	user, password string // Empty: not required.
 	reply          byte
 	asked          chan string
 }
@@ -262,8 +261,8 @@ func (s *socks) serve(p peer) {
 	}
 }
 
-// greet agrees on a method (RFC 1928, section 3) and checks the password if that
-// asks for one (RFC 1929).
+// greet negotiates a method (RFC 1928, section 3) and checks the password if the
+// method requires one (RFC 1929).
 func (s *socks) greet(p peer) bool {
 	methods, more := take(p, 1)
 	switch {

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// timeout408 is what load balancers send on a connection that has been idle for
-// long.
+// timeout408 is the response that load balancers send on a connection that has been
+// idle for a long time.
 const timeout408 = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
-// TestDataOnAnIdleConnectionIsNoResponse has something arrive on an idle
-// connection after it was chosen for a request and before the request is written:
-// while the permit is asked.
+// TestDataOnAnIdleConnectionIsNoResponse sends data on an idle connection during the
+// call of the permit: after the connection was chosen for a request and before the
+// request is written.
 func TestDataOnAnIdleConnectionIsNoResponse(t *testing.T) {
 	tests := []struct {
 		name string
@@ -64,8 +64,8 @@ func TestDataOnAnIdleConnectionIsNoResponse(t *testing.T) {
 	}
 }
 
-// TestHostThatSpeaksFirst gets nothing sent.
-func TestHostThatSpeaksFirst(t *testing.T) {
+// TestHostThatSendsFirst checks that no request is sent to such a host.
+func TestHostThatSendsFirst(t *testing.T) {
 	base := parse(t, "http://"+listen(t, func(p peer) { p.write(timeout408); p.wait() }))
 	h, err := newTransport(t).host(base)
 	if err != nil {
@@ -82,8 +82,8 @@ func TestHostThatSpeaksFirst(t *testing.T) {
 	}
 }
 
-// TestTwoResponsesAtOnce has the host write one response too many. It is never
-// taken for the response to the next request.
+// TestTwoResponsesAtOnce has a host that writes a second response. It must not become
+// the response to the next request.
 func TestTwoResponsesAtOnce(t *testing.T) {
 	noContent := "HTTP/1.1 204 No Content\r\n\r\n"
 	tests := []struct{ name, answer, surplus string }{
@@ -111,9 +111,9 @@ func TestTwoResponsesAtOnce(t *testing.T) {
 	}
 }
 
-// TestTLSHoldsNothingBack: what came in the same packet as the response, but in a
-// TLS record of its own, is noticed although nothing is left at the socket.
-func TestTLSHoldsNothingBack(t *testing.T) {
+// TestSurplusTLSRecordIsDetected sends a second TLS record in the same packet as the
+// response, so that it is buffered in TLS and not at the socket.
+func TestSurplusTLSRecordIsDetected(t *testing.T) {
 	for name, end := range map[string]func(*tls.Conn){
 		"a second response": func(conn *tls.Conn) { _, _ = conn.Write([]byte(ok("evil"))) },
 		"a close_notify":    func(conn *tls.Conn) { _ = conn.CloseWrite() },
@@ -142,7 +142,7 @@ func TestTLSHoldsNothingBack(t *testing.T) {
 	}
 }
 
-// coalescing holds back what is written, so that it can be written at once.
+// coalescing buffers writes, so that they can be written at once.
 type coalescing struct {
 	net.Conn
 	holding bool

@@ -2,13 +2,12 @@
 // time on each, and reports exactly whether any byte of a request was written.
 //
 // It exists because net/http cannot report that: http.Transport writes on another
-// goroutine, so after the end of a context or a broken connection "this update was
-// certainly not applied" would be a guess. Here the calling goroutine writes and
-// reads, and the bytes are counted at the TCP socket. It is also cheaper: with
-// net/http and a goroutine per attempt in its place, a gRPC call costs 1.16 of the
-// CPU of the benchmark's peer (grpc-go and twilio-go) instead of 0.77, and 1,000
-// calls in flight take 112 MiB instead of 72. The benchmark is
-// `go run ./cmd/hopbench`.
+// goroutine, so after the end of a context or a broken connection it is not known
+// whether a byte was written. Here the calling goroutine writes and reads, and the
+// bytes are counted at the TCP socket. It is also cheaper: with net/http and a
+// goroutine per attempt in its place, a gRPC call costs 1.16 of the CPU of the
+// benchmark's peer (grpc-go and twilio-go) instead of 0.77, and 1,000 calls in flight
+// take 112 MiB instead of 72. The benchmark is `go run ./cmd/hopbench`.
 //
 // What is not about connections is left to libraries: net/http parses responses,
 // golang.org/x/net/proxy speaks SOCKS5. Redirects, cookies, compression, HTTP/2,
@@ -25,8 +24,8 @@ import (
 	"time"
 )
 
-// Kinds of errors. No error text of this package holds a credential, or anything
-// that a host sent.
+// Kinds of errors. No error text of this package contains a credential, or data that
+// a host sent.
 var (
 	ErrProxySetting = errors.New("proxy setting not usable")
 	ErrProxy        = errors.New("no connection through the proxy")
@@ -64,23 +63,23 @@ type Request struct {
 	Method string // Not HEAD or CONNECT.
 	Path   string // The escaped path, and the query if there is one.
 	Header []byte // Lines that end in CRLF, without Host and Content-Length.
-	Body   []byte // Nil: none, which in a POST is an empty one.
+	Body   []byte // nil means no body; for a POST it is an empty one.
 }
 
 // Response is a response that was read. Close must be called once.
 type Response struct {
 	StatusCode int
 	Header     http.Header
-	Body       []byte // What was read of the body.
-	BodyErr    error  // Why that is not all; nil: it is.
-	Reused     bool   // Whether the connection was an idle one.
+	Body       []byte // The bytes of the body that were read.
+	BodyErr    error  // The error after which the body is incomplete; nil if it is complete.
+	Reused     bool   // Whether the connection was idle before.
 
 	conn     *conn
 	reusable bool
 }
 
-// Close makes the connection idle if reuse is true and nothing else is against
-// it, and closes it otherwise.
+// Close makes the connection idle if reuse is true and the response allows it, and
+// closes the connection otherwise.
 func (r *Response) Close(reuse bool) {
 	if reuse && r.reusable {
 		r.conn.host.put(r.conn)
@@ -89,10 +88,10 @@ func (r *Response) Close(reuse bool) {
 	}
 }
 
-// Error is why there is no response.
+// Error is the reason why there is no response.
 type Error struct {
 	Sent   bool // Whether any byte of the request was written to the TCP socket.
-	Reused bool // Whether there was a connection that had been idle.
+	Reused bool // Whether the connection had been idle before.
 	// Err is the permit's error, the cause of the context's end, one of the kinds
 	// above, or an error of net or crypto/tls.
 	Err error
@@ -110,9 +109,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // A permit that is not nil is called once there is a connection, right before the
 // request is written. Its error ends the exchange with nothing sent.
 //
-// What a host sent before the request is never taken for the response. An idle
-// connection on which that happened, or that the host has closed, is replaced as
-// long as nothing was written, and the permit is called again.
+// Data that a host sent before the request is never the response. An idle connection
+// on which that happened, or that the host has closed, is replaced if nothing was
+// written, and the permit is called again.
 func (t *Transport) RoundTrip(
 	ctx context.Context, base *url.URL, r *Request, permit func() error,
 ) (*Response, error) {
@@ -121,7 +120,7 @@ func (t *Transport) RoundTrip(
 		return nil, &Error{Err: err}
 	}
 	message := h.encode(r)
-	for { // Each round but the last takes a connection out of the pool.
+	for { // Each iteration but the last removes a connection from the pool.
 		c, err := h.get(ctx)
 		if err != nil {
 			return nil, &Error{Err: err}
@@ -154,7 +153,7 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// host returns the host of base. There are as many as the settings name.
+// host returns the host of base. The number of hosts is bounded by the settings.
 func (t *Transport) host(base *url.URL) (*host, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,7 +163,7 @@ func (t *Transport) host(base *url.URL) (*host, error) {
 	}
 	proxy, err := t.Proxy(&http.Request{Method: http.MethodPost, URL: base, Header: http.Header{}})
 	if err != nil || proxy != nil && (proxy.Hostname() == "" || defaultPorts[proxy.Scheme] == "") {
-		return nil, ErrProxySetting // The cause may hold the proxy's password.
+		return nil, ErrProxySetting // The cause may contain the proxy's password.
 	}
 	if t.hosts == nil {
 		t.hosts = map[string]*host{}

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// wantNotSent checks that nothing was sent, for that reason.
+// wantNotSent checks that nothing was sent because of the error want.
 func wantNotSent(t *testing.T, err, want error) {
 	t.Helper()
 	if got, is := errors.AsType[*Error](err); !is || got.Sent || !errors.Is(err, want) {
@@ -28,8 +28,8 @@ func wantNotSent(t *testing.T, err, want error) {
 	}
 }
 
-// TestNothingIsSentWithoutAPermit over a new connection or an idle one, which then
-// serves the next request.
+// TestNothingIsSentWithoutAPermit uses a new and an idle connection, each of which
+// then serves the next request.
 func TestNothingIsSentWithoutAPermit(t *testing.T) {
 	each(t, answerAll(ok("body")), func(t *testing.T, base *url.URL) {
 		transport := newTransport(t)
@@ -48,9 +48,9 @@ func TestNothingIsSentWithoutAPermit(t *testing.T) {
 	})
 }
 
-// TestContextThatEndsWhileThePermitIsAsked: what is being written then may or may
-// not have left, and what is said of that is true.
-func TestContextThatEndsWhileThePermitIsAsked(t *testing.T) {
+// TestContextThatEndsDuringThePermit checks that Sent is correct, whether or not a
+// byte was written.
+func TestContextThatEndsDuringThePermit(t *testing.T) {
 	each(t, answerAll(ok("body")), func(t *testing.T, base *url.URL) {
 		transport := newTransport(t)
 		for range 50 {
@@ -102,7 +102,8 @@ func TestContextInterruptsABody(t *testing.T) {
 	}
 }
 
-// large is a request that no socket takes unless the host reads it.
+// large is a request that exceeds the socket's buffers, so that writing it blocks
+// until the host reads.
 var large = &Request{Method: "POST", Path: "/", Body: []byte(strings.Repeat("x", 32<<20))}
 
 func TestPartOfARequestCountsAsSent(t *testing.T) {
