@@ -1,7 +1,7 @@
-// Package proto holds the API and makes everything in gen from it.
+// Package proto defines the API and generates gen from it.
 //
-// `go generate ./...` does these steps in order: write the imported .proto
-// files, run buf, complete the OpenAPI document.
+// `go generate ./...` writes the imported .proto files, runs buf, and completes the
+// OpenAPI document, in this order.
 package proto
 
 //go:generate go run ./deps deps/imports

@@ -18,8 +18,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-// RequestIDHeader is the response header with Twilio's id of the request that was
-// answered.
+// RequestIDHeader is the response header with the id that Twilio gave its answer.
 const RequestIDHeader = "twilio-request-id"
 
 // Settings returns the accounts and the callers' rules in force for the call of a
@@ -76,8 +75,8 @@ func (s *Service) UpdateParticipant(
 }
 
 // authorize returns the account with the SID, or the default account for "", if the
-// caller may set the properties there. The policy is asked before anything is said
-// about the account, so that callers learn nothing about accounts that are not theirs.
+// caller may set the properties there. It applies the policy first, so that callers do
+// not learn whether other accounts are configured.
 func (s *Service) authorize(ctx context.Context, sid string, properties property.Set) (*twilio.Account, error) {
 	accounts, known := s.settings(ctx)
 	account, configured := accounts.Lookup(sid)
@@ -100,8 +99,8 @@ func (s *Service) authorize(ctx context.Context, sid string, properties property
 	return account, nil
 }
 
-// record puts Twilio's id of the request and the participant's Call SID into the
-// call's record, and the former into the response's header.
+// record puts the id of Twilio's answer and the participant's Call SID into the call's
+// record, and the id into the response's header.
 func record(ctx context.Context, answer *twilio.Answer, err error) {
 	id := ""
 	c := call.From(ctx)

@@ -40,7 +40,7 @@ func putMethod(v *property.Values, p property.Property, method conferencev1.Http
 	}
 }
 
-// responseOf is what the API answers when Twilio has made the change.
+// responseOf returns the API's response to an update that Twilio applied.
 func responseOf(answer *twilio.Answer, change *property.Values) *conferencev1.UpdateParticipantResponse {
 	participant := participantOf(&answer.Participant)
 	return &conferencev1.UpdateParticipantResponse{
@@ -49,9 +49,9 @@ func responseOf(answer *twilio.Answer, change *property.Values) *conferencev1.Up
 	}
 }
 
-// participantOf is Twilio's participant in the API's types. A date, a queue time
-// or a status that cannot be read is left out: the update was applied all the
-// same, and the rest of the answer says so.
+// participantOf converts Twilio's participant to the API's types. Dates, queue times
+// and statuses that cannot be parsed are left unset, since the update was applied
+// nevertheless.
 func participantOf(answer *twilio.Participant) *conferencev1.Participant {
 	return &conferencev1.Participant{
 		AccountSid:             answer.AccountSID,
@@ -81,7 +81,7 @@ var statuses = map[string]conferencev1.ParticipantStatus{
 	"failed":     conferencev1.ParticipantStatus_PARTICIPANT_STATUS_FAILED,
 }
 
-// timestampOf reads the date of RFC 2822 that Twilio writes.
+// timestampOf parses a date of RFC 2822.
 func timestampOf(date *string) *timestamppb.Timestamp {
 	if date == nil {
 		return nil
@@ -100,10 +100,10 @@ func timestampOf(date *string) *timestamppb.Timestamp {
 	return timestamp
 }
 
-// maxQueueTime keeps the duration within what a Go duration can hold.
+// maxQueueTime is the maximum of a time.Duration in milliseconds.
 const maxQueueTime = int64(1<<63-1) / int64(time.Millisecond)
 
-// durationOf reads a number of milliseconds.
+// durationOf parses a number of milliseconds.
 func durationOf(milliseconds *string) *durationpb.Duration {
 	if milliseconds == nil {
 		return nil
@@ -115,10 +115,11 @@ func durationOf(milliseconds *string) *durationpb.Duration {
 	return durationpb.New(time.Duration(count) * time.Millisecond)
 }
 
-// warnEndOnHold is the code of the one warning there is.
+// warnEndOnHold is the code of the only warning.
 const warnEndOnHold = "END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD"
 
-// warningsFor lists what Twilio accepted and does not do.
+// warningsFor returns the warnings about properties that Twilio accepted and that have
+// no effect.
 func warningsFor(
 	change *property.Values, after *conferencev1.Participant,
 ) []*conferencev1.Warning {
@@ -128,7 +129,7 @@ func warningsFor(
 	return []*conferencev1.Warning{{
 		Code:  warnEndOnHold,
 		Field: "end_conference_on_exit",
-		Message: "the participant is on hold: Twilio shows the new value and does not act on it; " +
+		Message: "the participant is on hold: Twilio shows the new value, but it has no effect; " +
 			"set it again when the participant is off hold",
 	}}
 }

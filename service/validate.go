@@ -15,8 +15,8 @@ import (
 	"conferenced/service/outcome"
 )
 
-// Validate returns the interceptor that refuses requests which break a rule of
-// the API. The rules are compiled when it is called, not with the first request.
+// Validate returns the interceptor that refuses requests which break a rule of the
+// API. It compiles the rules, so that the first request does not have to.
 func Validate() (grpc.UnaryServerInterceptor, error) {
 	validator, err := protovalidate.New(
 		protovalidate.WithMessages(&conferencev1.UpdateParticipantRequest{}),
@@ -55,8 +55,8 @@ func invalid(err error) *outcome.Error {
 	return outcome.InvalidRequest.Err(facts)
 }
 
-// fieldOf names the field that a violation is about. A rule across fields has
-// no path: its id begins with the name of the field that it is about.
+// fieldOf returns the name of a violation's field. A rule of the whole message has no
+// field path: its id begins with the field's name.
 func fieldOf(violation *protovalidate.Violation) string {
 	if path := protovalidate.FieldPathString(violation.Proto.GetField()); path != "" {
 		return path
@@ -65,7 +65,7 @@ func fieldOf(violation *protovalidate.Violation) string {
 	return field
 }
 
-// patterns say what the rules mean that are regular expressions or the like.
+// patterns describes the rules that have no message for people.
 var patterns = map[string]string{
 	"account_sid":       "must be AC and 32 hexadecimal digits",
 	"conference_sid":    "must be CF and 32 hexadecimal digits",
@@ -73,11 +73,15 @@ var patterns = map[string]string{
 	"call_sid_to_coach": "must be CA and 32 hexadecimal digits: a Call SID, not a label",
 }
 
-// ruleOf says what rule a violation breaks.
+// ruleOf describes the rule that a violation breaks, without the field's value.
 func ruleOf(field string, violation *protovalidate.Violation) string {
 	switch violation.Proto.GetRuleId() {
 	case "string.pattern", "string.not_contains":
 		return patterns[field]
+	case "hold_url", "announce_url", "wait_url":
+		if problem := urlProblem(violation.FieldValue.String()); problem != "" {
+			return problem
+		}
 	}
 	return violation.Proto.GetMessage()
 }

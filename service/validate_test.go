@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -116,7 +117,6 @@ func TestRulesByField(t *testing.T) {
 		{"hold_url empty", func(r *request) { r.HoldUrl = proto.String("") }, []string{"hold_url", url}},
 		{"announce_url relative", func(r *request) { r.AnnounceUrl = proto.String("/a.mp3") }, []string{"announce_url", url}},
 		{"announce_url without a host", func(r *request) { r.AnnounceUrl = proto.String("https://?a") }, []string{"announce_url", url}},
-		{"announce_url with a blank", func(r *request) { r.AnnounceUrl = proto.String("https://h.example/ ") }, []string{"announce_url", url}},
 		{"wait_url a word", func(r *request) { r.WaitUrl = proto.String("silence") }, []string{"wait_url", url + ", or empty to play nothing"}},
 		{"hold_method undefined", func(r *request) { r.HoldMethod = 3 }, []string{"hold_method", method}},
 		{"announce_method undefined", func(r *request) { r.AnnounceMethod = -1 }, []string{"announce_method", method}},
@@ -143,6 +143,71 @@ func TestRulesByField(t *testing.T) {
 			checkViolations(t, err, test.want)
 		})
 	}
+}
+
+// TestBrokenURLs in each of the three fields.
+func TestBrokenURLs(t *testing.T) {
+	const general = "must be an absolute http or https URL"
+	encode := func(character string, position int) string {
+		return fmt.Sprintf("must be percent-encoded: %s at character %d", character, position)
+	}
+	tests := []struct{ name, url, want string }{
+		{"a space", "https://h.example/a b c", encode(`" "`, 20)},
+		{"a space at the end", "https://h.example/a ", encode(`" "`, 20)},
+		{"a letter with an accent", "https://h.example/café.mp3", encode(`"é"`, 22)},
+		{"a character after others of several bytes", "https://h.example/%C3%A9?q=|", encode(`"|"`, 28)},
+		{"an emoji in a fragment", "https://h.example/#🎵", encode(`"🎵"`, 20)},
+		{"a vertical bar", "https://h.example/a|b", encode(`"|"`, 20)},
+		{"braces", "https://h.example/{id}", encode(`"{"`, 19)},
+		{"brackets after the host", "https://h.example/?a[]=1", encode(`"["`, 21)},
+		{"a backslash", `https://h.example\a`, "must have a valid host: \"\\\\\" at character 18"},
+		{"a quotation mark", `https://h.example/"`, encode(`"\""`, 19)},
+		{"a line feed", "https://h.example/\n", encode(`"\n"`, 19)},
+		{"a percent sign by itself", "https://h.example/100%", encode(`"%"`, 22)},
+		{"a percent sign before other characters", "https://h.example/?q=%zz", encode(`"%"`, 22)},
+		{"a second number sign", "https://h.example/#a#b", encode(`"#"`, 21)},
+		{"an at sign in a user name", "https://a@b@h.example/", encode(`"@"`, 10)},
+		{"a space in a password", "https://a:b c@h.example/", encode(`" "`, 12)},
+		{"an international host", "https://bücher.example/", "must have its international host in the xn-- form"},
+		{"an international host behind a password", "https://a:b@例え.jp:8443/", "must have its international host in the xn-- form"},
+		{"a space in a host", "https://h example/", "must have a valid host: \" \" at character 10"},
+		{"a host in braces", "https://{host}/", "must have a valid host: \"{\" at character 9"},
+		{"a percent-encoded host", "https://b%C3%BCcher.example/", "must have a valid host: \"%\" at character 10"},
+		{"an address of IPv6 without its end", "https://[::1/", general},
+		{"a port with a letter", "https://h.example:80a/", "must have a valid port: \"a\" at character 21"},
+		{"a port without a host", "https://:8443/", general},
+		{"a user name without a host", "https://user@/", general},
+		{"no address of IPv6", "https://[:::1]/", general},
+		{"another scheme", "ftp://h.example/a b", general},
+		{"no scheme", "h.example/a b", general},
+		{"one slash", "https:/h.example/", general},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := validate(t, t.Context(), with(func(r *request) {
+				r.HoldUrl, r.AnnounceUrl, r.WaitUrl = &test.url, &test.url, &test.url
+			}))
+			wait := test.want
+			if wait == general {
+				wait += ", or empty to play nothing"
+			}
+			checkViolations(t, err, []string{"hold_url", test.want, "announce_url", test.want, "wait_url", wait})
+		})
+	}
+}
+
+func TestURLOfMaximumLength(t *testing.T) {
+	long := "https://h.example/" + strings.Repeat("a", 4000)
+	longest := long[:4000]
+	set := func(url *string) *request {
+		return with(func(r *request) { r.HoldUrl, r.AnnounceUrl, r.WaitUrl = url, url, url })
+	}
+	if handled, err := validate(t, t.Context(), set(&longest)); !handled {
+		t.Errorf("4000 characters: %v", err)
+	}
+	const rule = "must be at most 4000 characters"
+	_, err := validate(t, t.Context(), set(&long))
+	checkViolations(t, err, []string{"hold_url", rule, "announce_url", rule, "wait_url", rule})
 }
 
 func checkViolations(t *testing.T, err error, pairs []string) {

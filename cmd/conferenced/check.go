@@ -11,29 +11,29 @@ import (
 	"conferenced/service/twilio"
 )
 
-// errDenied is the end of a check whose answer is no.
+// errDenied is the result of a check of a caller that the policy does not allow.
 var errDenied = errors.New("denied")
 
 type checkCommand struct {
 	files
 
 	As      string            `placeholder:"NAME" help:"Explain what this caller may do."`
-	By      string            `default:"token" enum:"token,jwt,mtls,anonymous" help:"How the caller is known: ${enum} (${default})."`
+	By      string            `default:"token" enum:"token,jwt,mtls,anonymous" help:"How the caller is authenticated: ${enum} (${default})."`
 	Claim   map[string]string `placeholder:"NAME=VALUE" help:"A claim of the caller's JWT; several values are separated by |."`
-	SAN     []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate: a URI if it begins with spiffe://, otherwise a DNS name."`
-	Account string            `placeholder:"SID" help:"The account that the caller wants to touch; the default one of --accounts if not given."`
-	Set     []string          `placeholder:"PROPERTY" help:"The properties that the caller wants to set, separated by commas; all twelve if not given."`
+	SAN     []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate: a URI if it starts with spiffe://, otherwise a DNS name."`
+	Account string            `placeholder:"SID" help:"The account of the update; the default one of --accounts if not given."`
+	Set     []string          `placeholder:"PROPERTY" help:"The properties of the update, separated by commas; all twelve if not given."`
 }
 
 // Help is shown by `conferenced check --help`.
 func (checkCommand) Help() string {
-	return `Reads every file that is named, and lists all that is wrong in them. With --as it then explains what the policy says of a caller: exit code 0 if the caller may do it, 1 if not.
+	return `Reads the given files and lists all their errors. With --as, it then explains what the policy allows a caller: exit code 0 if it allows the update, 1 if not.
 
   conferenced check --policy policy.yaml --as ui-web --account AC... --set muted,hold`
 }
 
-// Run returns a usageError if a file is wrong, and errDenied if the caller may
-// not do what is asked.
+// Run returns a usageError if a file has an error, and errDenied if the policy does not
+// allow the update.
 func (c *checkCommand) Run(out output) error {
 	set, err := settings.Load(c.settings(), settings.Base{})
 	if err != nil {
@@ -75,8 +75,7 @@ func (c *checkCommand) explain(out output, set *settings.Set) error {
 	return nil
 }
 
-// account is the one that a call which names none is about, as the service
-// decides it.
+// account returns the account of the update, the default one if none is given.
 func (c *checkCommand) account(accounts *twilio.Accounts) string {
 	if c.Account != "" || accounts == nil {
 		return c.Account

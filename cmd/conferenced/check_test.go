@@ -27,7 +27,7 @@ const (
 
 const subaccountSID = "AC00000000000000000000000000000002"
 
-// securityFiles are a directory with one good file for each flag.
+// securityFiles returns a directory with a valid file for each flag.
 type securityFiles struct{ dir string }
 
 func newSecurityFiles(t *testing.T, twilioURL string) securityFiles {
@@ -62,7 +62,7 @@ func (f securityFiles) write(t *testing.T, flag, text string) {
 	}
 }
 
-// flags name the files of the flags.
+// flags returns the flags for the files.
 func (f securityFiles) flags(names ...string) []string {
 	flags := make([]string, len(names))
 	for i, name := range names {
@@ -75,7 +75,7 @@ func (f securityFiles) all() []string {
 	return f.flags("accounts", "tokens", "policy", "client-ca", "tls-cert", "tls-key")
 }
 
-// servingCertificate is a certificate for 127.0.0.1 with its key.
+// servingCertificate returns a certificate for 127.0.0.1 and its key.
 func servingCertificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -129,8 +129,8 @@ func TestCheckTakesFilesFromTheEnvironment(t *testing.T) {
 	got.checkOutput(t, "", "conferenced: "+f.path("policy")+": line 1: rules: must be a list\n")
 }
 
-// TestCheckListsEverything that is wrong in all files at once, with its line and
-// without the secrets that are in the wrong place.
+// TestCheckListsEverything: the mistakes in all files, with their lines and without
+// misplaced secrets.
 func TestCheckListsEverything(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
 	f.write(t, "accounts", "default: AC1\naccounts:\n  - sid: "+sandbox.AccountSID+"\n    auth_token: "+misplaced+
@@ -188,14 +188,14 @@ func TestCheckExplains(t *testing.T) {
 		code   int
 		stdout string
 	}{
-		{"a token that may", []string{"--as=ui-web", main, "--set=muted,hold"}, 0, `caller: token "ui-web"
+		{"a token that is allowed", []string{"--as=ui-web", main, "--set=muted,hold"}, 0, `caller: token "ui-web"
 rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows muted, hold
 rule 2 (line 6): is not for this caller
 property muted: allowed by rule 1 "desktop" (line 2)
 property hold: allowed by rule 1 "desktop" (line 2)
 allowed
 `},
-		{"a token that may not set all", []string{"--as=ui-web", main, "--set=muted,coaching"}, 1, `caller: token "ui-web"
+		{"a token that is not allowed every property", []string{"--as=ui-web", main, "--set=muted,coaching"}, 1, `caller: token "ui-web"
 rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows muted, hold
 rule 2 (line 6): is not for this caller
 property muted: allowed by rule 1 "desktop" (line 2)
@@ -214,7 +214,7 @@ rule 2 (line 6): is not for this caller
 account ` + sandbox.AccountSID + `: no rule for this caller has it
 refused: account ` + sandbox.AccountSID + ` is not allowed
 `},
-		{"somebody anonymous", []string{"--by=anonymous", "--account=" + subaccountSID, "--set=beep_on_exit"}, 0, `caller: anonymous
+		{"an anonymous caller", []string{"--by=anonymous", "--account=" + subaccountSID, "--set=beep_on_exit"}, 0, `caller: anonymous
 rule 1 "desktop" (line 2): is not for this caller
 rule 2 (line 6): is for this caller by anonymous, and allows beep_on_exit
 property beep_on_exit: allowed by rule 2 (line 6)
@@ -263,7 +263,7 @@ func TestCheckDecides(t *testing.T) {
 	}
 }
 
-func TestCheckOfQuestionsThatAreNone(t *testing.T) {
+func TestCheckOfInvalidQuestions(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
 	tests := []struct {
 		name string

@@ -19,8 +19,8 @@ const (
 	testSecret     = "k3y-s3cret"
 )
 
-// environment sets variables, given as pairs. In a value, FILE: stands for a
-// file that holds what follows it.
+// environment sets variables, given as pairs. FILE: in a value stands for the path of a
+// file with the text after it.
 func environment(t *testing.T, pairs ...string) {
 	t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
@@ -118,8 +118,8 @@ func checkUnsaid(t *testing.T, r ran) {
 	}
 }
 
-// The one error for a machine that has nothing, word for word.
-func TestServeWithoutAnything(t *testing.T) {
+// The whole error without any configuration.
+func TestServeWithoutConfiguration(t *testing.T) {
 	got := runStopped(t, "serve")
 	want := ran{code: 2, stderr: `conferenced: Twilio is not configured:
 TWILIO_ACCOUNT_SID is not set
@@ -173,6 +173,14 @@ func TestMistakesInCredentials(t *testing.T) {
 		{
 			"a token with a blank", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken + " " + testToken}, nil,
 			[]string{"TWILIO_AUTH_TOKEN: ", "has white space"},
+		},
+		{
+			"an account with a line feed", []string{"TWILIO_ACCOUNT_SID", testAccountSID + "\n", "TWILIO_AUTH_TOKEN", testToken}, nil,
+			[]string{"TWILIO_ACCOUNT_SID: "},
+		},
+		{
+			"a region with a line feed", with("TWILIO_REGION", "ie1\n", "TWILIO_EDGE", "dublin"), nil,
+			[]string{"TWILIO_REGION and TWILIO_EDGE: the region is not a name"},
 		},
 		{
 			"a token with a line feed", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken + "\n"}, nil,

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"conferenced/service/server"
 	"conferenced/service/settings"
@@ -16,28 +19,29 @@ import (
 	"conferenced/service/twilio"
 )
 
-// serving are the flags of the commands that serve.
+// serving has the flags of the commands that serve.
 type serving struct {
-	GRPCAddr  string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"Where gRPC is served (${default}). Port 0 picks a free one, here and below."`
-	HTTPAddr  string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where REST, /docs and /openapi.json are served (${default})."`
-	AdminAddr string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where health, metrics, profiles and the log level are served (${default})."`
+	GRPCAddr    string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"The address of gRPC (${default}). Port 0 picks a free port, here and below."`
+	HTTPAddr    string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"The address of REST, /docs and /openapi.json (${default})."`
+	AdminAddr   string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The address of health, metrics, profiles and the log level (${default})."`
+	AdminPublic bool   `env:"CONFERENCED_ADMIN_PUBLIC" help:"Allow an --admin-addr that is not a loopback address. Admin authenticates nobody."`
 
-	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"What is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
-	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"How it is logged: ${enum} (${default})."`
+	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The lowest level that is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
+	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"The format of the log: ${enum} (${default})."`
 
-	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose pages may call over REST, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
+	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose web pages may call the REST API, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
 
 	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that has none (${default})."`
-	MaxTimeout      time.Duration `env:"CONFERENCED_MAX_TIMEOUT" default:"60s" help:"The latest deadline of a call (${default}); callers' later ones are brought forward to it."`
-	DrainDelay      time.Duration `env:"CONFERENCED_DRAIN_DELAY" default:"0s" help:"How long everything is still served after SIGTERM or SIGINT, while health says that it will not be (${default}). A second signal ends it at once."`
-	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls under way may take to end after that (${default})."`
+	MaxTimeout      time.Duration `env:"CONFERENCED_MAX_TIMEOUT" default:"60s" help:"The maximum of callers' deadlines (${default}); later ones are shortened to it."`
+	DrainDelay      time.Duration `env:"CONFERENCED_DRAIN_DELAY" default:"0s" help:"How long calls are served after SIGTERM or SIGINT while health reports NOT_SERVING (${default}). A second signal ends the process at once."`
+	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls in flight may take after that (${default})."`
 
-	MaxConnectionAge      time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE" default:"30m" help:"How long a client may keep a connection, give or take a tenth, until it is told to make another (${default}); 0: for ever."`
-	MaxConnectionAgeGrace time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls under way on such a connection of gRPC may still take (${default}); at least --max-timeout."`
+	MaxConnectionAge      time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE" default:"30m" help:"The age, give or take a tenth, at which a connection is closed gracefully (${default}); 0: never."`
+	MaxConnectionAgeGrace time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls in flight on such a gRPC connection may take (${default}); at least --max-timeout."`
 
-	Securing   securing   `embed:"" group:"Who may call:"`
-	Delivering delivering `embed:"" group:"How updates are delivered:"`
-	Sharing    sharing    `embed:"" group:"How replicas share their state:"`
+	Securing   securing   `embed:"" group:"Callers:"`
+	Delivering delivering `embed:"" group:"Delivery:"`
+	Sharing    sharing    `embed:"" group:"Shared state:"`
 }
 
 // Validate is called by kong.
@@ -58,7 +62,7 @@ func (s *serving) Validate() error {
 	return errors.Join(append(errs, s.checkEnds(), s.Delivering.check())...)
 }
 
-// checkEnds checks the flags by which connections and the process end.
+// checkEnds checks the flags about deadlines, shutdown and the age of connections.
 func (s *serving) checkEnds() error {
 	var errs []error
 	if s.MaxTimeout < s.DefaultTimeout {
@@ -71,19 +75,50 @@ func (s *serving) checkEnds() error {
 		errs = append(errs, errors.New("--max-connection-age: must be 0 or at least 1s"))
 	}
 	if s.MaxConnectionAge != 0 && s.MaxConnectionAgeGrace < s.MaxTimeout {
-		errs = append(errs, errors.New("--max-connection-age-grace: must be at least --max-timeout, or calls would be cut off"))
+		errs = append(errs, errors.New("--max-connection-age-grace: must be at least --max-timeout, or calls would be ended before their deadlines"))
 	}
 	return errors.Join(errs...)
 }
 
-// config is the flags as the server takes them.
+// refuseSecrets returns an error if a flag in the command line, where other users of
+// the machine and readers of /debug/pprof/cmdline see it, has a secret. The same value
+// is accepted from the environment.
+func refuseSecrets(command *kong.Context) error {
+	for _, given := range command.Path { // Values of the environment are not in it.
+		if given.Flag == nil {
+			continue
+		}
+		u, err := url.Parse(given.Flag.Target.String())
+		if err != nil {
+			continue
+		}
+		secret := ""
+		switch given.Flag.Name {
+		case "redis-url":
+			if _, ok := u.User.Password(); ok {
+				secret = "the password"
+			}
+		case "jwt-jwks-url":
+			if u.RawQuery != "" {
+				secret = "the query"
+			}
+		}
+		if secret != "" {
+			return fmt.Errorf("--%s: %s of a URL in the command line can be read by other users of this machine: set %s instead",
+				given.Flag.Name, secret, given.Flag.Envs[0])
+		}
+	}
+	return nil
+}
+
+// config returns the server's configuration.
 func (s *serving) config(ctx context.Context, base settings.Base, auditLog string, log io.Writer) (server.Config, error) {
 	logger, err := telemetry.NewLogger(log, s.LogLevel, s.LogFormat)
 	if err != nil {
 		return server.Config{}, usageError{err}
 	}
 	cfg := server.Config{
-		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr,
+		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr, AdminPublic: s.AdminPublic,
 		Upstream:        twilio.Config{AttemptTimeout: s.Delivering.AttemptTimeout},
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
@@ -108,7 +143,7 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 	return cfg, nil
 }
 
-// serve serves until the context is done, and reads the settings anew on SIGHUP.
+// serve runs the server until the context is done, and reloads it on SIGHUP.
 func serve(ctx context.Context, s *server.Server) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// parsed is what the flags of a command are for some arguments.
+// parsed returns the values of a command's flags for some arguments.
 func parsed(t *testing.T, args ...string) map[string]any {
 	t.Helper()
 	parser, err := kong.New(new(commands), kong.Name("conferenced"))
@@ -27,7 +29,7 @@ func parsed(t *testing.T, args ...string) map[string]any {
 	return values
 }
 
-// commandsWithFlags are the commands, each with its flags but for --help.
+// commandsWithFlags returns the flags of each command, without --help.
 func commandsWithFlags(t *testing.T) map[string][]*kong.Flag {
 	t.Helper()
 	parser, err := kong.New(new(commands), kong.Name("conferenced"))
@@ -53,7 +55,7 @@ func TestEveryFlagHasAnEnvironmentName(t *testing.T) {
 	for command, flags := range commandsWithFlags(t) {
 		for _, flag := range flags {
 			if command == "check" && len(flag.Envs) == 0 {
-				continue // What is asked about is no configuration.
+				continue // Flags of the question are no configuration.
 			}
 			if len(flag.Envs) != 1 || !strings.HasPrefix(flag.Envs[0], "CONFERENCED_") {
 				t.Errorf("%s --%s has the environment names %v", command, flag.Name, flag.Envs)
@@ -84,7 +86,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			got := runCommand(t.Context(), append(strings.Fields(command), "--help")...)
 			got.check(t, 0)
-			help := strings.Join(strings.Fields(got.stdout), " ") // However its lines are broken.
+			help := strings.Join(strings.Fields(got.stdout), " ") // without line breaks
 			for _, flag := range flags {
 				for _, name := range flag.Envs {
 					if !strings.Contains(help, "$"+name) {
@@ -108,7 +110,7 @@ func TestHelpOfServeNamesWhatTwilioNeeds(t *testing.T) {
 	}
 }
 
-// other is a value that the flag can have and does not have by default.
+// other returns a valid value of the flag other than the default.
 func other(t *testing.T, flag *kong.Flag) string {
 	t.Helper()
 	if flag.Enum != "" {
@@ -165,7 +167,7 @@ func TestTheEnvironmentSetsEveryFlag(t *testing.T) {
 	}
 }
 
-// others sets each flag that has an environment name to its other value.
+// others sets each flag with an environment name to its other value.
 func others(t *testing.T, flags []*kong.Flag) []string {
 	t.Helper()
 	var args []string
@@ -189,24 +191,24 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 	runStopped(t, "sandbox").check(t, 2, "--shutdown-timeout")
 }
 
-func TestDeliveryFlagsThatCannotBeServedAreNamed(t *testing.T) {
+func TestInvalidDeliveryFlagsAreNamed(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
 		want string
 	}{
 		{"no attempt", []string{"--retry-attempts=0"}, "--retry-attempts is 0, want at least 1"},
-		{"a cap of less than nothing", []string{"--retry-cap=-1s"}, "--retry-cap is -1s, want at least 0s"},
+		{"a negative cap", []string{"--retry-cap=-1s"}, "--retry-cap is -1s, want at least 0s"},
 		{"a floor above the ceiling", []string{"--concurrency-max=2"}, "--concurrency-min is 4, want at most 2"},
 		{"a negative ceiling", []string{"--concurrency-max=-1"}, "--concurrency-max is -1, want at least 0"},
 		{"a negative queue", []string{"--queue=-1"}, "--queue is -1, want at least 0"},
 		{"a negative rate", []string{"--rate=-1"}, "--rate is -1"},
 		{"a rate without a burst", []string{"--rate=5", "--rate-burst=0"}, "--rate-burst is 0, want at least 1"},
-		{"a breaker that opens for no time", []string{"--breaker-open-for=0s"}, "--breaker-open-for is 0s"},
+		{"a breaker that is open for 0s", []string{"--breaker-open-for=0s"}, "--breaker-open-for is 0s"},
 		{"a breaker without probes", []string{"--breaker-probes=0"}, "--breaker-probes is 0, want at least 1"},
-		{"nobody in line", []string{"--queue-per-participant=0"}, "--queue-per-participant is 0, want at least 1"},
+		{"a queue of 0", []string{"--queue-per-participant=0"}, "--queue-per-participant is 0, want at least 1"},
 		{"no label", []string{"--labels-max=0"}, "--labels-max is 0, want at least 1"},
-		{"no time for labels", []string{"--labels-retention=0s"}, "--labels-retention is 0s"},
+		{"a label retention of 0", []string{"--labels-retention=0s"}, "--labels-retention is 0s"},
 		{"no answer", []string{"--request-id-max=0"}, "--request-id-max is 0, want at least 1"},
 		{"negative retention", []string{"--request-id-retention=-1s"}, "--request-id-retention is -1s"},
 		{"negative grace", []string{"--attempt-grace=-1s"}, "--attempt-grace is -1s, want at least 0s"},
@@ -224,7 +226,81 @@ func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
 		"--breaker-failures=0", "--breaker-probes=0", "--attempt-grace=0s").check(t, 0)
 }
 
-func TestTracesThatCannotBeMade(t *testing.T) {
+func TestInvalidTracingVariables(t *testing.T) {
 	t.Setenv("OTEL_TRACES_EXPORTER", "zipkin")
 	runStopped(t, "sandbox").check(t, 2, "OTEL_TRACES_EXPORTER")
+}
+
+// TestSecretsInFlags checks that what other users of the machine can read in the
+// command line is refused, and accepted in the environment.
+func TestSecretsInFlags(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "policy")
+	if err := os.WriteFile(policy, []byte("rules: [{callers: [{name: x}], accounts: ['*'], properties: [muted]}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	jwt := []string{"--jwt-issuer=https://issuer.example", "--jwt-audience=x", "--policy=" + policy}
+	tests := []struct {
+		name     string
+		flag     string
+		variable string
+		value    string
+		others   []string
+	}{
+		{"a password of Redis", "--redis-url", "CONFERENCED_REDIS_URL", "redis://user:" + misplaced + "@127.0.0.1:1", nil},
+		{"a password of Redis without a user", "--redis-url", "CONFERENCED_REDIS_URL", "redis://:" + misplaced + "@127.0.0.1:1/", nil},
+		{"a password of Redis at a socket", "--redis-url", "CONFERENCED_REDIS_URL", "unix://:" + misplaced + "@/nowhere", nil},
+		{"a query of the JWKS URL", "--jwt-jwks-url", "CONFERENCED_JWT_JWKS_URL", "https://keys.example/?key=" + misplaced, jwt},
+	}
+	for _, command := range []string{"serve", "sandbox"} {
+		for _, test := range tests {
+			t.Run(command+" with "+test.name, func(t *testing.T) {
+				environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken, "CONFERENCED_TWILIO_ADDR", "127.0.0.1:0")
+				args := append([]string{command}, test.others...)
+				refused := runStopped(t, append(args, test.flag+"="+test.value)...)
+				refused.check(t, 2, "conferenced: "+test.flag+": ", "can be read by other users of this machine: set "+test.variable+" instead")
+				t.Setenv(test.variable, test.value)
+				accepted := runStopped(t, args...)
+				accepted.check(t, 0)
+				for _, got := range []ran{refused, accepted} {
+					if strings.Contains(got.stdout+got.stderr, misplaced) {
+						t.Errorf("the secret is printed:\n%s%s", got.stdout, got.stderr)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestURLsWithoutSecretsInFlags(t *testing.T) {
+	environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
+	for _, flag := range []string{
+		"--redis-url=redis://user@127.0.0.1:1/2?addr=127.0.0.1:2", "--redis-url=redis://127.0.0.1:1/",
+	} {
+		runStopped(t, "serve", flag).check(t, 0)
+	}
+}
+
+// TestURLsThatNeverHavePasswords, whether from a flag or from the environment.
+func TestURLsThatNeverHavePasswords(t *testing.T) {
+	for name, want := range map[string]string{
+		"twilio-base-url": "--twilio-base-url: the base URL must not hold a user name or password",
+		"jwt-issuer":      "the JWT issuer must not hold a user name or password",
+		"jwt-jwks-url":    "the JWKS URL must not hold a user name or password",
+		"cors-origin":     "a CORS origin must not have a user name",
+	} {
+		const value = "https://user:" + misplaced + "@host.example"
+		t.Run(name, func(t *testing.T) {
+			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
+			if strings.HasPrefix(name, "jwt-") {
+				environment(t, "CONFERENCED_JWT_AUDIENCE", "x", "CONFERENCED_JWT_ISSUER", "https://issuer.example")
+			}
+			byFlag := runStopped(t, "serve", "--"+name+"="+value)
+			t.Setenv("CONFERENCED_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value)
+			for _, got := range []ran{byFlag, runStopped(t, "serve")} {
+				if got.code == 0 || !strings.Contains(got.stderr, want) || strings.Contains(got.stdout+got.stderr, misplaced) {
+					t.Errorf("exit code %d, no %q:\n%s%s", got.code, want, got.stdout, got.stderr)
+				}
+			}
+		})
+	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	transport "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -17,9 +17,9 @@ import (
 )
 
 type healthcheckCommand struct {
-	GRPCAddr string        `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"Where to ask, by grpc.health.v1 (${default})."`
-	TLSCert  string        `name:"tls-cert" env:"CONFERENCED_TLS_CERT" placeholder:"FILE" help:"As for serve: if it is set, it is asked over TLS. Any certificate will do, since it is told nothing."`
-	Timeout  time.Duration `env:"CONFERENCED_HEALTHCHECK_TIMEOUT" default:"3s" help:"How long to wait for the answer (${default})."`
+	GRPCAddr string        `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"The gRPC address to check, without a proxy (${default})."`
+	TLSCert  string        `name:"tls-cert" env:"CONFERENCED_TLS_CERT" placeholder:"FILE" help:"As for serve: if it is set, the check uses TLS. The server's certificate is not verified, since nothing is sent to it."`
+	Timeout  time.Duration `env:"CONFERENCED_HEALTHCHECK_TIMEOUT" default:"3s" help:"The timeout of the check (${default})."`
 }
 
 // Validate is called by kong.
@@ -35,7 +35,7 @@ func (c *healthcheckCommand) Run(ctx context.Context, out output) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	conn, err := grpc.NewClient("passthrough:///"+c.GRPCAddr,
-		grpc.WithTransportCredentials(c.security()))
+		grpc.WithTransportCredentials(c.credentials()), grpc.WithNoProxy())
 	if err != nil {
 		return usageError{fmt.Errorf("--grpc-addr %s: %w", c.GRPCAddr, err)}
 	}
@@ -52,13 +52,13 @@ func (c *healthcheckCommand) Run(ctx context.Context, out output) error {
 	return err
 }
 
-// security is that of the connection. A certificate that has expired, or that
-// does not name the address, is no reason to take the service for dead.
-func (c *healthcheckCommand) security() transport.TransportCredentials {
+// credentials returns the credentials of the connection. They do not verify the server: an
+// expired certificate does not mean that the service is down.
+func (c *healthcheckCommand) credentials() credentials.TransportCredentials {
 	if c.TLSCert == "" {
 		return insecure.NewCredentials()
 	}
-	return transport.NewTLS(&tls.Config{
-		InsecureSkipVerify: true, // #nosec G402 -- the answer is yes or no, and nothing is sent
+	return credentials.NewTLS(&tls.Config{
+		InsecureSkipVerify: true, // #nosec G402 -- nothing secret is sent
 	})
 }

@@ -1,8 +1,7 @@
-// Conferenced puts one typed, safe call in front of Twilio's conference
-// participants.
+// Conferenced serves one typed, safe API in front of Twilio's conference participants.
 //
-// It exits with 0 when it did what it was told, with 1 when that failed, and
-// with 2 when it was told something that it cannot do.
+// The exit code is 0 for success, 1 for a failure, and 2 for a mistake in flags,
+// environment or files.
 package main
 
 import (
@@ -13,6 +12,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,39 +36,51 @@ func (e usageError) Unwrap() error { return e.error }
 type commands struct {
 	Sandbox     sandboxCommand     `cmd:"" help:"Serve in front of an embedded Twilio. Needs no configuration."`
 	Serve       serveCommand       `cmd:"" help:"Serve in front of Twilio."`
-	Check       checkCommand       `cmd:"" help:"Check the files that say who may call, and explain what a caller may do."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running conferenced whether it serves: exit code 0 or 1."`
+	Check       checkCommand       `cmd:"" help:"Check the files of accounts, callers and policy, and explain what a caller may do."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Check whether a running conferenced serves: exit code 0 or 1."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 func main() {
 	tuneMemory()
-	signal.Ignore(syscall.SIGPIPE) // Writing to a reader that has exited is an error, not the end.
+	signal.Ignore(syscall.SIGPIPE) // a write to a closed pipe returns an error
 	silenceLibraries()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // A second signal ends the process at once.
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	stderr := telemetry.NewAsyncWriter(os.Stderr)
 	code := run(ctx, os.Args[1:], os.Stdout, stderr)
 	stderr.Flush(flushTimeout)
 	os.Exit(code)
 }
 
-// flushTimeout is how long the process waits, at its end, for the reader of its log.
+// flushTimeout is how long the process waits at its end for its log to be read.
 const flushTimeout = 500 * time.Millisecond
 
-// silenceLibraries silences the libraries that would print to standard error by
-// themselves: their lines bypass the logger and can hold parts of requests.
+// silenceLibraries silences the libraries that print to standard error. Their lines
+// bypass the logger and can have parts of requests.
 func silenceLibraries() {
 	log.SetOutput(io.Discard)
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 }
 
-// run does what the arguments say and returns the exit code.
+// unsetEmptyVariables unsets the service's variables that are empty, such as those that
+// compose makes of ${X:-}: they count as unset.
+func unsetEmptyVariables() {
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if value == "" && (strings.HasPrefix(name, "CONFERENCED_") || strings.HasPrefix(name, "TWILIO_")) {
+			_ = os.Unsetenv(name) // It fails for malformed names alone.
+		}
+	}
+}
+
+// run executes the command of the arguments and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	unsetEmptyVariables()
 	exited := -1
 	parser, err := kong.New(new(commands),
 		kong.Name("conferenced"),
-		kong.Description("One typed, safe call in front of Twilio's conference participants."),
+		kong.Description("One typed, safe API in front of Twilio's conference participants."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -82,8 +94,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
-	if exited >= 0 { // Help was asked for and given.
+	if exited >= 0 { // --help was printed
 		return exited
+	}
+	if err == nil {
+		err = refuseSecrets(command)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "conferenced: %v\nSee conferenced --help.\n", err)
@@ -92,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return report(stderr, command.Run())
 }
 
-// output is where a command writes.
+// output has the writers of a command.
 type output struct{ stdout, stderr io.Writer }
 
 func report(stderr io.Writer, err error) int {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"conferenced/service/delivery/redisstore/redistest"
@@ -25,10 +26,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, redistest.Delays)
 }
 
-// anywhere are the addresses of a command that serves, on ports that are free.
+// anywhere has flags for addresses with free ports.
 var anywhere = []string{"--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"}
 
-// ran is what came of a command.
+// ran is the result of a command.
 type ran struct {
 	code           int
 	stdout, stderr string
@@ -40,10 +41,10 @@ func runCommand(ctx context.Context, args ...string) ran {
 	return ran{code, stdout.String(), stderr.String()}
 }
 
-// runStopped runs a command that serves and has been told to stop before.
+// runStopped runs a command that serves, with a context that is done.
 func runStopped(t *testing.T, args ...string) ran {
 	t.Helper()
-	// Not standard output, which is not the command's own in a test.
+	// In a test, standard output belongs to the testing framework.
 	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -88,19 +89,19 @@ func TestMistakesInArguments(t *testing.T) {
 		{"an unknown command", []string{"swerve"}, "swerve"},
 		{"an unknown flag", []string{"sandbox", "--port=1"}, "unknown flag --port"},
 		{"a flag without its value", []string{"sandbox", "--grpc-addr"}, "--grpc-addr"},
-		{"an argument too many", []string{"version", "now"}, "now"},
-		{"a level that is none", []string{"sandbox", "--log-level=loud"}, "--log-level must be one of"},
-		{"a format that is none", []string{"sandbox", "--log-format=xml"}, "--log-format must be one of"},
-		{"a duration that is none", []string{"sandbox", "--default-timeout=soon"}, "--default-timeout"},
+		{"too many arguments", []string{"version", "now"}, "now"},
+		{"an unknown level", []string{"sandbox", "--log-level=loud"}, "--log-level must be one of"},
+		{"an unknown format", []string{"sandbox", "--log-format=xml"}, "--log-format must be one of"},
+		{"a malformed duration", []string{"sandbox", "--default-timeout=soon"}, "--default-timeout"},
 		{"a duration without a unit", []string{"sandbox", "--default-timeout=10"}, "--default-timeout"},
-		{"no time for a call", []string{"sandbox", "--default-timeout=0s"}, "--default-timeout: must be more than 0"},
-		{"less than no time for a call", []string{"serve", "--default-timeout=-1s"}, "--default-timeout: must be more than 0"},
-		{"no time to stop", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout: must be more than 0"},
-		{"less than no time to stop", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout: must be more than 0"},
-		{"less than no delay", []string{"serve", "--drain-delay=-1s"}, "--drain-delay: must not be less than 0"},
-		{"an age of next to nothing", []string{"serve", "--max-connection-age=1ms"}, "--max-connection-age: must be 0 or at least 1s"},
-		{"calls that outlive their connection", []string{"serve", "--max-connection-age-grace=9s"}, "--max-connection-age-grace: must be at least --max-timeout"},
-		{"no time for an attempt", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout: must be more than 0"},
+		{"a default timeout of 0", []string{"sandbox", "--default-timeout=0s"}, "--default-timeout: must be more than 0"},
+		{"a negative default timeout", []string{"serve", "--default-timeout=-1s"}, "--default-timeout: must be more than 0"},
+		{"a shutdown timeout of 0", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout: must be more than 0"},
+		{"a negative shutdown timeout", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout: must be more than 0"},
+		{"a negative drain delay", []string{"serve", "--drain-delay=-1s"}, "--drain-delay: must not be less than 0"},
+		{"an age below the minimum", []string{"serve", "--max-connection-age=1ms"}, "--max-connection-age: must be 0 or at least 1s"},
+		{"a grace below --max-timeout", []string{"serve", "--max-connection-age-grace=9s"}, "--max-connection-age-grace: must be at least --max-timeout"},
+		{"an attempt timeout of 0", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout: must be more than 0"},
 		{"a token as a flag", []string{"serve", "--twilio-auth-token=s3cret"}, "unknown flag --twilio-auth-token"},
 	}
 	for _, test := range tests {
@@ -117,7 +118,7 @@ func TestMistakesInArguments(t *testing.T) {
 	}
 }
 
-func TestNoTimeForAHealthcheck(t *testing.T) {
+func TestHealthcheckWithoutATimeout(t *testing.T) {
 	for _, flag := range []string{"--timeout=0s", "--timeout=-1s"} {
 		runCommand(t.Context(), "healthcheck", flag).check(t, 2, "--timeout: must be more than 0")
 	}
@@ -146,4 +147,30 @@ func TestVersion(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEmptyVariables: they count as unset. Compose makes them of ${X:-}.
+func TestEmptyVariables(t *testing.T) {
+	for _, command := range []string{"serve", "sandbox", "healthcheck"} {
+		want := parsed(t, command)
+		for _, flag := range commandsWithFlags(t)[command] {
+			t.Setenv(flag.Envs[0], "")
+		}
+		t.Setenv("TWILIO_REGION", "")
+		unsetEmptyVariables()
+		if diff := cmp.Diff(want, parsed(t, command)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", command, diff)
+		}
+		if _, set := os.LookupEnv("TWILIO_REGION"); set {
+			t.Error("TWILIO_REGION is set")
+		}
+	}
+}
+
+func TestAdminOnAllInterfacesNeedsAFlag(t *testing.T) {
+	args := []string{"sandbox", "--twilio-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=:0"}
+	runCommand(t.Context(), args...).check(t, 1, "--admin-public")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	runCommand(ctx, append(args, "--admin-public")...).check(t, 0)
 }

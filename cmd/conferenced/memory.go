@@ -7,14 +7,13 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// gcPercent is the GOGC of the program. What lives is a few MiB, so that with Go's
-// own 100 a busy server spends an eighth of its CPU on collecting; with this it is
-// half of that, for about 10 MiB more.
+// gcPercent is the default of GOGC. The live heap is a few MiB, so with Go's default of
+// 100 a busy server spends an eighth of its CPU on garbage collection. With 200 it is
+// half of that, for some 10 MiB more memory.
 const gcPercent = 200
 
-// tuneMemory sets how much garbage there may be, unless the environment says so by
-// GOGC or GOMEMLIMIT. Where the cgroup limits the memory, garbage is collected
-// earlier as nine tenths of the limit come near.
+// tuneMemory sets the garbage collector's target, unless GOGC or GOMEMLIMIT is set. With
+// a memory limit of the cgroup, the target is also nine tenths of that.
 func tuneMemory() {
 	_, hasPercent := os.LookupEnv("GOGC")
 	_, hasLimit := os.LookupEnv("GOMEMLIMIT")
@@ -22,5 +21,5 @@ func tuneMemory() {
 		return
 	}
 	debug.SetGCPercent(gcPercent)
-	_, _ = memlimit.Set() // It fails where there are no cgroups: then there is no limit.
+	_, _ = memlimit.Set() // It fails where there are no cgroups, and so no limit.
 }

@@ -30,10 +30,10 @@ func TestRedisFlags(t *testing.T) {
 
 func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
 	for name, flags := range map[string]sharing{
-		"a URL of another kind":    {RedisURL: "http://user:hidden@redis.test"},
-		"a URL that cannot be":     {RedisURL: "redis://user:hidden@redis.test:port%"},
-		"a timeout past the lease": {RedisURL: "redis://user:hidden@redis.test", RedisLease: time.Second, RedisTimeout: time.Second},
-		"no password":              {RedisURL: "redis://user:hidden@redis.test", RedisPasswordFile: "/does/not/exist"},
+		"a URL of another kind":      {RedisURL: "http://user:hidden@redis.test"},
+		"a malformed URL":            {RedisURL: "redis://user:hidden@redis.test:port%"},
+		"a timeout beyond the lease": {RedisURL: "redis://user:hidden@redis.test", RedisLease: time.Second, RedisTimeout: time.Second},
+		"no password":                {RedisURL: "redis://user:hidden@redis.test", RedisPasswordFile: "/does/not/exist"},
 	} {
 		_, err := flags.config()
 		if err == nil || strings.Contains(err.Error(), "hidden") {
@@ -45,7 +45,7 @@ func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
 	}
 }
 
-// TestEmptyRedisSettingsAreNone, as compose.yaml hands them on if nobody set them.
+// TestEmptyRedisSettingsAreNone: compose.yaml passes them on if they are unset.
 func TestEmptyRedisSettingsAreNone(t *testing.T) {
 	t.Setenv("CONFERENCED_REDIS_URL", "")
 	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "")

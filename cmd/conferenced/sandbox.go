@@ -21,18 +21,18 @@ import (
 type sandboxCommand struct {
 	serving
 
-	TwilioAddr string `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" placeholder:"HOST:PORT" help:"Where the embedded Twilio is served (${default})."`
+	TwilioAddr string `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" placeholder:"HOST:PORT" help:"The address of the embedded Twilio (${default})."`
 
-	AuditLog string `env:"CONFERENCED_AUDIT_LOG" placeholder:"FILE" help:"Where the audit goes: a file to append to, or - for standard output. None by default."`
+	AuditLog string `env:"CONFERENCED_AUDIT_LOG" placeholder:"FILE" help:"The file to which the audit is appended, or - for standard output. None by default."`
 
-	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"What the embedded Twilio begins with, in YAML, instead of its own accounts and conferences."`
+	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"The initial state of the embedded Twilio, in YAML, instead of its default accounts and conferences."`
 	TwilioOnly bool          `env:"CONFERENCED_TWILIO_ONLY" help:"Run the embedded Twilio alone."`
 	CallStep   time.Duration `name:"sandbox-call-step" env:"CONFERENCED_SANDBOX_CALL_STEP" default:"1s" help:"How long a new participant's call stays queued, connecting and ringing (${default} each)."`
 
-	Latency     time.Duration `name:"sandbox-latency" env:"CONFERENCED_SANDBOX_LATENCY" default:"0s" help:"How long the embedded Twilio takes to answer (${default})."`
-	ErrorRate   float64       `name:"sandbox-error-rate" env:"CONFERENCED_SANDBOX_ERROR_RATE" default:"0" help:"The share of its requests, 0 to 1, that fail in a way picked at random (${default})."`
-	Concurrency int           `name:"sandbox-concurrency" env:"CONFERENCED_SANDBOX_CONCURRENCY" default:"0" help:"How many requests it takes at once before it answers 429; 0, the default, is any number."`
-	Seed        uint64        `name:"sandbox-seed" env:"CONFERENCED_SANDBOX_SEED" default:"1" help:"Makes the random failures the same in each run (${default})."`
+	Latency     time.Duration `name:"sandbox-latency" env:"CONFERENCED_SANDBOX_LATENCY" default:"0s" help:"The latency of the embedded Twilio (${default})."`
+	ErrorRate   float64       `name:"sandbox-error-rate" env:"CONFERENCED_SANDBOX_ERROR_RATE" default:"0" help:"The share of requests, 0 to 1, that fail in a random way (${default})."`
+	Concurrency int           `name:"sandbox-concurrency" env:"CONFERENCED_SANDBOX_CONCURRENCY" default:"0" help:"The number of requests in flight above which it answers 429; 0, the default, is no limit."`
+	Seed        uint64        `name:"sandbox-seed" env:"CONFERENCED_SANDBOX_SEED" default:"1" help:"The seed of the random failures (${default})."`
 }
 
 // Validate is called by kong.
@@ -48,13 +48,13 @@ func (c *sandboxCommand) Validate() error {
 
 // Help is shown by `conferenced sandbox --help`.
 func (sandboxCommand) Help() string {
-	return `The embedded Twilio lives in memory: one account, a conference in progress and five participants, or what --state says. No credentials are needed or read, and nothing is sent anywhere but status callbacks, to this machine only.
+	return `The embedded Twilio is in memory: one account, a conference in progress and five participants, or the content of --state. It needs and reads no credentials, and sends nothing but status callbacks, to this machine only.
 
-With --twilio-only it runs by itself, for the tests of other services.`
+With --twilio-only it runs alone, for the tests of other services.`
 }
 
-// Run serves the embedded Twilio, and the service in front of it, until the
-// context is done.
+// Run serves the embedded Twilio and the service in front of it until the context is
+// done.
 func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 	cfg, err := c.upstream()
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.TwilioAddr)
 	if err != nil {
-		return fmt.Errorf("embedded Twilio's address: %w", err)
+		return fmt.Errorf("--twilio-addr: %w", err)
 	}
 	defer listener.Close()
 	fake := sandbox.New(cfg)
@@ -81,7 +81,7 @@ func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 	return runBoth(ctx, s, fake, listener)
 }
 
-// upstream is the embedded Twilio as the flags want it.
+// upstream returns the configuration of the embedded Twilio.
 func (c *sandboxCommand) upstream() (sandbox.Config, error) {
 	cfg := sandbox.Config{
 		Latency: c.Latency, ErrorRate: c.ErrorRate, Concurrency: c.Concurrency,
@@ -100,12 +100,12 @@ func (c *sandboxCommand) upstream() (sandbox.Config, error) {
 	return cfg, nil
 }
 
-// newServer is the service in front of the embedded Twilio.
+// newServer returns the service in front of the embedded Twilio.
 func (c *sandboxCommand) newServer(
 	ctx context.Context, upstream net.Addr, state *sandbox.InitialState, log io.Writer,
 ) (*server.Server, error) {
-	if c.Securing.Accounts != "" { // They would be served in place of the embedded Twilio's.
-		return nil, usageError{errors.New("--accounts is set, and the embedded Twilio has accounts of its own")}
+	if c.Securing.Accounts != "" {
+		return nil, usageError{errors.New("--accounts cannot be set: the embedded Twilio has accounts of its own")}
 	}
 	accounts, err := accountsOf(state, "http://"+upstream.String())
 	if err != nil {
@@ -118,8 +118,7 @@ func (c *sandboxCommand) newServer(
 	return server.New(cfg)
 }
 
-// accountsOf are the accounts of the embedded Twilio, the first of them the
-// default one.
+// accountsOf returns the accounts of the embedded Twilio. The first is the default one.
 func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, error) {
 	known := []sandbox.Credentials{{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken}}
 	if state != nil {
@@ -139,7 +138,7 @@ func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, 
 func (c *sandboxCommand) runAlone(
 	ctx context.Context, out output, fake *sandbox.Sandbox, listener net.Listener,
 ) error {
-	_, err := fmt.Fprintf(out.stdout, "An imitation of Twilio is at http://%s (what it has: http://%[1]s/sandbox/state).\nStop with Ctrl-C.\n",
+	_, err := fmt.Fprintf(out.stdout, "The embedded Twilio is at http://%s (its state: http://%[1]s/sandbox/state).\nStop with Ctrl-C.\n",
 		listener.Addr())
 	if err != nil {
 		return err
@@ -164,8 +163,8 @@ func serveUpstream(upstream *http.Server, listener net.Listener) error {
 	return nil
 }
 
-// runBoth ends the embedded Twilio only after the service in front of it, whose
-// last calls it still has to answer.
+// runBoth stops the embedded Twilio after the service, which still sends it the updates
+// in flight.
 func runBoth(ctx context.Context, s *server.Server, fake *sandbox.Sandbox, listener net.Listener) error {
 	upstream := newUpstream(fake)
 	group, ctx := errgroup.WithContext(ctx)
@@ -178,7 +177,7 @@ func runBoth(ctx context.Context, s *server.Server, fake *sandbox.Sandbox, liste
 	return group.Wait()
 }
 
-// welcome prints where everything is, and calls to copy.
+// welcome prints the addresses and examples of calls.
 func (c *sandboxCommand) welcome(w io.Writer, s *server.Server, upstream net.Addr) error {
 	if c.State == "" {
 		return printWelcome(w, s, upstream)
@@ -188,7 +187,7 @@ func (c *sandboxCommand) welcome(w io.Writer, s *server.Server, upstream net.Add
   gRPC             %s
   REST             http://%s   (API page: http://%[2]s/docs)
   admin            http://%s
-  embedded Twilio  http://%s   (what it has: http://%[4]s/)
+  embedded Twilio  http://%s   (its state: http://%[4]s/)
 
 Stop with Ctrl-C.
 `, s.GRPC, s.HTTP, s.Admin, upstream)
@@ -201,7 +200,7 @@ func printWelcome(w io.Writer, s *server.Server, upstream net.Addr) error {
   gRPC             %[1]s
   REST             http://%[2]s   (API page: http://%[2]s/docs)
   admin            http://%[3]s
-  embedded Twilio  http://%[4]s   (all it knows: http://%[4]s/sandbox/state)
+  embedded Twilio  http://%[4]s   (its state: http://%[4]s/sandbox/state)
 
   account          %[5]s
   conference       %[6]s, with the participants
@@ -217,7 +216,7 @@ Mute the customer:
 
   curl -X PATCH http://%[2]s/v1/conferences/%[6]s/participants/%[8]s -H 'Content-Type: application/json' -d '{"muted": true}'
 
-Take the front desk, by its label, on hold:
+Put the front desk, by its label, on hold:
 
   curl -X PATCH http://%[2]s/v1/conferences/%[6]s/participants/front%%20desk -H 'Content-Type: application/json' -d '{"hold": true}'
 

@@ -31,7 +31,7 @@ func writeState(t *testing.T, text string) string {
 	return path
 }
 
-func TestSandboxWithAStateOfItsOwn(t *testing.T) {
+func TestSandboxState(t *testing.T) {
 	s := startSandbox(t, "--state="+writeState(t, ownState))
 	addr := s.stdout.awaitMatch(t, `gRPC +(\S+)`)[0]
 	answer, err := conferencev1.NewConferenceServiceClient(dial(t, addr)).UpdateParticipant(t.Context(),
@@ -47,7 +47,7 @@ func TestSandboxWithAStateOfItsOwn(t *testing.T) {
 	s.checkStops(t)
 }
 
-func TestSandboxStateThatCannotBeUsed(t *testing.T) {
+func TestInvalidSandboxState(t *testing.T) {
 	tests := []struct{ name, path, want string }{
 		{"no such file", filepath.Join(t.TempDir(), "none.yaml"), "--state: open "},
 		{"no account", writeState(t, "accounts: []\n"), "account"},

@@ -12,13 +12,13 @@ import (
 	"conferenced/service/telemetry"
 )
 
-// files are the flags that name what is read again when it changes.
+// files has the flags of the files that are reloaded when they change.
 type files struct {
-	Accounts string `env:"CONFERENCED_ACCOUNTS" placeholder:"FILE" help:"Accounts and where their credentials are, in YAML. Without it: the one account of the environment."`
+	Accounts string `env:"CONFERENCED_ACCOUNTS" placeholder:"FILE" help:"Accounts and the places of their credentials, in YAML. Without it: one account from the environment."`
 	Tokens   string `env:"CONFERENCED_TOKENS" placeholder:"FILE" help:"Bearer tokens of callers, by name and SHA-256, in YAML."`
-	Policy   string `env:"CONFERENCED_POLICY" placeholder:"FILE" help:"What callers may do, in YAML. Needed as soon as callers are authenticated."`
-	ClientCA string `name:"client-ca" env:"CONFERENCED_CLIENT_CA" placeholder:"FILE" help:"The CAs whose client certificates are accepted, in PEM."`
-	TLSCert  string `name:"tls-cert" env:"CONFERENCED_TLS_CERT" placeholder:"FILE" help:"The certificate of gRPC and HTTP, in PEM. Without it: plaintext."`
+	Policy   string `env:"CONFERENCED_POLICY" placeholder:"FILE" help:"What callers may do, in YAML. Required if callers are authenticated."`
+	ClientCA string `name:"client-ca" env:"CONFERENCED_CLIENT_CA" placeholder:"FILE" help:"The CAs of accepted client certificates, in PEM."`
+	TLSCert  string `name:"tls-cert" env:"CONFERENCED_TLS_CERT" placeholder:"FILE" help:"The server certificate of gRPC and HTTP, in PEM. Without it: plaintext."`
 	TLSKey   string `name:"tls-key" env:"CONFERENCED_TLS_KEY" placeholder:"FILE" help:"Its key, in PEM."`
 }
 
@@ -29,17 +29,17 @@ func (f *files) settings() settings.Files {
 	}
 }
 
-// jwt are the flags that say whose JWTs are accepted.
+// jwt has the flags of the issuer whose JWTs are accepted.
 type jwt struct {
 	Issuer     string        `env:"CONFERENCED_JWT_ISSUER" placeholder:"URL" help:"The OIDC issuer whose JWTs are accepted."`
-	Audience   string        `env:"CONFERENCED_JWT_AUDIENCE" placeholder:"NAME" help:"The audience that they must be for."`
-	JWKSURL    string        `name:"jwks-url" env:"CONFERENCED_JWT_JWKS_URL" placeholder:"URL" help:"Where the issuer's keys are, if not where its discovery document says."`
-	Algorithms []string      `env:"CONFERENCED_JWT_ALGORITHMS" default:"RS256,ES256" help:"The signature algorithms accepted (${default})."`
+	Audience   string        `env:"CONFERENCED_JWT_AUDIENCE" placeholder:"NAME" help:"The audience that the JWTs must have."`
+	JWKSURL    string        `name:"jwks-url" env:"CONFERENCED_JWT_JWKS_URL" placeholder:"URL" help:"The URL of the issuer's keys, instead of the one in its discovery document. A query in it is accepted only from the environment."`
+	Algorithms []string      `env:"CONFERENCED_JWT_ALGORITHMS" default:"RS256,ES256" help:"The accepted signature algorithms (${default})."`
 	ClockSkew  time.Duration `env:"CONFERENCED_JWT_CLOCK_SKEW" default:"30s" help:"How far the issuer's clock may be off (${default})."`
 	NameClaim  string        `env:"CONFERENCED_JWT_NAME_CLAIM" default:"sub" help:"The claim that names the caller (${default})."`
 }
 
-// verifier is nil if no issuer is configured.
+// verifier returns nil if no issuer is configured.
 func (j *jwt) verifier() (*callers.JWT, error) {
 	if j.Issuer == "" && j.Audience == "" && j.JWKSURL == "" {
 		return nil, nil
@@ -50,19 +50,19 @@ func (j *jwt) verifier() (*callers.JWT, error) {
 	})
 }
 
-// securing are the flags that say who may call.
+// securing has the flags about callers.
 type securing struct {
 	files
 	JWT jwt `embed:"" prefix:"jwt-"`
 
-	AllowAnonymous bool     `env:"CONFERENCED_ALLOW_ANONYMOUS" help:"Serve on addresses that are not loopback even though callers are not authenticated."`
-	TrustedProxy   []string `env:"CONFERENCED_TRUSTED_PROXY" placeholder:"NETWORK" help:"A network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8. None by default."`
+	AllowAnonymous bool     `env:"CONFERENCED_ALLOW_ANONYMOUS" help:"Serve on addresses that are not loopback although callers are not authenticated."`
+	TrustedProxy   []string `env:"CONFERENCED_TRUSTED_PROXY" placeholder:"NETWORK" help:"A network of proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8. None by default."`
 	Reflection     bool     `env:"CONFERENCED_REFLECTION" default:"true" negatable:"" help:"Serve gRPC reflection. On by default."`
 	Docs           bool     `env:"CONFERENCED_DOCS" default:"true" negatable:"" help:"Serve /docs and /openapi.json. On by default."`
-	AuditFailure   string   `env:"CONFERENCED_AUDIT_FAILURE" default:"closed" enum:"closed,open" help:"What becomes of calls whose audit record cannot be written: refused (closed) or let through (open); ${default} by default."`
+	AuditFailure   string   `env:"CONFERENCED_AUDIT_FAILURE" default:"closed" enum:"closed,open" help:"Whether calls whose audit record cannot be written are refused (closed) or proceed (open); ${default} by default."`
 }
 
-// apply puts the flags into the server's configuration.
+// apply sets the flags' fields of the server's configuration.
 func (s *securing) apply(cfg *server.Config, base settings.Base, auditLog string) error {
 	var jwtErr error
 	base.JWT, jwtErr = s.JWT.verifier()

@@ -42,7 +42,7 @@ func TestMistakesInSecurityFlags(t *testing.T) {
 		{"an issuer without TLS", []string{"--jwt-issuer=http://issuer.example", "--jwt-audience=x"}, []string{"must be https"}},
 		{"a shared key", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=ES256,HS256"}, []string{`the JWT algorithm "HS256" is not one of`}},
 		{"no signature", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=none"}, []string{`the JWT algorithm "none" is not one of`}},
-		{"clocks far apart", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-clock-skew=1h"}, []string{"the JWT clock skew must be 0 to 5m0s"}},
+		{"a clock skew that is too large", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-clock-skew=1h"}, []string{"the JWT clock skew must be 0 to 5m0s"}},
 		{"a password in the issuer's URL", []string{"--jwt-issuer=https://user:" + misplaced + "@i.example", "--jwt-audience=x"}, []string{"must not hold a user name or password"}},
 		{"a proxy that is no network", []string{"--trusted-proxy=10.0.0.0/8,proxy"}, []string{`--trusted-proxy: "proxy" is neither an address nor a network`}},
 		{"an audit that fails in another way", []string{"--audit-failure=maybe"}, []string{"--audit-failure must be one of"}},
@@ -63,16 +63,16 @@ func TestMistakesInSecurityFlags(t *testing.T) {
 	}
 }
 
-func TestServeIsNotForStrangersByMistake(t *testing.T) {
-	const warning = "callers are not authenticated: anybody who reaches this service may change any conference"
+func TestServeWithoutAuthentication(t *testing.T) {
+	const warning = "callers are not authenticated: every client that reaches this service may change any conference"
 	for name, test := range map[string]struct {
 		args []string
 		code int
 		want string
 	}{
-		"gRPC from anywhere":           {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=127.0.0.1:0"}, 1, "conferenced: gRPC address "},
-		"REST from anywhere":           {[]string{"--grpc-addr=127.0.0.1:0", "--http-addr=0.0.0.0:0"}, 1, "conferenced: HTTP address "},
-		"from anywhere, as one wishes": {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=0.0.0.0:0", "--allow-anonymous"}, 0, warning},
+		"gRPC on all interfaces":                {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=127.0.0.1:0"}, 1, "conferenced: gRPC address "},
+		"REST on all interfaces":                {[]string{"--grpc-addr=127.0.0.1:0", "--http-addr=0.0.0.0:0"}, 1, "conferenced: HTTP address "},
+		"all interfaces with --allow-anonymous": {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=0.0.0.0:0", "--allow-anonymous"}, 0, warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
@@ -84,15 +84,14 @@ func TestServeIsNotForStrangersByMistake(t *testing.T) {
 	}
 }
 
-// TestSandboxServesItsOwnAccountsAlone since what is meant for it must never get
-// to Twilio.
+// TestSandboxServesItsOwnAccountsAlone: no call of the sandbox may reach Twilio.
 func TestSandboxServesItsOwnAccountsAlone(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
 	got := runStopped(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, f.flags("accounts")...)...)
-	got.check(t, 2, "conferenced: --accounts is set, and the embedded Twilio has accounts of its own")
+	got.check(t, 2, "conferenced: --accounts cannot be set: the embedded Twilio has accounts of its own")
 }
 
-// secured is a service with every file, in front of a Twilio.
+// secured is a service with every file, in front of a sandbox.
 type secured struct {
 	*started
 	securityFiles
@@ -127,7 +126,7 @@ func (s *secured) mute(t *testing.T, token string, pairs ...string) error {
 	return err
 }
 
-// acceptingAny takes any certificate, as tests of something else may.
+// acceptingAny returns a configuration that accepts any certificate.
 func acceptingAny() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
 func (s *secured) records(t *testing.T) []map[string]any {
@@ -184,8 +183,7 @@ func TestServeWithEveryFile(t *testing.T) {
 	}
 }
 
-// TestHangup reads the files anew and opens the audit anew, after it was moved
-// away.
+// TestHangup: SIGHUP reloads the files and reopens the audit file, which was moved.
 func TestHangup(t *testing.T) {
 	s := startSecured(t)
 	if err := s.mute(t, callerToken); err != nil {
@@ -209,7 +207,7 @@ func TestHangup(t *testing.T) {
 	s.checkStops(t)
 }
 
-// awaitFile waits until there is one.
+// awaitFile waits until the file exists.
 func awaitFile(t *testing.T, path string) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -222,13 +220,12 @@ func awaitFile(t *testing.T, path string) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", path)
+			t.Fatalf("timed out waiting for %s", path)
 		}
 	}
 }
 
-// TestServeWithJWTs has an issuer of its own, which names callers in a claim of
-// its own.
+// TestServeWithJWTs uses an issuer with its own claim for the names of callers.
 func TestServeWithJWTs(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -250,7 +247,7 @@ func TestServeWithJWTs(t *testing.T) {
 			"exp": time.Now().Add(-ago).Unix(),
 		}
 	}
-	if err := s.mute(t, signed(t, key, expired(30*time.Second))); err != nil { // Within the skew.
+	if err := s.mute(t, signed(t, key, expired(30*time.Second))); err != nil { // within the skew
 		t.Error(err)
 	}
 	if err := s.mute(t, signed(t, key, expired(2*time.Minute))); status.Code(err) != codes.Unauthenticated {
@@ -271,7 +268,7 @@ func signed(t *testing.T, key *ecdsa.PrivateKey, claims map[string]any) string {
 	return text
 }
 
-func TestWhatDescribesTheAPICanBeSwitchedOff(t *testing.T) {
+func TestReflectionAndDocsCanBeSwitchedOff(t *testing.T) {
 	s := startSandbox(t, "--no-docs", "--no-reflection")
 	addr := s.stdout.awaitMatch(t, `gRPC +(\S+)\n`)[0]
 	url := s.stdout.awaitMatch(t, `REST +(\S+)`)[0]
@@ -292,8 +289,8 @@ func TestWhatDescribesTheAPICanBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestAuditOnAFullDisk refuses calls or lets them through, as the flag says, and
-// ends with an error: records are lost.
+// TestAuditOnAFullDisk: calls are refused or proceed, as the flag says, and the process
+// ends with an error, since records are lost.
 func TestAuditOnAFullDisk(t *testing.T) {
 	const fullDisk = "/dev/full"
 	if _, err := os.Stat(fullDisk); err != nil {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,20 +27,19 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// patience is how long a test waits for what must come. It is never waited for
-// to its end by a test that passes.
+// patience is the timeout of what must happen. A test that passes never waits for it.
 const patience = 30 * time.Second
 
-// started is a command that serves.
+// started is a running command.
 type started struct {
 	stop   context.CancelFunc
 	ended  chan struct{}
-	code   int // Once it has ended.
+	code   int // once it has ended
 	stdout *following
 	stderr *following
 }
 
-// following is an output that can be read and waited for while it is written.
+// following is an output that can be read, and waited for, while it is written.
 type following struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
@@ -66,7 +67,7 @@ func await(t *testing.T, came <-chan struct{}, what string) {
 	select {
 	case <-came:
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 	}
 }
 
@@ -157,7 +158,7 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// grpcurl does what a printed line says.
+// grpcurl runs a printed grpcurl command.
 func grpcurl(t *testing.T, line string) {
 	t.Helper()
 	words := regexp.MustCompile(`^grpcurl -plaintext -d '([^']+)' (\S+) (\S+)$`).FindStringSubmatch(line)
@@ -173,7 +174,7 @@ func grpcurl(t *testing.T, line string) {
 	}
 }
 
-// curl does what a printed line says.
+// curl runs a printed curl command.
 func curl(t *testing.T, client *http.Client, line string) {
 	t.Helper()
 	words := regexp.MustCompile(`^curl -X (\S+) (\S+) -H '([^:]+): ([^']+)' -d '([^']+)'$`).FindStringSubmatch(line)
@@ -211,7 +212,7 @@ func TestSandboxDoesWhatItPrints(t *testing.T) {
 	}
 
 	var state sandbox.State
-	if err := json.Unmarshal([]byte(getPage(t, client, s.stdout.awaitMatch(t, `all it knows: (\S+)\)`)[0])), &state); err != nil {
+	if err := json.Unmarshal([]byte(getPage(t, client, s.stdout.awaitMatch(t, `its state: (\S+)\)`)[0])), &state); err != nil {
 		t.Fatal(err)
 	}
 	if state.JournalLength != 3 {
@@ -229,7 +230,7 @@ func TestSandboxDoesWhatItPrints(t *testing.T) {
 	s.checkStops(t)
 }
 
-// checkPages looks at what else the sandbox prints the address of.
+// checkPages checks the other pages whose addresses the sandbox prints.
 func checkPages(t *testing.T, s *started, client *http.Client) {
 	t.Helper()
 	if page := getPage(t, client, s.stdout.awaitMatch(t, `API page: (\S+)\)`)[0]); !strings.Contains(page, "<html") {
@@ -252,7 +253,7 @@ func checkPages(t *testing.T, s *started, client *http.Client) {
 	}
 }
 
-// TestSandboxNeedsNoCredentials nor reads those that there are.
+// TestSandboxNeedsNoCredentials, and it does not read them.
 func TestSandboxNeedsNoCredentials(t *testing.T) {
 	environment(t, "TWILIO_ACCOUNT_SID", "nonsense", "TWILIO_AUTH_TOKEN_FILE", "/nowhere", "TWILIO_REGION", "ie1")
 	s := startSandbox(t)
@@ -278,7 +279,7 @@ func TestTakenPorts(t *testing.T) {
 	}
 }
 
-// serveSandbox is a Twilio for serve to be in front of.
+// serveSandbox starts a sandbox in place of Twilio.
 func serveSandbox(t *testing.T) (*sandbox.Sandbox, string) {
 	t.Helper()
 	box := sandbox.New(sandbox.Config{})
@@ -345,7 +346,7 @@ func TestServeNeverFallsBackToTheSandbox(t *testing.T) {
 	}
 }
 
-func TestHealthcheckOfARunningOne(t *testing.T) {
+func TestHealthcheckOfARunningService(t *testing.T) {
 	s := startSandbox(t)
 	addr := s.stdout.awaitMatch(t, `gRPC +(\S+)\n`)[0]
 	got := runCommand(t.Context(), "healthcheck", "--grpc-addr="+addr)
@@ -357,7 +358,7 @@ func TestHealthcheckOfARunningOne(t *testing.T) {
 	runCommand(t.Context(), "healthcheck").check(t, 0)
 }
 
-// serveHealth serves the health of a service alone.
+// serveHealth serves nothing but the health of a service.
 func serveHealth(t *testing.T, service string, status grpc_health_v1.HealthCheckResponse_ServingStatus) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -387,17 +388,21 @@ func TestHealthcheckThatFails(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
 	const name = "conference.v1.ConferenceService"
-	tests := []struct{ name, addr, want string }{
-		{"nobody listens", closed.Addr().String(), "connection refused"},
-		{"nobody answers", mute.Addr().String(), ""},
-		{"no gRPC", web.Listener.Addr().String(), ""},
-		{"draining", serveHealth(t, name, grpc_health_v1.HealthCheckResponse_NOT_SERVING), "NOT_SERVING"},
-		{"another service", serveHealth(t, "other", grpc_health_v1.HealthCheckResponse_SERVING), "unknown service"},
-		{"no address", "nowhere", "missing port"},
+	tests := []struct {
+		name, addr string
+		timeout    time.Duration
+		want       string
+	}{
+		{"nothing listens", closed.Addr().String(), patience, "connection refused"},
+		{"no answer", mute.Addr().String(), 10 * time.Millisecond, ""},
+		{"no gRPC", web.Listener.Addr().String(), patience, ""},
+		{"draining", serveHealth(t, name, grpc_health_v1.HealthCheckResponse_NOT_SERVING), patience, "NOT_SERVING"},
+		{"another service", serveHealth(t, "other", grpc_health_v1.HealthCheckResponse_SERVING), patience, "unknown service"},
+		{"no address", "nowhere", patience, "missing port"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := runCommand(t.Context(), "healthcheck", "--grpc-addr="+test.addr, "--timeout=100ms")
+			got := runCommand(t.Context(), "healthcheck", "--grpc-addr="+test.addr, "--timeout="+test.timeout.String())
 			got.check(t, 1, "conferenced: "+test.addr+": ", test.want)
 			if got.stdout != "" {
 				t.Errorf("stdout: %s", got.stdout)
@@ -406,7 +411,23 @@ func TestHealthcheckThatFails(t *testing.T) {
 	}
 }
 
-// failing is an output that cannot be written to.
+// TestHealthcheckUsesNoProxy asks by an address that a proxy would be used for: one of
+// all interfaces, as containers listen on.
+func TestHealthcheckUsesNoProxy(t *testing.T) {
+	addr := serveHealth(t, "conference.v1.ConferenceService", grpc_health_v1.HealthCheckResponse_SERVING)
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A process of its own, since net/http reads the variable once.
+	check := exec.CommandContext(t.Context(), os.Args[0], "healthcheck", "--grpc-addr=0.0.0.0:"+port, "--timeout="+patience.String())
+	check.Env = append(os.Environ(), asProgram+"=1", "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=")
+	if out, err := check.CombinedOutput(); err != nil || string(out) != "SERVING\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// failing is an output whose writes fail.
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }

@@ -24,26 +24,26 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// asProgram, in the environment, makes the program of the tests the real one.
+// asProgram is the variable with which the test binary runs as conferenced.
 const asProgram = "TEST_AS_CONFERENCED"
 
-// program is `conferenced serve` as a process of its own.
+// program is `conferenced serve` in its own process.
 type program struct {
 	command           *exec.Cmd
 	stderr            *following
 	ended             chan struct{}
-	err               error // Once it has ended: of the process.
+	err               error // of the process, once it has ended
 	grpc, http, admin string
 }
 
-// startProgram runs it in front of a Twilio until the test ends.
+// startProgram runs the program in front of a sandbox until the test ends.
 func startProgram(t *testing.T, upstream string, args ...string) *program {
 	t.Helper()
 	stderr := newFollowing()
 	return startProgramTo(t, nil, stderr, stderr, upstream, args...)
 }
 
-// startProgramTo runs it with the given outputs. What it logs must get to log.
+// startProgramTo runs the program with the given outputs. Its log must reach log.
 func startProgramTo(t *testing.T, stdout, stderr io.Writer, log *following, upstream string, args ...string) *program {
 	t.Helper()
 	p := &program{stderr: log, ended: make(chan struct{})}
@@ -60,7 +60,7 @@ func startProgramTo(t *testing.T, stdout, stderr io.Writer, log *following, upst
 		p.err = p.command.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = p.command.Process.Kill() // It has ended if all went well.
+		_ = p.command.Process.Kill() // It has ended if the test passes.
 		await(t, p.ended, "the process to end")
 	})
 	addresses := p.stderr.awaitMatch(t, `"msg":"serving","grpc":"([^"]+)","http":"([^"]+)","admin":"([^"]+)"`)
@@ -75,7 +75,7 @@ func (p *program) signal(t *testing.T, signal os.Signal) {
 	}
 }
 
-// heldTwilio is a Twilio that holds requests back until the test lets them go.
+// heldTwilio is a sandbox that holds requests until the test releases them.
 func heldTwilio(t *testing.T) (box *sandbox.Sandbox, url string, arrived <-chan struct{}, let func()) {
 	t.Helper()
 	came, gate := make(chan struct{}, 1000), make(chan struct{})
@@ -88,11 +88,11 @@ func heldTwilio(t *testing.T) (box *sandbox.Sandbox, url string, arrived <-chan 
 	let = sync.OnceFunc(func() { close(gate) })
 	t.Cleanup(server.Close)
 	t.Cleanup(box.Close)
-	t.Cleanup(let) // Or the server would wait for ever.
+	t.Cleanup(let) // The server would wait otherwise.
 	return box, server.URL, came, let
 }
 
-// poll asks again and again until the answer is yes.
+// poll calls done until it returns true.
 func poll(t *testing.T, what string, ask func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -102,12 +102,12 @@ func poll(t *testing.T, what string, ask func() bool) {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// awaitRefused waits until nobody listens on the address any more.
+// awaitRefused waits until the address refuses connections.
 func awaitRefused(t *testing.T, addr string) {
 	t.Helper()
 	poll(t, addr+" to be closed", func() bool {
@@ -119,8 +119,8 @@ func awaitRefused(t *testing.T, addr string) {
 	})
 }
 
-// awaitUnderWay waits until so many updates are on their way or wait in line.
-func (p *program) awaitUnderWay(t *testing.T, want int) {
+// awaitInFlight waits until so many updates are in flight or queued.
+func (p *program) awaitInFlight(t *testing.T, want int) {
 	t.Helper()
 	client := newHTTPClient(t)
 	poll(t, fmt.Sprintf("%d updates", want), func() bool {
@@ -132,7 +132,7 @@ func (p *program) awaitUnderWay(t *testing.T, want int) {
 	})
 }
 
-// announce plays something of its own to the agent.
+// announce plays a URL of its own to the agent.
 func announce(ctx context.Context, conn grpc.ClientConnInterface, n int) error {
 	_, err := conferencev1.NewConferenceServiceClient(conn).UpdateParticipant(ctx, &conferencev1.UpdateParticipantRequest{
 		ConferenceSid: sandbox.ConferenceSID, CallSid: sandbox.AgentSID,
@@ -154,14 +154,13 @@ func announceREST(client *http.Client, addr string, n int) error {
 	return nil
 }
 
-// TestSIGTERMUnderLoad loses no call that was under way: all are answered, and
-// applied once.
+// TestSIGTERMUnderLoad: all calls in flight are answered and applied once.
 func TestSIGTERMUnderLoad(t *testing.T) {
 	box, url, arrived, let := heldTwilio(t)
-	// Nothing is to end by itself while the test gets there.
+	// No timeout may pass during the test.
 	p := startProgram(t, url, "--default-timeout=1m", "--attempt-timeout=1m", "--shutdown-timeout=2m")
 	conn, client := dial(t, p.grpc), newHTTPClient(t)
-	const calls = 16 // Of each kind. One of each is sent on, and the others wait behind it.
+	const calls = 16 // of each kind: one is in flight, and the others are queued
 	results := make(chan error, 2*calls)
 	for i := range calls {
 		go func() { results <- announce(context.Background(), conn, i) }()
@@ -170,7 +169,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	for range 2 {
 		await(t, arrived, "the first calls to reach Twilio")
 	}
-	p.awaitUnderWay(t, 2*calls)
+	p.awaitInFlight(t, 2*calls)
 	p.signal(t, syscall.SIGTERM)
 	awaitRefused(t, p.grpc)
 	awaitRefused(t, p.http)
@@ -196,8 +195,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	}
 }
 
-// TestASecondSIGTERM ends the process at once, whatever the first one is waiting
-// for.
+// TestASecondSIGTERM ends the process at once.
 func TestASecondSIGTERM(t *testing.T) {
 	for _, flag := range []string{"--drain-delay=1h", "--shutdown-timeout=1h"} {
 		t.Run(flag, func(t *testing.T) {
@@ -210,7 +208,7 @@ func TestASecondSIGTERM(t *testing.T) {
 			await(t, arrived, "the call to reach Twilio")
 			p.signal(t, syscall.SIGTERM)
 			p.stderr.awaitMatch(t, `"msg":"(draining)"`)
-			// The first one may still be on its way to where it is handled.
+			// The first one may not be handled yet.
 			poll(t, "the process to end", func() bool {
 				_ = p.command.Process.Signal(syscall.SIGTERM) // It may have ended.
 				select {

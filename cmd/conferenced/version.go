@@ -7,12 +7,12 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker in releases: -X main.version=v1.2.3.
+// version is set by the linker of releases: -X main.version=v1.2.3.
 var version string
 
 type versionCommand struct{}
 
-// Run prints the version of the program and of the Go that built it.
+// Run prints the version of the program and of Go.
 func (versionCommand) Run(out output) error {
 	_, err := fmt.Fprintf(out.stdout, "conferenced %s (%s, %s/%s)\n",
 		programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -1,12 +1,13 @@
-// Openapi completes the generated OpenAPI document with what the proto file
-// cannot tell its generator, and writes it as a Go package that embeds it.
+// Openapi completes the generated OpenAPI document and writes it as a Go package that
+// embeds it.
 //
 // Usage:
 //
 //	openapi DOCUMENT DIR
 //
-// It adds: properties that may be null, that a request body has no other
-// members than those listed, and the Idempotency-Key header.
+// It adds what the generator does not take from the proto file: null for properties
+// that can be unset, no other members in request bodies, and the Idempotency-Key
+// header.
 package main
 
 import (
@@ -74,8 +75,8 @@ func write(dir string, document []byte) error {
 	return os.WriteFile(filepath.Join(dir, "openapi.go"), []byte(source), 0o644)
 }
 
-// allowNull lets the properties of a message be null where its fields can be
-// unset, since the REST API shows those as null.
+// allowNull adds null to the types of a message's properties that can be unset, since
+// the REST API writes those as null.
 func allowNull(document object, message protoreflect.MessageDescriptor) {
 	properties := at(document, "components", "schemas", string(message.FullName()), "properties")
 	fields := message.Fields()
@@ -94,7 +95,7 @@ func allowNull(document object, message protoreflect.MessageDescriptor) {
 	}
 }
 
-// completeOperations adds what is true of every operation.
+// completeOperations completes every operation of the document.
 func completeOperations(document object) {
 	for _, path := range at(document, "paths") {
 		for _, operation := range path.(object) {
@@ -103,6 +104,7 @@ func completeOperations(document object) {
 	}
 }
 
+// complete refuses unknown members of the body and adds the Idempotency-Key header.
 func complete(operation object) {
 	body := at(operation, "requestBody", "content", "application/json", "schema")
 	body["additionalProperties"] = false
@@ -110,13 +112,13 @@ func complete(operation object) {
 	operation["parameters"] = append(parameters, object{
 		"name":        "Idempotency-Key",
 		"in":          "header",
-		"description": "The same as request_id, for clients that send it as a header.",
+		"description": "The request_id, for clients that send it as a header.",
 		"schema":      object{"type": "string", "format": "uuid"},
 	})
 }
 
-// at walks down a document whose shape the generator promises; a changed shape
-// panics, since every later step would be wrong too.
+// at returns the object under these names. It panics if there is none, since the
+// generator's document is then not of the form that this program completes.
 func at(node object, names ...string) object {
 	for _, name := range names {
 		next, ok := node[name].(object)

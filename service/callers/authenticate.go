@@ -14,22 +14,22 @@ import (
 // maxBearer is the maximum length of a bearer token in bytes.
 const maxBearer = 16 << 10
 
-// Why a call's authorization is not accepted.
+// The reasons why a call's authorization is not accepted.
 var (
-	errNothing   = errors.New("callers: the call presents nothing that its caller could be known by")
+	errNothing   = errors.New("callers: the call has no credentials")
 	errSeveral   = errors.New("callers: the call has several authorization values")
 	errScheme    = errors.New("callers: the authorization is not of the scheme Bearer")
 	errMalformed = errors.New("callers: the authorization is not Bearer and one token")
 	errBasic     = errors.New("callers: the basic authentication is not a token's name and that token")
 	errTooLong   = errors.New("callers: the bearer token is too long")
-	errNotOurs   = errors.New("callers: the bearer token is none of the tokens file and no JWT that is accepted")
+	errNotOurs   = errors.New("callers: the bearer token is neither in the tokens file nor an accepted JWT")
 )
 
 // Authenticate returns the caller of a server's context. Its error is the cause,
 // for the log and not for the caller.
 //
-// If the call has `authorization` metadata, that alone decides: a client
-// certificate does not replace an authorization that is not accepted.
+// If the call has `authorization` metadata, a client certificate is ignored, also if
+// the authorization is not accepted.
 func (s *Set) Authenticate(ctx context.Context) (Caller, error) {
 	switch values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) {
 	case 0:

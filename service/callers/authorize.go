@@ -6,9 +6,9 @@ import (
 )
 
 // Authorize returns nil if the caller may set all the properties in the account.
-// Otherwise it returns an *outcome.Error of the kind NotAllowed that names the
-// account, if no rule for the caller has it, or the first property in the API's order
-// that no such rule allows.
+// Otherwise it returns an *outcome.Error of the kind NotAllowed. It names the
+// account, if no rule for the caller has the account, or else the first property in
+// the API's order that no such rule allows.
 func (s *Set) Authorize(c Caller, accountSID string, properties property.Set) error {
 	if s.unlimited() {
 		return nil

@@ -40,12 +40,12 @@ func TestBasicAuthentication(t *testing.T) {
 		{"no token", []string{basic("ui", "")}, Caller{}, errBasic},
 		{"no name", []string{basic("", "s3cr3t")}, Caller{}, errBasic},
 		{"no colon", []string{"Basic " + base64.StdEncoding.EncodeToString([]byte("s3cr3t"))}, Caller{}, errBasic},
-		{"a digest in place of the token", []string{basic("ui", "4e738ca5563c06cfd0018299933d58db1dd8bf97f6973dc99bf6cdc64b5550bd")}, Caller{}, errBasic},
+		{"a token's digest as the password", []string{basic("ui", "4e738ca5563c06cfd0018299933d58db1dd8bf97f6973dc99bf6cdc64b5550bd")}, Caller{}, errBasic},
 		{"not base64", []string{"Basic ui:s3cr3t"}, Caller{}, errBasic},
 		{"nothing", []string{"Basic"}, Caller{}, errBasic},
 		{"too long", []string{"Basic " + strings.Repeat("a", maxBearer+1)}, Caller{}, errTooLong},
 		{"twice", []string{basic("ui", "s3cr3t"), basic("ui", "s3cr3t")}, Caller{}, errSeveral},
-		{"and a bearer token", []string{basic("ui", "s3cr3t"), "Bearer s3cr3t"}, Caller{}, errSeveral},
+		{"basic authentication and a bearer token", []string{basic("ui", "s3cr3t"), "Bearer s3cr3t"}, Caller{}, errSeveral},
 		{"none", nil, Caller{}, errNothing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -72,7 +72,8 @@ func TestBasicAuthentication(t *testing.T) {
 	})
 }
 
-// Without tokens, what an SDK sends is ignored.
+// TestBasicAuthenticationWithoutTokens checks that the credentials of an SDK are then
+// ignored.
 func TestBasicAuthenticationWithoutTokens(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	certificates := &Set{Now: newClock().now, ClientCAs: pool(ours)}

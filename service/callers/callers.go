@@ -1,10 +1,10 @@
-// Package callers authenticates the callers of the API, and decides what they may
-// change.
+// Package callers authenticates the callers of the API and authorizes their updates.
 //
-// A caller presents a bearer token of a file of digests, a JWT of one OIDC issuer,
-// or a client certificate; on Twilio's own path, where SDKs send nothing else, a
-// token and its name in basic authentication. A policy lists the accounts and
-// properties that each caller may change, and everything else is refused.
+// A caller presents a bearer token whose digest is in a file, a JWT of one OIDC
+// issuer, or a client certificate. On Twilio's own path it can present a token and
+// its name in basic authentication, because SDKs send nothing else. A policy lists
+// the accounts and properties that each caller may change; everything else is
+// refused.
 //
 // A call whose caller is not authenticated gets CALLER_UNKNOWN without a reason.
 // The errors of this package are the reasons, for the log. They may contain names,
@@ -18,7 +18,8 @@ type Kind int
 
 // The kinds of callers.
 const (
-	// KindAnonymous is a caller without authentication, while none is configured.
+	// KindAnonymous is a caller without authentication. It exists only if no
+	// authentication is configured.
 	KindAnonymous Kind = iota
 	// KindToken is a caller with a bearer token of the tokens file.
 	KindToken

@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// Why a client certificate is not accepted.
+// The reasons why a client certificate is not accepted.
 var (
-	errCertificateUntrusted = errors.New("callers: the client certificate is not of a client CA")
+	errCertificateUntrusted = errors.New("callers: the client certificate is not issued by a client CA")
 	errCertificateTime      = errors.New("callers: the client certificate or one of its CAs has expired or is not valid yet")
 	errCertificateUsage     = errors.New("callers: the client certificate is not for client authentication")
 	errCertificateInvalid   = errors.New("callers: the client certificate is not valid")
@@ -28,9 +28,9 @@ type verifiedCertificate struct {
 	until  time.Time // When the first certificate of its chain expires.
 }
 
-// peerCertificates returns the certificates that the call's peer presented, the
-// leaf first; the peer has proved that it has the leaf's key. They still need to
-// be verified, since the CAs may have changed after the handshake.
+// peerCertificates returns the certificates that the call's peer presented, the leaf
+// first; the peer has proved that it has the leaf's key. They still need to be
+// verified, because the CAs may have changed since the handshake.
 func peerCertificates(ctx context.Context) []*x509.Certificate {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
@@ -40,8 +40,8 @@ func peerCertificates(ctx context.Context) []*x509.Certificate {
 	return info.State.PeerCertificates
 }
 
-// byCertificate returns the caller of a certificate that is valid now and of one
-// of the Set's CAs.
+// byCertificate returns the caller of a certificate that is valid now and issued by
+// one of the Set's CAs.
 func (s *Set) byCertificate(presented []*x509.Certificate) (Caller, error) {
 	now := s.now()
 	digest := sha256.Sum256(presented[0].Raw)
@@ -95,8 +95,8 @@ func chainEnd(chain []*x509.Certificate) time.Time {
 	return end
 }
 
-// certificateCause returns which check failed. Errors of x509 are not passed on,
-// since they contain names of the certificate.
+// certificateCause returns which check failed. It does not wrap errors of x509,
+// because they contain names of the certificate.
 func certificateCause(err error) error {
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return errCertificateUntrusted
@@ -114,8 +114,8 @@ func certificateCause(err error) error {
 	}
 }
 
-// callerOf returns the caller that a certificate names: by its SPIFFE ID, which
-// must be its only URI, otherwise by its first valid DNS name.
+// callerOf returns the caller of a certificate. Its name is the SPIFFE ID, which must
+// be the only URI, or else the first valid DNS name.
 func callerOf(leaf *x509.Certificate) (Caller, error) {
 	caller := Caller{Kind: KindCertificate}
 	for _, uri := range leaf.URIs {

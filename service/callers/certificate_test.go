@@ -138,7 +138,7 @@ var invalidDNSNames = []string{
 
 func TestCertificates(t *testing.T) {
 	const spiffe = "spiffe://example.org/ns/prod/sa/ui"
-	ours, stranger := newAuthority(t, "ours"), newAuthority(t, "ours")
+	ours, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	middle := ours.authority(t, "middle")
 	expired := newAuthority(t, "expired", withTimes(-2*time.Hour, -time.Hour))
 	set := &Set{Now: newClock().now, ClientCAs: pool(ours, expired)}
@@ -175,7 +175,7 @@ func TestCertificates(t *testing.T) {
 			want:      Caller{Name: "ui.example.org", DNSNames: []string{"ui.example.org"}},
 		},
 		{name: "the text of a SPIFFE ID for a DNS name", presented: chain(ours.client(t, withDNS(spiffe))), cause: errCertificateNoName},
-		{name: "invalid DNS names alone", presented: chain(ours.client(t, withDNS(invalidDNSNames...))), cause: errCertificateNoName},
+		{name: "only invalid DNS names", presented: chain(ours.client(t, withDNS(invalidDNSNames...))), cause: errCertificateNoName},
 		{
 			name:      "an intermediate CA",
 			presented: chain(middle.client(t, withURIs(spiffe)), middle.certificate),
@@ -187,17 +187,17 @@ func TestCertificates(t *testing.T) {
 			want:      Caller{Name: spiffe, URIs: []string{spiffe}},
 		},
 		{name: "an intermediate CA that is not presented", presented: chain(middle.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
-		{name: "another CA of the same name", presented: chain(stranger.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
+		{name: "another CA of the same name", presented: chain(other.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
 		{
 			name:      "another CA that is presented",
-			presented: chain(stranger.client(t, withURIs(spiffe)), stranger.certificate, ours.certificate),
+			presented: chain(other.client(t, withURIs(spiffe)), other.certificate, ours.certificate),
 			cause:     errCertificateUntrusted,
 		},
 		{name: "signed by itself", presented: chain(authority{}.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
 		{name: "expired", presented: chain(ours.client(t, withURIs(spiffe), withTimes(-time.Hour, -time.Second))), cause: errCertificateTime},
 		{name: "not valid yet", presented: chain(ours.client(t, withURIs(spiffe), withTimes(time.Second, time.Hour))), cause: errCertificateTime},
 		{name: "of an expired CA", presented: chain(expired.client(t, withURIs(spiffe))), cause: errCertificateTime},
-		{name: "for servers alone", presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageServerAuth))), cause: errCertificateUsage},
+		{name: "only for servers", presented: chain(ours.client(t, withURIs(spiffe), withUsage(x509.ExtKeyUsageServerAuth))), cause: errCertificateUsage},
 		{name: "issued by a client", presented: issuedByAClient(t, ours, withURIs(spiffe)), cause: errCertificateUntrusted},
 		{name: "a critical extension that is not known", presented: chain(ours.client(t, withURIs(spiffe), withCriticalExtension)), cause: errCertificateInvalid},
 		{name: "only a common name", presented: chain(ours.client(t)), cause: errCertificateNoName},
@@ -221,7 +221,7 @@ func TestCertificates(t *testing.T) {
 			if test.cause == nil {
 				want.Kind = KindCertificate
 			}
-			for range 2 { // The second time from the cache.
+			for range 2 { // The second result is from the cache.
 				got, err := set.Authenticate(withCertificates(t.Context(), test.presented...))
 				if !errors.Is(err, test.cause) {
 					t.Errorf("got cause %v, want %v", err, test.cause)
@@ -239,8 +239,8 @@ func issuedByAClient(t testing.TB, ours authority, change func(*x509.Certificate
 	return []*x509.Certificate{authority{certificate, key}.client(t, change), certificate}
 }
 
-// TestARemovedCA replaces the Set while a connection exists.
-func TestARemovedCA(t *testing.T) {
+// TestRemovedCA replaces the Set during a connection.
+func TestRemovedCA(t *testing.T) {
 	before, after := newAuthority(t, "before"), newAuthority(t, "after")
 	ctx := withCertificates(t.Context(), before.client(t, withDNS("ui")))
 	clock := newClock()
@@ -289,8 +289,8 @@ func TestACachedCertificateExpires(t *testing.T) {
 	}
 }
 
-// TestAnAuthorizationAloneDecides presents a good certificate too.
-func TestAnAuthorizationAloneDecides(t *testing.T) {
+// TestAuthorizationTakesPrecedence also presents a valid certificate.
+func TestAuthorizationTakesPrecedence(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	set := &Set{Now: newClock().now, ClientCAs: pool(ours), Tokens: mustParseTokens(t, tokensFile("cron=good", "old=bad=2027-01-01T00:00:00Z"))}
 	connected := withCertificates(t.Context(), ours.client(t, withDNS("ui")))

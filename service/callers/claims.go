@@ -10,8 +10,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims are a JWT's claims by their exact names. A name that is given twice is an
-// error, since two programs could take two values for it.
+// claims is a JWT's claims by their exact names. A duplicate name is an error,
+// because programs could use different values of it.
 type claims struct{ jwt.MapClaims }
 
 // UnmarshalJSON is called with valid JSON.
@@ -57,7 +57,7 @@ func (c *claims) Validate() error {
 	return nil
 }
 
-// texts returns the claims that have texts.
+// texts returns the claims for which textsOf returns texts.
 func (c *claims) texts() map[string][]string {
 	byName := make(map[string][]string, len(c.MapClaims))
 	for name, value := range c.MapClaims {
@@ -72,7 +72,7 @@ func (c *claims) texts() map[string][]string {
 }
 
 // textsOf returns the texts of a claim that is a string, a number, a boolean or a
-// list of nothing but them.
+// list of these only.
 func textsOf(value any) []string {
 	switch value := value.(type) {
 	case string:

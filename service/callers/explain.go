@@ -8,8 +8,8 @@ import (
 	"conferenced/service/property"
 )
 
-// Explain returns lines of text: what each rule says, and last what
-// [Set.Authorize] decides.
+// Explain returns lines of text: the effect of each rule, and then the decision of
+// [Set.Authorize].
 func (s *Set) Explain(c Caller, accountSID string, properties property.Set) string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }

@@ -12,7 +12,7 @@ import (
 // Interceptor authenticates each call of the API with the Set that current returns
 // for it, and puts the caller into the call's context and record. A call whose caller
 // is not known ends with CALLER_UNKNOWN; the cause is for the log. Health checks and
-// reflection need no caller, and a call that [Identify] has authenticated passes.
+// reflection need no caller. If [Identify] has seen the call, its result is used.
 //
 // Calls on Twilio's own path may come with basic authentication as well.
 //
@@ -22,10 +22,16 @@ func Interceptor(current func(context.Context) *Set) grpc.UnaryServerInterceptor
 	return func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		if _, known := ctx.Value(callerKey{}).(Caller); known || !call.IsAPI(info.FullMethod) {
-			return handler(ctx, request)
+		var err error
+		switch identified := ctx.Value(callerKey{}).(type) {
+		case Caller:
+		case *outcome.Error:
+			err = identified
+		default:
+			if call.IsAPI(info.FullMethod) {
+				ctx, err = Identify(ctx, current(ctx))
+			}
 		}
-		ctx, err := Identify(ctx, current(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -33,9 +39,9 @@ func Interceptor(current func(context.Context) *Set) grpc.UnaryServerInterceptor
 	}
 }
 
-// Identify authenticates the call of the context with the set. It returns the context
-// with the caller, whom it has put into the call's record too, or an *outcome.Error,
-// CALLER_UNKNOWN.
+// Identify authenticates the call of the context with the set, and puts the caller
+// into the call's record. It returns the context with the result, and nil or an
+// *outcome.Error: CALLER_UNKNOWN, or how the context ended meanwhile.
 func Identify(ctx context.Context, set *Set) (context.Context, error) {
 	c := call.From(ctx)
 	authenticate := set.Authenticate
@@ -44,7 +50,12 @@ func Identify(ctx context.Context, set *Set) (context.Context, error) {
 	}
 	caller, err := authenticate(ctx)
 	if err != nil {
-		return nil, outcome.CallerUnknown.Err(outcome.Facts{Cause: err})
+		kind := outcome.CallerUnknown
+		if ended := outcome.From(ctx.Err()); ended != nil {
+			kind = ended.Kind
+		}
+		refusal := kind.Err(outcome.Facts{Cause: err})
+		return context.WithValue(ctx, callerKey{}, refusal), refusal
 	}
 	c.Caller, c.KnownBy = caller.Name, caller.Kind.String()
 	return WithCaller(ctx, caller), nil

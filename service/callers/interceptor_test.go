@@ -25,7 +25,7 @@ import (
 	"conferenced/service/outcome/outcometest"
 )
 
-// echo is a service that keeps who called last.
+// echo is a service that records the caller of the last call.
 type echo struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	caller Caller
@@ -53,8 +53,8 @@ func (e *echo) keepCall(ctx context.Context, request any, _ *grpc.UnaryServerInf
 	return response, err
 }
 
-// serve returns the service behind the set on a TLS listener that asks for a
-// certificate and verifies none, and its address.
+// serve returns the service and its address. Its TLS listener requests client
+// certificates and does not verify them.
 func serve(t *testing.T, set *Set, server tls.Certificate) (*echo, string) {
 	t.Helper()
 	service := new(echo)
@@ -96,7 +96,7 @@ func pair(certificate *x509.Certificate, key *ecdsa.PrivateKey) tls.Certificate 
 }
 
 func TestInterceptor(t *testing.T) {
-	ours, stranger := newAuthority(t, "ours"), newAuthority(t, "stranger")
+	ours, other := newAuthority(t, "ours"), newAuthority(t, "stranger")
 	issuer := newLocalIssuer(t, keyES.public())
 	clock := newClock()
 	set := &Set{
@@ -132,8 +132,8 @@ func TestInterceptor(t *testing.T) {
 			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
 		},
 		{
-			name: "a stranger's certificate", want: unknown, cause: errCertificateUntrusted,
-			certificate: []tls.Certificate{pair(stranger.clientPair(t, withDNS("desk.example.org")))},
+			name: "a certificate of another CA", want: unknown, cause: errCertificateUntrusted,
+			certificate: []tls.Certificate{pair(other.clientPair(t, withDNS("desk.example.org")))},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestInterceptor(t *testing.T) {
 			}
 		})
 	}
-	t.Run("basic authentication, where it is taken", func(t *testing.T) {
+	t.Run("basic authentication, where it is accepted", func(t *testing.T) {
 		for _, taken := range []bool{false, true} {
 			service.basic, service.call = taken, call.Call{}
 			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", basic("ui", "s3cr3t"))
@@ -175,10 +175,32 @@ func TestInterceptor(t *testing.T) {
 		}
 		service.basic = false
 	})
-	t.Run("health needs no caller", func(t *testing.T) {
+	t.Run("health needs no authentication", func(t *testing.T) {
 		_, err := healthv1.NewHealthClient(dial(t, address, ours)).Check(t.Context(), new(healthv1.HealthCheckRequest))
 		if status.Code(err) != codes.OK {
 			t.Error(err)
 		}
 	})
+}
+
+// TestIdentifiedOnce has the interceptor use the result of Identify.
+func TestIdentifiedOnce(t *testing.T) {
+	intercept := Interceptor(func(context.Context) *Set {
+		t.Error("the call is authenticated again")
+		return new(Set)
+	})
+	info := &grpc.UnaryServerInfo{FullMethod: conferencev1.ConferenceService_UpdateParticipant_FullMethodName}
+	ctx, _ := call.New(t.Context(), call.REST)
+	refused, want := Identify(withAuthorization(ctx, "Bearer unknown"), new(Set))
+	if _, err := intercept(refused, nil, info, nil); !errors.Is(err, want) || !outcome.Is(err, outcome.CallerUnknown) {
+		t.Errorf("got error %v, want %v", err, want)
+	}
+	known, err := Identify(ctx, new(Set))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := func(context.Context, any) (any, error) { return "answer", nil }
+	if answer, err := intercept(known, nil, info, handler); answer != "answer" || err != nil {
+		t.Errorf("got %v, %v", answer, err)
+	}
 }

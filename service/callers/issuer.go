@@ -22,8 +22,8 @@ type issuer struct {
 	client     *http.Client
 }
 
-// fetch returns the issuer's present keys. Its errors contain no URL, whose query
-// may be secret, and nothing of an answer.
+// fetch returns the issuer's current keys. Its errors contain no URL, whose query may
+// be secret, and no part of an answer.
 func (i *issuer) fetch(ctx context.Context) (*issuerKeys, error) {
 	keys, err := i.fetchKeys(ctx)
 	if failed, ok := errors.AsType[*url.Error](err); ok {

@@ -81,14 +81,14 @@ func (i *localIssuer) publish(keys ...any) {
 	i.published = keys
 }
 
-// answer replaces all answers of the issuer; nil: the right ones.
+// answer replaces all answers of the issuer; nil restores the valid ones.
 func (i *localIssuer) answer(with http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.answers = with
 }
 
-// fetched is how often the keys were requested.
+// fetched returns how often the keys were requested.
 func (i *localIssuer) fetched() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -117,7 +117,7 @@ func (i *localIssuer) verifier(t testing.TB, clock *clock, change ...func(*JWTCo
 	return j
 }
 
-// claims are good claims with changes; nil removes a claim.
+// claims returns valid claims with changes; nil removes a claim.
 func (i *localIssuer) claims(changes map[string]any) map[string]any {
 	claims := map[string]any{
 		"iss": i.URL, "aud": audience, "sub": "svc-ui",
@@ -133,7 +133,7 @@ func (i *localIssuer) claims(changes map[string]any) map[string]any {
 	return claims
 }
 
-// token is a JWT with such claims.
+// token returns a JWT with the claims and changes.
 func (i *localIssuer) token(t testing.TB, key signingKey, changes map[string]any) string {
 	t.Helper()
 	return key.sign(t, mustJSON(t, i.claims(changes)), nil)

@@ -16,7 +16,7 @@ import (
 // Connect's limit of `sub`.
 const maxName = 255
 
-// Why a JWT is not accepted, other than by its claims.
+// The reasons why a JWT is not accepted, apart from its claims.
 var (
 	errJWTMalformed = errors.New("callers: the JWT is malformed, or signed with an algorithm that is not accepted")
 	errJWTSignature = errors.New("callers: none of the issuer's keys verifies the JWT's signature")
@@ -31,8 +31,8 @@ type JWT struct {
 	verified recent[*verifiedJWT]
 }
 
-// verifiedJWT is the result of a verification. It holds while the issuer's keys
-// are the same.
+// verifiedJWT is the result of a verification. It is valid while the issuer's keys
+// are unchanged.
 type verifiedJWT struct {
 	keys   *issuerKeys
 	until  time.Time

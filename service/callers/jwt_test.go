@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestJWTsThatAreAccepted(t *testing.T) {
+func TestValidJWTs(t *testing.T) {
 	withoutID, withoutAlgorithm := newSigningKey("", jwt.SigningMethodES256), newSigningKey("plain", jwt.SigningMethodRS256)
 	plain := published(withoutAlgorithm.private.Public(), jwkset.JWKMetadataOptions{KID: "plain"})
 	issuer := newLocalIssuer(t, keyES.public(), keyRS.public(), keyEd.public(), withoutID.public(), plain)
@@ -94,7 +94,7 @@ func TestJWTNameClaim(t *testing.T) {
 	}
 }
 
-func TestJWTsThatAreRefused(t *testing.T) {
+func TestInvalidJWTs(t *testing.T) {
 	issuer := newLocalIssuer(t, keyES.public(), keyRS.public())
 	forged := newSigningKey("es", jwt.SigningMethodES256) // Under the ID of another key.
 	good := issuer.token(t, keyES, nil)
@@ -114,7 +114,7 @@ func TestJWTsThatAreRefused(t *testing.T) {
 		{"an expiry in digits in quotes", claims(map[string]any{"exp": "4000000000"}), invalid},
 		{"an expiry after the year 9999", claims(map[string]any{"exp": 1e300}), invalid},
 		{"an expiry before 1970", claims(map[string]any{"exp": -1}), invalid},
-		{"a start that is no time", claims(map[string]any{"nbf": []int{1}}), invalid},
+		{"a start that is not a time", claims(map[string]any{"nbf": []int{1}}), invalid},
 		{"a start before 1970", claims(map[string]any{"nbf": -1e300}), invalid},
 		{"another audience", claims(map[string]any{"aud": "other.example.org"}), jwt.ErrTokenInvalidAudience},
 		{"other audiences", claims(map[string]any{"aud": []string{"a", "b"}}), jwt.ErrTokenInvalidAudience},
@@ -132,7 +132,7 @@ func TestJWTsThatAreRefused(t *testing.T) {
 		{"claims that are not JSON", keyES.sign(t, `{`, nil), errJWTMalformed},
 		{"alg none", unsigned("none", payload, ""), errJWTMalformed},
 		{"alg None", unsigned("None", payload, ""), errJWTMalformed},
-		{"alg none with the signature of a good one", unsigned("none", payload, part(good, 2)), errJWTMalformed},
+		{"alg none with the signature of a valid one", unsigned("none", payload, part(good, 2)), errJWTMalformed},
 		{"without alg", encode("{}") + "." + part(good, 1) + "." + part(good, 2), errJWTMalformed},
 		{"HS256 with the public key in PEM", hmacSigned(payload, pemOf(t, keyRS)), errJWTMalformed},
 		{"HS256 with the public key in DER", hmacSigned(payload, derOf(t, keyRS)), errJWTMalformed},
@@ -155,7 +155,7 @@ func TestJWTsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			set := &Set{JWT: issuer.verifier(t, newClock())}
-			// A good one first, so that there are keys.
+			// A valid JWT first, so that the keys are fetched.
 			if _, err := set.Authenticate(withAuthorization(t.Context(), "Bearer "+good)); err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestJWTsThatAreRefused(t *testing.T) {
 					t.Errorf("got error %v, want %v", err, test.want)
 				}
 				if diff := cmp.Diff(Caller{}, caller); diff != "" {
-					t.Error("a caller is named (-want +got):\n", diff)
+					t.Error("got a caller (-want +got):\n", diff)
 				}
 			}
 		})
@@ -213,7 +213,7 @@ func TestJWTClockSkew(t *testing.T) {
 	}
 }
 
-func TestACachedJWTExpires(t *testing.T) {
+func TestCachedJWTExpires(t *testing.T) {
 	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
 	set := &Set{JWT: issuer.verifier(t, clock)}
 	ctx := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, map[string]any{"exp": noon.Unix() + 60}))
@@ -256,7 +256,7 @@ func TestNewJWT(t *testing.T) {
 		change func(*JWTConfig)
 		want   string
 	}{
-		{"the least", func(*JWTConfig) {}, ""},
+		{"only the required fields", func(*JWTConfig) {}, ""},
 		{"all", func(cfg *JWTConfig) {
 			cfg.JWKSURL, cfg.Algorithms = "https://issuer.example.org/keys?v=1", asymmetricAlgorithms
 			cfg.ClockSkew, cfg.NameClaim = 5*time.Minute, "azp"

@@ -16,15 +16,15 @@ import (
 // maxClockSkew is the maximum of [JWTConfig.ClockSkew].
 const maxClockSkew = 5 * time.Minute
 
-// JWTConfig says which JWTs are accepted.
+// JWTConfig configures which JWTs are accepted.
 type JWTConfig struct {
 	// Issuer is the issuer's URL, exactly as its JWTs have it in `iss`: https, or
 	// http on a loopback address.
 	Issuer string
 	// Audience must be among a JWT's `aud`.
 	Audience string
-	// JWKSURL is where the issuer publishes its keys. Empty: where the issuer's
-	// OpenID discovery document says.
+	// JWKSURL is the URL of the issuer's keys. If empty, it is read from the issuer's
+	// OpenID discovery document.
 	JWKSURL string
 	// Algorithms are the accepted signature algorithms, by their JWS names. None
 	// with a shared key is possible. Empty: RS256 and ES256.
@@ -94,8 +94,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// NewJWT returns a verifier of the JWTs of one issuer. Keys are fetched only when
-// JWTs come, so the issuer may be down at the start.
+// NewJWT returns a verifier of the JWTs of one issuer. Keys are fetched when the
+// first JWT arrives, so the issuer may be down at the start.
 func NewJWT(cfg JWTConfig) (*JWT, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// fetchInterval is the minimum time between two fetches. JWTs that no key
-	// verifies cause fetches, and anybody can make up such JWTs.
+	// fetchInterval is the minimum time between two fetches. A JWT that no key verifies
+	// causes a fetch, and any client can send such JWTs.
 	fetchInterval = time.Second
 	// fetchTimeout is the maximum time of a fetch.
 	fetchTimeout = 5 * time.Second
@@ -36,10 +36,9 @@ const (
 	minRSABits = 2048
 )
 
-// keySet keeps an issuer's keys. They are fetched when they are needed first,
-// when they are old, and when a JWT comes that none of them verifies; if that
-// fails, the old ones stay in use. One fetch at a time serves all calls that wait
-// for it, and continues when they end.
+// keySet keeps an issuer's keys. They are fetched on first use, when they are old,
+// and when a JWT arrives that none of them verifies; after an error the old keys stay
+// in use. Concurrent calls share one fetch, which continues after they end.
 //
 // jwkset's own HTTP storage fetches at the start and in a goroutine of its own,
 // needs the URL before discovery, reads answers of any size, and makes calls with
@@ -56,9 +55,9 @@ type keySet struct {
 	err     error       // Of the last fetch.
 }
 
-// current returns the present keys, or nil if there are none yet. Keys that are
-// old are fetched again in the background. Keys of twice that age are waited for,
-// unless the last fetch has failed: then the issuer may be down.
+// current returns the present keys, or nil if there are none yet. Old keys are
+// fetched again in the background. If they have twice that age, current waits for the
+// fetch, unless the last one failed: then the issuer may be down.
 func (s *keySet) current(ctx context.Context) *issuerKeys {
 	s.mu.Lock()
 	keys, err, now := s.keys, s.err, s.now()
@@ -77,8 +76,8 @@ func (s *keySet) current(ctx context.Context) *issuerKeys {
 	return s.keys
 }
 
-// newer returns keys that were fetched after the seen ones; or the same, if the
-// issuer has no others or was asked less than fetchInterval ago.
+// newer returns keys that were fetched after the seen ones, or the same if the issuer
+// has no others or the last fetch ended less than fetchInterval ago.
 func (s *keySet) newer(ctx context.Context, seen *issuerKeys) (*issuerKeys, error) {
 	s.mu.Lock()
 	keys := s.keys
@@ -94,7 +93,7 @@ func (s *keySet) newer(ctx context.Context, seen *issuerKeys) (*issuerKeys, erro
 	return s.keys, nil
 }
 
-// fetch fetches the keys, unless that is under way already.
+// fetch starts a fetch of the keys, or joins the current one.
 func (s *keySet) fetch() <-chan singleflight.Result {
 	return s.fetches.DoChan("", func() (any, error) { return nil, s.fetchOnce() })
 }
@@ -118,7 +117,7 @@ func (s *keySet) fetchOnce() error {
 		return err
 	}
 	s.fetched = s.asked
-	// The same keys stay, and with them the JWTs that they have verified.
+	// Unchanged keys are kept, and with them the cached JWTs that they verified.
 	if s.keys == nil || !bytes.Equal(keys.published, s.keys.published) {
 		s.keys = keys
 	}
@@ -134,7 +133,7 @@ func wait(ctx context.Context, fetch <-chan singleflight.Result) error {
 	}
 }
 
-// issuerKeys are an issuer's keys at one time. Nil are none.
+// issuerKeys is an issuer's keys at one time. nil has none.
 type issuerKeys struct {
 	published []byte // The JWK set.
 	usable    keyfunc.Keyfunc
@@ -177,8 +176,8 @@ func readKeys(published []byte) (*issuerKeys, error) {
 	return &issuerKeys{published, keys}, err
 }
 
-// isUsable refuses private and shared keys too: one that is published is no secret
-// any more.
+// isUsable also refuses private and shared keys, because a published one is not
+// secret any more.
 func isUsable(key jwkset.JWK) bool {
 	if use := key.Marshal().USE; use != "" && use != jwkset.UseSig {
 		return false

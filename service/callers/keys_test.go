@@ -14,9 +14,12 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
+
+	"conferenced/service/call"
+	"conferenced/service/outcome"
 )
 
-// TestUnknownKeysDoNotFloodTheIssuer presents many JWTs of unknown keys.
+// TestUnknownKeysDoNotFloodTheIssuer presents many JWTs signed with unknown keys.
 func TestUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
 	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
 	set := &Set{JWT: issuer.verifier(t, clock)}
@@ -45,11 +48,11 @@ func TestUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
 		t.Errorf("the keys were fetched %d times in three seconds, want 3", issuer.fetched())
 	}
 	if issuer.discovers != 1 {
-		t.Errorf("discovery was asked %d times, want once", issuer.discovers)
+		t.Errorf("discovery was requested %d times, want once", issuer.discovers)
 	}
 }
 
-func TestANewKeyIsFetchedWhenItIsFirstUsed(t *testing.T) {
+func TestNewKeyIsFetchedOnFirstUse(t *testing.T) {
 	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
 	set := &Set{JWT: issuer.verifier(t, clock)}
 	before := withAuthorization(t.Context(), "Bearer "+issuer.token(t, keyES, nil))
@@ -67,8 +70,8 @@ func TestANewKeyIsFetchedWhenItIsFirstUsed(t *testing.T) {
 	}
 }
 
-// TestAWithdrawnKeyExpires presents no JWT of another key.
-func TestAWithdrawnKeyExpires(t *testing.T) {
+// TestWithdrawnKeyExpires presents no JWT of another key.
+func TestWithdrawnKeyExpires(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		idle time.Duration
@@ -128,13 +131,13 @@ func TestKeysStayWhileTheIssuerIsDown(t *testing.T) {
 	}
 }
 
-// settle waits until no fetch is under way, and starts none.
+// settle waits for the current fetch, and starts none.
 func settle(t *testing.T, j *JWT) {
 	t.Helper()
 	_, _, _ = j.keys.fetches.Do("", func() (any, error) { return nil, nil })
 }
 
-func TestAnIssuerThatIsDownAtTheStart(t *testing.T) {
+func TestIssuerThatIsDownAtTheStart(t *testing.T) {
 	issuer, clock := newLocalIssuer(t, keyES.public()), newClock()
 	issuer.answer(down)
 	set := &Set{JWT: issuer.verifier(t, clock)}
@@ -159,7 +162,7 @@ func TestAnIssuerThatIsDownAtTheStart(t *testing.T) {
 	}
 }
 
-func TestWhatAnIssuerAnswers(t *testing.T) {
+func TestAnswersOfAnIssuer(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -259,13 +262,14 @@ func TestACallThatEndsDoesNotEndTheFetch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
-		_, err := set.Authenticate(withAuthorization(ctx, token))
+		ctx, _ := call.New(withAuthorization(ctx, token), call.GRPC)
+		_, err := Identify(ctx, set)
 		left <- err
 	}()
 	<-asked
 	cancel()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Errorf("got error %v, want %v", err, context.Canceled)
+	if err := <-left; !outcome.Is(err, outcome.Cancelled) {
+		t.Errorf("got error %v, want CANCELLED", err)
 	}
 	close(proceed)
 	if _, err := set.Authenticate(withAuthorization(t.Context(), token)); err != nil {

@@ -264,9 +264,9 @@ func TestParsePolicy(t *testing.T) {
 			"line 2: rules[0].callers[0].names: unknown key: the keys here are name, token, claims, san, anonymous\n" +
 				"line 2: rules[0].callers[0]: must ask for name, token, claims, san or anonymous"},
 		{"a caller of two kinds", rule(`[{token: a, san: b}]`, `["*"]`, `["*"]`),
-			"line 2: rules[0].callers[0]: matches nobody: no caller has both token and san; write two entries"},
+			"line 2: rules[0].callers[0]: matches no caller: none has both token and san; write two entries"},
 		{"an anonymous caller with a name", rule(`[{anonymous: true, name: "*"}]`, `["*"]`, `["*"]`),
-			"line 2: rules[0].callers[0]: matches nobody: no caller has both anonymous and name; write two entries"},
+			"line 2: rules[0].callers[0]: matches no caller: none has both anonymous and name; write two entries"},
 		{"not anonymous", rule(`[{anonymous: false}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].anonymous: must be true, or left out"},
 		{"no claims", rule(`[{claims: {}}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].claims: must not be empty"},
 		{"claims that are a list", rule(`[{claims: [a]}]`, `["*"]`, `["*"]`), "line 2: rules[0].callers[0].claims: must be a mapping (key: value)"},

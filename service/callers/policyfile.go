@@ -14,7 +14,7 @@ import (
 // maxPattern is the maximum length of a pattern or a rule's name in bytes.
 const maxPattern = 2048
 
-// ParsePolicy reads the text of a policy, which errors call by the given name:
+// ParsePolicy reads the text of a policy. Errors contain the given name:
 //
 //	rules:
 //	  - name: agents' desktop
@@ -90,8 +90,8 @@ func readCallerMatch(m *yamlfile.Mapping) callerMatch {
 	return match
 }
 
-// checkOneKind reports an entry that matches nobody, because it asks for nothing
-// or for what no single caller has.
+// checkOneKind reports an entry that matches no caller, because it is empty or
+// combines kinds that no caller has together.
 func checkOneKind(m *yamlfile.Mapping) {
 	named := m.Get("name").Exists()
 	var kinds []string
@@ -105,7 +105,7 @@ func checkOneKind(m *yamlfile.Mapping) {
 	}
 	switch {
 	case len(kinds) > 1:
-		m.Errorf("matches nobody: no caller has both %s and %s; write two entries", kinds[0], kinds[1])
+		m.Errorf("matches no caller: none has both %s and %s; write two entries", kinds[0], kinds[1])
 	case len(kinds) == 0 && !named:
 		m.Errorf("must ask for name, token, claims, san or anonymous")
 	}

@@ -10,10 +10,9 @@ import (
 // maxRecent is the number of credentials that a [recent] keeps.
 const maxRecent = 1024
 
-// recent keeps the results of the verifications that were used last, by the
-// digest of the credential. Only credentials whose signature was verified may be
-// put in, so that forged ones cannot displace them. The zero value is ready for
-// use.
+// recent is an LRU cache of verification results, by the digest of the credential.
+// Only credentials whose signature was verified may be added, so that forged ones
+// cannot evict them. The zero value is ready for use.
 type recent[V any] struct {
 	once    sync.Once
 	entries *lru.Cache[[sha256.Size]byte, V]
@@ -29,7 +28,7 @@ func (r *recent[V]) put(digest [sha256.Size]byte, value V) {
 
 func (r *recent[V]) cache() *lru.Cache[[sha256.Size]byte, V] {
 	r.once.Do(func() {
-		r.entries, _ = lru.New[[sha256.Size]byte, V](maxRecent) // It fails only for a size that is not positive.
+		r.entries, _ = lru.New[[sha256.Size]byte, V](maxRecent) // It fails only for a non-positive size.
 	})
 	return r.entries
 }

@@ -15,7 +15,7 @@ const (
 )
 
 // AddSAN adds a name of a certificate to the caller: a URI if it begins with
-// spiffe://, otherwise a DNS name. An invalid DNS name is left out, as it is of a
+// spiffe://, otherwise a DNS name. An invalid DNS name is ignored, as in a
 // certificate.
 func (c *Caller) AddSAN(name string) {
 	if strings.HasPrefix(name, spiffeScheme) {

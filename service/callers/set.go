@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Set is everything that decides about callers. It is safe for concurrent use.
-// Its fields must not change once it is in use, and it must not be copied: a
-// change is a new Set.
+// Set is the configuration of authentication and authorization. It is safe for
+// concurrent use. It must not be changed or copied after its first use.
 type Set struct {
 	// Tokens are the bearer tokens; nil: none are accepted.
 	Tokens *Tokens
@@ -17,8 +16,8 @@ type Set struct {
 	// ClientCAs are the CAs whose client certificates are accepted; nil: none are
 	// accepted.
 	ClientCAs *x509.CertPool
-	// Policy says what callers may change. Without one, anonymous callers may
-	// change everything, and all others nothing.
+	// Policy is the policy. If it is nil, anonymous callers may change everything, and
+	// other callers nothing.
 	Policy *Policy
 	// Now is the clock for tokens and certificates; nil: time.Now.
 	Now func() time.Time

@@ -47,8 +47,7 @@ func (t *Tokens) find(presented string) *token {
 	return found
 }
 
-// ParseTokens reads the text of a tokens file, which errors call by the given
-// name:
+// ParseTokens reads the text of a tokens file. Errors contain the given name:
 //
 //	tokens:
 //	  - name: ui
@@ -94,8 +93,8 @@ func (t *Tokens) read(list yamlfile.Value) {
 	}
 }
 
-// parseTokenName refuses characters that have a meaning next to a name: * in a
-// policy, : in basic authentication.
+// parseTokenName refuses characters with a special meaning: * in a policy, : in basic
+// authentication.
 func parseTokenName(name string) (string, error) {
 	valid := name != "" && len(name) <= maxTokenName
 	for _, c := range []byte(name) {

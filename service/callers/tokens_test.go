@@ -42,7 +42,7 @@ func TestTokens(t *testing.T) {
 		{"a token in another case", "NEW-SECRET", Caller{}, errNotOurs.Error()},
 		{"the digest of a token", fmt.Sprintf("%x", sha256.Sum256([]byte("new-secret"))), Caller{}, errNotOurs.Error()},
 		{"the name of a token", "ui", Caller{}, errNotOurs.Error()},
-		{"what looks like a JWT, where none is accepted", "a.b.c", Caller{}, errNotOurs.Error()},
+		{"a token that looks like a JWT, without a JWT issuer", "a.b.c", Caller{}, errNotOurs.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := set.Authenticate(withAuthorization(t.Context(), "Bearer "+test.token))
@@ -72,7 +72,7 @@ func TestParseTokens(t *testing.T) {
 		{"tokens without a value", "tokens:", "line 1: tokens: must be a list"},
 		{"an expiry without a value", "tokens: [{name: ui, sha256: " + digest + ", expires: }]", "line 1: tokens[0].expires: has no value"},
 		{"an unknown key", "tokens:\n- name: ui\n  sha: x\n  sha256: " + digest, "line 3: tokens[0].sha: unknown key: the keys here are name, sha256, expires"},
-		{"a token in the place of a key", "tokens:\n- " + digest + ": ui",
+		{"a token as a key", "tokens:\n- " + digest + ": ui",
 			"line 2: tokens[0].name: is missing\nline 2: tokens[0].sha256: is missing\n" +
 				"line 2: tokens[0]: unknown key: the keys here are name, sha256, expires"},
 		{"an entry that is text", "tokens:\n- ui", "line 2: tokens[0]: must be a mapping (key: value)"},

@@ -1,5 +1,4 @@
-// Package clientaddr finds the address of the client itself, behind whatever
-// proxies stand between.
+// Package clientaddr finds the address of a client behind trusted proxies.
 package clientaddr
 
 import (
@@ -9,8 +8,7 @@ import (
 	"strings"
 )
 
-// ParseProxies reads the networks of trusted proxies, such as 10.0.0.0/8. A
-// plain address is a network of one.
+// ParseProxies parses networks such as 10.0.0.0/8, and single addresses.
 func ParseProxies(texts []string) ([]netip.Prefix, error) {
 	proxies := make([]netip.Prefix, 0, len(texts))
 	for _, text := range texts {
@@ -27,10 +25,9 @@ func ParseProxies(texts []string) ([]netip.Prefix, error) {
 	return proxies, nil
 }
 
-// Resolve is the client's address: the peer's, unless the peer is a trusted
-// proxy. Then it is the last address of X-Forwarded-For that is not one itself,
-// with port 0, since the port is not told; what stands before that was written
-// by the client and says nothing.
+// Resolve returns the client's address. That is the peer's, unless the peer is a trusted
+// proxy: then it is the last address of X-Forwarded-For that is not a trusted proxy,
+// with port 0, since the header has no port. The addresses before it may be forged.
 func Resolve(remote net.Addr, forwardedFor []string, proxies []netip.Prefix) net.Addr {
 	if remote == nil || len(proxies) == 0 {
 		return remote
@@ -54,7 +51,7 @@ func Resolve(remote net.Addr, forwardedFor []string, proxies []netip.Prefix) net
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 0))
 }
 
-// Host is the address without its port.
+// Host returns the address without its port; nil: "".
 func Host(addr net.Addr) string {
 	if addr == nil {
 		return ""
@@ -65,7 +62,7 @@ func Host(addr net.Addr) string {
 	return addr.String()
 }
 
-// hostOf is the address in a text of either form, with a port or without.
+// hostOf parses an address with or without a port.
 func hostOf(text string) (netip.Addr, bool) {
 	if withPort, err := netip.ParseAddrPort(text); err == nil {
 		return withPort.Addr().Unmap(), true

@@ -18,7 +18,7 @@ func TestResolve(t *testing.T) {
 		want         string
 	}{
 		{"no proxy", "203.0.113.5:1234", nil, "203.0.113.5"},
-		{"a stranger forges the header", "203.0.113.5:1234", []string{"198.51.100.1"}, "203.0.113.5"},
+		{"an untrusted client forges the header", "203.0.113.5:1234", []string{"198.51.100.1"}, "203.0.113.5"},
 		{"one proxy", "10.1.2.3:1", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"a proxy given as an address", "192.0.2.7:1", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"two proxies", "10.1.2.3:1", []string{"198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
@@ -28,9 +28,9 @@ func TestResolve(t *testing.T) {
 		{"IPv6", "[fd00::1]:1", []string{"[2001:db8::1]:443"}, "2001:db8::1"},
 		{"IPv6 in brackets without a port", "[fd00::1]:1", []string{"[2001:db8::1]"}, "2001:db8::1"},
 		{"IPv4 mapped into IPv6", "[::ffff:10.1.2.3]:1", []string{"198.51.100.1"}, "198.51.100.1"},
-		{"rubbish ends the chain", "10.1.2.3:1", []string{"198.51.100.1, unknown"}, "10.1.2.3"},
+		{"an invalid address ends the chain", "10.1.2.3:1", []string{"198.51.100.1, unknown"}, "10.1.2.3"},
 		{"the proxy adds nothing", "10.1.2.3:1", nil, "10.1.2.3"},
-		{"proxies all the way", "10.1.2.3:1", []string{"10.0.0.1, 10.0.0.2"}, "10.0.0.1"},
+		{"only proxies", "10.1.2.3:1", []string{"10.0.0.1, 10.0.0.2"}, "10.0.0.1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

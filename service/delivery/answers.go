@@ -8,25 +8,25 @@ import (
 	"conferenced/service/outcome"
 )
 
-// answers keeps how updates ended under their request ids.
+// answers keeps the results of updates by request ID.
 type answers struct {
-	kept *aging[Key, *Record]
+	kept *expiringMap[Key, *Record]
 
-	mu    sync.Mutex
-	owned map[Key]*owned
+	mu      sync.Mutex
+	claimed map[Key]*claimedKey
 }
 
-// owned is a request id whose update is under way.
-type owned struct {
+// claimedKey is a request ID whose update has not ended.
+type claimedKey struct {
 	content Content
 	settled chan struct{}
 }
 
 func newAnswers(size int, retention time.Duration) *answers {
-	return &answers{kept: newAging[Key, *Record](size, retention), owned: map[Key]*owned{}}
+	return &answers{kept: newExpiringMap[Key, *Record](size, retention), claimed: map[Key]*claimedKey{}}
 }
 
-// Claim is Store's.
+// Claim implements [Store].
 func (a *answers) Claim(ctx context.Context, key Key, content Content) (*Record, error) {
 	for {
 		record, other := a.claim(key, content)
@@ -44,37 +44,37 @@ func (a *answers) Claim(ctx context.Context, key Key, content Content) (*Record,
 	}
 }
 
-// claim returns what is kept, or else who owns the key. Neither: the key is the
-// caller's now.
-func (a *answers) claim(key Key, content Content) (*Record, *owned) {
+// claim returns the key's record, or else the claim of another update. If there is
+// neither, the key now belongs to the caller.
+func (a *answers) claim(key Key, content Content) (*Record, *claimedKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if other := a.owned[key]; other != nil {
+	if other := a.claimed[key]; other != nil {
 		return nil, other
 	}
 	if record, ok := a.kept.get(key); ok {
 		return record, nil
 	}
-	a.owned[key] = &owned{content: content, settled: make(chan struct{})}
+	a.claimed[key] = &claimedKey{content: content, settled: make(chan struct{})}
 	return nil, nil
 }
 
-// Hold is Store's. In one process nobody takes a key from its owner.
+// Hold implements [Store]. In one process the owner of a key never loses it.
 func (a *answers) Hold(context.Context, Key) error { return nil }
 
-// Settle is Store's.
+// Settle implements [Store].
 func (a *answers) Settle(key Key, record *Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if record != nil {
 		a.kept.put(key, record)
 	}
-	close(a.owned[key].settled)
-	delete(a.owned, key)
+	close(a.claimed[key].settled)
+	delete(a.claimed, key)
 }
 
 func (a *answers) size() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.owned) + a.kept.len()
+	return len(a.claimed) + a.kept.len()
 }

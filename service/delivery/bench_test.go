@@ -12,7 +12,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-// instant answers at once, so that what is measured is all this package's.
+// instant answers at once, so that a benchmark measures this package alone.
 type instant struct{}
 
 var answerAtOnce = &twilio.Answer{HTTPStatus: 200, Participant: twilio.Participant{Label: new("desk"), CallSID: new("CA1")}}
@@ -44,7 +44,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliverEverythingOff is what an update costs without any mechanism.
+// BenchmarkDeliverEverythingOff measures an update with every mechanism disabled.
 func BenchmarkDeliverEverythingOff(b *testing.B) {
 	_, ctx := benchmarked(b)
 	d := New(plain(), instant{}, NewMemory(Default().Bounds), quiet)
@@ -69,7 +69,7 @@ func BenchmarkDeliverWithRequestID(b *testing.B) {
 
 func BenchmarkReplay(b *testing.B) {
 	d, ctx := benchmarked(b)
-	update := by("id", on("CA1", mute))
+	update := withID("id", on("CA1", mute))
 	for b.Loop() {
 		if _, err := d.Deliver(ctx, update); err != nil {
 			b.Fatal(err)
@@ -77,8 +77,9 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliverToEverybody is a conference as large as they can be.
-func BenchmarkDeliverToEverybody(b *testing.B) {
+// BenchmarkDeliverToManyParticipants updates the 250 participants of the largest
+// conference that Twilio allows.
+func BenchmarkDeliverToManyParticipants(b *testing.B) {
 	d, ctx := benchmarked(b)
 	var updates [250]*Update
 	for i := range updates {

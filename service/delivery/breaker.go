@@ -12,15 +12,15 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Breaking says when nothing is sent for a while because Twilio is failing.
+// Breaking configures the circuit breaker of each account.
 type Breaking struct {
-	// Failures in a row, over all updates of an account, open the breaker; 0: no
-	// breaker.
+	// Failures is the number of consecutive failed attempts of an account that opens the
+	// breaker. 0 disables it.
 	Failures uint32
-	// OpenFor is how long it stays open before it lets probes through.
+	// OpenFor is how long the breaker stays open before it allows probes.
 	OpenFor time.Duration
-	// Probes is how many probes go at a time, and how many must succeed to close
-	// it.
+	// Probes is the maximum number of concurrent probes, and the number that must
+	// succeed to close the breaker.
 	Probes uint32
 }
 
@@ -32,8 +32,7 @@ type breaker struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
-// newBreaker returns nil, which is a breaker that never opens, when breaking is
-// switched off.
+// newBreaker returns nil, a breaker that never opens, if breaking is disabled.
 func newBreaker(breaking Breaking, account *twilio.Account, logger *slog.Logger) *breaker {
 	if breaking.Failures == 0 {
 		return nil
@@ -53,31 +52,31 @@ func newBreaker(breaking Breaking, account *twilio.Account, logger *slog.Logger)
 				"from", from.String(), "to", to.String())
 			b.changed(to.String())
 		},
-		IsExcluded: func(err error) bool { return errors.Is(err, errSaysNothing) },
+		IsExcluded: func(err error) bool { return errors.Is(err, errInconclusive) },
 	})
 	return b
 }
 
-// The reports to the circuit other than nil, which is a success.
+// The results reported to the circuit; nil is a success.
 var (
-	errFailing     = errors.New("Twilio is failing")
-	errSaysNothing = errors.New("the attempt says nothing about Twilio")
+	errFailing      = errors.New("Twilio is failing")
+	errInconclusive = errors.New("the attempt is inconclusive about Twilio")
 )
 
-// allow returns the function that reports what the attempt says about Twilio, or
-// an *outcome.Error of the kind CircuitOpen. The function must be called once.
+// allow returns a function that reports the health that an attempt shows, or an
+// *outcome.Error of the kind CircuitOpen. The function must be called exactly once.
 func (b *breaker) allow() (report func(health), err error) {
 	if b == nil {
 		return func(health) {}, nil
 	}
 	done, err := b.circuit.Allow()
 	if err != nil {
-		return nil, outcome.CircuitOpen.Err(outcome.Facts{RetryAfter: b.left()})
+		return nil, outcome.CircuitOpen.Err(outcome.Facts{RetryAfter: b.untilProbe()})
 	}
 	return func(h health) { done(h.err()) }, nil
 }
 
-// err returns what the circuit is told.
+// err returns the result to report to the circuit.
 func (h health) err() error {
 	switch h {
 	case healthy:
@@ -85,12 +84,12 @@ func (h health) err() error {
 	case unhealthy:
 		return errFailing
 	default:
-		return errSaysNothing
+		return errInconclusive
 	}
 }
 
-// left is how long the breaker stays open.
-func (b *breaker) left() time.Duration {
+// untilProbe returns how long the breaker stays open, at least 0.
+func (b *breaker) untilProbe() time.Duration {
 	return max(0, time.Until(time.Unix(0, b.opened.Load()).Add(b.openFor)))
 }
 

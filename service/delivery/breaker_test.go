@@ -7,22 +7,23 @@ import (
 	"conferenced/service/outcome"
 )
 
-// breaking opens after three failures in a row, for ten seconds.
+// breaking returns a configuration whose breaker opens for ten seconds after three
+// consecutive failures.
 func breaking() Config {
 	cfg := plain()
 	cfg.Breaking = Breaking{Failures: 3, OpenFor: 10 * time.Second, Probes: 1}
 	return cfg
 }
 
-// wantBreaker checks the state of the first lane.
+// wantBreaker checks the breaker of the first upstream.
 func (w *world) wantBreaker(want string) {
 	w.t.Helper()
-	if got := w.Lanes()[0].Breaker; got != want {
+	if got := w.Upstreams()[0].Breaker; got != want {
 		w.t.Errorf("the breaker is %s, want %s", got, want)
 	}
 }
 
-// fail makes the breaker open.
+// fail opens the breaker.
 func (w *world) fail() {
 	w.t.Helper()
 	w.twilio.respond = func(*call) step { return step{err: status(503)} }
@@ -33,25 +34,25 @@ func (w *world) fail() {
 	w.twilio.respond = nil
 }
 
-func TestWhatOpensTheBreaker(t *testing.T) {
+func TestBreakerOpensAfterConsecutiveFailures(t *testing.T) {
 	tests := []struct {
 		name string
 		ends []error
 		want string
 	}{
-		{"all is well", []error{nil, nil, nil, nil}, "closed"},
+		{"successes", []error{nil, nil, nil, nil}, "closed"},
 		{"5xx", []error{status(500), status(503), status(599)}, "open"},
-		{"lost", []error{errNoAnswer, errNoAnswer, errNoAnswer}, "open"},
-		{"not sent", []error{errNotSent, errNotSent, errNotSent}, "open"},
-		{"any of them", []error{errNotSent, status(503), errNoAnswer}, "open"},
-		{"not enough of them", []error{errNoAnswer, errNoAnswer}, "closed"},
-		{"not in a row", []error{errNoAnswer, errNoAnswer, nil, errNoAnswer, errNoAnswer}, "closed"},
-		{"an answer to the caller is in between", []error{errNoAnswer, errNoAnswer, status(404), errNoAnswer, errNoAnswer}, "closed"},
-		{"the caller's errors", []error{status(400), status(401), status(404), status(409)}, "closed"},
+		{"lost answers", []error{errNoAnswer, errNoAnswer, errNoAnswer}, "open"},
+		{"failed connections", []error{errNotSent, errNotSent, errNotSent}, "open"},
+		{"different failures", []error{errNotSent, status(503), errNoAnswer}, "open"},
+		{"fewer failures than the threshold", []error{errNoAnswer, errNoAnswer}, "closed"},
+		{"failures with a success in between", []error{errNoAnswer, errNoAnswer, nil, errNoAnswer, errNoAnswer}, "closed"},
+		{"failures with a 404 in between", []error{errNoAnswer, errNoAnswer, status(404), errNoAnswer, errNoAnswer}, "closed"},
+		{"4xx", []error{status(400), status(401), status(404), status(409)}, "closed"},
 		{"429", []error{status(429), status(429), status(429), status(429)}, "closed"},
-		{"what cannot be read", []error{unreadable(200), unreadable(302), unreadable(200)}, "closed"},
-		{"no request", []error{errNoRequest, errNoRequest, errNoRequest}, "closed"},
-		{"no request in between says nothing", []error{errNoAnswer, errNoAnswer, errNoRequest, errNoAnswer}, "open"},
+		{"unreadable answers", []error{unreadable(200), unreadable(302), unreadable(200)}, "closed"},
+		{"requests that cannot be built", []error{errNoRequest, errNoRequest, errNoRequest}, "closed"},
+		{"failures with an inconclusive attempt in between", []error{errNoAnswer, errNoAnswer, errNoRequest, errNoAnswer}, "open"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -74,7 +75,7 @@ func TestOpenBreakerRefuses(t *testing.T) {
 		p := w.finish(on("CA2", mute))
 		w.wantEnd(p, "circuit open, no")
 		if got := outcome.From(p.err).RetryAfter; got != 6*time.Second {
-			w.t.Errorf("repeat after %v, want 6s", got)
+			w.t.Errorf("retry after %v, want 6s", got)
 		}
 		if got := w.Stats().Refused; got != 1 {
 			w.t.Errorf("%d refused, want 1", got)
@@ -83,7 +84,7 @@ func TestOpenBreakerRefuses(t *testing.T) {
 	})
 }
 
-func TestBreakersAreOfAnAccountAndAHost(t *testing.T) {
+func TestEachAccountAndHostHasItsOwnBreaker(t *testing.T) {
 	with(t, breaking(), func(w *world) {
 		w.fail()
 		w.twilio.respond = failing()
@@ -92,31 +93,31 @@ func TestBreakersAreOfAnAccountAndAHost(t *testing.T) {
 		elsewhere.Account.BaseURL = "https://another.test"
 		w.wantEnd(w.finish(elsewhere), "ok")
 		w.wantEnd(w.finish(on("CA1", mute)), "circuit open, no")
-		want := []Lane{
+		want := []UpstreamState{
 			{AccountSID: "AC1", Host: "https://another.test", Breaker: "closed"},
 			{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "open"},
 			{AccountSID: "AC2", Host: "https://twilio.test", Breaker: "closed"},
 		}
-		for i, lane := range w.Lanes() {
-			if lane != want[i] {
-				w.t.Errorf("%+v, want %+v", lane, want[i])
+		for i, state := range w.Upstreams() {
+			if state != want[i] {
+				w.t.Errorf("%+v, want %+v", state, want[i])
 			}
 		}
 	})
 }
 
-func TestProbeDecides(t *testing.T) {
+func TestProbeClosesOrReopensTheBreaker(t *testing.T) {
 	tests := []struct {
 		name string
 		end  error
 		want string
 	}{
-		{"it works", nil, "closed"},
-		{"it is answered", status(404), "closed"},
-		{"it fails", status(503), "open"},
-		{"it cannot be sent", errNotSent, "open"},
-		{"it is lost", errNoAnswer, "open"},
-		{"it was no request", errNoRequest, "half-open"},
+		{"a success", nil, "closed"},
+		{"a 404", status(404), "closed"},
+		{"a 503", status(503), "open"},
+		{"no connection", errNotSent, "open"},
+		{"a lost answer", errNoAnswer, "open"},
+		{"a request that cannot be built", errNoRequest, "half-open"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,10 +127,10 @@ func TestProbeDecides(t *testing.T) {
 				w.wantBreaker("half-open")
 				w.start(on("CA1", mute))
 				w.wantSends(4)
-				other := w.start(on("CA2", mute)) // One at a time.
+				other := w.start(on("CA2", mute)) // One probe at a time.
 				w.wantEnd(other, "circuit open, no")
 				if got := outcome.From(other.err).RetryAfter; got != 0 {
-					w.t.Errorf("repeat after %v, want no time", got)
+					w.t.Errorf("retry after %v, want 0", got)
 				}
 				w.answer(4, test.end)
 				w.wantBreaker(test.want)
@@ -137,7 +138,7 @@ func TestProbeDecides(t *testing.T) {
 					w.wantEnd(w.finish(on("CA1", mute)), "circuit open, no")
 					return
 				}
-				w.start(on("CA1", mute)) // The next one goes.
+				w.start(on("CA1", mute)) // The next one is sent.
 				w.answer(5, nil)
 				w.wantBreaker("closed")
 			})
@@ -161,8 +162,8 @@ func TestProbesMustAllSucceed(t *testing.T) {
 	})
 }
 
-func TestProbeWhoseCallerLeavesLetsTheNextOneProbe(t *testing.T) {
-	t.Run("it is cut off", func(t *testing.T) {
+func TestProbeWhoseCallerLeavesIsInconclusive(t *testing.T) {
+	t.Run("a cancelled attempt", func(t *testing.T) {
 		with(t, breaking(), func(w *world) {
 			w.fail()
 			w.pass(10*time.Second + 1)
@@ -175,7 +176,7 @@ func TestProbeWhoseCallerLeavesLetsTheNextOneProbe(t *testing.T) {
 			w.wantBreaker("closed")
 		})
 	})
-	t.Run("it is not answered within the grace", func(t *testing.T) {
+	t.Run("no answer within the grace period", func(t *testing.T) {
 		cfg := breaking()
 		cfg.Grace = time.Second
 		with(t, cfg, func(w *world) {
@@ -193,9 +194,9 @@ func TestProbeWhoseCallerLeavesLetsTheNextOneProbe(t *testing.T) {
 	})
 }
 
-// TestShortDeadlinesSayNothingAboutTwilio: attempts end with their callers, before a
-// slow Twilio has answered or a connection is made.
-func TestShortDeadlinesSayNothingAboutTwilio(t *testing.T) {
+// TestShortDeadlinesDoNotOpenTheBreaker has attempts that end with their callers,
+// before a slow Twilio answers or a connection is made.
+func TestShortDeadlinesDoNotOpenTheBreaker(t *testing.T) {
 	for name, unreachable := range map[string]bool{"in flight": false, "connecting": true} {
 		t.Run(name, func(t *testing.T) {
 			cfg := breaking()
@@ -226,9 +227,9 @@ func TestRetriesEndWhenTheBreakerOpens(t *testing.T) {
 	})
 }
 
-// Whoever waits for the limit while the breaker opens is refused in turn, and
-// gives the slot on.
-func TestBreakerOpensOverThoseWhoWait(t *testing.T) {
+// TestOpenBreakerRefusesWaiters has updates that wait for the limit when the breaker
+// opens. Each is refused and passes its slot on.
+func TestOpenBreakerRefusesWaiters(t *testing.T) {
 	cfg := breaking()
 	cfg.Limits = Limits{MaxConcurrency: 3, MinConcurrency: 1, Queue: 10}
 	with(t, cfg, func(w *world) {
@@ -250,7 +251,7 @@ func TestBreakerOpensOverThoseWhoWait(t *testing.T) {
 	})
 }
 
-func TestBreakerIsOff(t *testing.T) {
+func TestDisabledBreakerNeverOpens(t *testing.T) {
 	with(t, plain(), func(w *world) {
 		w.twilio.respond = func(*call) step { return step{err: errNoAnswer} }
 		for range 100 {

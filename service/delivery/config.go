@@ -7,23 +7,25 @@ import (
 	"time"
 )
 
-// Config says how updates are delivered. See Default for what is usual.
+// Config configures a [Deliverer]. [Default] returns the usual values.
 type Config struct {
 	Retrying Retrying
 	Limits   Limits
 	Breaking Breaking
 	Bounds   Bounds
-	// Unordered switches the participants' lines off: updates of a participant
-	// overtake each other.
+	// Unordered disables the participants' queues: updates of one participant may be in
+	// flight at the same time and overtake each other.
 	Unordered bool
-	// Forgetful switches request ids off: each update is sent, whatever its id.
-	Forgetful bool
-	// Grace is how long an attempt may go on after whoever asked for it is gone,
-	// so that its end is known to those who come after it. 0: not at all.
+	// IgnoreRequestIDs disables idempotency: each update is sent, whatever its request
+	// ID.
+	IgnoreRequestIDs bool
+	// Grace is how long an attempt in flight continues after its caller has left, so
+	// that its result can be used by duplicates and by the participant's queue. 0
+	// cancels the attempt with its caller.
 	Grace time.Duration
 }
 
-// Default is how updates are delivered unless told otherwise.
+// Default returns the configuration that is used unless flags change it.
 func Default() Config {
 	return Config{
 		Retrying: Retrying{Attempts: 4, Base: 100 * time.Millisecond, Cap: 2 * time.Second},
@@ -45,7 +47,7 @@ func (c Config) Validate() error {
 		c.Retrying.validate(),
 		c.Limits.validate(),
 		c.Breaking.validate(),
-		c.Bounds.validate(c.Unordered, c.Forgetful),
+		c.Bounds.validate(c.Unordered, c.IgnoreRequestIDs),
 		atLeast("Grace", c.Grace, 0),
 	)
 }
@@ -75,7 +77,7 @@ func (l Limits) validate() error {
 	return errors.Join(errs...)
 }
 
-// validateRate bounds the rate, or a wait for it would be no duration.
+// validateRate bounds the rate so that a wait for it fits in a time.Duration.
 func (l Limits) validateRate() error {
 	const slowest = 1e-3
 	if l.Rate >= slowest && !math.IsInf(l.Rate, 1) {
@@ -94,7 +96,7 @@ func (b Breaking) validate() error {
 	)
 }
 
-func (b Bounds) validate(unordered, forgetful bool) error {
+func (b Bounds) validate(unordered, ignoreRequestIDs bool) error {
 	var errs []error
 	if !unordered {
 		errs = append(errs,
@@ -102,7 +104,7 @@ func (b Bounds) validate(unordered, forgetful bool) error {
 			atLeast("Bounds.Labels", b.Labels, 1),
 			atLeast("Bounds.LabelAge", b.LabelAge, 1))
 	}
-	if !forgetful {
+	if !ignoreRequestIDs {
 		errs = append(errs,
 			atLeast("Bounds.Records", b.Records, 1),
 			atLeast("Bounds.Retention", b.Retention, 1))
@@ -110,15 +112,14 @@ func (b Bounds) validate(unordered, forgetful bool) error {
 	return errors.Join(errs...)
 }
 
-// maxDuration is longer than anybody waits, and far from where durations
-// overflow.
+// maxDuration is longer than any useful wait, and small enough not to overflow.
 const maxDuration = 1000 * time.Hour
 
-// FieldError is a field of a [Config] whose value cannot be used.
+// FieldError reports an invalid field of a [Config].
 type FieldError struct {
-	// Field is its name, such as Retrying.Attempts.
+	// Field is the field's path, such as Retrying.Attempts.
 	Field string
-	// Problem is what is wrong with it, such as "is 0, want at least 1".
+	// Problem describes the violated rule, such as "is 0, want at least 1".
 	Problem string
 }
 

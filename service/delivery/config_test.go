@@ -10,20 +10,20 @@ import (
 
 func TestValidConfigs(t *testing.T) {
 	tests := map[string]func(*Config){
-		"the default":                 func(*Config) {},
-		"no retry":                    func(c *Config) { c.Retrying = Retrying{Attempts: 1} },
-		"retries at once":             func(c *Config) { c.Retrying = Retrying{Attempts: 9} },
-		"no limits":                   func(c *Config) { c.Limits = Limits{} },
-		"no queue":                    func(c *Config) { c.Limits.Queue = 0 },
-		"a limit that does not adapt": func(c *Config) { c.Limits.MinConcurrency = c.Limits.MaxConcurrency },
-		"a rate":                      func(c *Config) { c.Limits.Rate = 0.5 },
-		"the slowest rate":            func(c *Config) { c.Limits.Rate = 0.001 },
-		"no rate, so no burst":        func(c *Config) { c.Limits.Burst = 0 },
-		"a rate alone":                func(c *Config) { c.Limits = Limits{Rate: 10, Burst: 1} },
-		"no breaker":                  func(c *Config) { c.Breaking = Breaking{} },
-		"no grace":                    func(c *Config) { c.Grace = 0 },
-		"no order":                    func(c *Config) { c.Unordered = true },
-		"no request ids":              func(c *Config) { c.Forgetful = true },
+		"the default":                        func(*Config) {},
+		"no retry":                           func(c *Config) { c.Retrying = Retrying{Attempts: 1} },
+		"retries without a wait":             func(c *Config) { c.Retrying = Retrying{Attempts: 9} },
+		"no limits":                          func(c *Config) { c.Limits = Limits{} },
+		"no queue":                           func(c *Config) { c.Limits.Queue = 0 },
+		"a limit that does not adapt":        func(c *Config) { c.Limits.MinConcurrency = c.Limits.MaxConcurrency },
+		"a rate":                             func(c *Config) { c.Limits.Rate = 0.5 },
+		"the slowest rate":                   func(c *Config) { c.Limits.Rate = 0.001 },
+		"no rate, so no burst":               func(c *Config) { c.Limits.Burst = 0 },
+		"a rate without a concurrency limit": func(c *Config) { c.Limits = Limits{Rate: 10, Burst: 1} },
+		"no breaker":                         func(c *Config) { c.Breaking = Breaking{} },
+		"no grace":                           func(c *Config) { c.Grace = 0 },
+		"no order":                           func(c *Config) { c.Unordered = true },
+		"no request IDs":                     func(c *Config) { c.IgnoreRequestIDs = true },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestValidConfigs(t *testing.T) {
 	}
 }
 
-func TestInvalidConfigsNameTheSetting(t *testing.T) {
+func TestInvalidConfigsNameTheField(t *testing.T) {
 	tests := []struct {
 		want   string
 		change func(*Config)
@@ -75,7 +75,7 @@ func TestInvalidConfigsNameTheSetting(t *testing.T) {
 	}
 }
 
-func TestEverythingThatIsWrongIsNamed(t *testing.T) {
+func TestValidateReportsEveryInvalidField(t *testing.T) {
 	wrong := Config{
 		Retrying: Retrying{Base: -1, Cap: -1},
 		Limits:   Limits{MaxConcurrency: -1, Queue: -1, Rate: -1},
@@ -94,6 +94,6 @@ func TestEverythingThatIsWrongIsNamed(t *testing.T) {
 		"Grace",
 	}
 	if !slices.Equal(names, want) {
-		t.Errorf("named are %v, want %v", names, want)
+		t.Errorf("reported %v, want %v", names, want)
 	}
 }

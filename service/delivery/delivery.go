@@ -1,11 +1,11 @@
-// Package delivery delivers updates to Twilio: once, in order, or with an exact
-// account of what is not known.
+// Package delivery delivers updates to Twilio once and in order, and reports whether
+// an update was applied, was not, or may have been.
 //
-// An update first claims its request id, if it has one; an update that was delivered
-// before ends there with its first answer. It joins its participant's queue and waits
-// until it is the one to be sent. Each attempt needs a permit: a slot of the account's
-// limit, and the consent of the account's breaker. An attempt that failed is repeated
-// for as long as that can help and does no harm.
+// An update first claims its request ID, if it has one. If an update with that ID has
+// ended before, its result is returned. Otherwise the update joins its participant's
+// queue and waits until it is chosen. Each attempt needs a permit: a slot of the
+// account's concurrency limit, and a closed breaker. A failed attempt is retried if a
+// retry can succeed and cannot do harm.
 package delivery
 
 import (
@@ -22,8 +22,9 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Sender makes one attempt, as *twilio.Client does. It asks permit when it has a
-// connection, right before it writes, and writes nothing if that returns an error.
+// Sender makes one attempt, as *twilio.Client does. It calls permit when it has a
+// connection, right before it writes the request, and writes nothing if permit
+// returns an error.
 type Sender interface {
 	UpdateParticipant(
 		ctx context.Context, account *twilio.Account, path *twilio.ParticipantPath, change *property.Values,
@@ -46,11 +47,11 @@ type Deliverer struct {
 	upstreams map[upstreamKey]*upstream
 }
 
-// upstreamKey is an account at a host: Twilio limits and fails each by itself.
+// upstreamKey is an account at a host. Each has limits and a breaker of its own.
 type upstreamKey struct{ account, host string }
 
-// New returns a deliverer that sends through the sender and remembers in the
-// store. The configuration must be valid.
+// New returns a Deliverer that sends with sender and keeps its state in store. cfg
+// must be valid.
 func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer {
 	return &Deliverer{
 		cfg: cfg, sender: sender, store: store, logger: logger, upstreams: map[upstreamKey]*upstream{},
@@ -60,10 +61,11 @@ func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer
 // Deliver sends the update and returns Twilio's answer. Every error is an
 // *outcome.Error.
 //
-// It returns when the context ends. An attempt in flight then goes on for the grace,
-// and the update's request id and its place in the queue are held until it has ended;
-// nothing more is sent. So the update must not be changed afterwards; nor must the
-// answer, which other calls with the request id get too.
+// Deliver returns at the latest when the context ends. An attempt in flight then
+// continues for the grace period, and the update keeps its request ID and its
+// position in the queue until that attempt ends. No further attempt is made. The
+// update must therefore not be changed afterwards. The answer must not be changed
+// either: other calls with the request ID get the same one.
 func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer, error) {
 	id, record, err := d.claim(ctx, update)
 	switch {
@@ -81,10 +83,10 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 	return j.wait(ctx)
 }
 
-// claim claims the update's request id. It returns the record if the update was
-// delivered before. An update without a request id has no claim.
+// claim claims the update's request ID. It returns the record if an update with that
+// ID has ended before. An update without a request ID gets a nil claim.
 func (d *Deliverer) claim(ctx context.Context, update *Update) (*claim, *Record, error) {
-	if update.RequestID == "" || d.cfg.Forgetful {
+	if update.RequestID == "" || d.cfg.IgnoreRequestIDs {
 		return nil, nil, nil
 	}
 	// The letters of a UUID may have any case, RFC 9562, section 4.
@@ -92,12 +94,13 @@ func (d *Deliverer) claim(ctx context.Context, update *Update) (*claim, *Record,
 	content := update.content()
 	record, err := d.store.Claim(ctx, key, content)
 	if err != nil {
-		return nil, nil, d.unclaimed(ctx, err)
+		return nil, nil, d.claimError(ctx, err)
 	}
 	return &claim{store: d.store, key: key, content: content}, record, nil
 }
 
-// claim is a request id that an update owns; nil: the update has none.
+// claim is a request ID that an update owns. nil means that the update has no request
+// ID.
 type claim struct {
 	store   Store
 	key     Key
@@ -117,9 +120,10 @@ func (c *claim) settle(answer *twilio.Answer, err *outcome.Error) {
 	}
 }
 
-// unclaimed returns the outcome of an update that did not get its request id. If
-// it waited for the first update with that id, that one may have been applied.
-func (d *Deliverer) unclaimed(ctx context.Context, err error) *outcome.Error {
+// claimError returns the outcome of an update that could not claim its request ID. If
+// its context ended while it waited for the first update with that ID, the first may
+// have been applied.
+func (d *Deliverer) claimError(ctx context.Context, err error) *outcome.Error {
 	if isContext(err) {
 		return contextError(err, outcome.Maybe)
 	}
@@ -128,8 +132,8 @@ func (d *Deliverer) unclaimed(ctx context.Context, err error) *outcome.Error {
 	return failed
 }
 
-// Wait returns when nothing is on the way any more, or when the context ends.
-// Nothing may be delivered after it was called.
+// Wait returns when no delivery is in progress, or when the context ends. Deliver
+// must not be called after Wait.
 func (d *Deliverer) Wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
@@ -144,8 +148,8 @@ func (d *Deliverer) Wait(ctx context.Context) error {
 	}
 }
 
-// upstream returns the upstream of the account. There are as many as accounts are
-// configured.
+// upstream returns the upstream of the account, and creates it on first use. The
+// number of upstreams is bounded by the number of configured accounts.
 func (d *Deliverer) upstream(account *twilio.Account) *upstream {
 	key := upstreamKey{account: account.SID, host: account.BaseURL}
 	d.mu.Lock()
@@ -164,31 +168,33 @@ func (d *Deliverer) upstream(account *twilio.Account) *upstream {
 	return u
 }
 
-// counters count events since the start.
+// counters counts events since the start.
 type counters struct {
 	updates, attempts, retries, superseded, replays, refused, abandoned atomic.Int64
 }
 
-// Stats is what was done since the start, and what is remembered.
+// Stats counts the events since the start and the state that is kept.
 type Stats struct {
-	// Updates were started, replays not among them.
+	// Updates is the number of updates that joined a queue. It does not include replays.
 	Updates int64 `json:"updates"`
-	// Attempts were sent to Twilio, Retries are those of them that were not an
+	// Attempts is the number of attempts; Retries is how many of them were not an
 	// update's first.
 	Attempts int64 `json:"attempts"`
 	Retries  int64 `json:"retries"`
-	// Superseded updates ended because a newer one took their place.
+	// Superseded is the number of updates that ended because a newer one was sent
+	// instead.
 	Superseded int64 `json:"superseded"`
-	// Replays were answered with the first answer to their request id.
+	// Replays is the number of updates that got the first answer for their request ID.
 	Replays int64 `json:"replays"`
-	// Refused updates were not sent: overloaded, or the breaker open.
+	// Refused is the number of updates that this package refused, see Refusals, apart
+	// from the superseded ones.
 	Refused int64 `json:"refused"`
-	// Abandoned updates were on the way when the one who asked for them left.
+	// Abandoned is the number of updates that were in flight when their caller left.
 	Abandoned int64 `json:"abandoned"`
 	Sizes
 }
 
-// Stats counts what was done.
+// Stats returns the current counts.
 func (d *Deliverer) Stats() Stats {
 	return Stats{
 		Updates:    d.counts.updates.Load(),
@@ -202,32 +208,34 @@ func (d *Deliverer) Stats() Stats {
 	}
 }
 
-// Lane is the state of the way to one account at one host.
-type Lane struct {
+// UpstreamState is the state of the limiter and the breaker of one account at one
+// host.
+type UpstreamState struct {
 	AccountSID string `json:"account_sid"`
 	Host       string `json:"host"`
 	// Breaker is `closed`, `open`, `half-open` or `off`.
 	Breaker string `json:"breaker"`
-	// ConcurrencyLimit is the limit in force; 0: none.
+	// ConcurrencyLimit is the limit in force; 0 means no limit.
 	ConcurrencyLimit int `json:"concurrency_limit"`
-	// InFlight attempts are on the way, Waiting updates wait for the limit. They
-	// are not counted if there is no limit at all.
+	// InFlight is the number of attempts in flight, Waiting the number of updates that
+	// wait for the limits. Both are 0 if nothing is limited.
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
 }
 
-// Lanes tells the state of every way that was used so far.
-func (d *Deliverer) Lanes() []Lane {
+// Upstreams returns the state of every upstream used so far, sorted by account and
+// host. It is never nil.
+func (d *Deliverer) Upstreams() []UpstreamState {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	lanes := []Lane{}
+	states := []UpstreamState{}
 	for key, u := range d.upstreams {
-		state := Lane{AccountSID: key.account, Host: key.host, Breaker: u.breaker.state()}
+		state := UpstreamState{AccountSID: key.account, Host: key.host, Breaker: u.breaker.state()}
 		state.ConcurrencyLimit, state.InFlight, state.Waiting = u.limiter.load()
-		lanes = append(lanes, state)
+		states = append(states, state)
 	}
-	slices.SortFunc(lanes, func(a, b Lane) int {
+	slices.SortFunc(states, func(a, b UpstreamState) int {
 		return cmp.Or(cmp.Compare(a.AccountSID, b.AccountSID), cmp.Compare(a.Host, b.Host))
 	})
-	return lanes
+	return states
 }

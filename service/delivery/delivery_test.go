@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-func TestUpdateIsSentAsItIs(t *testing.T) {
+func TestUpdateIsSentUnchanged(t *testing.T) {
 	with(t, ordered(), func(w *world) {
-		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
+		w.twilio.respond = func(*call) step { return answerFor("desk", "CA1") }
 		type key struct{}
 		update := on("front desk", mute)
 		answer, err := w.Deliver(context.WithValue(w.t.Context(), key{}, "value"), update)
@@ -17,7 +17,7 @@ func TestUpdateIsSentAsItIs(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		if got := *answer.Participant.CallSID; got != "CA1" {
-			w.t.Errorf("the answer is of %s, want Twilio's", got)
+			w.t.Errorf("the answer is about %s, want Twilio's answer", got)
 		}
 		c := w.twilio.sent()[0]
 		if c.account != update.Account || c.path != update.Path || c.change != update.Change {
@@ -29,7 +29,7 @@ func TestUpdateIsSentAsItIs(t *testing.T) {
 	})
 }
 
-func TestSentWithTheCallersValuesWhateverTheGrace(t *testing.T) {
+func TestAttemptWithGraceHasTheCallersContextValues(t *testing.T) {
 	cfg := plain()
 	cfg.Grace = time.Second
 	with(t, cfg, func(w *world) {
@@ -54,25 +54,25 @@ func TestPanicInTheSender(t *testing.T) {
 			}
 			return step{}
 		}
-		p := w.finish(by("id", on("CA1", announce)))
+		p := w.finish(withID("id", on("CA1", announce)))
 		w.wantEnd(p, "panicked, maybe")
-		w.wantEnd(w.finish(by("id", on("CA1", announce))), "lost, maybe") // It may have been played.
+		w.wantEnd(w.finish(withID("id", on("CA1", announce))), "lost, maybe") // It may have been played.
 		w.wantSends(1)
-		w.wantEnd(w.finish(on("CA1", mute)), "ok") // Line and slot are free again.
+		w.wantEnd(w.finish(on("CA1", mute)), "ok") // The queue and the slot are free again.
 		w.wantBreaker("closed")
 	})
 }
 
 func TestStats(t *testing.T) {
-	cfg := remembering()
+	cfg := withRequestIDs()
 	cfg.Retrying.Attempts = 2
 	cfg.Bounds.Queue = 3
 	cfg.Grace = time.Minute
 	with(t, cfg, func(w *world) {
-		w.start(by("id", on("CA1", announce)))
+		w.start(withID("id", on("CA1", announce)))
 		w.start(on("CA1", unmute))
 		ctx, cancel := w.cancellable()
-		w.wantEnd(w.deliver(ctx, on("CA1", mute)), "under way")
+		w.wantEnd(w.deliver(ctx, on("CA1", mute)), "pending")
 		w.start(on("CA1", announce))
 		w.wantEnd(w.start(on("CA1", hold)), "overloaded, no")
 		w.deliver(ctx, on("CA2", mute))
@@ -83,7 +83,7 @@ func TestStats(t *testing.T) {
 		w.twilio.respond = failing()
 		w.start(on("CA1", mute))
 		w.answer(1, status(429)) // Sent again.
-		w.wantEnd(w.start(by("id", on("CA1", announce))), "ok")
+		w.wantEnd(w.start(withID("id", on("CA1", announce))), "ok")
 		want := Stats{
 			Updates: 7, Attempts: 6, Retries: 1, Superseded: 1, Replays: 1, Refused: 1, Abandoned: 1,
 			Sizes: Sizes{Records: 1},
@@ -94,10 +94,10 @@ func TestStats(t *testing.T) {
 	})
 }
 
-func TestSizesCountWhatIsUnderWay(t *testing.T) {
-	with(t, remembering(), func(w *world) {
-		meet(w)
-		w.start(by("id", on("CA1", announce)))
+func TestSizesCountPendingUpdates(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
+		learnLabel(w)
+		w.start(withID("id", on("CA1", announce)))
 		w.start(on("desk", hold))
 		w.start(on("CA2", mute))
 		want := Sizes{Queues: 2, Waiting: 3, Labels: 1, Records: 1}
@@ -110,9 +110,9 @@ func TestSizesCountWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestNoLanesBeforeTheFirstUpdate(t *testing.T) {
+func TestNoUpstreamsBeforeTheFirstUpdate(t *testing.T) {
 	with(t, Default(), func(w *world) {
-		if got := w.Lanes(); got == nil || len(got) != 0 {
+		if got := w.Upstreams(); got == nil || len(got) != 0 {
 			w.t.Errorf("%v, want an empty list", got)
 		}
 	})
@@ -123,7 +123,7 @@ func TestWait(t *testing.T) {
 	cfg.Grace = 10 * time.Second
 	with(t, cfg, func(w *world) {
 		if err := w.Wait(w.t.Context()); err != nil {
-			w.t.Errorf("with nothing on the way: %v", err)
+			w.t.Errorf("with no delivery in progress: %v", err)
 		}
 		ctx, cancel := w.cancellable()
 		w.deliver(ctx, on("CA1", mute))
@@ -133,7 +133,7 @@ func TestWait(t *testing.T) {
 		}
 		w.wantClock(time.Second)
 		if err := w.Wait(w.t.Context()); err != nil {
-			w.t.Errorf("after the grace: %v", err)
+			w.t.Errorf("after the grace period: %v", err)
 		}
 		w.wantClock(10 * time.Second)
 	})
@@ -142,10 +142,10 @@ func TestWait(t *testing.T) {
 func TestDefaultDelivers(t *testing.T) {
 	with(t, Default(), func(w *world) {
 		w.twilio.respond = failing(status(429), errNotSent, status(503))
-		w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
+		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "ok")
 		w.wantSends(4)
-		want := Lane{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "closed", ConcurrencyLimit: 500}
-		if got := w.Lanes()[0]; got != want {
+		want := UpstreamState{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "closed", ConcurrencyLimit: 500}
+		if got := w.Upstreams()[0]; got != want {
 			w.t.Errorf("%+v, want %+v", got, want)
 		}
 	})

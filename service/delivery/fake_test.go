@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// world is a Deliverer and its Twilio, with a clock of their own.
+// world is a Deliverer and a fake Twilio in a synctest bubble.
 type world struct {
 	*Deliverer
 	t      *testing.T
@@ -30,13 +30,13 @@ type world struct {
 	began  time.Time
 }
 
-// with runs a test with a Deliverer, and checks that nothing is left of it.
+// with runs a test with a Deliverer, and then calls wantNothingLeft.
 func with(t *testing.T, cfg Config, test func(*world)) {
 	t.Helper()
 	withStore(t, cfg, func(store Store) Store { return store }, test)
 }
 
-// withStore is with, and wrap around the store.
+// withStore is with, with a wrapped store.
 func withStore(t *testing.T, cfg Config, wrap func(Store) Store, test func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -47,37 +47,37 @@ func withStore(t *testing.T, cfg Config, wrap func(Store) Store, test func(*worl
 	})
 }
 
-// wantNothingLeft checks that nothing is on the way or waiting, and that what is
-// remembered is forgotten in time.
+// wantNothingLeft checks that nothing is in flight or waiting, and that the state
+// that is kept expires.
 func (w *world) wantNothingLeft() {
 	w.t.Helper()
 	synctest.Wait()
 	for _, c := range w.twilio.sent() {
 		if c.open {
-			w.t.Errorf("%s is still on the way", c)
+			w.t.Errorf("%s is still in flight", c)
 		}
 	}
-	for _, lane := range w.Lanes() {
-		if lane.InFlight != 0 || lane.Waiting != 0 {
-			w.t.Errorf("left in the lane: %+v", lane)
+	for _, state := range w.Upstreams() {
+		if state.InFlight != 0 || state.Waiting != 0 {
+			w.t.Errorf("left upstream: %+v", state)
 		}
 	}
 	if left := w.Stats().Sizes; left.Queues != 0 || left.Waiting != 0 {
-		w.t.Errorf("left in line: %+v", left)
+		w.t.Errorf("left in the queues: %+v", left)
 	}
 	w.pass(w.cfg.Bounds.Retention + w.cfg.Bounds.LabelAge)
 	if left := w.Stats().Sizes; left != (Sizes{}) {
-		w.t.Errorf("remembered for ever: %+v", left)
+		w.t.Errorf("never expires: %+v", left)
 	}
 }
 
-// pass lets time pass, and then everything happen that can.
+// pass advances the clock, and waits until every goroutine is blocked.
 func (w *world) pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-// wantClock checks how much time has passed.
+// wantClock checks the time since the start of the test.
 func (w *world) wantClock(want time.Duration) {
 	w.t.Helper()
 	if got := time.Since(w.began); got != want {
@@ -85,7 +85,7 @@ func (w *world) wantClock(want time.Duration) {
 	}
 }
 
-// deliver starts a delivery, and lets everything happen that can.
+// deliver starts a delivery, and waits until every goroutine is blocked.
 func (w *world) deliver(ctx context.Context, update *Update) *pending {
 	p := &pending{done: make(chan struct{})}
 	go func() {
@@ -96,12 +96,12 @@ func (w *world) deliver(ctx context.Context, update *Update) *pending {
 	return p
 }
 
-// start is deliver for a caller who stays.
+// start is deliver with the test's context.
 func (w *world) start(update *Update) *pending {
 	return w.deliver(w.t.Context(), update)
 }
 
-// finish delivers an update and waits for its end.
+// finish delivers an update and waits for its result.
 func (w *world) finish(update *Update) *pending {
 	p := w.start(update)
 	<-p.done
@@ -109,19 +109,19 @@ func (w *world) finish(update *Update) *pending {
 	return p
 }
 
-// pending is a delivery that may still be under way.
+// pending is a delivery that may not have ended.
 type pending struct {
 	done   chan struct{}
 	answer *twilio.Answer
 	err    error
 }
 
-// end is how the delivery ended, in words.
+// end describes the result of the delivery.
 func (p *pending) end() string {
 	select {
 	case <-p.done:
 	default:
-		return "under way"
+		return "pending"
 	}
 	if p.err == nil {
 		return "ok"
@@ -137,7 +137,7 @@ func (w *world) wantEnd(p *pending, want string) {
 	}
 }
 
-// cause names what an error of Deliver is about.
+// cause describes an error of Deliver.
 func cause(err error) string {
 	var (
 		failed   *outcome.Error
@@ -166,13 +166,14 @@ func cause(err error) string {
 	}
 }
 
-// fake is a Twilio whose every answer the test gives.
+// fake is a Twilio whose answers are given by the test.
 type fake struct {
-	// respond says how and when each call ends; nil: the test ends each by hand.
+	// respond returns how and when each call ends. If it is nil, the test ends each call
+	// with answer or end.
 	respond func(*call) step
-	// unreachable: connecting takes for ever.
+	// unreachable makes connecting block until the context ends.
 	unreachable bool
-	// connected, if not nil, is closed when a connection has been made.
+	// connected, if not nil, blocks connecting until it is closed.
 	connected chan struct{}
 
 	mu    sync.Mutex
@@ -194,12 +195,12 @@ type call struct {
 // step is how and when a call ends.
 type step struct {
 	after time.Duration
-	// answer is nil for an ordinary one.
+	// answer is Twilio's answer; nil means a default one.
 	answer *twilio.Answer
 	err    error
 }
 
-// script ends the n-th call with the n-th step, and all further calls well.
+// script ends the n-th call with the n-th step, and all further calls with success.
 func script(steps ...step) func(*call) step {
 	return func(c *call) step {
 		if c.n > len(steps) {
@@ -209,7 +210,7 @@ func script(steps ...step) func(*call) step {
 	}
 }
 
-// failing is a script of calls that end at once.
+// failing is a script of calls that end at once with these errors.
 func failing(errs ...error) func(*call) step {
 	steps := make([]step, len(errs))
 	for i, err := range errs {
@@ -277,12 +278,12 @@ func (f *fake) sent() []*call {
 	return append([]*call(nil), f.calls...)
 }
 
-// String is what the call asks, as in "CA1 Muted=true".
+// String returns the participant and the form, as in "CA1 Muted=true".
 func (c *call) String() string {
 	return c.path.Participant + " " + string(twilio.AppendForm(nil, c.change))
 }
 
-// wantSent checks all that was sent so far, in its order.
+// wantSent checks the attempts made so far, in order.
 func (w *world) wantSent(want ...string) {
 	w.t.Helper()
 	synctest.Wait()
@@ -295,7 +296,7 @@ func (w *world) wantSent(want ...string) {
 	}
 }
 
-// wantSends checks how many attempts were made so far.
+// wantSends checks the number of attempts made so far.
 func (w *world) wantSends(want int) {
 	w.t.Helper()
 	synctest.Wait()
@@ -304,7 +305,8 @@ func (w *world) wantSends(want int) {
 	}
 }
 
-// answer ends the n-th call, from 1, and lets everything happen that follows.
+// answer ends the n-th call, counted from 1, and waits until every goroutine is
+// blocked.
 func (w *world) answer(n int, err error) {
 	w.t.Helper()
 	w.end(n, step{err: err})
@@ -314,14 +316,14 @@ func (w *world) end(n int, s step) {
 	w.t.Helper()
 	calls := w.twilio.sent()
 	if n > len(calls) || !calls[n-1].open {
-		w.t.Fatalf("attempt %d is not on the way", n)
+		w.t.Fatalf("attempt %d is not in flight", n)
 	}
 	calls[n-1].ended <- s
 	synctest.Wait()
 }
 
-// known is an answer that tells a participant's two names.
-func known(label, callSID string) step {
+// answerFor is an answer with both names of a participant.
+func answerFor(label, callSID string) step {
 	return step{answer: &twilio.Answer{Participant: twilio.Participant{Label: &label, CallSID: &callSID}}}
 }
 
@@ -365,7 +367,7 @@ const (
 	announceCA1 = "CA1 AnnounceUrl=a"
 )
 
-// on is an update of a participant.
+// on returns an update of a participant.
 func on(participant string, changes ...change) *Update {
 	u := &Update{
 		Account: &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
@@ -379,63 +381,64 @@ func on(participant string, changes ...change) *Update {
 	return u
 }
 
-// by is an update with a request id.
-func by(requestID string, u *Update) *Update {
+// withID sets the update's request ID.
+func withID(requestID string, u *Update) *Update {
 	u.RequestID = requestID
 	return u
 }
 
-// from is an update of a caller.
+// from sets the update's caller.
 func from(caller string, u *Update) *Update {
 	u.Caller = caller
 	return u
 }
 
-// at is an update that goes to an account.
+// at sets the update's account.
 func at(account string, u *Update) *Update {
 	u.Account.SID, u.Path.AccountSID = account, account
 	return u
 }
 
-// plain is a configuration with every mechanism off that can be.
+// plain returns a configuration with every optional mechanism disabled.
 func plain() Config {
 	return Config{
-		Retrying:  Retrying{Attempts: 1},
-		Bounds:    Default().Bounds,
-		Unordered: true,
-		Forgetful: true,
+		Retrying:         Retrying{Attempts: 1},
+		Bounds:           Default().Bounds,
+		Unordered:        true,
+		IgnoreRequestIDs: true,
 	}
 }
 
-// ordered is plain, with lines.
+// ordered is plain with queues.
 func ordered() Config {
 	cfg := plain()
 	cfg.Unordered = false
 	return cfg
 }
 
-// retrying is ordered, with retries after exactly no time at all.
+// retrying is ordered with retries that do not wait.
 func retrying(attempts int) Config {
 	cfg := ordered()
 	cfg.Retrying.Attempts = attempts
 	return cfg
 }
 
-// remembering is ordered, with request ids.
-func remembering() Config {
+// withRequestIDs is ordered with request IDs.
+func withRequestIDs() Config {
 	cfg := ordered()
-	cfg.Forgetful = false
+	cfg.IgnoreRequestIDs = false
 	return cfg
 }
 
-// within is a context that ends after a time.
+// within returns a context that ends after d.
 func (w *world) within(d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(w.t.Context(), d)
 	w.t.Cleanup(cancel)
 	return ctx
 }
 
-// cancellable is a context and its end, after which everything happens that can.
+// cancellable returns a context and a function that cancels it and waits until every
+// goroutine is blocked.
 func (w *world) cancellable() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	return ctx, func() {

@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// gracious remembers and retries, and lets attempts go on for two seconds.
-func gracious() Config {
-	cfg := remembering()
+// withGrace returns a configuration with request IDs, three attempts, and a grace
+// period of two seconds.
+func withGrace() Config {
+	cfg := withRequestIDs()
 	cfg.Retrying.Attempts = 3
 	cfg.Grace = 2 * time.Second
 	return cfg
 }
 
 func TestCallerReturnsWhenItsContextEnds(t *testing.T) {
-	with(t, gracious(), func(w *world) {
+	with(t, withGrace(), func(w *world) {
 		p := w.deliver(w.within(time.Second), on("CA1", mute))
 		<-p.done
 		w.wantClock(time.Second)
@@ -25,8 +26,8 @@ func TestCallerReturnsWhenItsContextEnds(t *testing.T) {
 	})
 }
 
-func TestAttemptOutlivesItsCaller(t *testing.T) {
-	with(t, gracious(), func(w *world) {
+func TestAttemptContinuesAfterItsCallerLeft(t *testing.T) {
+	with(t, withGrace(), func(w *world) {
 		ctx, cancel := w.cancellable()
 		first := w.deliver(ctx, on("CA1", mute))
 		cancel()
@@ -34,7 +35,7 @@ func TestAttemptOutlivesItsCaller(t *testing.T) {
 
 		next := w.start(on("CA1", unmute))
 		w.pass(time.Second)
-		w.wantSent(muteCA1) // The next one waits for the end of the first.
+		w.wantSent(muteCA1) // The next update waits until the first attempt ends.
 
 		w.answer(1, nil)
 		w.wantSent(muteCA1, unmuteCA1)
@@ -46,8 +47,8 @@ func TestAttemptOutlivesItsCaller(t *testing.T) {
 	})
 }
 
-func TestAttemptIsCutOffAfterTheGrace(t *testing.T) {
-	with(t, gracious(), func(w *world) {
+func TestAttemptIsCancelledAfterTheGrace(t *testing.T) {
+	with(t, withGrace(), func(w *world) {
 		ctx, cancel := w.cancellable()
 		w.deliver(ctx, on("CA1", mute))
 		next := w.start(on("CA1", unmute))
@@ -63,7 +64,7 @@ func TestAttemptIsCutOffAfterTheGrace(t *testing.T) {
 }
 
 func TestWithoutGraceAnAttemptEndsWithItsCaller(t *testing.T) {
-	cfg := gracious()
+	cfg := withGrace()
 	cfg.Grace = 0
 	with(t, cfg, func(w *world) {
 		ctx, cancel := w.cancellable()
@@ -77,10 +78,10 @@ func TestWithoutGraceAnAttemptEndsWithItsCaller(t *testing.T) {
 	})
 }
 
-// Whoever comes first of the caller and the attempt that is cut off with it, the
-// deadline is called a deadline.
+// TestWithoutGraceADeadlineIsADeadline checks that a race between the caller's
+// deadline and the cancelled attempt does not change the outcome.
 func TestWithoutGraceADeadlineIsADeadline(t *testing.T) {
-	cfg := gracious()
+	cfg := withGrace()
 	cfg.Grace = 0
 	with(t, cfg, func(w *world) {
 		for range 50 {
@@ -92,10 +93,10 @@ func TestWithoutGraceADeadlineIsADeadline(t *testing.T) {
 	})
 }
 
-// TestCallerWhoLeavesBeforeThereIsAConnection: the update is not sent any more,
-// and another of the participant is.
-func TestCallerWhoLeavesBeforeThereIsAConnection(t *testing.T) {
-	with(t, gracious(), func(w *world) {
+// TestCallerLeavesBeforeThereIsAConnection checks that the update is not sent, and
+// that the next update of the participant is.
+func TestCallerLeavesBeforeThereIsAConnection(t *testing.T) {
+	with(t, withGrace(), func(w *world) {
 		w.twilio.connected = make(chan struct{})
 		ctx, cancel := w.cancellable()
 		first := w.deliver(ctx, on("CA1", mute))
@@ -112,12 +113,12 @@ func TestCallerWhoLeavesBeforeThereIsAConnection(t *testing.T) {
 	})
 }
 
-// TestNothingMoreIsSentOnceTheCallerIsGone has every attempt that would be made
-// again if somebody still waited for it.
-func TestNothingMoreIsSentOnceTheCallerIsGone(t *testing.T) {
+// TestNoRetryAfterTheCallerLeft has every result that is retried while the caller
+// waits.
+func TestNoRetryAfterTheCallerLeft(t *testing.T) {
 	for name, end := range map[string]error{"429": status(429), "503": status(503), "lost": errNoAnswer, "not sent": errNotSent} {
 		t.Run(name, func(t *testing.T) {
-			with(t, gracious(), func(w *world) {
+			with(t, withGrace(), func(w *world) {
 				ctx, cancel := w.cancellable()
 				w.deliver(ctx, on("CA1", mute))
 				cancel()
@@ -129,9 +130,9 @@ func TestNothingMoreIsSentOnceTheCallerIsGone(t *testing.T) {
 	}
 }
 
-// TestRecordTellsHowAnAbandonedAttemptEnded asks again with the request id of an
-// update whose caller left while it was on the way.
-func TestRecordTellsHowAnAbandonedAttemptEnded(t *testing.T) {
+// TestRecordHoldsTheResultOfAnAbandonedAttempt repeats a call whose caller left while
+// its update was in flight.
+func TestRecordHoldsTheResultOfAnAbandonedAttempt(t *testing.T) {
 	tests := []struct {
 		name  string
 		end   error
@@ -142,18 +143,18 @@ func TestRecordTellsHowAnAbandonedAttemptEnded(t *testing.T) {
 		{"rejected", status(400), "400, no", 1},
 		{"failed", status(503), "503, maybe", 1},
 		{"lost", errNoAnswer, "lost, maybe", 1},
-		{"refused, so that it is sent", status(429), "under way", 2},
-		{"not sent, so that it is now", errNotSent, "under way", 2},
+		{"a 429, so that it is sent again", status(429), "pending", 2},
+		{"not sent, so that it is sent now", errNotSent, "pending", 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			with(t, gracious(), func(w *world) {
+			with(t, withGrace(), func(w *world) {
 				ctx, cancel := w.cancellable()
-				w.deliver(ctx, by("id", on("CA1", mute)))
+				w.deliver(ctx, withID("id", on("CA1", mute)))
 				cancel()
 				w.pass(time.Second)
-				again := w.start(by("id", on("CA1", mute)))
-				w.wantEnd(again, "under way")
+				again := w.start(withID("id", on("CA1", mute)))
+				w.wantEnd(again, "pending")
 				w.answer(1, test.end)
 				w.wantEnd(again, test.again)
 				w.wantSends(test.sends)
@@ -166,38 +167,38 @@ func TestRecordTellsHowAnAbandonedAttemptEnded(t *testing.T) {
 	}
 }
 
-func TestRecordOfAnAttemptThatWasCutOffSaysThatItsAnswerWasLost(t *testing.T) {
-	with(t, gracious(), func(w *world) {
+func TestRecordOfACancelledAttemptIsALostAnswer(t *testing.T) {
+	with(t, withGrace(), func(w *world) {
 		ctx, cancel := w.cancellable()
-		w.deliver(ctx, by("id", on("CA1", mute)))
+		w.deliver(ctx, withID("id", on("CA1", mute)))
 		cancel()
 		w.pass(time.Minute)
-		w.wantEnd(w.finish(by("id", on("CA1", mute))), "lost, maybe")
+		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "lost, maybe")
 		w.wantSends(1)
 	})
 }
 
-func TestRecordOfOneWhoseCallerLeftDuringTheWaitForARetry(t *testing.T) {
-	with(t, gracious(), func(w *world) {
+func TestRecordOfAnUpdateWhoseCallerLeftBeforeTheRetry(t *testing.T) {
+	with(t, withGrace(), func(w *world) {
 		w.twilio.respond = failing(retryAfter(503, time.Minute))
 		ctx, cancel := w.cancellable()
-		w.deliver(ctx, by("id", on("CA1", mute)))
+		w.deliver(ctx, withID("id", on("CA1", mute)))
 		cancel()
-		w.wantEnd(w.finish(by("id", on("CA1", mute))), "lost, maybe")
+		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "lost, maybe")
 		w.wantSends(1)
 	})
 }
 
-// TestAnswerAtTheEndOfTheDeadlineIsKept: an answer that comes as the caller's context
-// ends is the outcome for its request id.
+// TestAnswerAtTheEndOfTheDeadlineIsKept checks that an answer that arrives as the
+// caller's context ends is kept for its request ID.
 func TestAnswerAtTheEndOfTheDeadlineIsKept(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+	with(t, withRequestIDs(), func(w *world) {
 		ctx, cancel := context.WithCancel(w.t.Context())
 		defer cancel()
 		w.Observe(Observer{Attempted: func(context.Context, Attempt) { cancel() }})
-		w.twilio.respond = func(*call) step { return known("desk", "CA1") }
-		<-w.deliver(ctx, by("id", on("CA1", mute))).done
-		w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
+		w.twilio.respond = func(*call) step { return answerFor("desk", "CA1") }
+		<-w.deliver(ctx, withID("id", on("CA1", mute))).done
+		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "ok")
 		w.wantSends(1)
 		if got := w.Stats().Sizes; got.Labels != 1 || got.Queues != 0 {
 			w.t.Errorf("%+v, want the label known, and nothing queued", got)
@@ -205,7 +206,7 @@ func TestAnswerAtTheEndOfTheDeadlineIsKept(t *testing.T) {
 	})
 }
 
-func TestCallerWhoIsGoneBeforeTheStartSendsNothingAndSupersedesNothing(t *testing.T) {
+func TestCallWithAnEndedContextSendsAndSupersedesNothing(t *testing.T) {
 	with(t, ordered(), func(w *world) {
 		first := w.start(on("CA1", hold))
 		waiting := w.start(on("CA1", unmute))

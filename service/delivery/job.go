@@ -12,9 +12,9 @@ import (
 	"conferenced/service/twilio"
 )
 
-// job delivers one update. Its goroutine takes the update from the queue to its end,
-// also after the caller's context has ended: an attempt in flight then goes on for the
-// grace, and nothing more is sent.
+// job delivers one update. Its goroutine owns the update from the queue to its end,
+// also after the caller's context has ended: an attempt in flight then continues for
+// the grace period, and no further attempt is made.
 type job struct {
 	d        *Deliverer
 	update   *Update
@@ -31,7 +31,7 @@ type job struct {
 	applied outcome.Applied // By the attempts that have ended.
 }
 
-// start puts the update in its queue and delivers it on a goroutine of its own.
+// start adds the update to its queue and starts a goroutine that delivers it.
 func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*job, *outcome.Error) {
 	j := &job{d: d, update: update, claim: id, upstream: d.upstream(update.Account), done: make(chan struct{})}
 	if err := j.join(ctx); err != nil {
@@ -45,7 +45,7 @@ func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*job,
 	return j, nil
 }
 
-// join puts the update in its queue, unless its caller has left.
+// join adds the update to its queue, unless its context has ended.
 func (j *job) join(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (j *job) join(ctx context.Context) (err error) {
 	return err
 }
 
-// wait returns the result, or what is known of it when the context ends.
+// wait returns the result, or abandonErr if the context ends first.
 func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 	select {
 	case <-j.done:
@@ -75,7 +75,7 @@ func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 	return j.answer, nil
 }
 
-// abandonErr returns the outcome for a caller that leaves before the end.
+// abandonErr returns the outcome for a caller whose context has ended before the job.
 func (j *job) abandonErr(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -88,8 +88,8 @@ func (j *job) abandonErr(ctx context.Context) error {
 	return contextError(ctx.Err(), applied)
 }
 
-// run delivers the update. The caller does not wait until the outcome is kept under the
-// request id and the update has left its queue.
+// run delivers the update. done is closed first, so the caller does not wait for the
+// store to settle the request ID and the queue.
 func (j *job) run(ctx context.Context) {
 	defer j.d.running.Done()
 	defer j.entry.Leave()
@@ -104,7 +104,7 @@ func (j *job) run(ctx context.Context) {
 	j.answer = answer
 }
 
-// recover keeps a panic from ending the process.
+// recover turns a panic into the outcome Internal.
 func (j *job) recover() {
 	if recover() != nil {
 		j.answer, j.err = nil, outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe, Cause: errPanicked})
@@ -132,42 +132,42 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 	for n := 1; ; n++ {
 		permit, err := j.permit(ctx)
 		if err != nil {
-			return nil, foremost(last, err)
+			return nil, preferLast(last, err)
 		}
 		answer, v := j.attempt(ctx, n, permit)
 		wait := j.d.cfg.Retrying.wait(n, v.retryAfter)
-		again := n < j.d.cfg.Retrying.Attempts && v.retry.allows(j.update) && ctx.Err() == nil && !passes(ctx, wait)
+		again := n < j.d.cfg.Retrying.Attempts && v.retry.allows(j.update) && ctx.Err() == nil && !exceedsDeadline(ctx, wait)
 		j.entry.End(v.end(answer, again))
 		switch {
 		case v.err == nil:
 			return answer, nil
 		case v.refused:
-			return nil, foremost(last, v.err)
+			return nil, preferLast(last, v.err)
 		case !again:
 			return nil, v.err
 		}
 		last = v.err
 		if err := j.pause(ctx, wait); err != nil {
-			return nil, foremost(last, err)
+			return nil, preferLast(last, err)
 		}
 	}
 }
 
-// foremost returns the outcome of an update that was not sent again because of err:
-// the last attempt's, which says more, unless the caller has left or a newer update
-// superseded this one.
-func foremost(last, err error) error {
+// preferLast returns the outcome of an update that is not retried because of err.
+// That is last, the outcome of its last attempt, unless there is none, the context
+// has ended, or a newer update superseded this one.
+func preferLast(last, err error) error {
 	if last == nil || isContext(err) || outcome.Is(err, outcome.Superseded) {
 		return err
 	}
 	return last
 }
 
-// permit waits until the update is the one to be sent, and returns the permit for
-// that.
+// permit waits until the update is chosen to be sent, and returns the permit for that
+// attempt.
 func (j *job) permit(ctx context.Context) (*Permit, error) {
 	for {
-		permit, err := j.turn(ctx)
+		permit, err := j.awaitQueue(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -178,8 +178,9 @@ func (j *job) permit(ctx context.Context) (*Permit, error) {
 	}
 }
 
-// turn waits in the participant's queue.
-func (j *job) turn(ctx context.Context) (*Permit, error) {
+// awaitQueue waits until the participant's queue serves the update. The permit is nil
+// if the update has to acquire one.
+func (j *job) awaitQueue(ctx context.Context) (*Permit, error) {
 	began := time.Now()
 	defer func() { j.d.observer.waited(ctx, QueueParticipant, time.Since(began)) }()
 	select {
@@ -192,12 +193,12 @@ func (j *job) turn(ctx context.Context) (*Permit, error) {
 	}
 }
 
-// begin acquires a permit unless the update was chosen with one. It returns neither
-// permit nor error if another update is to be sent instead.
+// begin acquires a permit if it is nil. It returns neither a permit nor an error if
+// another update is sent instead.
 func (j *job) begin(ctx context.Context, permit *Permit) (*Permit, error) {
 	if permit == nil {
 		var err error
-		if permit, err = j.lead(ctx); permit == nil || err != nil {
+		if permit, err = j.acquire(ctx); permit == nil || err != nil {
 			return nil, err
 		}
 	}
@@ -208,8 +209,9 @@ func (j *job) begin(ctx context.Context, permit *Permit) (*Permit, error) {
 	return permit, nil
 }
 
-// lead acquires a permit for the queue.
-func (j *job) lead(ctx context.Context) (*Permit, error) {
+// acquire acquires a permit for the queue, and returns it if the queue chooses this
+// update.
+func (j *job) acquire(ctx context.Context) (*Permit, error) {
 	began := time.Now()
 	permit, err := j.upstream.acquire(ctx, j.entry.Over(), j.update.Caller)
 	j.d.observer.waited(ctx, QueueLimit, time.Since(began))
@@ -228,13 +230,13 @@ func (j *job) lead(ctx context.Context) (*Permit, error) {
 
 // attempt sends the update once, for the n-th time.
 func (j *job) attempt(ctx context.Context, n int, permit *Permit) (answer *twilio.Answer, v verdict) {
-	own, cancel := j.outlive(ctx)
+	own, cancel := j.attemptContext(ctx)
 	defer cancel()
 	own = j.d.observer.attempting(own, n)
 	began, err := time.Now(), errPanicked
 	defer func() {
 		v = judge(err, j.update)
-		if v.result == CutOff && ctx.Err() != nil { // Whatever ended the attempt's own.
+		if v.result == CutOff && ctx.Err() != nil { // The attempt's own context is always cancelled.
 			v.err = contextKind(ctx.Err()).Err(v.err.Facts)
 		}
 		permit.finish(began, &v)
@@ -250,7 +252,8 @@ func (j *job) attempt(ctx context.Context, n int, permit *Permit) (answer *twili
 	return answer, v
 }
 
-// maySend is asked when the attempt has a connection, right before it is written.
+// maySend is called when the attempt has a connection, right before the request is
+// written.
 func (j *job) maySend(ctx context.Context) error {
 	if err := j.entry.Stands(); err != nil {
 		return err
@@ -270,9 +273,9 @@ func (j *job) ended(applied outcome.Applied) {
 	j.sending, j.applied = false, max(j.applied, applied)
 }
 
-// outlive returns the context of an attempt. It ends after the caller's by the grace,
-// or with it if nothing was sent yet.
-func (j *job) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+// attemptContext returns the context of an attempt. After ctx ends, it lasts for the
+// grace period if the request may have been written; otherwise it ends with ctx.
+func (j *job) attemptContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		j.mu.Lock()
@@ -286,7 +289,7 @@ func (j *job) outlive(ctx context.Context) (context.Context, context.CancelFunc)
 	return own, func() { stop(); cancel() }
 }
 
-// pause waits before the next attempt.
+// pause waits before the next attempt and then returns the update to its queue.
 func (j *job) pause(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -301,7 +304,7 @@ func (j *job) pause(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// unqueued is the [Entry] of a service that keeps no order.
+// unqueued is the [Entry] of an update when ordering is disabled.
 type unqueued struct{ turns chan *Permit }
 
 func newUnqueued() unqueued {

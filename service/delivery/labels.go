@@ -2,21 +2,21 @@ package delivery
 
 import "time"
 
-// labels are the labels whose Call SID Twilio's answers have shown. A participant
-// has at most one label. labels is not safe for concurrent use.
+// labels maps labels to Call SIDs, as seen in Twilio's answers. A participant has at
+// most one label. labels is not safe for concurrent use.
 type labels struct {
-	sids    *aging[Participant, Participant] // By label.
-	byCalls *aging[Participant, Participant] // The labels by Call SID.
+	sids    *expiringMap[Participant, Participant] // By label.
+	byCalls *expiringMap[Participant, Participant] // Labels by Call SID.
 }
 
 func newLabels(size int, age time.Duration) *labels {
 	return &labels{
-		sids:    newAging[Participant, Participant](size, age),
-		byCalls: newAging[Participant, Participant](size, age),
+		sids:    newExpiringMap[Participant, Participant](size, age),
+		byCalls: newExpiringMap[Participant, Participant](size, age),
 	}
 }
 
-// resolve returns the Call SID of a label, and any other name as it is.
+// resolve returns the Call SID of a known label, and any other name unchanged.
 func (l *labels) resolve(name Participant) Participant {
 	if sid, ok := l.sids.get(name); ok {
 		return sid
@@ -24,8 +24,7 @@ func (l *labels) resolve(name Participant) Participant {
 	return name
 }
 
-// of returns the label of a Call SID if it is known, and otherwise the name, which
-// may be a label.
+// of returns the label of a Call SID if it is known, and any other name unchanged.
 func (l *labels) of(name Participant) Participant {
 	if label, ok := l.byCalls.get(name); ok {
 		return label

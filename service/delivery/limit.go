@@ -13,16 +13,17 @@ import (
 	"conferenced/service/outcome"
 )
 
-// Limits bound what one account sends to Twilio. Each replica applies them by itself.
+// Limits bounds what one account sends to Twilio. Each replica applies them on its
+// own.
 type Limits struct {
-	// MaxConcurrency is the largest number of attempts that an account has in
-	// flight; 0: no limit. The limit in force starts there. A 429 from Twilio halves
-	// it, to MinConcurrency at least, and each round of other answers raises it by one.
+	// MaxConcurrency is the maximum number of attempts that an account has in flight; 0
+	// means no limit. The limit in force starts there. A 429 from Twilio halves it, but
+	// not below MinConcurrency, and each round of other answers raises it by one.
 	MaxConcurrency, MinConcurrency int
-	// Queue is how many updates of an account may wait for the limits.
+	// Queue is the maximum number of updates of an account that wait for the limits.
 	Queue int
-	// Rate is how many attempts an account may start per second, and Burst how
-	// many of them at once; Rate 0: no limit.
+	// Rate is how many attempts an account may start per second, and Burst how many at
+	// once. A Rate of 0 means no limit.
 	Rate  float64
 	Burst int
 }
@@ -30,12 +31,12 @@ type Limits struct {
 // latencyWeight is the weight of the newest attempt in the mean latency.
 const latencyWeight = 0.1
 
-// limiter limits the attempts of one account, in number at a time and in rate.
-// Updates that have to wait are queued by caller, and the queues are served in
-// rotation, so that a caller with many waiters delays itself and not others.
+// limiter limits the concurrency and the rate of one account's attempts. Waiters are
+// queued by caller, and the queues are served round-robin, so that a caller with many
+// waiters does not delay other callers.
 type limiter struct {
 	limits Limits
-	rate   *rate.Limiter // nil: no limit
+	rate   *rate.Limiter // nil: no limit.
 
 	mu        sync.Mutex
 	limit     float64 // The limit in force of attempts in flight; +Inf: none.
@@ -43,11 +44,12 @@ type limiter struct {
 	halvedAt  time.Time
 	latency   time.Duration // The mean time to an answer other than 429.
 	queues    []*callerQueue
-	waiting   int         // In all queues.
-	rateTimer *time.Timer // Serves the queues when the rate allows it; nil: not needed.
+	waiting   int         // The waiters in all queues.
+	rateTimer *time.Timer // Serves the queues when the rate allows it; nil if not needed.
 }
 
-// callerQueue has the waiters of one caller, the oldest first. It is never empty.
+// callerQueue is the queue of one caller's waiters, the oldest first. It is never
+// empty.
 type callerQueue struct {
 	caller  string
 	waiters []*waiter
@@ -55,7 +57,7 @@ type callerQueue struct {
 
 // waiter is an update that waits for a slot.
 type waiter struct {
-	queue   *callerQueue // nil once it is out of its queue.
+	queue   *callerQueue // nil after the waiter has left its queue.
 	granted bool
 	done    chan struct{} // Closed when the waiter is granted a slot or evicted.
 }
@@ -68,7 +70,7 @@ func newLimiter(limits Limits) *limiter {
 	return l
 }
 
-// ceiling is the largest limit of attempts in flight; +Inf if there is none.
+// ceiling returns the maximum of the limit in force; +Inf if there is no limit.
 func (l Limits) ceiling() float64 {
 	if l.MaxConcurrency == 0 {
 		return math.Inf(1)
@@ -76,12 +78,12 @@ func (l Limits) ceiling() float64 {
 	return float64(l.MaxConcurrency)
 }
 
-// unlimited reports whether there is nothing to wait for.
+// unlimited reports whether neither concurrency nor rate is limited.
 func (l *limiter) unlimited() bool { return l.limits.MaxConcurrency == 0 && l.rate == nil }
 
-// acquire waits for a slot, which is for one attempt. After nil, release or free
-// must be called. It returns an *outcome.Error, Overloaded, if the queue is full or
-// the wait would exceed the deadline, errOver if the channel over is closed, or
+// acquire waits for a slot, which allows one attempt. If it returns nil, release or
+// free must be called. It returns an *outcome.Error, Overloaded, if the queue is full
+// or the wait would exceed the deadline, errOver if the channel over is closed, or
 // the context's error.
 func (l *limiter) acquire(ctx context.Context, over <-chan struct{}, caller string) error {
 	if l.unlimited() {
@@ -103,7 +105,8 @@ func (l *limiter) acquire(ctx context.Context, over <-chan struct{}, caller stri
 	}
 }
 
-// startOrQueue takes a slot and returns nil, or returns a waiter if none is free.
+// startOrQueue takes a slot and returns nil, or returns a new waiter if no slot is
+// free.
 func (l *limiter) startOrQueue(ctx context.Context, caller string) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,13 +114,13 @@ func (l *limiter) startOrQueue(ctx context.Context, caller string) (*waiter, err
 		return nil, nil
 	}
 	wait := l.estimate(caller)
-	if passes(ctx, wait) || l.waiting >= l.limits.Queue && !l.evict(caller) {
+	if exceedsDeadline(ctx, wait) || l.waiting >= l.limits.Queue && !l.evict(caller) {
 		return nil, outcome.Overloaded.Err(outcome.Facts{RetryAfter: wait})
 	}
 	return l.enqueue(caller), nil
 }
 
-// tryStart takes a slot if the limit and the rate allow one more attempt.
+// tryStart takes a slot if the limit and the rate allow it.
 func (l *limiter) tryStart() bool {
 	if float64(l.inFlight)+1 > l.limit {
 		return false
@@ -139,7 +142,7 @@ func (l *limiter) onRateTimer() {
 	l.serve()
 }
 
-// serve grants the free slots to waiters, one to each caller in rotation.
+// serve grants the free slots to waiters, one to each caller per round.
 func (l *limiter) serve() {
 	for l.waiting > 0 && l.tryStart() {
 		first := l.queues[0]
@@ -190,8 +193,9 @@ func (l *limiter) dequeue(w *waiter) {
 	}
 }
 
-// evict refuses the newest waiter of the caller with the most, to make room for one
-// of another caller. It reports false if the other would then have as many.
+// evict refuses the newest waiter of the caller with the most waiters, to make room
+// for one of the given caller. It evicts none and reports false if the given caller
+// would then have as many.
 func (l *limiter) evict(caller string) bool {
 	if l.waiting == 0 {
 		return false
@@ -206,8 +210,8 @@ func (l *limiter) evict(caller string) bool {
 	return true
 }
 
-// estimate returns how long a new waiter of the caller would wait: until its own
-// waiters are served, and as many of each other caller.
+// estimate returns how long a new waiter of the caller would wait: until the caller's
+// other waiters are served, and as many of each other caller.
 func (l *limiter) estimate(caller string) time.Duration {
 	own := l.waitersOf(caller) + 1
 	before := own
@@ -230,7 +234,7 @@ func (l *limiter) untilTokens(n int) time.Duration {
 	return time.Duration(missing / float64(l.rate.Limit()) * float64(time.Second))
 }
 
-// result is acquire's for a waiter of the caller that is done.
+// result returns the result of acquire for a waiter whose done is closed.
 func (l *limiter) result(w *waiter, caller string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -240,7 +244,7 @@ func (l *limiter) result(w *waiter, caller string) error {
 	return outcome.Overloaded.Err(outcome.Facts{RetryAfter: l.estimate(caller)})
 }
 
-// cancel ends the wait, or gives back the slot that the waiter was granted meanwhile.
+// cancel ends the wait, or returns the slot if the waiter has just been granted one.
 func (l *limiter) cancel(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -253,7 +257,7 @@ func (l *limiter) cancel(w *waiter) {
 	}
 }
 
-// free gives back a slot in which no attempt was made.
+// free returns a slot that was not used for an attempt.
 func (l *limiter) free() {
 	if l.unlimited() {
 		return
@@ -264,8 +268,8 @@ func (l *limiter) free() {
 	l.serve()
 }
 
-// release gives back the slot of an attempt that began at that time. If Twilio has
-// answered it, the limit is adapted.
+// release returns the slot of an attempt that began at the given time, and adapts the
+// limit if Twilio answered it.
 func (l *limiter) release(began time.Time, answered, rateLimited bool) {
 	if l.unlimited() {
 		return
@@ -283,8 +287,8 @@ func (l *limiter) release(began time.Time, answered, rateLimited bool) {
 	l.serve()
 }
 
-// shrink halves the limit after a 429. If the attempt began before the limit was
-// last halved, its 429 says nothing about the limit in force.
+// shrink halves the limit after a 429. It ignores an attempt that began before the
+// limit was last halved: its 429 is about an older limit.
 func (l *limiter) shrink(began time.Time) {
 	if began.After(l.halvedAt) {
 		l.limit = max(float64(l.limits.MinConcurrency), l.limit/2)
@@ -292,7 +296,8 @@ func (l *limiter) shrink(began time.Time) {
 	}
 }
 
-// grow raises the limit by one for each round of answers, while it is in use.
+// grow raises the limit by one for each round of answers, while at least half of it
+// is in use.
 func (l *limiter) grow() {
 	if float64(l.inFlight) >= l.limit/2 {
 		l.limit = min(l.limits.ceiling(), l.limit+1/l.limit)
@@ -318,11 +323,13 @@ func (l *limiter) load() (limit, inFlight, waiting int) {
 	return limit, l.inFlight, l.waiting
 }
 
-// passes reports whether a wait from now on ends after the context's deadline.
-func passes(ctx context.Context, wait time.Duration) bool {
+// exceedsDeadline reports whether a wait that starts now ends at or after the
+// context's deadline. A wait of 0 does not.
+func exceedsDeadline(ctx context.Context, wait time.Duration) bool {
 	at, ok := ctx.Deadline()
 	return ok && wait > 0 && time.Until(at) <= wait
 }
 
-// errOver ends the wait of an update that was taken out of its queue.
+// errOver is returned to a waiter whose update was removed from its participant's
+// queue.
 var errOver = errors.New("the update is over")

@@ -41,7 +41,7 @@ type acquisition struct {
 	err   error
 }
 
-// started is an acquisition that has got its slot now.
+// started returns an acquisition that has had its slot since now.
 func started() *acquisition {
 	a := &acquisition{ended: make(chan struct{}), began: time.Now()}
 	close(a.ended)
@@ -63,7 +63,7 @@ func (a *acquisition) isOverloaded() bool {
 	return a.done() && outcome.Is(a.err, outcome.Overloaded)
 }
 
-// retryAfter is that of an acquisition that was refused.
+// retryAfter returns the RetryAfter of a refused acquisition, or -1.
 func (a *acquisition) retryAfter() time.Duration {
 	if !a.isOverloaded() {
 		return -1
@@ -160,15 +160,15 @@ func TestA429HalvesTheLimit(t *testing.T) {
 		l.rateLimit(first[0])
 		l.want(4, 7, 8) // More are in flight than the new limit, so none starts.
 		l.rateLimit(first[1])
-		l.want(4, 6, 8) // It began before the limit was halved.
+		l.want(4, 6, 8) // That attempt began before the limit was halved.
 		l.succeed(first[2:4]...)
 		l.want(4, 4, 8)
 		l.pass(time.Second)
 		l.succeed(first[4])
 		l.want(4, 4, 7)
 		l.pass(time.Second)
-		l.rateLimit(rest[0]) // It began after the limit was halved.
-		l.want(3, 3, 7)      // Not below the floor.
+		l.rateLimit(rest[0]) // That attempt began after the limit was halved.
+		l.want(3, 3, 7)      // Not below MinConcurrency.
 		l.pass(time.Second)
 		for _, a := range append(first[5:], rest[1:]...) {
 			l.succeed(a)
@@ -177,7 +177,7 @@ func TestA429HalvesTheLimit(t *testing.T) {
 	})
 }
 
-func TestLimitGrowsByOneARound(t *testing.T) {
+func TestLimitGrowsByOnePerRound(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 8, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
 		all := l.startAll(8, "a")
 		l.pass(time.Second)
@@ -264,7 +264,7 @@ func TestCallerWithTheMostWaitersLosesItsNewest(t *testing.T) {
 		}
 		l.want(1, 1, 6)
 
-		// After this, each has two.
+		// After this, each caller has two waiters.
 		quiet2 := l.start(l.t.Context(), "quiet")
 		if !noisy[2].isOverloaded() || quiet2.done() {
 			l.t.Errorf("%v and %v, want the first refused for the second", noisy[2], quiet2)
@@ -279,7 +279,7 @@ func TestCallerWithTheMostWaitersLosesItsNewest(t *testing.T) {
 	})
 }
 
-func TestCallerWithOneWaiterLessThanTheMostIsRefused(t *testing.T) {
+func TestFullQueueEvictsOnlyFromACallerWithMoreWaiters(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 3}, func(l *limiterTest) {
 		all := l.startAll(3, "a")
 		all = append(all, l.start(l.t.Context(), "b"))
@@ -306,11 +306,11 @@ func TestWaitPastTheDeadlineIsRefusedAtOnce(t *testing.T) {
 			within time.Duration
 			wait   time.Duration // 0: it is not refused.
 		}{
-			{"behind its own", "a", 3 * time.Second, 4 * time.Second},
+			{"behind the caller's own waiters", "a", 3 * time.Second, 4 * time.Second},
 			{"exactly at the deadline", "a", 4 * time.Second, 4 * time.Second},
-			{"in time", "a", 5 * time.Second, 0},
+			{"before the deadline", "a", 5 * time.Second, 0},
 			{"a caller without waiters, behind one of each other caller", "b", time.Second, 2 * time.Second},
-			{"a caller without waiters, in time", "b", 2*time.Second + 1, 0},
+			{"a caller without waiters, before the deadline", "b", 2*time.Second + 1, 0},
 		}
 		for _, test := range tests {
 			ctx, cancel := context.WithTimeout(l.t.Context(), test.within)
@@ -346,7 +346,7 @@ func TestEvictedWaiterGetsARetryAfter(t *testing.T) {
 	})
 }
 
-func TestMeanLatencyFollowsSlowly(t *testing.T) {
+func TestMeanLatencyIsSmoothed(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1}, func(l *limiterTest) {
 		for _, took := range []time.Duration{time.Second, 2 * time.Second} {
 			a := l.start(l.t.Context(), "a")
@@ -355,7 +355,7 @@ func TestMeanLatencyFollowsSlowly(t *testing.T) {
 		}
 		last := l.start(l.t.Context(), "a")
 		l.pass(time.Minute)
-		l.release(last.began, false, false) // Without an answer, it does not count.
+		l.release(last.began, false, false) // An attempt without an answer does not count.
 		a := l.start(l.t.Context(), "a")
 		refused := l.start(l.t.Context(), "a")
 		if want := 1100 * time.Millisecond; refused.retryAfter() != want {
@@ -381,8 +381,8 @@ func TestWaiterWhoseContextEnds(t *testing.T) {
 	})
 }
 
-// TestSlotOfACancelledWaiter: a waiter that is granted a slot at the moment at which
-// its context ends passes it on.
+// TestSlotOfACancelledWaiter has a waiter that is granted a slot as its context ends.
+// It passes the slot on.
 func TestSlotOfACancelledWaiter(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
 		first := l.start(l.t.Context(), "a")
@@ -400,7 +400,7 @@ func TestSlotOfACancelledWaiter(t *testing.T) {
 	})
 }
 
-// TestEvictedWaiterIsCancelled: it has no slot to give back.
+// TestEvictedWaiterIsCancelled has a waiter without a slot to return.
 func TestEvictedWaiterIsCancelled(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 2}, func(l *limiterTest) {
 		first, next := l.start(l.t.Context(), "a"), l.start(l.t.Context(), "a")
@@ -425,7 +425,7 @@ func TestRateIsLimited(t *testing.T) {
 		{"with a burst", Limits{Rate: 10, Burst: 3, Queue: 10}, []int{0, 0, 0, 100, 200}},
 		{"less than one a second", Limits{Rate: 0.5, Burst: 1, Queue: 10}, []int{0, 2000, 4000}},
 		{
-			"below a limit of attempts at a time",
+			"with a concurrency limit",
 			Limits{MaxConcurrency: 9, MinConcurrency: 1, Rate: 10, Burst: 1, Queue: 10},
 			[]int{0, 100, 200, 300},
 		},
@@ -476,9 +476,9 @@ func TestRateServesTheNextAfterAWaiterIsCancelled(t *testing.T) {
 	})
 }
 
-// TestNewcomerDoesNotOvertakeWaiters: it comes when the rate allows one more attempt
-// and the timer has not served the waiters yet.
-func TestNewcomerDoesNotOvertakeWaiters(t *testing.T) {
+// TestNewUpdateDoesNotOvertakeWaiters has an update that arrives when the rate allows
+// one more attempt and the timer has not served the waiters yet.
+func TestNewUpdateDoesNotOvertakeWaiters(t *testing.T) {
 	withLimiter(t, Limits{Rate: 1, Burst: 1, Queue: 10}, func(l *limiterTest) {
 		first := l.start(l.t.Context(), "a")
 		waiting := l.start(l.t.Context(), "b")
@@ -499,11 +499,11 @@ func TestRateAndLimitTogether(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Rate: 10, Burst: 1, Queue: 10}, func(l *limiterTest) {
 		all := l.startAll(3, "a")
 		l.pass(time.Second)
-		l.want(1, 1, 2) // The rate would allow it.
+		l.want(1, 1, 2) // The rate would allow another.
 		l.succeed(all[0])
 		l.want(1, 1, 1)
 		l.succeed(all[1])
-		l.want(1, 0, 1) // The limit would allow it.
+		l.want(1, 0, 1) // The limit would allow another.
 		l.pass(100 * time.Millisecond)
 		l.want(1, 1, 0)
 		l.succeed(all[2])
@@ -519,7 +519,7 @@ func TestNoLimits(t *testing.T) {
 	})
 }
 
-// limited lets a few attempts go at a time.
+// limited returns a configuration with a concurrency limit and one retry.
 func limited(concurrency int) Config {
 	cfg := retrying(2)
 	cfg.Limits = Limits{MaxConcurrency: concurrency, MinConcurrency: 1, Queue: 10}
@@ -532,8 +532,8 @@ func TestAttemptsOfAnAccountAreLimited(t *testing.T) {
 			w.start(on(fmt.Sprint("CA", i), mute))
 		}
 		w.wantSends(2)
-		want := Lane{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "off", ConcurrencyLimit: 2, InFlight: 2, Waiting: 2}
-		if got := w.Lanes(); len(got) != 1 || got[0] != want {
+		want := UpstreamState{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "off", ConcurrencyLimit: 2, InFlight: 2, Waiting: 2}
+		if got := w.Upstreams(); len(got) != 1 || got[0] != want {
 			w.t.Errorf("%+v, want %+v", got, want)
 		}
 		w.start(at("AC2", on("CA1", mute))) // Another account is not limited by it.
@@ -546,11 +546,11 @@ func TestAttemptsOfAnAccountAreLimited(t *testing.T) {
 	})
 }
 
-func TestTwiliosRefusalShrinksTheLimit(t *testing.T) {
+func TestA429FromTwilioShrinksTheLimit(t *testing.T) {
 	with(t, limited(8), func(w *world) {
 		p := w.start(on("CA1", mute))
 		w.answer(1, status(429))
-		if got := w.Lanes()[0].ConcurrencyLimit; got != 4 {
+		if got := w.Upstreams()[0].ConcurrencyLimit; got != 4 {
 			w.t.Errorf("the limit is %d, want 4", got)
 		}
 		w.answer(2, nil)
@@ -568,14 +568,15 @@ func TestLostAnswersDoNotGrowTheLimit(t *testing.T) {
 		for range 10 {
 			w.finish(on("CA1", mute))
 		}
-		if got := w.Lanes()[0].ConcurrencyLimit; got != 1 {
+		if got := w.Upstreams()[0].ConcurrencyLimit; got != 1 {
 			w.t.Errorf("the limit is %d, want 1", got)
 		}
 	})
 }
 
-// An update that waits for its retry is not on the way.
-func TestRetryGivesItsSlotBackMeanwhile(t *testing.T) {
+// TestUpdateThatWaitsForARetryHoldsNoSlot checks that another update is sent
+// meanwhile.
+func TestUpdateThatWaitsForARetryHoldsNoSlot(t *testing.T) {
 	with(t, limited(1), func(w *world) {
 		first := w.start(on("CA1", mute))
 		second := w.start(on("CA2", mute))
@@ -590,7 +591,7 @@ func TestRetryGivesItsSlotBackMeanwhile(t *testing.T) {
 	})
 }
 
-func TestRetryThatTheLimitRefusesEndsAsItsLastAttempt(t *testing.T) {
+func TestRetryRefusedByTheLimitHasTheOutcomeOfTheLastAttempt(t *testing.T) {
 	cfg := limited(1)
 	cfg.Limits.Queue = 1
 	with(t, cfg, func(w *world) {
@@ -623,7 +624,7 @@ func TestCallerLeavesTheQueue(t *testing.T) {
 	})
 }
 
-func TestDeliverRefusesWhatTheQueueCannotHold(t *testing.T) {
+func TestDeliverIsOverloadedWhenTheQueueIsFull(t *testing.T) {
 	cfg := limited(1)
 	cfg.Limits.Queue = 0
 	with(t, cfg, func(w *world) {

@@ -1,13 +1,13 @@
 package delivery
 
-// Memory is a Store of one process.
+// Memory is a [Store] in the memory of this process.
 type Memory struct {
 	*answers
 	*queues
 }
 
-// NewMemory returns a store in memory. It remembers at least one label and one
-// record, whatever the bounds say.
+// NewMemory returns an empty store. It keeps at least one label and one record, even
+// if bounds are lower.
 func NewMemory(bounds Bounds) *Memory {
 	return &Memory{
 		answers: newAnswers(bounds.Records, bounds.Retention),
@@ -15,8 +15,9 @@ func NewMemory(bounds Bounds) *Memory {
 	}
 }
 
-// Adopt puts an update in its participant's queue that another store has ordered so
-// far: an attempt of it is in flight, or else Resume follows when the next one is due.
+// Adopt adds an update that was queued by another store. If attempting is set, an
+// attempt of it is in flight; otherwise the caller calls Resume when its next attempt
+// is due.
 func (m *Memory) Adopt(update Queued, attempting bool) Entry {
 	state := paused
 	if attempting {
@@ -27,15 +28,15 @@ func (m *Memory) Adopt(update Queued, attempting bool) Entry {
 	return m.enqueue(m.of(update.Participant), update, state)
 }
 
-// Learn takes over what the attempt of an update in another store says about the
-// names of a participant.
+// Learn records the names of a participant from an attempt that was made through
+// another store.
 func (m *Memory) Learn(addressed Participant, end End) {
 	m.queues.mu.Lock()
 	defer m.queues.mu.Unlock()
 	m.learn(addressed, end)
 }
 
-// Sizes counts what is remembered.
+// Sizes implements [Store].
 func (m *Memory) Sizes() Sizes {
 	sizes := m.queues.sizes()
 	sizes.Records = m.answers.size()

@@ -10,99 +10,97 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Observer is told what happens to updates on their way, in plain words. Any of
-// its functions may be nil. They are called while the update waits, and by many
-// updates at once: they must be quick and safe for concurrent use. The context is
-// the update's, which may have ended.
+// Observer observes the delivery of updates. Each of its functions may be nil. They
+// must be safe for concurrent use and not block, because the update waits for them.
+// The context is the update's, and may have ended.
 type Observer struct {
-	// Waited is called when an update has got its turn or its slot, or has given
-	// up waiting for it.
+	// Waited is called when an update's wait in a queue ends, also if the update is not
+	// sent.
 	Waited func(context.Context, Queue, time.Duration)
-	// Attempting is called before an attempt is made, n from 1. The attempt gets
-	// the context that it returns.
+	// Attempting is called before the n-th attempt of an update, counted from 1. The
+	// attempt uses the context that it returns.
 	Attempting func(ctx context.Context, n int) context.Context
-	// Attempted is called with that context when the attempt has ended.
+	// Attempted is called with that context after the attempt.
 	Attempted func(context.Context, Attempt)
-	// Refused is called when an update is not sent, or not sent again.
+	// Refused is called when an update ends with one of [Refusals].
 	Refused func(context.Context, outcome.Kind)
-	// Replayed is called when an update is answered with the first answer to its
-	// request id.
+	// Replayed is called when an update gets the first answer for its request ID.
 	Replayed func(context.Context)
-	// Abandoned is called when the one who asked for an update leaves while it
-	// is on the way.
+	// Abandoned is called when a caller leaves while its update is in flight.
 	Abandoned func(context.Context)
 	// BreakerChanged is called with the new state of an account's breaker:
 	// `closed`, `open` or `half-open`.
 	BreakerChanged func(state string)
-	// Panicked is called when a delivery has panicked.
+	// Panicked is called after a delivery panicked.
 	Panicked func()
 }
 
-// Queue is where an update waits before it is sent.
+// Queue names a queue in which updates wait.
 type Queue string
 
 // The queues.
 const (
-	// QueueParticipant is the line of updates of one participant.
+	// QueueParticipant is the queue of one participant's updates.
 	QueueParticipant Queue = "participant"
-	// QueueLimit is where updates wait for their account's limits.
+	// QueueLimit is the queue for an account's limits.
 	QueueLimit Queue = "limit"
 )
 
-// Attempt is how one attempt went.
+// Attempt describes an attempt that has ended.
 type Attempt struct {
 	Took   time.Duration
 	Result Result
-	// Connected says whether it had a connection, Reused whether that was used
-	// before.
+	// Connected is set if the attempt had a connection, Reused if that connection had
+	// been used before.
 	Connected, Reused bool
-	// HTTPStatus and TwilioCode are Twilio's; 0: there was none.
+	// HTTPStatus and TwilioCode are those of Twilio's answer, or 0.
 	HTTPStatus, TwilioCode int
-	// TwilioRequestID is Twilio's id of the request, or "".
+	// TwilioRequestID is the value of Twilio-Request-Id in the answer, or empty.
 	TwilioRequestID string
 }
 
-// Result names how an attempt ended.
+// Result is the result of an attempt.
 type Result string
 
 // The results.
 const (
-	// Succeeded: Twilio made the change and answered with the participant.
+	// Succeeded means that Twilio applied the update and answered with the participant.
 	Succeeded Result = "ok"
-	// Rejected: Twilio answered with a 4xx other than 429.
+	// Rejected means that Twilio answered with a 4xx other than 429.
 	Rejected Result = "rejected"
-	// RateLimited: Twilio answered with a 429.
+	// RateLimited means that Twilio answered with a 429.
 	RateLimited Result = "rate_limited"
-	// Failed: Twilio answered with a 5xx.
+	// Failed means that Twilio answered with a 5xx, or a proxy with a 4xx after which
+	// the update may have been applied.
 	Failed Result = "failed"
-	// Unexpected: Twilio's answer is a redirect, or cannot be read.
+	// Unexpected means that Twilio's answer is a redirect or cannot be read.
 	Unexpected Result = "unexpected"
-	// NotSent: no byte of the request was sent.
+	// NotSent means that no byte of the request was sent.
 	NotSent Result = "not_sent"
-	// Lost: the request was sent, and no answer came.
+	// Lost means that the request was sent and no answer came.
 	Lost Result = "lost"
-	// CutOff: it was ended with the one who asked for it.
+	// CutOff means that the attempt was cancelled because its caller left.
 	CutOff Result = "cut_off"
-	// Defective: it was never a request, or making it panicked.
+	// Defective means that no request could be built, or that the attempt panicked.
 	Defective Result = "defective"
 )
 
-// Results are all of them.
+// Results returns all results.
 func Results() []Result {
 	return []Result{
 		Succeeded, Rejected, RateLimited, Failed, Unexpected, NotSent, Lost, CutOff, Defective,
 	}
 }
 
-// Refusals are the outcomes that this package decides on itself.
+// Refusals returns the outcomes that this package decides without an answer from
+// Twilio.
 func Refusals() []outcome.Kind {
 	return []outcome.Kind{
 		outcome.Superseded, outcome.RequestIDReused, outcome.Overloaded, outcome.CircuitOpen, outcome.StateUnavailable,
 	}
 }
 
-// Observe makes the observer be told of everything from now on. It must be
-// called before the first update is delivered, if at all.
+// Observe sets the observer. It must be called before the first Deliver.
 func (d *Deliverer) Observe(observer Observer) { d.observer = observer }
 
 func (o *Observer) waited(ctx context.Context, queue Queue, wait time.Duration) {
@@ -158,7 +156,7 @@ func (o *Observer) panicked() {
 	}
 }
 
-// attemptOf returns the facts of an attempt that ended so.
+// attemptOf returns the description of an attempt with that result.
 func attemptOf(answer *twilio.Answer, err error) Attempt {
 	var (
 		refusal   *twilio.Error

@@ -13,21 +13,21 @@ import (
 	"conferenced/service/twilio"
 )
 
-// notes are an observer that writes down what it is told.
-type notes struct {
+// recorder records the events of an observer.
+type recorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
 type attemptKey struct{}
 
-func (n *notes) note(format string, values ...any) {
+func (n *recorder) note(format string, values ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lines = append(n.lines, fmt.Sprintf(format, values...))
 }
 
-func (n *notes) observer() Observer {
+func (n *recorder) observer() Observer {
 	return Observer{
 		Waited: func(_ context.Context, queue Queue, wait time.Duration) {
 			if wait > 0 {
@@ -51,26 +51,26 @@ func (n *notes) observer() Observer {
 	}
 }
 
-func (n *notes) want(t *testing.T, want ...string) {
+func (n *recorder) want(t *testing.T, want ...string) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !slices.Equal(n.lines, want) {
-		t.Errorf("told:\n\t%s\nwant:\n\t%s", strings.Join(n.lines, "\n\t"), strings.Join(want, "\n\t"))
+		t.Errorf("observed:\n\t%s\nwant:\n\t%s", strings.Join(n.lines, "\n\t"), strings.Join(want, "\n\t"))
 	}
 }
 
-// observed is with, and an observer.
-func observed(t *testing.T, cfg Config, test func(*world, *notes)) {
+// observed is with, with an observer.
+func observed(t *testing.T, cfg Config, test func(*world, *recorder)) {
 	t.Helper()
 	with(t, cfg, func(w *world) {
-		n := new(notes)
+		n := new(recorder)
 		w.Observe(n.observer())
 		test(w, n)
 	})
 }
 
-func TestTheObserverIsToldHowAttemptsEnd(t *testing.T) {
+func TestObserverGetsTheResultsOfAttempts(t *testing.T) {
 	tests := []struct {
 		name string
 		end  step
@@ -89,7 +89,7 @@ func TestTheObserverIsToldHowAttemptsEnd(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			observed(t, ordered(), func(w *world, n *notes) {
+			observed(t, ordered(), func(w *world, n *recorder) {
 				test.end.after = time.Second
 				w.twilio.respond = script(test.end)
 				w.finish(on("CA1", mute))
@@ -99,8 +99,8 @@ func TestTheObserverIsToldHowAttemptsEnd(t *testing.T) {
 	}
 }
 
-func TestTheObserverIsToldOfRetries(t *testing.T) {
-	observed(t, retrying(2), func(w *world, n *notes) {
+func TestObserverGetsRetries(t *testing.T) {
+	observed(t, retrying(2), func(w *world, n *recorder) {
 		w.twilio.respond = failing(status(503))
 		w.finish(on("CA1", mute))
 		n.want(t,
@@ -109,8 +109,8 @@ func TestTheObserverIsToldOfRetries(t *testing.T) {
 	})
 }
 
-func TestTheObserverIsToldOfWaitsAndSupersedes(t *testing.T) {
-	observed(t, ordered(), func(w *world, n *notes) {
+func TestObserverGetsWaitsAndSupersededUpdates(t *testing.T) {
+	observed(t, ordered(), func(w *world, n *recorder) {
 		w.start(on("CA1", hold))
 		older := w.start(on("CA1", mute))
 		w.pass(time.Second)
@@ -129,10 +129,10 @@ func TestTheObserverIsToldOfWaitsAndSupersedes(t *testing.T) {
 	})
 }
 
-func TestTheObserverIsToldOfWaitsForTheLimit(t *testing.T) {
+func TestObserverGetsWaitsForTheLimit(t *testing.T) {
 	cfg := ordered()
 	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 1}
-	observed(t, cfg, func(w *world, n *notes) {
+	observed(t, cfg, func(w *world, n *recorder) {
 		w.start(on("CA1", mute))
 		w.start(on("CA2", mute))
 		w.wantEnd(w.start(on("CA3", mute)), "overloaded, no")
@@ -140,26 +140,26 @@ func TestTheObserverIsToldOfWaitsForTheLimit(t *testing.T) {
 		w.answer(1, nil)
 		w.answer(2, nil)
 		if len(n.lines) != 4 || n.lines[0] != "refused: overloaded" || !slices.Contains(n.lines, "waited 1s for limit") {
-			t.Errorf("told:\n\t%s", strings.Join(n.lines, "\n\t"))
+			t.Errorf("observed:\n\t%s", strings.Join(n.lines, "\n\t"))
 		}
 	})
 }
 
-func TestTheObserverIsToldOfReplaysAndReuse(t *testing.T) {
-	observed(t, remembering(), func(w *world, n *notes) {
+func TestObserverGetsReplaysAndReusedRequestIDs(t *testing.T) {
+	observed(t, withRequestIDs(), func(w *world, n *recorder) {
 		w.twilio.respond = script()
-		w.finish(by("id", on("CA1", mute)))
-		w.finish(by("id", on("CA1", mute)))
-		w.finish(by("id", on("CA1", hold)))
+		w.finish(withID("id", on("CA1", mute)))
+		w.finish(withID("id", on("CA1", mute)))
+		w.finish(withID("id", on("CA1", hold)))
 		n.want(t, "attempt 1 took 0s: ok connected=true reused=false 200/0 RQ1",
 			"replayed", "refused: request id reused")
 	})
 }
 
-func TestTheObserverIsToldOfTheBreaker(t *testing.T) {
+func TestObserverGetsBreakerChanges(t *testing.T) {
 	cfg := ordered()
 	cfg.Breaking = Breaking{Failures: 1, OpenFor: time.Minute, Probes: 1}
-	observed(t, cfg, func(w *world, n *notes) {
+	observed(t, cfg, func(w *world, n *recorder) {
 		w.twilio.respond = failing(errNotSent)
 		w.finish(on("CA1", mute))
 		w.finish(on("CA1", mute))
@@ -168,8 +168,8 @@ func TestTheObserverIsToldOfTheBreaker(t *testing.T) {
 	})
 }
 
-func TestTheObserverIsToldOfTheAbandoned(t *testing.T) {
-	observed(t, gracious(), func(w *world, n *notes) {
+func TestObserverGetsAbandonedUpdates(t *testing.T) {
+	observed(t, withGrace(), func(w *world, n *recorder) {
 		ctx, cancel := w.cancellable()
 		w.deliver(ctx, on("CA1", mute))
 		cancel()
@@ -179,20 +179,20 @@ func TestTheObserverIsToldOfTheAbandoned(t *testing.T) {
 	})
 }
 
-func TestTheObserverIsToldOfAPanic(t *testing.T) {
-	observed(t, ordered(), func(w *world, n *notes) {
+func TestObserverGetsPanics(t *testing.T) {
+	observed(t, ordered(), func(w *world, n *recorder) {
 		w.twilio.respond = func(*call) step { panic("oh") }
 		w.wantEnd(w.finish(on("CA1", mute)), "panicked, maybe")
 		n.want(t, "attempt 1 took 0s: defective connected=false reused=false 0/0 ", "panicked")
 	})
 }
 
-func TestAnObserverThatListensToNothing(t *testing.T) {
-	cfg := remembering()
+func TestObserverWithoutFunctions(t *testing.T) {
+	cfg := withRequestIDs()
 	cfg.Breaking = Breaking{Failures: 1, OpenFor: time.Minute, Probes: 1}
 	with(t, cfg, func(w *world) {
 		w.twilio.respond = failing(errNotSent)
-		w.finish(by("id", on("CA1", mute)))
-		w.wantEnd(w.finish(by("id", on("CA1", mute))), "circuit open, no")
+		w.finish(withID("id", on("CA1", mute)))
+		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "circuit open, no")
 	})
 }

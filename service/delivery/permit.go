@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// upstream limits and guards the attempts of one account at one host.
+// upstream limits the attempts of one account at one host.
 type upstream struct {
 	*limiter
 	*breaker
 }
 
-// Permit allows one attempt: it holds a slot of the account's limit and the
-// breaker's consent. It is used once: Free or finish ends it.
+// Permit allows one attempt. It holds a slot of the account's limiter and must be
+// reported to the breaker. Exactly one of Free and finish must be called.
 type Permit struct {
 	upstream *upstream
 	report   func(health)
 }
 
-// acquire waits for a permit. Its errors are an *outcome.Error, Overloaded or
-// CircuitOpen; errOver when that channel is closed; and the context's.
+// acquire waits for a permit. It returns an *outcome.Error, Overloaded or
+// CircuitOpen, errOver if the channel over is closed, or the context's error.
 func (u *upstream) acquire(ctx context.Context, over <-chan struct{}, caller string) (*Permit, error) {
 	if err := u.limiter.acquire(ctx, over, caller); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (u *upstream) acquire(ctx context.Context, over <-chan struct{}, caller str
 	return &Permit{upstream: u, report: report}, nil
 }
 
-// Free gives the permit back. No attempt was made.
+// Free returns a permit that was not used for an attempt.
 func (p *Permit) Free() {
 	if p.upstream == nil {
 		return
@@ -41,7 +41,7 @@ func (p *Permit) Free() {
 	p.report(unknownHealth)
 }
 
-// finish ends the permit of an attempt that began at the time.
+// finish returns the permit after an attempt that began at the given time.
 func (p *Permit) finish(began time.Time, v *verdict) {
 	p.report(v.health)
 	p.upstream.release(began, v.answered, v.rateLimited)

@@ -10,18 +10,18 @@ import (
 	"conferenced/service/property"
 )
 
-// queues are the updates that wait for each participant, in order of arrival. At
-// most one update of a participant is in flight.
+// queues holds the updates of each participant in order of arrival. At most one
+// update of a participant is in flight.
 //
-// Which update is sent is decided when an attempt can be made, see [queue.choose].
-// For that one update of the queue, its leader, acquires a permit; the update that is
-// chosen gets it. So no update waits for a newer one, and a newer one that is never
-// sent supersedes nothing.
+// The update to send is chosen when an attempt can be made, see [queue.choose]. One
+// update of the queue, its leader, acquires a permit, and the chosen update gets it.
+// So no update waits for a newer one, and an update that is never sent supersedes
+// nothing.
 //
-// A participant has two names, a Call SID and a label. While both are known to name
-// one participant, they share a queue.
+// A participant can have two names, a Call SID and a label. While both are known to
+// name the same participant, they share a queue.
 type queues struct {
-	capacity int // Of a queue: updates besides the one in flight.
+	capacity int // Of one queue, not counting the update in flight.
 	labels   *labels
 
 	mu       sync.Mutex
@@ -29,12 +29,12 @@ type queues struct {
 	byName   map[Participant]*queue
 }
 
-// queue is the updates of one participant.
+// queue holds the updates of one participant.
 type queue struct {
 	names   []Participant
 	entries []*entry // In order of arrival.
-	// owed must be sent before any newer update: one was sent instead of it, and was
-	// certainly not applied.
+	// owed must be sent before any newer update: a newer one was sent instead of it and
+	// was not applied.
 	owed *entry
 }
 
@@ -46,23 +46,23 @@ type entry struct {
 	turns   chan *Permit
 	over    chan struct{}
 
-	// queues.mu guards the rest.
-	queue     *queue // nil: the update has left.
+	// The fields below are guarded by queues.mu.
+	queue     *queue // nil after the update has left.
 	state     entryState
 	insteadOf *entry // The older update that this one was sent instead of.
-	err       error  // Why over is closed.
+	err       error  // The reason why over is closed.
 }
 
 type entryState int
 
 const (
-	// waiting: the update can be sent.
+	// waiting means that the update can be sent.
 	waiting entryState = iota
-	// leading: the update can be sent, and acquires a permit.
+	// leading means that the update can be sent and acquires a permit.
 	leading
-	// paused: the update waits for its next attempt.
+	// paused means that the update waits until its next attempt is due.
 	paused
-	// inFlight: the update is being sent.
+	// inFlight means that an attempt of the update is in flight.
 	inFlight
 )
 
@@ -92,7 +92,7 @@ func (q *queues) enqueue(at *queue, update Queued, state entryState) *entry {
 	return e
 }
 
-// of returns the participant's queue, which is made if there is none.
+// of returns the participant's queue, and creates it if there is none.
 func (q *queues) of(participant Participant) *queue {
 	if existing := q.byName[participant]; existing != nil {
 		return existing
@@ -114,7 +114,7 @@ func (q *queues) name(queue *queue, name Participant) {
 	q.byName[name] = queue
 }
 
-// forgetIfEmpty ends a queue without updates.
+// forgetIfEmpty deletes a queue without updates.
 func (q *queues) forgetIfEmpty(queue *queue) {
 	if len(queue.entries) > 0 {
 		return
@@ -124,8 +124,8 @@ func (q *queues) forgetIfEmpty(queue *queue) {
 	}
 }
 
-// makeRoom refuses the newest update of the caller with the most updates, if that is
-// more than this caller would have. It reports whether there is room.
+// makeRoom refuses the newest update of the caller with the most updates, if those
+// are more than the given caller would have. It reports whether there is room.
 func (q *queue) makeRoom(caller string) bool {
 	counts := map[string]int{caller: 1}
 	for _, e := range q.entries {
@@ -144,7 +144,7 @@ func (q *queue) makeRoom(caller string) bool {
 	return true
 }
 
-// end takes an update out of the queue for the reason.
+// end removes an update from the queue with the given error.
 func (q *queue) end(e *entry, reason error) {
 	e.err = reason
 	close(e.over)
@@ -159,7 +159,7 @@ func (q *queue) remove(e *entry) {
 	}
 }
 
-// elect makes an update the leader if one can be sent, and none leads or is in
+// elect makes an update the leader if one can be sent, and no update leads or is in
 // flight.
 func (q *queue) elect() {
 	if len(q.entries) == 0 || q.busy() {
@@ -181,9 +181,9 @@ func (q *queue) busy() bool {
 	})
 }
 
-// choose returns the update to be sent now, or nil if there is none. It is the
-// oldest, the head, unless a newer one covers it; see newestCovering. A newer one does
-// not wait for the head's next attempt.
+// choose returns the update to send now, or nil if there is none. It is the head, the
+// oldest, unless a newer one covers it; see newestCovering. A newer one does not wait
+// for the head's next attempt.
 func (q *queue) choose() *entry {
 	head := q.entries[0]
 	if q.owed != nil && q.owed.state != paused {
@@ -199,8 +199,8 @@ func (q *queue) choose() *entry {
 }
 
 // newestCovering returns the newest update that can be sent instead of the head, or
-// nil: it covers the head, and each update between them with which it shares a
-// property.
+// nil. Such an update covers the head and each update between them that shares a
+// property with it.
 func (q *queue) newestCovering(head *entry) *entry {
 	for _, newer := range slices.Backward(q.entries[1:]) {
 		if newer.state != paused && newer.covers(head) && q.coversBetween(newer) {
@@ -223,7 +223,7 @@ func (q *queue) coversBetween(newer *entry) bool {
 }
 
 // covers reports whether the newer update sets every property that the older sets.
-// An announcement is not undone by a newer update, so nothing covers it.
+// Nothing covers an announcement, because a newer update does not undo it.
 func (e *entry) covers(older *entry) bool {
 	return !older.update.announces() && e.update.Properties.Covers(older.update.Properties)
 }
@@ -250,8 +250,8 @@ func (e *entry) Begin(_ context.Context, permit *Permit) (bool, error) {
 	return begun, nil
 }
 
-// begin reports whether the update is in flight now, and if not, whether the permit
-// is free.
+// begin reports whether the update is in flight now, and if not, whether the caller
+// must free the permit.
 func (e *entry) begin(permit *Permit) (begun, free bool) {
 	e.queues.mu.Lock()
 	defer e.queues.mu.Unlock()
@@ -260,7 +260,7 @@ func (e *entry) begin(permit *Permit) (begun, free bool) {
 		return false, true
 	}
 	e.state = waiting
-	if q.busy() { // Two queues became one.
+	if q.busy() { // Two queues were merged.
 		return false, true
 	}
 	chosen := q.choose()
@@ -281,7 +281,7 @@ func (e *entry) begin(permit *Permit) (begun, free bool) {
 	return chosen == e, false
 }
 
-// Stands implements Entry. In one process no turn is lost.
+// Stands implements Entry. In one process a queue loses no update.
 func (e *entry) Stands() error { return nil }
 
 // End implements Entry.
@@ -309,7 +309,7 @@ func (e *entry) conclude(applied outcome.Applied, again bool) {
 	e.queues.forgetIfEmpty(q)
 }
 
-// supersede ends the older updates that the one that was or may have been applied
+// supersede ends the older updates that newer, which was or may have been applied,
 // covers.
 func (q *queue) supersede(newer *entry) {
 	for _, older := range slices.Clone(q.entries) {
@@ -349,7 +349,7 @@ func (e *entry) leave() {
 	}
 }
 
-// learn takes over what an attempt says about the names of the participant.
+// learn updates the names of the participant from the end of an attempt.
 func (q *queues) learn(addressed Participant, end End) {
 	switch {
 	case end.NotFound:
@@ -366,8 +366,8 @@ func (q *queues) learn(addressed Participant, end End) {
 	}
 }
 
-// link makes the label and the Call SID names of one participant. Two queues become
-// one, in order of arrival.
+// link records that the label and the Call SID name the same participant, and merges
+// their queues in order of arrival.
 func (q *queues) link(label, sid Participant) {
 	if known := q.labels.resolve(label); known != label && known != sid {
 		q.unlink(label)
@@ -400,8 +400,8 @@ func (q *queues) merge(into, from *queue) {
 	into.elect()
 }
 
-// unlink ends that the label names the participant that it was known to name. The
-// updates that have it get a queue of their own.
+// unlink forgets which participant the label names. Updates addressed by the label
+// move to a queue of their own.
 func (q *queues) unlink(label Participant) {
 	q.labels.remove(label)
 	shared := q.byName[label]

@@ -50,7 +50,7 @@ func TestParticipantsDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
-func TestRetriesKeepTheirPlace(t *testing.T) {
+func TestRetriesKeepTheirPosition(t *testing.T) {
 	with(t, retrying(3), func(w *world) {
 		w.twilio.respond = failing(retryAfter(429, time.Second), retryAfter(503, time.Second))
 		w.start(on("CA1", mute))
@@ -60,8 +60,8 @@ func TestRetriesKeepTheirPlace(t *testing.T) {
 	})
 }
 
-// TestChoice has a head that waits while an announcement is in flight, and the updates
-// behind it. It checks what is sent next.
+// TestChoice has a head and newer updates that wait while an announcement is in
+// flight, and checks which update is sent next.
 func TestChoice(t *testing.T) {
 	other := put(property.BeepOnExit, "true")
 	tests := []struct {
@@ -69,7 +69,7 @@ func TestChoice(t *testing.T) {
 		head    []change
 		between [][]change
 		newest  []change
-		sent    string // What is sent: the head, the first between, or the newest.
+		sent    string // head, between (the first of them) or newest.
 	}{
 		{"the same property", []change{unmute}, nil, []change{mute}, "newest"},
 		{"the same property and value", []change{mute}, nil, []change{mute}, "newest"},
@@ -95,7 +95,7 @@ func TestChoice(t *testing.T) {
 					w.start(on("CA1", between...))
 				}
 				newest := w.start(on("CA1", test.newest...))
-				w.wantEnd(head, "under way")
+				w.wantEnd(head, "pending")
 				w.answer(1, nil)
 				w.wantSends(2)
 				wants := map[string][]change{"head": test.head, "newest": test.newest}
@@ -116,14 +116,14 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// TestEndOfTheNewerDecides has every end of a newer update that was sent instead of
-// the head.
-func TestEndOfTheNewerDecides(t *testing.T) {
+// TestResultOfTheNewerUpdateDecides has every result of a newer update that was sent
+// instead of the head.
+func TestResultOfTheNewerUpdateDecides(t *testing.T) {
 	tests := []struct {
 		name  string
 		end   error
 		older string
-		sent  []string // After the newer one.
+		sent  []string // After the newer update.
 	}{
 		{"applied", nil, "superseded, no", nil},
 		{"maybe applied", status(500), "superseded, no", nil},
@@ -158,7 +158,7 @@ func TestUpdateThatIsNeverSentSupersedesNothing(t *testing.T) {
 			newer := w.deliver(w.within(100*time.Millisecond), on("CA1", unmute))
 			w.pass(100 * time.Millisecond)
 			w.wantEnd(newer, "deadline, no")
-			w.wantEnd(older, "under way")
+			w.wantEnd(older, "pending")
 		}
 		w.answer(1, nil)
 		w.answer(2, nil)
@@ -167,8 +167,8 @@ func TestUpdateThatIsNeverSentSupersedesNothing(t *testing.T) {
 	})
 }
 
-// TestNewerUpdatesDoNotStarveTheHead: each newer update is sent instead of the head
-// and never applied.
+// TestNewerUpdatesDoNotStarveTheHead has newer updates that could each be sent
+// instead of the head and are not applied.
 func TestNewerUpdatesDoNotStarveTheHead(t *testing.T) {
 	with(t, ordered(), func(w *world) {
 		w.start(on("CA1", announce))
@@ -184,8 +184,8 @@ func TestNewerUpdatesDoNotStarveTheHead(t *testing.T) {
 	})
 }
 
-// TestChoiceIsMadeWhenThereIsAPermit: the head waits for the account's limit, and a
-// newer update that comes meanwhile is sent with the head's permit.
+// TestChoiceIsMadeWhenThereIsAPermit has a head that waits for the account's limit. A
+// newer update that arrives meanwhile is sent with the head's permit.
 func TestChoiceIsMadeWhenThereIsAPermit(t *testing.T) {
 	cfg := ordered()
 	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 10}
@@ -194,7 +194,7 @@ func TestChoiceIsMadeWhenThereIsAPermit(t *testing.T) {
 		older := w.start(on("CA1", unmute))
 		w.start(on("CA3", mute)) // Waits for the limit too, behind the head.
 		newer := w.deliver(w.within(time.Minute), on("CA1", mute))
-		w.wantEnd(older, "under way")
+		w.wantEnd(older, "pending")
 		w.answer(1, nil)
 		w.wantSent("CA2 Muted=true", muteCA1)
 		w.answer(2, nil)
@@ -204,7 +204,7 @@ func TestChoiceIsMadeWhenThereIsAPermit(t *testing.T) {
 	})
 }
 
-func TestLeaderThatLeavesIsFollowedByTheNext(t *testing.T) {
+func TestLeaderThatLeavesIsReplaced(t *testing.T) {
 	cfg := ordered()
 	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 10}
 	with(t, cfg, func(w *world) {
@@ -220,13 +220,13 @@ func TestLeaderThatLeavesIsFollowedByTheNext(t *testing.T) {
 	})
 }
 
-// TestCallerOfTheChosenUpdateLeaves: the update was given the permit of another, and
-// its caller leaves at that moment.
+// TestCallerOfTheChosenUpdateLeaves has an update that is given the leader's permit
+// as its caller leaves.
 func TestCallerOfTheChosenUpdateLeaves(t *testing.T) {
 	cfg := ordered()
 	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 10}
 	with(t, cfg, func(w *world) {
-		for range 20 { // Either may come first.
+		for range 20 { // Either may happen first.
 			n := len(w.twilio.sent())
 			w.twilio.respond = nil
 			w.start(on("CA2", mute))
@@ -243,14 +243,14 @@ func TestCallerOfTheChosenUpdateLeaves(t *testing.T) {
 	})
 }
 
-func TestSupersededInFlight(t *testing.T) {
+func TestNewerUpdateWhileAnAttemptIsInFlight(t *testing.T) {
 	tests := []struct {
 		name string
 		end  error
 		want string
 	}{
-		{"it works all the same", nil, "ok"},
-		{"it is rejected", status(400), "400, no"},
+		{"applied", nil, "ok"},
+		{"rejected", status(400), "400, no"},
 		{"429", retryAfter(429, time.Minute), "superseded, no"},
 		{"503", retryAfter(503, time.Minute), "superseded, maybe"},
 	}
@@ -259,7 +259,7 @@ func TestSupersededInFlight(t *testing.T) {
 			with(t, retrying(3), func(w *world) {
 				older := w.start(on("CA1", unmute))
 				newer := w.start(on("CA1", mute))
-				w.wantEnd(older, "under way")
+				w.wantEnd(older, "pending")
 				w.answer(1, test.end)
 				w.answer(2, nil)
 				w.wantEnd(older, test.want)
@@ -271,8 +271,8 @@ func TestSupersededInFlight(t *testing.T) {
 	}
 }
 
-// TestNewerUpdateDoesNotWaitForARetry: it covers the older one, which waits for its
-// next attempt.
+// TestNewerUpdateDoesNotWaitForARetry has a newer update that covers one that waits
+// for its next attempt.
 func TestNewerUpdateDoesNotWaitForARetry(t *testing.T) {
 	for end, want := range map[int]string{429: "superseded, no", 503: "superseded, maybe"} {
 		with(t, retrying(3), func(w *world) {
@@ -350,8 +350,8 @@ func TestParticipantQueueIsFull(t *testing.T) {
 	})
 }
 
-// TestOneCallerDoesNotFillAQueue: in a full queue the caller with the most updates
-// loses its own newest ones.
+// TestOneCallerDoesNotFillAQueue checks that in a full queue the newest updates of
+// the caller with the most updates are refused.
 func TestOneCallerDoesNotFillAQueue(t *testing.T) {
 	cfg := ordered()
 	cfg.Bounds.Queue = 4
@@ -365,7 +365,7 @@ func TestOneCallerDoesNotFillAQueue(t *testing.T) {
 		w.wantEnd(w.start(from("noisy", on("CA1", announce))), "overloaded, no")
 		second := w.start(from("quiet", on("CA1", hold)))
 		w.wantEnd(noisy[3], "overloaded, no")
-		w.wantEnd(w.start(from("quiet", on("CA1", hold))), "overloaded, no") // As many as the other.
+		w.wantEnd(w.start(from("quiet", on("CA1", hold))), "overloaded, no") // Both callers have as many.
 		w.twilio.respond = failing()
 		w.answer(1, nil)
 		for _, p := range []*pending{first, second, noisy[0], noisy[1], noisy[2]} {
@@ -378,28 +378,28 @@ func TestUnorderedUpdatesOvertakeEachOther(t *testing.T) {
 	with(t, plain(), func(w *world) {
 		older, newer := w.start(on("CA1", unmute)), w.start(on("CA1", mute))
 		w.wantSent(unmuteCA1, muteCA1)
-		w.end(2, known("front desk", "CA1"))
-		w.wantEnd(older, "under way")
+		w.end(2, answerFor("front desk", "CA1"))
+		w.wantEnd(older, "pending")
 		w.wantEnd(newer, "ok")
 		w.answer(1, nil)
 		if got := w.Stats().Sizes; got != (Sizes{}) {
-			w.t.Errorf("remembers %+v, want nothing", got)
+			w.t.Errorf("keeps %+v, want nothing", got)
 		}
 	})
 }
 
-// meet makes the label of CA1 known.
-func meet(w *world) {
+// learnLabel makes the label of CA1 known.
+func learnLabel(w *world) {
 	w.t.Helper()
 	n := len(w.twilio.sent()) + 1
 	p := w.start(on("CA1", announce))
-	w.end(n, known("desk", "CA1"))
+	w.end(n, answerFor("desk", "CA1"))
 	w.wantEnd(p, "ok")
 }
 
 func TestNamesOfOneParticipant(t *testing.T) {
 	const muteDesk = "desk Muted=true"
-	t.Run("are two until they are known", func(t *testing.T) {
+	t.Run("have separate queues until they are known", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
 			w.start(on("CA1", hold))
 			w.start(on("desk", mute))
@@ -410,7 +410,7 @@ func TestNamesOfOneParticipant(t *testing.T) {
 	})
 	t.Run("share a queue once they are known", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("CA1", hold))
 			w.start(on("desk", unmute))
 			newer := w.start(on("CA1", mute))
@@ -421,9 +421,9 @@ func TestNamesOfOneParticipant(t *testing.T) {
 			w.wantEnd(newer, "ok")
 		})
 	})
-	t.Run("are known in their conference only", func(t *testing.T) {
+	t.Run("are known in one conference only", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("CA1", hold))
 			elsewhere := on("desk", mute)
 			elsewhere.Path.ConferenceSID = "CF2"
@@ -433,13 +433,13 @@ func TestNamesOfOneParticipant(t *testing.T) {
 			w.answer(3, nil)
 		})
 	})
-	t.Run("are forgotten when they were not seen for long", func(t *testing.T) {
+	t.Run("expire when they are not seen", func(t *testing.T) {
 		cfg := ordered()
 		cfg.Bounds.LabelAge = time.Minute
 		with(t, cfg, func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.pass(50 * time.Second)
-			meet(w) // Seen again.
+			learnLabel(w) // Seen again.
 			w.pass(50 * time.Second)
 			if got := w.Stats().Labels; got != 1 {
 				w.t.Errorf("%d labels are known, want 1", got)
@@ -459,7 +459,7 @@ func TestNamesOfOneParticipant(t *testing.T) {
 		cfg := ordered()
 		cfg.Bounds.Labels = 2
 		with(t, cfg, func(w *world) {
-			w.twilio.respond = func(c *call) step { return known("desk of "+c.path.Participant, c.path.Participant) }
+			w.twilio.respond = func(c *call) step { return answerFor("desk of "+c.path.Participant, c.path.Participant) }
 			for i := range 5 {
 				w.finish(on(fmt.Sprint("CA", i), mute))
 			}
@@ -470,7 +470,7 @@ func TestNamesOfOneParticipant(t *testing.T) {
 	})
 	t.Run("are not learned from an answer that names only one", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			for _, s := range []step{known("", "CA1"), {}} {
+			for _, s := range []step{answerFor("", "CA1"), {}} {
 				w.twilio.respond = func(*call) step { return s }
 				w.wantEnd(w.finish(on("CA1", mute)), "ok")
 			}
@@ -489,8 +489,8 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 			w.start(on("desk", hold))
 			w.start(on("CA1", mute))
 			w.start(on("desk", announce))
-			w.end(1, known("desk", "CA1"))
-			w.wantSends(2) // One is still on the way to the desk, so nobody else is sent.
+			w.end(1, answerFor("desk", "CA1"))
+			w.wantSends(2) // An update of the desk is still in flight, so no other is sent.
 			w.answer(2, nil)
 			w.wantSent(announceCA1, "desk AnnounceUrl=a", "desk Hold=true")
 			w.answer(3, nil)
@@ -499,11 +499,11 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 			w.wantSent(announceCA1, "desk AnnounceUrl=a", "desk Hold=true", muteCA1, "desk AnnounceUrl=a")
 		})
 	})
-	t.Run("whichever name was learned from", func(t *testing.T) {
+	t.Run("learned from an answer to the label", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
 			w.start(on("CA1", announce))
 			w.start(on("desk", hold))
-			w.end(2, known("desk", "CA1"))
+			w.end(2, answerFor("desk", "CA1"))
 			w.start(on("desk", mute))
 			w.wantSends(2)
 			w.answer(1, nil)
@@ -511,11 +511,11 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 			w.answer(3, nil)
 		})
 	})
-	t.Run("with one name that no update has", func(t *testing.T) {
+	t.Run("when no update has one of the names", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
 			w.start(on("desk", announce))
 			w.start(on("desk", hold))
-			w.end(1, known("desk", "CA1"))
+			w.end(1, answerFor("desk", "CA1"))
 			w.start(on("CA1", mute))
 			w.wantSent("desk AnnounceUrl=a", "desk Hold=true")
 			w.answer(2, nil)
@@ -527,8 +527,8 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 		with(t, ordered(), func(w *world) {
 			w.start(on("CA1", announce))
 			older := w.start(on("CA1", unmute))
-			newer := w.start(on("desk", mute)) // On the way.
-			w.end(2, known("desk", "CA1"))
+			newer := w.start(on("desk", mute)) // In flight.
+			w.end(2, answerFor("desk", "CA1"))
 			w.wantEnd(newer, "ok")
 			w.wantEnd(older, "superseded, no")
 			w.answer(1, nil)
@@ -540,7 +540,7 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 			older := w.start(on("CA1", unmute))
 			w.answer(1, retryAfter(503, time.Second))
 			newer := w.start(on("desk", mute))
-			w.end(2, known("desk", "CA1"))
+			w.end(2, answerFor("desk", "CA1"))
 			w.wantEnd(newer, "ok")
 			w.wantEnd(older, "superseded, maybe")
 			w.pass(time.Minute)
@@ -552,7 +552,7 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 			older := w.start(on("CA1", unmute))
 			w.start(on("desk", announce))
 			newer := w.start(on("desk", mute))
-			w.end(1, known("desk", "CA1"))
+			w.end(1, answerFor("desk", "CA1"))
 			w.wantEnd(older, "ok")
 			w.answer(2, nil)
 			w.answer(3, nil)
@@ -562,34 +562,34 @@ func TestQueuesOfOneParticipantMerge(t *testing.T) {
 	})
 }
 
-// TestLabelIsForgottenWhileUpdatesWaitUnderIt: the updates that wait and those that
-// come later still share a queue.
-func TestLabelIsForgottenWhileUpdatesWaitUnderIt(t *testing.T) {
+// TestLabelExpiresWhileItsUpdatesWait checks that waiting and later updates still
+// share a queue.
+func TestLabelExpiresWhileItsUpdatesWait(t *testing.T) {
 	cfg := ordered()
 	cfg.Bounds.LabelAge = time.Minute
 	with(t, cfg, func(w *world) {
-		meet(w)
+		learnLabel(w)
 		w.start(on("desk", hold))
 		w.pass(time.Hour)
 		last := w.start(on("desk", mute))
 		w.wantSent(announceCA1, "desk Hold=true")
-		w.end(2, known("desk", "CA1"))
+		w.end(2, answerFor("desk", "CA1"))
 		w.answer(3, nil)
 		w.wantEnd(last, "ok")
 		w.wantSends(3)
 	})
 }
 
-// TestLabelMovesToAnotherCall: the first call has left the conference, and the next
-// one has its label.
+// TestLabelMovesToAnotherCall has a call that left the conference, and a newer call
+// with its label.
 func TestLabelMovesToAnotherCall(t *testing.T) {
 	const muteDesk, unmuteDesk = "desk Muted=true", "desk Muted=false"
 	t.Run("an answer shows the new call", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("desk", announce))
 			w.start(on("CA1", hold))
-			w.end(2, known("desk", "CA2"))
+			w.end(2, answerFor("desk", "CA2"))
 			w.wantSent(announceCA1, "desk AnnounceUrl=a", holdCA1)
 			w.start(on("desk", mute)) // Does not wait for the old call.
 			w.start(on("CA2", mute))
@@ -599,9 +599,9 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 			w.answer(5, nil)
 		})
 	})
-	t.Run("the old call is gone", func(t *testing.T) {
+	t.Run("the old call is not found", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("CA1", announce))
 			byLabel, bySID := w.start(on("desk", mute)), w.start(on("CA1", unmute))
 			w.answer(2, nil)
@@ -615,7 +615,7 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 	})
 	t.Run("after the old call was not found", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("CA1", hold))
 			w.answer(2, status(404))
 			w.start(on("CA1", hold))
@@ -631,7 +631,7 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 	})
 	t.Run("the label is not found", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("desk", hold))
 			waiting := w.start(on("desk", unmute))
 			w.start(on("CA1", mute))
@@ -642,17 +642,17 @@ func TestLabelMovesToAnotherCall(t *testing.T) {
 				byLabel, bySID = 4, 3
 			}
 			w.answer(bySID, nil)
-			w.wantEnd(waiting, "under way")
+			w.wantEnd(waiting, "pending")
 			w.answer(byLabel, status(404))
 			w.wantEnd(waiting, "404, no")
 		})
 	})
-	t.Run("the old call has lost it", func(t *testing.T) {
+	t.Run("the old call has no label any more", func(t *testing.T) {
 		with(t, ordered(), func(w *world) {
-			meet(w)
+			learnLabel(w)
 			w.start(on("CA1", hold))
 			byLabel := w.start(on("desk", mute))
-			w.end(2, known("", "CA1"))
+			w.end(2, answerFor("", "CA1"))
 			w.start(on("CA1", unmute))
 			w.wantSent(announceCA1, holdCA1, muteDesk, unmuteCA1)
 			w.answer(3, nil)

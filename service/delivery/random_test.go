@@ -14,8 +14,8 @@ import (
 	"conferenced/service/twilio"
 )
 
-// TestRandomly delivers many updates at once to a Twilio that fails at random,
-// for callers who leave at random, and checks what must hold whatever happens.
+// TestRandomly delivers many concurrent updates to a Twilio that fails at random, for
+// callers that leave at random, and checks the package's guarantees.
 func TestRandomly(t *testing.T) {
 	ends := map[string]int{}
 	for seed := range uint64(30) {
@@ -28,7 +28,7 @@ func TestRandomly(t *testing.T) {
 				c := &chaos{world: w, random: rand.New(rand.NewPCG(seed, 1)), busy: map[string]int{}, limit: 12}
 				c.run(400)
 				c.check()
-				for _, a := range c.asked {
+				for _, a := range c.requests {
 					ends[a.end]++
 				}
 			})
@@ -45,22 +45,21 @@ func TestRandomly(t *testing.T) {
 	}
 }
 
-// chaos is a Twilio that does at random what Twilio can do, and keeps a journal
-// of what it applied.
+// chaos is a Twilio that behaves at random and records the updates that it applied.
 type chaos struct {
 	*world
 	limit int
 
-	mu      sync.Mutex
-	random  *rand.Rand
-	busy    map[string]int
-	flying  int
-	journal []*property.Values
-	asked   []*asked
+	mu       sync.Mutex
+	random   *rand.Rand
+	busy     map[string]int
+	inFlight int
+	applied  []*property.Values
+	requests []*request
 }
 
-// asked is an update in the order of asking, and its end.
-type asked struct {
+// request is one delivery and its result.
+type request struct {
 	update *Update
 	end    string
 	result outcome.Applied
@@ -70,8 +69,8 @@ func (c *chaos) run(updates int) {
 	c.sender = c
 	var callers sync.WaitGroup
 	for n := range updates {
-		a := &asked{update: c.update(n)}
-		c.asked = append(c.asked, a)
+		a := &request{update: c.update(n)}
+		c.requests = append(c.requests, a)
 		ctx, cancel := context.WithTimeout(c.t.Context(), c.upTo(3*time.Second))
 		callers.Go(func() {
 			defer cancel()
@@ -133,8 +132,8 @@ func (c *chaos) UpdateParticipant(
 	}
 }
 
-// answer tells the truth about fates, as far as Twilio tells it: those below 14
-// that are no multiple of 4 were applied.
+// answer returns an answer that is consistent with the fate: updates with fates below
+// 14 that are not multiples of 4 were applied.
 func (c *chaos) answer(fate int) (*twilio.Answer, error) {
 	switch fate {
 	case 1, 4:
@@ -158,9 +157,9 @@ func (c *chaos) arrive(participant string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy[participant]++
-	c.flying++
-	if c.busy[participant] > 1 || c.flying > c.limit {
-		c.t.Errorf("%d on the way to %s, %d in all", c.busy[participant], participant, c.flying)
+	c.inFlight++
+	if c.busy[participant] > 1 || c.inFlight > c.limit {
+		c.t.Errorf("%d in flight for %s, %d in all", c.busy[participant], participant, c.inFlight)
 	}
 }
 
@@ -168,31 +167,31 @@ func (c *chaos) depart(participant string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy[participant]--
-	c.flying--
+	c.inFlight--
 }
 
 func (c *chaos) apply(u *property.Values) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.journal = append(c.journal, u)
+	c.applied = append(c.applied, u)
 }
 
-// check compares what callers were told with what was applied.
+// check compares the results that callers got with the updates that were applied.
 func (c *chaos) check() {
 	c.t.Helper()
 	times, last := map[*property.Values]int{}, map[*property.Values]int{}
-	for i, u := range c.journal {
+	for i, u := range c.applied {
 		times[u]++
 		last[u] = i
 	}
-	latest := map[string]*asked{} // Applied, by participant and property.
-	for _, a := range c.asked {
+	latest := map[string]*request{} // Applied, by participant and property.
+	for _, a := range c.requests {
 		n := times[a.update.Change]
 		switch {
 		case a.result == outcome.Yes && n == 0:
-			c.t.Errorf("%s: told that it was applied, and it was not", a.end)
+			c.t.Errorf("%s: reported as applied, and it was not", a.end)
 		case a.result == outcome.No && n > 0:
-			c.t.Errorf("%s: told that it was not applied, and it was", a.end)
+			c.t.Errorf("%s: reported as not applied, and it was", a.end)
 		case !a.update.Repeatable() && n > 1:
 			c.t.Errorf("%s: an announcement was played %d times", a.end, n)
 		}

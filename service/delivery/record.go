@@ -7,11 +7,11 @@ import (
 	"conferenced/service/twilio"
 )
 
-// recordOf returns what is kept under a request id of how its update ended, or
-// nil. It keeps what was or may have been applied, so that it is not applied again;
-// what Twilio rejected for what it asks; and what was superseded, which must not be
-// sent after the newer update. A refusal that may pass is not kept: the same id then
-// makes a real retry.
+// recordOf returns the record to keep for an update's request ID, or nil. Kept are
+// updates that were or may have been applied, so that they are not applied again;
+// updates that Twilio rejected for their content; and superseded updates, which must
+// not be sent after the newer one. Other refusals are not kept: a call with the same
+// request ID then sends the update.
 func recordOf(content Content, answer *twilio.Answer, err *outcome.Error) *Record {
 	if err == nil {
 		return &Record{Content: content, Answer: answer}
@@ -20,15 +20,15 @@ func recordOf(content Content, answer *twilio.Answer, err *outcome.Error) *Recor
 	case err.Applied == outcome.No && err.Kind != outcome.Superseded && !isRejected(err):
 		return nil
 	case err.Kind == outcome.Deadline, err.Kind == outcome.Cancelled, err.Kind == outcome.Internal:
-		// That is about the first call, not about the update.
+		// The error is about the first call, not about the update.
 		return &Record{Content: content}
 	default:
 		return &Record{Content: content, Err: err}
 	}
 }
 
-// isRejected reports whether Twilio rejected the update for what it asks, so that
-// repeating it is of no use.
+// isRejected reports whether Twilio rejected the update for its content, so that a
+// retry cannot succeed.
 func isRejected(err *outcome.Error) bool {
 	if err.Kind != outcome.TwilioRejected || err.Twilio == nil {
 		return false
@@ -41,7 +41,7 @@ func isRejected(err *outcome.Error) bool {
 	}
 }
 
-// result returns the record of the update as Deliver does.
+// result returns the record as the result of Deliver for the update.
 func (r *Record) result(update *Update) (*twilio.Answer, error) {
 	switch {
 	case r.Answer != nil:

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestSameRequestIDHasTheFirstAnswer has every end that is kept: nothing is sent
+// TestSameRequestIDGetsTheFirstAnswer has every result that is kept. Nothing is sent
 // again, and the answer is the same.
-func TestSameRequestIDHasTheFirstAnswer(t *testing.T) {
+func TestSameRequestIDGetsTheFirstAnswer(t *testing.T) {
 	tests := []struct {
 		name   string
 		change change
@@ -29,10 +29,10 @@ func TestSameRequestIDHasTheFirstAnswer(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			with(t, remembering(), func(w *world) {
+			with(t, withRequestIDs(), func(w *world) {
 				w.twilio.respond = failing(test.end)
-				first := w.finish(by("id", on("CA1", test.change)))
-				again := w.finish(by("id", on("CA1", test.change)))
+				first := w.finish(withID("id", on("CA1", test.change)))
+				again := w.finish(withID("id", on("CA1", test.change)))
 				w.wantSends(1)
 				w.wantEnd(first, test.want)
 				w.wantEnd(again, test.want)
@@ -48,9 +48,9 @@ func TestSameRequestIDHasTheFirstAnswer(t *testing.T) {
 	}
 }
 
-// TestSameRequestIDRetries has every end that is not kept: asking again sends
-// again.
-func TestSameRequestIDRetries(t *testing.T) {
+// TestSameRequestIDIsSentAgain has every result that is not kept: a repeated call
+// sends the update again.
+func TestSameRequestIDIsSentAgain(t *testing.T) {
 	tests := []struct {
 		name string
 		end  error
@@ -73,71 +73,72 @@ func TestSameRequestIDRetries(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			with(t, remembering(), func(w *world) {
+			with(t, withRequestIDs(), func(w *world) {
 				w.twilio.respond = failing(test.end)
-				w.wantEnd(w.finish(by("id", on("CA1", mute))), test.want)
+				w.wantEnd(w.finish(withID("id", on("CA1", mute))), test.want)
 				if got := w.Stats().Records; got != 0 {
 					w.t.Errorf("%d are kept, want none", got)
 				}
-				w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
+				w.wantEnd(w.finish(withID("id", on("CA1", mute))), "ok")
 				w.wantSends(2)
 			})
 		})
 	}
 }
 
-func TestSameRequestIDRetriesAfterARefusal(t *testing.T) {
-	cfg := remembering()
+func TestSameRequestIDIsSentAfterARefusal(t *testing.T) {
+	cfg := withRequestIDs()
 	cfg.Bounds.Queue = 1
 	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1}
 	with(t, cfg, func(w *world) {
 		w.start(on("CA1", announce))
 		w.start(on("CA1", announce))
-		w.wantEnd(w.start(by("line", on("CA1", mute))), "overloaded, no")
-		w.wantEnd(w.start(by("limit", on("CA2", mute))), "overloaded, no")
+		w.wantEnd(w.start(withID("queue", on("CA1", mute))), "overloaded, no")
+		w.wantEnd(w.start(withID("limit", on("CA2", mute))), "overloaded, no")
 		w.twilio.respond = failing()
 		w.answer(1, nil)
-		w.wantEnd(w.finish(by("line", on("CA1", mute))), "ok")
-		w.wantEnd(w.finish(by("limit", on("CA2", mute))), "ok")
+		w.wantEnd(w.finish(withID("queue", on("CA1", mute))), "ok")
+		w.wantEnd(w.finish(withID("limit", on("CA2", mute))), "ok")
 	})
 }
 
 func TestSupersededAfterAnAttemptIsKept(t *testing.T) {
-	with(t, func() Config { cfg := remembering(); cfg.Retrying.Attempts = 2; return cfg }(), func(w *world) {
-		older := w.start(by("id", on("CA1", unmute)))
+	with(t, func() Config { cfg := withRequestIDs(); cfg.Retrying.Attempts = 2; return cfg }(), func(w *world) {
+		older := w.start(withID("id", on("CA1", unmute)))
 		w.start(on("CA1", mute))
 		w.answer(1, status(503))
 		w.answer(2, nil)
 		w.wantEnd(older, "superseded, maybe")
-		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "superseded, maybe")
+		w.wantEnd(w.finish(withID("id", on("CA1", unmute))), "superseded, maybe")
 		w.wantSent(unmuteCA1, muteCA1)
 	})
 }
 
-// A duplicate that took over would be sent after the newer update, and undo it.
-func TestDuplicateOfASupersededUpdateDoesNotTakeOver(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+// TestDuplicateOfASupersededUpdateIsNotSent has a duplicate that would undo the newer
+// update if it were sent after it.
+func TestDuplicateOfASupersededUpdateIsNotSent(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
 		w.start(on("CA1", hold))
-		older := w.start(by("id", on("CA1", unmute)))
-		duplicate := w.start(by("id", on("CA1", unmute)))
+		older := w.start(withID("id", on("CA1", unmute)))
+		duplicate := w.start(withID("id", on("CA1", unmute)))
 		newer := w.start(on("CA1", mute))
 		w.answer(1, nil)
 		w.answer(2, nil)
 		w.wantEnd(newer, "ok")
 		w.wantEnd(older, "superseded, no")
 		w.wantEnd(duplicate, "superseded, no")
-		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "superseded, no")
+		w.wantEnd(w.finish(withID("id", on("CA1", unmute))), "superseded, no")
 		w.wantSent("CA1 Hold=true", muteCA1)
 	})
 }
 
-func TestSameRequestIDUnderWay(t *testing.T) {
-	with(t, remembering(), func(w *world) {
-		first := w.start(by("id", on("CA1", mute)))
-		second, third := w.start(by("id", on("CA1", mute))), w.start(by("id", on("CA1", mute)))
-		w.wantEnd(second, "under way")
+func TestDuplicatesWaitForTheFirstAnswer(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
+		first := w.start(withID("id", on("CA1", mute)))
+		second, third := w.start(withID("id", on("CA1", mute))), w.start(withID("id", on("CA1", mute)))
+		w.wantEnd(second, "pending")
 		if got := w.Stats(); got.Records != 1 || got.Waiting != 1 {
-			w.t.Errorf("%+v, want one request id and one update in line", got)
+			w.t.Errorf("%+v, want one request ID and one update in the queue", got)
 		}
 		w.answer(1, nil)
 		for _, p := range []*pending{first, second, third} {
@@ -150,12 +151,12 @@ func TestSameRequestIDUnderWay(t *testing.T) {
 	})
 }
 
-func TestSameRequestIDWaitsNoLongerThanItsCaller(t *testing.T) {
-	with(t, remembering(), func(w *world) {
-		w.start(by("id", on("CA1", mute)))
-		p := w.deliver(w.within(time.Second), by("id", on("CA1", mute)))
+func TestDuplicateWaitsUntilItsOwnDeadline(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
+		w.start(withID("id", on("CA1", mute)))
+		p := w.deliver(w.within(time.Second), withID("id", on("CA1", mute)))
 		w.pass(time.Second)
-		w.wantEnd(p, "deadline, maybe") // The first may yet be applied.
+		w.wantEnd(p, "deadline, maybe") // The first may still be applied.
 		w.answer(1, nil)
 	})
 }
@@ -171,33 +172,33 @@ func TestRequestIDWithOtherContent(t *testing.T) {
 	}
 	for name, other := range others {
 		t.Run(name, func(t *testing.T) {
-			with(t, remembering(), func(w *world) {
-				first := w.start(by("id", on("CA1", mute)))
-				w.wantEnd(w.start(by("id", other)), "request id reused, no") // Under way.
+			with(t, withRequestIDs(), func(w *world) {
+				first := w.start(withID("id", on("CA1", mute)))
+				w.wantEnd(w.start(withID("id", other)), "request id reused, no") // While the first is pending.
 				w.answer(1, nil)
 				w.wantEnd(first, "ok")
-				w.wantEnd(w.start(by("id", other)), "request id reused, no") // Kept.
-				w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
+				w.wantEnd(w.start(withID("id", other)), "request id reused, no") // After its result is kept.
+				w.wantEnd(w.finish(withID("id", on("CA1", mute))), "ok")
 				w.wantSends(1)
 			})
 		})
 	}
 }
 
-func TestRequestIDsAreThoseOfACallerAndAnAccount(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+func TestRequestIDsBelongToACallerAndAnAccount(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
 		w.twilio.respond = failing()
 		for _, update := range []*Update{
 			on("CA1", mute), from("another caller", on("CA1", mute)), at("AC2", on("CA1", mute)), on("CA1", mute),
 		} {
-			w.wantEnd(w.finish(by("id", update)), "ok")
+			w.wantEnd(w.finish(withID("id", update)), "ok")
 		}
 		w.wantSends(3)
 	})
 }
 
-func TestUpdatesWithoutRequestIDAreEachSent(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+func TestEveryUpdateWithoutRequestIDIsSent(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
 		w.twilio.respond = failing()
 		w.finish(on("CA1", mute))
 		w.finish(on("CA1", mute))
@@ -205,60 +206,60 @@ func TestUpdatesWithoutRequestIDAreEachSent(t *testing.T) {
 	})
 }
 
-func TestForgetfulSendsWhateverTheRequestID(t *testing.T) {
+func TestIgnoredRequestIDsDoNotStopUpdates(t *testing.T) {
 	with(t, ordered(), func(w *world) {
 		w.twilio.respond = failing()
-		w.wantEnd(w.finish(by("id", on("CA1", mute))), "ok")
-		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "ok")
+		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "ok")
+		w.wantEnd(w.finish(withID("id", on("CA1", unmute))), "ok")
 		w.wantSends(2)
 	})
 }
 
 func TestRecordsAreKeptForTheRetention(t *testing.T) {
-	cfg := remembering()
+	cfg := withRequestIDs()
 	cfg.Bounds.Retention = time.Minute
 	with(t, cfg, func(w *world) {
 		w.twilio.respond = failing()
-		w.finish(by("id", on("CA1", mute)))
+		w.finish(withID("id", on("CA1", mute)))
 		w.pass(time.Minute - 1)
-		w.finish(by("id", on("CA1", mute))) // A replay does not make it last longer.
+		w.finish(withID("id", on("CA1", mute))) // A replay does not extend the retention.
 		w.wantSends(1)
 		w.pass(1)
 		if got := w.Stats().Records; got != 0 {
 			w.t.Errorf("%d are kept, want none", got)
 		}
-		w.wantEnd(w.finish(by("id", on("CA1", unmute))), "ok") // It is free for anything.
+		w.wantEnd(w.finish(withID("id", on("CA1", unmute))), "ok") // The request ID is free again.
 		w.wantSends(2)
 	})
 }
 
 func TestRecordsAreBounded(t *testing.T) {
-	cfg := remembering()
+	cfg := withRequestIDs()
 	cfg.Bounds.Records = 3
 	with(t, cfg, func(w *world) {
 		w.twilio.respond = failing()
 		for i := range 10 {
-			w.finish(by(fmt.Sprint("id", i), on("CA1", mute)))
+			w.finish(withID(fmt.Sprint("id", i), on("CA1", mute)))
 		}
 		if got := w.Stats().Records; got != 3 {
 			w.t.Errorf("%d are kept, want 3", got)
 		}
-		w.finish(by("id7", on("CA1", mute)))
+		w.finish(withID("id7", on("CA1", mute)))
 		w.wantSends(10)
-		w.finish(by("id6", on("CA1", mute)))
+		w.finish(withID("id6", on("CA1", mute)))
 		w.wantSends(11)
 	})
 }
 
-func TestDuplicateTakesOverFromAFirstCallerWhoLeft(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+func TestDuplicateIsSentIfTheFirstCallerLeft(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
 		w.start(on("CA1", announce))
 		ctx, cancel := w.cancellable()
-		first := w.deliver(ctx, by("id", on("CA1", mute)))
-		second, third := w.start(by("id", on("CA1", mute))), w.start(by("id", on("CA1", mute)))
+		first := w.deliver(ctx, withID("id", on("CA1", mute)))
+		second, third := w.start(withID("id", on("CA1", mute))), w.start(withID("id", on("CA1", mute)))
 		cancel()
 		w.wantEnd(first, "cancelled, no")
-		w.wantEnd(second, "under way")
+		w.wantEnd(second, "pending")
 		w.answer(1, nil)
 		w.answer(2, nil)
 		w.wantEnd(second, "ok")
@@ -267,30 +268,29 @@ func TestDuplicateTakesOverFromAFirstCallerWhoLeft(t *testing.T) {
 	})
 }
 
-func TestDuplicateHasTheAnswerOfAFirstCallerWhoLeft(t *testing.T) {
-	cfg := remembering()
+func TestDuplicateGetsTheAnswerOfAnAbandonedAttempt(t *testing.T) {
+	cfg := withRequestIDs()
 	cfg.Grace = time.Second
 	with(t, cfg, func(w *world) {
 		ctx, cancel := w.cancellable()
-		first := w.deliver(ctx, by("id", on("CA1", announce)))
-		second := w.start(by("id", on("CA1", announce)))
+		first := w.deliver(ctx, withID("id", on("CA1", announce)))
+		second := w.start(withID("id", on("CA1", announce)))
 		cancel()
 		w.wantEnd(first, "cancelled, maybe")
-		w.wantEnd(second, "under way")
+		w.wantEnd(second, "pending")
 		w.answer(1, nil)
 		w.wantEnd(second, "ok")
 		w.wantSends(1)
 	})
 }
 
-// The record is there before the next update of the participant is sent, and
-// before the caller has the answer.
-func TestRecordIsKeptBeforeTheCallerKnows(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+// TestRequestIDIsKnownWhenDeliverReturns checks that a repeated call is a duplicate at once.
+func TestRequestIDIsKnownWhenDeliverReturns(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
 		w.twilio.respond = failing()
 		for i := range 100 {
 			id := fmt.Sprint("id", i)
-			if _, err := w.Deliver(w.t.Context(), by(id, on("CA1", mute))); err != nil {
+			if _, err := w.Deliver(w.t.Context(), withID(id, on("CA1", mute))); err != nil {
 				w.t.Fatal(err)
 			}
 			if got := w.Stats().Records; got != i+1 {
@@ -300,11 +300,11 @@ func TestRecordIsKeptBeforeTheCallerKnows(t *testing.T) {
 	})
 }
 
-func TestRequestIDInAnotherCaseOfLettersIsTheSame(t *testing.T) {
-	with(t, remembering(), func(w *world) {
+func TestRequestIDsIgnoreTheCaseOfLetters(t *testing.T) {
+	with(t, withRequestIDs(), func(w *world) {
 		w.twilio.respond = failing()
-		w.wantEnd(w.finish(by("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", on("CA1", announce))), "ok")
-		w.wantEnd(w.finish(by("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", on("CA1", announce))), "ok")
+		w.wantEnd(w.finish(withID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", on("CA1", announce))), "ok")
+		w.wantEnd(w.finish(withID("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", on("CA1", announce))), "ok")
 		w.wantSends(1)
 	})
 }

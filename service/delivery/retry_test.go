@@ -7,29 +7,29 @@ import (
 	"conferenced/service/property"
 )
 
-// TestWhatIsSentAgain has every way in which an attempt can end, for an update
-// that may be sent twice and for one that may not.
-func TestWhatIsSentAgain(t *testing.T) {
+// TestRetries has every result of an attempt, for a repeatable update and for an
+// announcement.
+func TestRetries(t *testing.T) {
 	tests := []struct {
 		name   string
 		change change
-		ends   []error // Of the attempts, in order; after them all is well.
+		ends   []error // Of the attempts, in order; further attempts succeed.
 		sends  int
 		end    string
 	}{
-		{"all is well", mute, nil, 1, "ok"},
+		{"success", mute, nil, 1, "ok"},
 		{"429, repeatable", mute, []error{status(429), status(429)}, 3, "ok"},
 		{"429, announcing", announce, []error{status(429), status(429)}, 3, "ok"},
-		{"429 to the end", mute, []error{status(429), status(429), status(429)}, 3, "429, no"},
+		{"429 until the last attempt", mute, []error{status(429), status(429), status(429)}, 3, "429, no"},
 		{"not sent, repeatable", mute, []error{errNotSent, errNotSent}, 3, "ok"},
 		{"not sent, announcing", announce, []error{errNotSent, errNotSent}, 3, "ok"},
-		{"not sent to the end", announce, []error{errNotSent, errNotSent, errNotSent}, 3, "not sent, no"},
+		{"not sent until the last attempt", announce, []error{errNotSent, errNotSent, errNotSent}, 3, "not sent, no"},
 		{"500, repeatable", mute, []error{status(500), status(599)}, 3, "ok"},
 		{"500, announcing", announce, []error{status(500)}, 1, "500, maybe"},
-		{"503 to the end", mute, []error{status(503), status(503), status(503)}, 3, "503, maybe"},
+		{"503 until the last attempt", mute, []error{status(503), status(503), status(503)}, 3, "503, maybe"},
 		{"lost, repeatable", mute, []error{errNoAnswer, errNoAnswer}, 3, "ok"},
 		{"lost, announcing", announce, []error{errNoAnswer}, 1, "lost, maybe"},
-		{"lost to the end", mute, []error{errNoAnswer, errNoAnswer, errNoAnswer}, 3, "lost, maybe"},
+		{"lost until the last attempt", mute, []error{errNoAnswer, errNoAnswer, errNoAnswer}, 3, "lost, maybe"},
 		{"announcing, refused and then lost", announce, []error{status(429), errNoAnswer}, 2, "lost, maybe"},
 		{"lost and then refused", mute, []error{errNoAnswer, status(429), status(429)}, 3, "429, maybe"},
 		{"lost and then rejected", mute, []error{errNoAnswer, status(400)}, 2, "400, maybe"},
@@ -54,7 +54,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 	}
 }
 
-func TestOneAttemptIsNoRetry(t *testing.T) {
+func TestOneAttemptMeansNoRetry(t *testing.T) {
 	with(t, plain(), func(w *world) {
 		w.twilio.respond = failing(status(429))
 		w.wantEnd(w.finish(on("CA1", mute)), "429, no")
@@ -85,8 +85,8 @@ func TestWaitIsJitteredAndCapped(t *testing.T) {
 		{"the second", usual, 2, 200 * time.Millisecond},
 		{"the fifth", usual, 5, 1600 * time.Millisecond},
 		{"the first that is capped", usual, 6, 2 * time.Second},
-		{"many", usual, 64, 2 * time.Second},
-		{"very many", usual, 1000, 2 * time.Second},
+		{"the 64th", usual, 64, 2 * time.Second},
+		{"the 1000th", usual, 1000, 2 * time.Second},
 		{"long, not capped", long, 5, 16 * time.Hour},
 		{"long, where doubling overflows", long, 24, 24 * time.Hour},
 		{"base over cap", Retrying{Base: time.Minute, Cap: time.Second}, 1, time.Second},
@@ -132,7 +132,7 @@ func TestRetriesWaitBetweenAttempts(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsHonoured(t *testing.T) {
+func TestRetryAfterDelaysTheRetry(t *testing.T) {
 	for _, code := range []int{429, 503} {
 		cfg := retrying(2)
 		cfg.Retrying.Base, cfg.Retrying.Cap = 100*time.Millisecond, time.Second
@@ -163,7 +163,7 @@ func TestShortRetryAfterDoesNotShortenTheWait(t *testing.T) {
 	}
 }
 
-func TestRetryThatWouldPassTheDeadlineIsNotWaitedFor(t *testing.T) {
+func TestNoWaitForARetryAfterTheDeadline(t *testing.T) {
 	tests := []struct {
 		name  string
 		after time.Duration
@@ -187,7 +187,7 @@ func TestRetryThatWouldPassTheDeadlineIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestRetryWaitsAsLongAsItTakesWithoutDeadline(t *testing.T) {
+func TestRetryWithoutADeadlineWaitsForRetryAfter(t *testing.T) {
 	with(t, retrying(2), func(w *world) {
 		w.twilio.respond = failing(retryAfter(429, 24*time.Hour))
 		w.wantEnd(w.finish(on("CA1", mute)), "ok")

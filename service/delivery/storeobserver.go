@@ -2,48 +2,50 @@ package delivery
 
 import "time"
 
-// StoreObserver is notified of how a Store uses the server that keeps its state. All
-// of its functions must be set, be safe for concurrent use, and not block: the store
-// calls them while updates wait, and some of them under a lock.
+// StoreObserver observes a Store's use of the server that keeps its state. All of its
+// functions must be set, be safe for concurrent use, and not block: the store calls
+// them while updates wait, and some of them under a lock.
 type StoreObserver struct {
-	// Requested is called after each request to the server, or with StoreNotAsked and
-	// a duration of 0 in place of one.
+	// Requested is called after each request to the server. If no request was made, it
+	// is called with StoreNotAsked and a duration of 0.
 	Requested func(StoreOperation, StoreResult, time.Duration)
-	// LeaseLost is called when the store finds that a lease of this replica has
-	// ended, so that other replicas may have gone on.
+	// LeaseLost is called when the store detects that a lease of this replica has
+	// expired, so that another replica may have taken over.
 	LeaseLost func(StoreLease)
-	// Separated is called when an update goes on in a queue of this replica alone,
-	// because the server cannot be reached or has lost the update.
+	// Separated is called when an update moves to a queue of this replica alone, because
+	// the server cannot be reached or has lost the update.
 	Separated func()
 }
 
-// StoreOperation is what a request to the server is about.
+// StoreOperation is the kind of a request to the server.
 type StoreOperation string
 
 // The operations.
 const (
-	// StoreQueue is about the queues of participants and about labels.
+	// StoreQueue covers the queues of participants and the labels.
 	StoreQueue StoreOperation = "line"
-	// StoreRequestID is about request ids.
+	// StoreRequestID covers request IDs.
 	StoreRequestID StoreOperation = "claim"
 )
 
 // StoreOperations returns all operations.
 func StoreOperations() []StoreOperation { return []StoreOperation{StoreQueue, StoreRequestID} }
 
-// StoreResult is how a request to the server ended.
+// StoreResult is the result of a request to the server.
 type StoreResult string
 
 // The results.
 const (
 	StoreAnswered StoreResult = "ok"
-	// StoreTimedOut: there was no answer within the store's timeout.
+	// StoreTimedOut means that no answer came within the store's timeout.
 	StoreTimedOut StoreResult = "timeout"
-	// StoreFailed: there was no connection, it broke, or the answer is an error.
+	// StoreFailed means that no connection could be made, that it broke, or that the
+	// answer is an error.
 	StoreFailed StoreResult = "error"
-	// StoreCutOff: the context of the request ended.
+	// StoreCutOff means that the context of the request ended.
 	StoreCutOff StoreResult = "cut_off"
-	// StoreNotAsked: the server was known not to answer, so no request was made.
+	// StoreNotAsked means that no request was made, because the server is known not to
+	// answer.
 	StoreNotAsked StoreResult = "not_asked"
 )
 
@@ -52,14 +54,14 @@ func StoreResults() []StoreResult {
 	return []StoreResult{StoreAnswered, StoreTimedOut, StoreFailed, StoreCutOff, StoreNotAsked}
 }
 
-// StoreLease is what a replica holds by a lease.
+// StoreLease is a kind of lease that a replica holds.
 type StoreLease string
 
 // The leases.
 const (
-	// QueueLease is of an update's place in its participant's queue.
+	// QueueLease is the lease of an update's position in its participant's queue.
 	QueueLease StoreLease = "turn"
-	// RequestIDLease is of a request id.
+	// RequestIDLease is the lease of a request ID.
 	RequestIDLease StoreLease = "request_id"
 )
 

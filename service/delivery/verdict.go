@@ -10,37 +10,38 @@ import (
 	"conferenced/service/twilio"
 )
 
-// verdict is what the end of one attempt means. It is the only place where the
-// errors of package twilio are interpreted.
+// verdict is the interpretation of an attempt's result. Errors of package twilio are
+// interpreted nowhere else.
 type verdict struct {
-	// err is the outcome of the update if there is no further attempt; nil: Twilio
+	// err is the outcome of the update if no attempt follows. nil means that Twilio
 	// applied the update and answered with the participant.
 	err *outcome.Error
-	// result names the end for metrics and traces.
+	// result is the result for metrics and traces.
 	result Result
-	// retry says whether another attempt may be made.
+	// retry states when another attempt may be made.
 	retry retry
-	// health is what the attempt says about Twilio, for the breaker.
+	// health is reported to the breaker.
 	health health
-	// refused: the attempt was not made, by a decision of ours.
+	// refused is set if this package decided not to send the attempt.
 	refused bool
-	// rateLimited: Twilio answered 429.
+	// rateLimited is set if Twilio answered with a 429.
 	rateLimited bool
-	// answered: Twilio answered, so that the time it took counts.
+	// answered is set if Twilio answered, so that the attempt's duration is a latency of
+	// Twilio.
 	answered bool
-	// retryAfter is how long Twilio asks to wait; 0: it does not.
+	// retryAfter is the wait that Twilio asks for, or 0.
 	retryAfter time.Duration
 }
 
-// retry is when another attempt may be made.
+// retry states when another attempt may be made.
 type retry int
 
 const (
-	// never: the answer would be the same, or it is known already.
+	// never: a retry would have the same result, or the result is final.
 	never retry = iota
 	// ifRepeatable: the attempt may have been applied.
 	ifRepeatable
-	// always: the attempt was certainly not processed.
+	// always: the attempt was not processed.
 	always
 )
 
@@ -52,7 +53,7 @@ func (v *verdict) applied() outcome.Applied {
 	return v.err.Applied
 }
 
-// end returns what the participant's queue needs to know.
+// end returns the attempt's end for the participant's queue.
 func (v *verdict) end(answer *twilio.Answer, again bool) End {
 	end := End{Applied: v.applied(), Again: again}
 	if v.err != nil {
@@ -68,18 +69,18 @@ func (v *verdict) end(answer *twilio.Answer, again bool) End {
 	return end
 }
 
-// health is what an attempt says about Twilio.
+// health is what an attempt shows about Twilio.
 type health int
 
 const (
-	// unknownHealth: the attempt ended for reasons of our own or its caller's.
+	// unknownHealth: the attempt ended for a reason on this side or the caller's.
 	unknownHealth health = iota
 	healthy
 	// unhealthy: no connection, a 5xx, or no answer.
 	unhealthy
 )
 
-// judge returns what the end of an attempt of the update means.
+// judge returns the verdict on an attempt of the update that ended with err.
 func judge(err error, update *Update) verdict {
 	if err == nil {
 		return verdict{result: Succeeded, health: healthy, answered: true}
@@ -96,7 +97,7 @@ func judgeFailure(err error, update *Update) verdict {
 		malformed *twilio.RequestError
 	)
 	switch {
-	case errors.As(err, &refused): // The permit's.
+	case errors.As(err, &refused): // From the permit function.
 		return verdict{err: refused, result: NotSent, refused: true}
 	case errors.As(err, &answered):
 		return judgeStatus(answered, update)
@@ -111,7 +112,7 @@ func judgeFailure(err error, update *Update) verdict {
 	}
 }
 
-// judgeAnswer judges a 2xx that is no participant or another one, or a 3xx.
+// judgeAnswer judges a 2xx without a participant or with another one, and a 3xx.
 func judgeAnswer(err *twilio.AnswerError) verdict {
 	applied := outcome.Maybe
 	if err.HTTPStatus/100 == 2 && !err.Foreign {
@@ -142,7 +143,7 @@ func judgeTransport(err *twilio.TransportError, update *Update) verdict {
 	}
 }
 
-// judgeStatus judges a 4xx or 5xx. It may be Twilio's or that of a proxy on the way.
+// judgeStatus judges a 4xx or 5xx, from Twilio or from a proxy in front of it.
 func judgeStatus(err *twilio.Error, update *Update) verdict {
 	facts := outcome.Facts{
 		RetryAfter: err.RetryAfter, Cause: err,
@@ -170,7 +171,7 @@ func judgeStatus(err *twilio.Error, update *Update) verdict {
 	case outcome.ParticipantNotFound:
 		facts.Resource = update.Path.String()
 		facts.Detail = err.Message
-	case outcome.TwilioCredentialsRejected: // Twilio's message is about the service.
+	case outcome.TwilioCredentialsRejected: // Twilio's message is about this service's credentials, not about the caller.
 	default:
 		facts.Detail = err.Message
 	}
@@ -179,9 +180,9 @@ func judgeStatus(err *twilio.Error, update *Update) verdict {
 }
 
 // mayBeApplied reports whether an update that was answered with the status may have
-// been applied: after a 5xx, whatever Twilio's code says; after the 4xx of proxies that
-// had passed the request on (Envoy's 408, a load balancer's 460, nginx's 499); and after
-// a 4xx that no standard defines.
+// been applied: after a 5xx, whatever Twilio's code is; after a 4xx that proxies send
+// for a request they had forwarded (Envoy's 408, a load balancer's 460, nginx's 499);
+// and after a 4xx that no standard defines.
 func mayBeApplied(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusFailedDependency:
@@ -191,8 +192,8 @@ func mayBeApplied(status int) bool {
 	}
 }
 
-// statusKind returns the row for a 4xx that refuses the update. Twilio's code says more
-// than the HTTP status where it is known.
+// statusKind returns the outcome for a 4xx that refuses the update. A known Twilio
+// code is more specific than the HTTP status, so it takes precedence.
 func statusKind(err *twilio.Error) outcome.Kind {
 	switch err.Code {
 	case 20404, 16022:
@@ -212,13 +213,13 @@ func statusKind(err *twilio.Error) outcome.Kind {
 	case http.StatusTooManyRequests:
 		return outcome.TwilioRateLimited
 	case http.StatusProxyAuthRequired, http.StatusMisdirectedRequest, http.StatusTooEarly:
-		return outcome.TwilioUnreachable // A proxy did not pass the request on.
+		return outcome.TwilioUnreachable // A proxy did not forward the request.
 	default:
 		return outcome.TwilioRejected
 	}
 }
 
-// unknownOutcome returns the row for an update that may have been applied.
+// unknownOutcome returns the outcome for an update that may have been applied.
 func unknownOutcome(update *Update) outcome.Kind {
 	if update.Repeatable() {
 		return outcome.OutcomeUnknown
@@ -230,7 +231,7 @@ func isContext(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// contextKind returns the row for the error of a context.
+// contextKind returns the outcome for a context's error.
 func contextKind(err error) outcome.Kind {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return outcome.Deadline
@@ -243,8 +244,8 @@ func contextError(err error, applied outcome.Applied) *outcome.Error {
 	return contextKind(err).Err(outcome.Facts{Applied: applied, Cause: err})
 }
 
-// asOutcome returns the outcome that the error is, or that it means for an update of
-// which nothing was sent.
+// asOutcome returns err if it is an outcome. Otherwise it returns the outcome of an
+// update that was not sent because of err.
 func asOutcome(err error) *outcome.Error {
 	if known, ok := errors.AsType[*outcome.Error](err); ok {
 		return known

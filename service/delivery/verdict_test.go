@@ -16,7 +16,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-// TestVerdicts has every way in which an attempt can end.
+// TestVerdicts has every result of an attempt.
 func TestVerdicts(t *testing.T) {
 	muting, announcing := on("CA1", mute), on("CA1", announce)
 	sent := func(err error) error { return &twilio.TransportError{Sent: true, Err: err} }
@@ -69,7 +69,7 @@ func TestVerdicts(t *testing.T) {
 		{"cancelled in flight", sent(context.Canceled), muting, outcome.Cancelled, outcome.Maybe, ifRepeatable, unknownHealth, CutOff},
 		{"no request", errNoRequest, muting, outcome.Internal, outcome.No, never, unknownHealth, Defective},
 		{"a panic", errPanicked, muting, outcome.Internal, outcome.Maybe, never, unknownHealth, Defective},
-		{"lost its place in the queue", unsent(outcome.StateUnavailable.Err(outcome.Facts{})), muting, outcome.StateUnavailable, outcome.No, never, unknownHealth, NotSent},
+		{"removed from the queue", unsent(outcome.StateUnavailable.Err(outcome.Facts{})), muting, outcome.StateUnavailable, outcome.No, never, unknownHealth, NotSent},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestDetailsOfATwilioRefusal(t *testing.T) {
 	}
 }
 
-func TestRetryAfterOfTwilioIsPassedOn(t *testing.T) {
+func TestRetryAfterOfTwilioIsInTheStatus(t *testing.T) {
 	v := judge(&twilio.Error{HTTPStatus: 429, RetryAfter: 7 * time.Second}, on("CA1", mute))
 	want := &errdetails.RetryInfo{RetryDelay: durationpb.New(7 * time.Second)}
 	details := v.err.GRPCStatus().Details()

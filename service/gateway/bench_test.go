@@ -16,7 +16,7 @@ import (
 	"conferenced/service/gateway"
 )
 
-// answering is a service that answers with the same message every time.
+// answering is a service that always returns the same response.
 type answering struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	response *response
@@ -26,14 +26,14 @@ func (a answering) UpdateParticipant(context.Context, *request) (*response, erro
 	return a.response, nil
 }
 
-// discarded is an answer of which only the headers are kept.
+// discarded is a ResponseWriter that keeps only the headers.
 type discarded http.Header
 
 func (d discarded) Header() http.Header         { return http.Header(d) }
 func (d discarded) Write(p []byte) (int, error) { return len(p), nil }
 func (d discarded) WriteHeader(int)             {}
 
-// BenchmarkCall is a call without the socket, the interceptors and the service.
+// BenchmarkCall measures a call without the socket, the interceptors and the service.
 func BenchmarkCall(b *testing.B) {
 	created := timestamppb.New(time.Date(2011, time.February, 18, 21, 7, 19, 0, time.UTC))
 	s := answering{response: &response{Participant: &conferencev1.Participant{

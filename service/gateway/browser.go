@@ -20,7 +20,7 @@ const anyOrigin = "*"
 const preflightSeconds = 600
 
 // withBrowserRules allows web pages of the origins to call the API, and refuses pages
-// of other origins. Requests of other clients than browsers pass.
+// of other origins. Requests that no browser sent are not affected.
 func withBrowserRules(next http.Handler, origins []string) (http.Handler, error) {
 	if len(origins) == 0 {
 		return protected(next, nil)
@@ -33,8 +33,8 @@ func withBrowserRules(next http.Handler, origins []string) (http.Handler, error)
 	}
 	trusted := make([]string, len(origins))
 	for i, origin := range origins {
-		trusted[i] = strings.ToLower(origin)
-		if err := checkOrigin(trusted[i]); err != nil {
+		var err error
+		if trusted[i], err = canonicalOrigin(origin); err != nil {
 			return nil, err
 		}
 	}
@@ -43,16 +43,6 @@ func withBrowserRules(next http.Handler, origins []string) (http.Handler, error)
 		return nil, err
 	}
 	return withCORS(next, trusted), nil
-}
-
-func checkOrigin(origin string) error {
-	u, err := url.Parse(origin)
-	isOrigin := err == nil && (u.Scheme == "http" || u.Scheme == "https") &&
-		u.Hostname() != "" && !strings.Contains(origin, "*") && origin == u.Scheme+"://"+u.Host
-	if !isOrigin {
-		return fmt.Errorf("CORS origin %q is not like https://host or https://host:port", origin)
-	}
-	return nil
 }
 
 // protected refuses requests that browsers send for pages of other origins, unless
@@ -65,7 +55,7 @@ func protected(next http.Handler, trusted []string) (http.Handler, error) {
 		}
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{Detail: "it comes from a web page of another origin"}))
+		refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{Detail: "the request comes from a web page of another origin"}))
 	}))
 	return protection.Handler(next), nil
 }
@@ -84,7 +74,7 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 // withLoopbackHost refuses requests whose Host is not a loopback host.
 func withLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLoopbackHost(r.Host) {
+		if !IsLoopbackHost(r.Host) {
 			refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{
 				Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
 			}))
@@ -94,7 +84,9 @@ func withLoopbackHost(next http.Handler) http.Handler {
 	})
 }
 
-func isLoopbackHost(host string) bool {
+// IsLoopbackHost reports whether a request's Host is localhost or a loopback address,
+// with or without a port.
+func IsLoopbackHost(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	if strings.EqualFold(name, "localhost") {
 		return true

@@ -27,11 +27,11 @@ func accessControl(got reply) map[string]string {
 }
 
 func TestPreflight(t *testing.T) {
-	const asked = "authorization,content-type,grpc-timeout,idempotency-key,traceparent,tracestate"
+	const headers = "authorization,content-type,grpc-timeout,idempotency-key,traceparent,tracestate"
 	allowed := func(method string) map[string]string {
 		return map[string]string{
 			"Access-Control-Allow-Origin": uiOrigin, "Access-Control-Allow-Methods": method,
-			"Access-Control-Allow-Headers": asked, "Access-Control-Allow-Credentials": "true",
+			"Access-Control-Allow-Headers": headers, "Access-Control-Allow-Credentials": "true",
 			"Access-Control-Max-Age": "600",
 		}
 	}
@@ -41,19 +41,19 @@ func TestPreflight(t *testing.T) {
 		origin, method, headers string
 		want                    map[string]string
 	}{
-		{"PATCH with every header", []string{uiOrigin}, uiOrigin, "PATCH", asked, allowed("PATCH")},
-		{"POST with every header", []string{"https://other", uiOrigin}, uiOrigin, "POST", asked, allowed("POST")},
-		{"an origin configured in upper case", []string{"HTTPS://UI.Example.com"}, uiOrigin, "POST", asked, allowed("POST")},
+		{"PATCH with every header", []string{uiOrigin}, uiOrigin, "PATCH", headers, allowed("PATCH")},
+		{"POST with every header", []string{"https://other", uiOrigin}, uiOrigin, "POST", headers, allowed("POST")},
+		{"an origin configured in upper case", []string{"HTTPS://UI.Example.com"}, uiOrigin, "POST", headers, allowed("POST")},
 		{"any origin, without credentials", []string{"*"}, uiOrigin, "PATCH", "content-type", map[string]string{
 			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "PATCH",
 			"Access-Control-Allow-Headers": "content-type", "Access-Control-Max-Age": "600",
 		}},
-		{"another origin", []string{uiOrigin}, "https://evil", "POST", asked, map[string]string{}},
-		{"an origin that begins alike", []string{uiOrigin}, uiOrigin + ".evil", "POST", asked, map[string]string{}},
-		{"another port", []string{uiOrigin}, uiOrigin + ":8443", "POST", asked, map[string]string{}},
-		{"another scheme", []string{uiOrigin}, "http://ui.example.com", "POST", asked, map[string]string{}},
-		{"the opaque origin", []string{uiOrigin}, "null", "POST", asked, map[string]string{}},
-		{"another method", []string{uiOrigin}, uiOrigin, "DELETE", asked, map[string]string{}},
+		{"another origin", []string{uiOrigin}, "https://evil", "POST", headers, map[string]string{}},
+		{"an origin that begins alike", []string{uiOrigin}, uiOrigin + ".evil", "POST", headers, map[string]string{}},
+		{"another port", []string{uiOrigin}, uiOrigin + ":8443", "POST", headers, map[string]string{}},
+		{"another scheme", []string{uiOrigin}, "http://ui.example.com", "POST", headers, map[string]string{}},
+		{"the opaque origin", []string{uiOrigin}, "null", "POST", headers, map[string]string{}},
+		{"another method", []string{uiOrigin}, uiOrigin, "DELETE", headers, map[string]string{}},
 		{"another header", []string{uiOrigin}, uiOrigin, "POST", "grpc-metadata-x", map[string]string{}},
 	}
 	for _, test := range tests {
@@ -73,7 +73,7 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestCallsOfWebPages(t *testing.T) {
-	refused := outcometest.Status(outcome.NotAllowed, outcome.Facts{Detail: "it comes from a web page of another origin"})
+	refused := outcometest.Status(outcome.NotAllowed, outcome.Facts{Detail: "the request comes from a web page of another origin"})
 	explicit := map[string]string{
 		"Access-Control-Allow-Origin": uiOrigin, "Access-Control-Allow-Credentials": "true",
 		"Access-Control-Expose-Headers": "Retry-After, Twilio-Request-Id",
@@ -88,12 +88,12 @@ func TestCallsOfWebPages(t *testing.T) {
 		reached bool
 		want    map[string]string
 	}{
-		{"no browser", nil, nil, true, nil},
-		{"no browser, CORS on", []string{uiOrigin}, nil, true, nil},
+		{"a client that is not a browser", nil, nil, true, nil},
+		{"a client that is not a browser, with CORS", []string{uiOrigin}, nil, true, nil},
 		{"the service's own pages", nil, []string{"Origin", "http://HOST", "Sec-Fetch-Site", "same-origin"}, true, nil},
 		{"the service's own pages in an old browser", nil, []string{"Origin", "http://HOST"}, true, nil},
-		{"typed by the user", nil, []string{"Sec-Fetch-Site", "none"}, true, nil},
-		{"another origin, CORS off", nil, []string{"Origin", uiOrigin, "Sec-Fetch-Site", "cross-site"}, false, nil},
+		{"an address typed by the user", nil, []string{"Sec-Fetch-Site", "none"}, true, nil},
+		{"another origin, without CORS", nil, []string{"Origin", uiOrigin, "Sec-Fetch-Site", "cross-site"}, false, nil},
 		{"another origin in an old browser", nil, []string{"Origin", uiOrigin}, false, nil},
 		{"another port of this machine", nil, []string{"Origin", "http://127.0.0.1:1", "Sec-Fetch-Site", "same-site"}, false, nil},
 		{"a form of another site", nil, []string{
@@ -134,7 +134,7 @@ func TestCallsOfWebPages(t *testing.T) {
 	}
 }
 
-func TestErrorsCanBeReadByAllowedPages(t *testing.T) {
+func TestAllowedPagesCanReadErrors(t *testing.T) {
 	got := send(t, serve(t, newService(), gateway.Config{CORSOrigins: []string{uiOrigin}}), http.MethodPost, "/nowhere", "", "Origin", uiOrigin)
 	wantStatus(t, got, outcometest.Status(outcome.RouteNotFound, outcome.Facts{}))
 	if origin := accessControl(got)["Access-Control-Allow-Origin"]; origin != uiOrigin {

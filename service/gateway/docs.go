@@ -25,13 +25,12 @@ const (
 	docsPath    = "/docs"
 )
 
-// docsPolicy lets Swagger UI load what this origin serves, call this origin,
-// and nothing else. It has images of its own in data URLs.
+// docsPolicy restricts Swagger UI to files and calls of this origin. Its images in
+// data URLs are allowed.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
 	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// contentTypes are fixed here, since those of package mime depend on the
-// machine.
+// contentTypes is fixed because package mime's types depend on the machine.
 var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
@@ -47,10 +46,10 @@ var ui embed.FS
 type document struct {
 	contentType string
 	plain       func() *content
-	gzipped     func() *content // nil: the file is not compressed.
+	gzipped     func() *content // nil if the file is not compressed.
 }
 
-// content is one form of a file. All requests share it.
+// content is one encoding of a file. All requests share it.
 type content struct {
 	bytes []byte
 	etag  string
@@ -63,7 +62,7 @@ func newContent(read func() []byte) func() *content {
 	})
 }
 
-// withDocs serves the documentation, and other paths with next.
+// withDocs serves the documentation, and passes requests for other paths to next.
 func withDocs(next http.Handler) http.Handler {
 	documents := docs()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +103,7 @@ func embedded(files embed.FS, name string) *document {
 	stored := newContent(func() []byte {
 		text, err := files.ReadFile(name)
 		if err != nil {
-			panic(err) // The files are compiled in, and a test serves each of them.
+			panic(err) // The files are embedded, and a test serves each of them.
 		}
 		return text
 	})

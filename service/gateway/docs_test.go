@@ -42,7 +42,7 @@ func TestOpenAPIDocument(t *testing.T) {
 	}
 }
 
-func TestSwaggerUINeedsNothingButThisOrigin(t *testing.T) {
+func TestSwaggerUILoadsOnlyFromThisOrigin(t *testing.T) {
 	server := serve(t, newService(), gateway.Config{Docs: true})
 	for _, path := range []string{"/docs", "/docs/"} {
 		got := send(t, server, http.MethodGet, path, "")
@@ -72,7 +72,7 @@ func TestSwaggerUINeedsNothingButThisOrigin(t *testing.T) {
 	}
 }
 
-func TestSwaggerUIComesCompressedOrNot(t *testing.T) {
+func TestSwaggerUIIsServedCompressedAndUncompressed(t *testing.T) {
 	server := serve(t, newService(), gateway.Config{Docs: true})
 	const path = "/docs/swagger-ui.css"
 	packed := send(t, server, http.MethodGet, path, "", "Accept-Encoding", "br, gzip")

@@ -15,18 +15,18 @@ import (
 	"conferenced/service/outcome"
 )
 
-// violation is a rule that a request breaks.
+// violation is a rule that a request violates.
 type violation = errdetails.BadRequest_FieldViolation
 
-// maxViolations is how many violations of one request are reported.
+// maxViolations is the maximum number of violations reported for a request.
 const maxViolations = 16
 
 func broken(field, description string) *violation {
 	return &violation{Field: field, Description: description}
 }
 
-// invalid returns the error of a request that breaks rules. Its message has the first
-// of them, for clients that read no details.
+// invalid returns the error of a request with violations. Its message states the
+// first, for clients that do not read details.
 func invalid(violations []*violation) *outcome.Error {
 	violations = violations[:min(len(violations), maxViolations)]
 	return outcome.InvalidRequest.Err(outcome.Facts{
@@ -39,8 +39,8 @@ func ruleText(field, description string) string {
 	return strings.TrimSpace(field + " " + description)
 }
 
-// refuse answers a request that the gateway itself refuses, in the form of the API
-// that its path belongs to.
+// refuse answers a request that the gateway refuses, in the format of the API that
+// its path belongs to.
 func refuse(w http.ResponseWriter, r *http.Request, refusal *outcome.Error) {
 	if watched, ok := w.(*watchedWriter); ok {
 		watched.refused(refusal.Reason)
@@ -52,7 +52,7 @@ func refuse(w http.ResponseWriter, r *http.Request, refusal *outcome.Error) {
 	answerError(w, refusal)
 }
 
-// refuseMethod answers a method that the path does not have.
+// refuseMethod answers a request whose method the path does not support.
 func refuseMethod(w http.ResponseWriter, r *http.Request, allowed ...string) {
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: twilioDetail(r,
@@ -60,7 +60,7 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, allowed ...string) {
 }
 
 // answerCallError is grpc-gateway's error handler. It answers with the error of a
-// call, or of the decoding of its body.
+// call, or of decoding its body.
 func answerCallError(
 	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
@@ -76,7 +76,7 @@ func answerCallError(
 
 // answerError answers with google.rpc.Status as JSON.
 func answerError(w http.ResponseWriter, failed *outcome.Error) {
-	// Every detail's type is linked in, so encoding cannot fail.
+	// All types of details are linked in, so encoding cannot fail.
 	body, _ := protojson.MarshalOptions{UseProtoNames: true}.Marshal(failed.GRPCStatus().Proto())
 	if failed.HTTP == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -86,7 +86,7 @@ func answerError(w http.ResponseWriter, failed *outcome.Error) {
 }
 
 func setRetryAfter(w http.ResponseWriter, delay time.Duration) {
-	if delay > 0 { // Rounded up: a client that comes back early is refused again.
+	if delay > 0 { // Rounded up, because a client that retries too early is refused again.
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(delay.Seconds())), 10))
 	}
 }

@@ -110,14 +110,14 @@ type panicking struct {
 func (p panicking) UpdateParticipant(context.Context, *request) (*response, error) { panic(p.cause) }
 
 func TestPanicsAreAnsweredAndLogged(t *testing.T) {
-	var nobody *service
+	var nilService *service
 	tests := map[string]struct {
 		cause  any
 		logged string
 	}{
 		"with a text":    {"secret", "cause=string"},
 		"with an error":  {errors.New("secret"), "cause=*errors.errorString"},
-		"of the runtime": {runtimePanic(func() { nobody.calls = nil }), "nil pointer dereference"},
+		"of the runtime": {runtimePanic(func() { nilService.calls = nil }), "nil pointer dereference"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 			}
 		})
 	}
-	// It must not look like an announcement that can be sent again.
+	// The status must not allow the SDK to repeat the announcement.
 	t.Run("of a call in Twilio's form", func(t *testing.T) {
 		got := updateByForm(t, serve(t, panicking{cause: "secret"}, gateway.Config{}), "AnnounceUrl=x")
 		wantTwilioError(t, got, twilioError{20500, outcome.Internal.Text, moreInfo("20500"), 424})

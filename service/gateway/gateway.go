@@ -1,18 +1,18 @@
-// Package gateway serves the REST API: JSON over HTTP in front of the gRPC
-// service, with grpc-gateway's mux and protojson.
+// Package gateway serves the REST API: JSON over HTTP in front of the gRPC service.
+// It uses grpc-gateway's mux and protojson.
 //
 // It is strict where grpc-gateway is lenient. Unknown and repeated fields, values of
-// another type, query strings and fields that the path already gives are refused,
-// and the error names the field and the rule, never a value. Path variables are
-// decoded exactly once. Every error, of the gateway and of the service, is a
-// google.rpc.Status with a google.rpc.ErrorInfo.
+// the wrong type, query strings, and fields that are already in the path are refused.
+// The error names the field and the rule, never a value. Path variables are decoded
+// exactly once. Every error, from the gateway or the service, is a google.rpc.Status
+// with a google.rpc.ErrorInfo.
 //
-// Headers pass allow-lists in both directions, so no HTTP client can forge gRPC
-// metadata.
+// Headers are filtered by allow-lists in both directions, so that HTTP clients cannot
+// forge gRPC metadata.
 //
-// POST of Twilio's own path for a participant takes Twilio's form and answers in
-// Twilio's JSON, errors included, for callers that use one of Twilio's SDKs with
-// another base URL. Values are read there as Twilio reads them: leniently.
+// POST on Twilio's own path of a participant takes Twilio's form and answers with
+// Twilio's JSON, also for errors. It is for callers that use a Twilio SDK with this
+// service as its base URL. This route parses values leniently, as Twilio does.
 package gateway
 
 import (
@@ -47,30 +47,30 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is trusted.
 	TrustedProxies []netip.Prefix
 	// LoopbackHostOnly refuses requests whose Host is not localhost or a loopback
-	// address. Where callers are not authenticated, that keeps out web pages whose
-	// host name resolves to a loopback address: for a browser they are of the same
+	// address. Where callers are not authenticated, this refuses web pages whose host
+	// name resolves to a loopback address: a browser treats them as being of the same
 	// origin.
 	LoopbackHostOnly bool
 	// Authenticate, if set, authenticates a call before its body is read. Its context
-	// has the call's record, peer and metadata, and the context that it returns is
-	// the call's. If it returns an error, the body is not read, and the call goes
-	// through the interceptor with an empty request, apart from what the path gives,
-	// and a handler that returns the error.
+	// has the call's record, peer and metadata, and the context that it returns, with
+	// an error too, is the call's. If it returns an error, the body is not read, and
+	// the call goes through the interceptor with an empty request, apart from what the
+	// path gives, and a handler that returns the error.
 	Authenticate func(context.Context) (context.Context, error)
-	// Logger logs panics of the gateway; nil is slog.Default().
+	// Logger logs panics of the gateway; nil means slog.Default().
 	Logger *slog.Logger
 	// Refused, if set, is called for each request that the gateway refuses without
 	// a call, with the reason, and Panicked for each panic of the gateway.
 	Refused  func(reason string)
 	Panicked func()
-	// LastAnswer, if set, reports whether the connection closes after the answer to
-	// this request. It is called when the answer begins. The client sees
-	// `Connection: close`, or a GOAWAY over HTTP/2.
+	// LastAnswer, if set, reports whether the connection is closed after the answer to
+	// this request. It is called when the answer begins. The client gets `Connection:
+	// close`, or a GOAWAY over HTTP/2.
 	LastAnswer func(*http.Request) bool
 }
 
-// New returns the REST API in front of the service and the interceptor that
-// every call goes through, over gRPC too.
+// New returns the REST API in front of the service. Every call goes through the
+// interceptor, which should be that of the gRPC server too.
 //
 // Both see an HTTP call as they see a gRPC call: peer.FromContext returns the HTTP
 // client's address and TLS state, without credentials.TLSInfo's SPIFFEID. They run
@@ -124,9 +124,9 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
-// withLimits bounds what is read of a body, and sets the headers that every
-// answer has. It is the outermost handler, since http.MaxBytesReader closes the
-// connection only through the server's own ResponseWriter.
+// withLimits limits the size of bodies, and sets the headers of every answer. It is
+// the outermost handler, because http.MaxBytesReader closes the connection only
+// through the server's own ResponseWriter.
 func withLimits(next http.Handler, maxBody int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")

@@ -47,7 +47,7 @@ type (
 	response = conferencev1.UpdateParticipantResponse
 )
 
-// observed is a call as the service sees it.
+// observed is a call as the service received it.
 type observed struct {
 	request     *request
 	metadata    metadata.MD
@@ -56,7 +56,7 @@ type observed struct {
 	hasDeadline bool
 }
 
-// service records calls and answers them with a function.
+// service records calls and answers them with the function answer.
 type service struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	calls  chan observed
@@ -84,7 +84,7 @@ func (s *service) UpdateParticipant(ctx context.Context, req *request) (*respons
 	return &response{}, nil
 }
 
-// seen returns the one call of the service.
+// seen returns the oldest recorded call.
 func (s *service) seen(t *testing.T) observed {
 	t.Helper()
 	select {
@@ -122,7 +122,7 @@ func newHandler(t testing.TB, s conferencev1.ConferenceServiceServer, intercept 
 	return handler
 }
 
-// listen serves a handler on a port of its own.
+// listen serves a handler on a free port.
 func listen(t *testing.T, handler http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -138,7 +138,7 @@ func serve(t *testing.T, s conferencev1.ConferenceServiceServer, cfg gateway.Con
 	return listen(t, newHandler(t, s, pass, cfg))
 }
 
-// reply is an answer, read to its end.
+// reply is a fully read HTTP response.
 type reply struct {
 	code   int
 	header http.Header
@@ -169,7 +169,7 @@ func send(t *testing.T, server *httptest.Server, method, path, body string, head
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Add(header[i], header[i+1])
 	}
-	request.Host = request.Header.Get("Host") // net/http sends no other.
+	request.Host = request.Header.Get("Host") // net/http ignores a Host in the headers.
 	response, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,8 @@ func update(t *testing.T, server *httptest.Server, body string, header ...string
 	return send(t, server, http.MethodPost, participants+callSID, body, header...)
 }
 
-// sendRaw sends a request whose target net/http's client would change.
+// sendRaw sends a request with exactly this target, which net/http's client would
+// normalize.
 func sendRaw(t *testing.T, server *httptest.Server, method, target, body string) reply {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -207,7 +208,7 @@ func sendRaw(t *testing.T, server *httptest.Server, method, target, body string)
 	return readReply(t, response)
 }
 
-// wantStatus compares a whole error answer with a status.
+// wantStatus compares an error answer, headers included, with a status.
 func wantStatus(t *testing.T, got reply, want *status.Status) {
 	t.Helper()
 	if code := outcometest.HTTPStatus(want); got.code != code {
@@ -254,7 +255,7 @@ func wantRequest(t *testing.T, got observed, want *request) {
 	}
 }
 
-// wantJSON compares texts without regard to white space and the order of members.
+// wantJSON compares JSON texts, ignoring white space and the order of members.
 func wantJSON(t *testing.T, got []byte, want string) {
 	t.Helper()
 	var gotValue, wantValue any
@@ -269,7 +270,7 @@ func wantJSON(t *testing.T, got []byte, want string) {
 	}
 }
 
-func TestConfigurationThatCannotBeServed(t *testing.T) {
+func TestInvalidConfigs(t *testing.T) {
 	tests := map[string]gateway.Config{
 		"a negative body limit":       {MaxBodyBytes: -1},
 		"an origin without a scheme":  {CORSOrigins: []string{"ui.example.com"}},
@@ -347,7 +348,8 @@ func TestBodyThatEndsEarly(t *testing.T) {
 	s.notCalled(t)
 }
 
-// Calls, documents and refusals can all be the last answer of a connection.
+// TestLastAnswerClosesTheConnection has a call, a document and refusals as the last
+// answer of a connection.
 func TestLastAnswerClosesTheConnection(t *testing.T) {
 	server := serve(t, newService(), gateway.Config{Docs: true, LastAnswer: func(r *http.Request) bool {
 		return r.Header.Get("X-Last") != ""

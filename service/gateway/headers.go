@@ -34,9 +34,9 @@ func withMetadata(ctx context.Context, header http.Header) context.Context {
 	return metadata.NewIncomingContext(ctx, md)
 }
 
-// presentable returns values that metadata can hold. A value with other characters
-// becomes "?" and is not left out: without its Authorization header a call could be
-// authenticated by a certificate.
+// presentable returns values that are valid in metadata. It replaces an invalid value
+// with "?" and does not drop it: without its Authorization header a call could be
+// authenticated by its certificate instead.
 func presentable(values []string) []string {
 	for i, value := range values {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -47,11 +47,11 @@ func presentable(values []string) []string {
 	return values
 }
 
-// noHeader keeps grpc-gateway from making metadata of headers, and trailers of
-// metadata.
+// noHeader disables grpc-gateway's mapping of headers to metadata, and of metadata to
+// trailers.
 func noHeader(string) (string, bool) { return "", false }
 
-// outgoingHeader names the metadata that becomes a header of the answer.
+// outgoingHeader maps metadata to headers of the answer.
 func outgoingHeader(key string) (string, bool) {
 	return twilioRequestID, textproto.CanonicalMIMEHeaderKey(key) == twilioRequestID
 }
@@ -60,6 +60,24 @@ func setTwilioRequestID(w http.ResponseWriter, md metadata.MD) {
 	for _, id := range md.Get(twilioRequestID) {
 		w.Header().Set(twilioRequestID, id)
 	}
+}
+
+const (
+	// maxHeaderBytes is the limit of a request's headers, as HTTP/2 counts them. The
+	// server accepts more, since over HTTP/2 it can only close the connection.
+	maxHeaderBytes = 16 << 10
+	// fieldOverhead is what HTTP/2 adds to the size of each field.
+	fieldOverhead = 32
+)
+
+func headerSize(header http.Header) int {
+	size := 0
+	for name, values := range header {
+		for _, value := range values {
+			size += len(name) + len(value) + fieldOverhead
+		}
+	}
+	return size
 }
 
 // checkEncoding refuses a body that is compressed.
@@ -75,8 +93,8 @@ func checkEncoding(header http.Header) *outcome.Error {
 	return nil
 }
 
-// checkQuery refuses a query string, which grpc-gateway ignores on a route that has
-// a body.
+// checkQuery refuses a query string, which grpc-gateway ignores on a route with a
+// body.
 func checkQuery(u *url.URL) []*violation {
 	if u.RawQuery == "" {
 		return nil
@@ -84,8 +102,8 @@ func checkQuery(u *url.URL) []*violation {
 	return []*violation{broken("", "the path has a query string: properties belong in the body")}
 }
 
-// checkTimeout holds Grpc-Timeout to gRPC's own rule: a positive integer of at
-// most eight digits and a unit.
+// checkTimeout applies gRPC's rule to Grpc-Timeout: a positive integer of at most
+// eight digits, and a unit.
 func checkTimeout(header http.Header) []*violation {
 	value := header.Get(grpcTimeoutHeader)
 	if value == "" {
@@ -100,7 +118,7 @@ func checkTimeout(header http.Header) []*violation {
 }
 
 // adoptIdempotencyKey sets the message's request_id to the value of the
-// Idempotency-Key headers, which may be in quotes.
+// Idempotency-Key headers, which may be quoted.
 func adoptIdempotencyKey(message proto.Message, keys []string) []*violation {
 	if len(keys) == 0 {
 		return nil

@@ -54,12 +54,12 @@ func TestHeadersThatBecomeMetadata(t *testing.T) {
 			metadata.MD{},
 		},
 		{
-			"names of gRPC's own",
+			"headers of gRPC",
 			[]string{"Grpc-Encoding", "gzip", "Grpc-Status", "0", "Grpc-Tags-Bin", "AAAA", "Grpc-Timeout", "5S", ":authority", "evil"},
 			metadata.MD{},
 		},
 		{
-			"the usual headers of HTTP",
+			"common HTTP headers",
 			[]string{"Cookie", "a=b", "User-Agent", "x", "Origin", "http://x", "Accept", "*/*", "Te", "trailers", "Connection", "close"},
 			metadata.MD{},
 		},
@@ -116,12 +116,12 @@ func TestIdempotencyKey(t *testing.T) {
 		want       string
 		violations []string
 	}{
-		{"neither", nil, `{}`, "", nil},
-		{"the header alone", []string{id}, `{}`, id, nil},
-		{"the header alone, without a body", []string{id}, ``, id, nil},
-		{"the field alone", nil, `{"request_id": "` + id + `"}`, id, nil},
+		{"neither header nor field", nil, `{}`, "", nil},
+		{"only the header", []string{id}, `{}`, id, nil},
+		{"only the header, without a body", []string{id}, ``, id, nil},
+		{"only the field", nil, `{"request_id": "` + id + `"}`, id, nil},
 		{"both, the same", []string{id}, `{"request_id": "` + id + `"}`, id, nil},
-		{"both, the same in other letters", []string{id}, `{"request_id": "` + strings.ToUpper(id) + `"}`, id, nil},
+		{"both, the same in another case", []string{id}, `{"request_id": "` + strings.ToUpper(id) + `"}`, id, nil},
 		{"both, different", []string{id}, `{"request_id": "` + other + `"}`, "", []string{
 			"request_id", "differs from the Idempotency-Key header: give one of them, or the same in both",
 		}},
@@ -132,7 +132,7 @@ func TestIdempotencyKey(t *testing.T) {
 		}},
 		{"an empty header", []string{""}, `{}`, "", []string{"Idempotency-Key", "is empty"}},
 		{"an empty header in quotes", []string{`""`}, `{}`, "", []string{"Idempotency-Key", "is empty"}},
-		{"no UUID, which the validation refuses", []string{"x"}, `{}`, "x", nil},
+		{"not a UUID, which the service refuses", []string{"x"}, `{}`, "x", nil},
 	}
 	s := newService()
 	server := serve(t, s, gateway.Config{})
@@ -176,7 +176,7 @@ func TestCompressedBodyIsRefused(t *testing.T) {
 	}
 }
 
-func TestTimeoutsThatAreRefused(t *testing.T) {
+func TestInvalidTimeouts(t *testing.T) {
 	s := newService()
 	server := serve(t, s, gateway.Config{})
 	want := refusal("Grpc-Timeout", "must be 1 to 8 digits, not zero, and a unit: H, M, S, m, u or n")
@@ -211,7 +211,7 @@ func TestTimeoutIsTheDeadline(t *testing.T) {
 	}
 }
 
-func TestTimeoutOfCenturies(t *testing.T) {
+func TestTimeoutLongerThanADuration(t *testing.T) {
 	s := newService()
 	got := update(t, serve(t, s, gateway.Config{}), "{}", "Grpc-Timeout", "99999999H")
 	if got.code != http.StatusOK || !s.seen(t).hasDeadline {

@@ -9,9 +9,9 @@ import (
 	"conferenced/service/outcome"
 )
 
-// intercepted is the service behind its interceptor, which grpc-gateway's
-// RegisterConferenceServiceHandlerServer would skip. Calls run on the goroutine of
-// the HTTP request.
+// intercepted calls the service through the interceptor, which grpc-gateway's
+// RegisterConferenceServiceHandlerServer skips. Calls run on the goroutine of the
+// HTTP request.
 type intercepted struct {
 	conferencev1.UnsafeConferenceServiceServer
 	service   conferencev1.ConferenceServiceServer
@@ -24,8 +24,8 @@ func (i *intercepted) UpdateParticipant(
 	return invoke(ctx, i, conferencev1.ConferenceService_UpdateParticipant_FullMethodName, request, i.service.UpdateParticipant)
 }
 
-// invoke runs the interceptor around the method of the service. If the context has
-// a refusal, the handler returns it and does not call the method.
+// invoke runs the interceptor around the service's method. If the context has a
+// refusal, the handler returns it without calling the method.
 func invoke[Request, Response any](
 	ctx context.Context, i *intercepted, name string, request *Request,
 	method func(context.Context, *Request) (*Response, error),

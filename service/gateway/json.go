@@ -17,8 +17,9 @@ import (
 	"conferenced/service/outcome"
 )
 
-// marshaler is grpc-gateway's protojson, with a scan of a body before it is decoded:
-// the texts of protojson's errors change between builds and repeat values.
+// marshaler is grpc-gateway's protojson marshaler. It scans a body before decoding
+// it, because the texts of protojson's errors are unstable and contain values of the
+// body.
 type marshaler struct{ runtime.JSONPb }
 
 func newMarshaler() *marshaler {
@@ -27,7 +28,7 @@ func newMarshaler() *marshaler {
 	}}
 }
 
-// Marshal ends the text with a line feed, for terminals.
+// Marshal adds a line feed, for terminals.
 func (m *marshaler) Marshal(v any) ([]byte, error) {
 	text, err := m.JSONPb.Marshal(v)
 	return append(text, '\n'), err
@@ -35,8 +36,8 @@ func (m *marshaler) Marshal(v any) ([]byte, error) {
 
 var errNotMessage = errors.New("gateway: the target of a body is not a message")
 
-// NewDecoder returns a decoder of a request's body, which the middleware has made a
-// *requestBody.
+// NewDecoder returns a decoder of a request's body. r is the *requestBody that the
+// middleware set.
 func (*marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		body, hasPath := r.(*requestBody)
@@ -68,11 +69,11 @@ func (b *requestBody) decode(message proto.Message) *outcome.Error {
 	return nil
 }
 
-// blank is JSON's white space.
+// blank is JSON's white-space characters.
 const blank = " \t\r\n"
 
-// decodeJSON decodes a body into an empty message, whose fields in path the body may
-// not have. It returns at most maxViolations rules that the body breaks.
+// decodeJSON decodes a body into an empty message. The body must not have the fields
+// in path. It returns at most maxViolations violations.
 func decodeJSON(body []byte, message proto.Message, path map[string]string) []*violation {
 	if len(bytes.Trim(body, blank)) == 0 {
 		return nil
@@ -91,7 +92,8 @@ func decodeJSON(body []byte, message proto.Message, path map[string]string) []*v
 	return nil
 }
 
-// checkObject returns why a body is not one JSON object in UTF-8, or nil.
+// checkObject returns a violation if the body is not exactly one JSON object in
+// UTF-8.
 func checkObject(body []byte) *violation {
 	if at := invalidUTF8(body); at >= 0 {
 		return broken("", "the body is not UTF-8 at "+position(body, at))
@@ -126,7 +128,8 @@ func invalidUTF8(text []byte) int {
 	return -1
 }
 
-// position says where an offset is, as editors count: lines and characters from 1.
+// position returns the line and column of an offset, both counted from 1 in
+// characters.
 func position(body []byte, offset int) string {
 	before := body[:min(max(offset, 0), len(body))]
 	line := 1 + bytes.Count(before, []byte("\n"))
@@ -134,11 +137,11 @@ func position(body []byte, offset int) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// scan collects the rules that the members of a JSON object break. It ends after
-// maxViolations. Every member that breaks no rule is another field, so the number of
-// members that it looks at is bounded.
+// scan collects the violations of the members of a JSON object. It stops at
+// maxViolations. Valid members are distinct fields, so the number of members scanned
+// is bounded.
 type scan struct {
-	path       map[string]string // The fields that the path gives.
+	path       map[string]string // The fields that are in the path.
 	violations []*violation
 }
 
@@ -146,9 +149,8 @@ func (s *scan) refuse(field, description string) {
 	s.violations = append(s.violations, broken(field, description))
 }
 
-// object scans the JSON object of an empty message, which is known to be valid JSON,
-// and returns it in the form that protojson reads. The prefix is that of its fields'
-// names.
+// object scans a valid JSON object for an empty message, and returns it in the form
+// that protojson reads. Fields are reported with the prefix.
 func (s *scan) object(text []byte, message protoreflect.Message, prefix string) json.RawMessage {
 	fields := message.Descriptor().Fields()
 	seen := map[string]bool{}
@@ -176,8 +178,8 @@ func (s *scan) object(text []byte, message protoreflect.Message, prefix string) 
 	return append(append([]byte{'{'}, bytes.TrimPrefix(scanned, []byte{','})...), '}')
 }
 
-// value scans a field's value. Of a nested message each field is scanned; any other
-// value is decoded by protojson, alone.
+// value scans a field's value. A nested message is scanned field by field; any other
+// value is decoded on its own by protojson.
 func (s *scan) value(
 	value json.RawMessage, message protoreflect.Message, field protoreflect.FieldDescriptor, name string,
 ) json.RawMessage {
@@ -194,15 +196,15 @@ func (s *scan) value(
 	return value
 }
 
-// isNested reports whether the field is one message whose JSON is an object with its
-// fields.
+// isNested reports whether the field is a single message whose JSON is an object with
+// its fields.
 func isNested(field protoreflect.FieldDescriptor) bool {
 	return field.Message() != nil && !field.IsList() && !field.IsMap() &&
 		field.Message().ParentFile().Package() != "google.protobuf"
 }
 
-// fullEnumName returns the enum's value that a JSON string names without the enum's
-// prefix, HTTP_METHOD_GET for "GET", or nothing.
+// fullEnumName returns the enum value's name for a JSON string without the enum's
+// prefix, HTTP_METHOD_GET for "GET", or "".
 func fullEnumName(value json.RawMessage, enum protoreflect.EnumDescriptor) protoreflect.Name {
 	var short string
 	if enum == nil || json.Unmarshal(value, &short) != nil {
@@ -216,7 +218,7 @@ func fullEnumName(value json.RawMessage, enum protoreflect.EnumDescriptor) proto
 }
 
 // enumValue returns the enum's value by its name without the enum's prefix, or nil.
-// The value for "unspecified" has no such name.
+// It does not find the unspecified value.
 func enumValue(short string, enum protoreflect.EnumDescriptor) protoreflect.EnumValueDescriptor {
 	known := enum.Values().ByName(protoreflect.Name(enumPrefix(enum) + short))
 	if known == nil || known.Number() == 0 {
@@ -229,7 +231,7 @@ func enumPrefix(enum protoreflect.EnumDescriptor) string {
 	return strings.TrimSuffix(string(enum.Values().ByNumber(0).Name()), "UNSPECIFIED")
 }
 
-// wanted names the values of a field.
+// wanted describes the valid values of a field.
 func wanted(field protoreflect.FieldDescriptor) string {
 	switch {
 	case field.IsList():
@@ -250,7 +252,7 @@ func wanted(field protoreflect.FieldDescriptor) string {
 	return "a valid " + field.Kind().String()
 }
 
-// maxNameLen is how much of an unknown field's name is repeated, in bytes.
+// maxNameLen is the maximum length in bytes of an unknown field's name in an error.
 const maxNameLen = 64
 
 func shortened(name string) string {
@@ -260,8 +262,8 @@ func shortened(name string) string {
 	return strings.ToValidUTF8(name[:maxNameLen], "") + "…"
 }
 
-// suggestion asks whether a name means the field that is spelt alike: hold_url for
-// HoldUrl, muted for mute.
+// suggestion suggests the field with a similar spelling: hold_url for HoldUrl, muted
+// for mute.
 func (s *scan) suggestion(name string, fields protoreflect.FieldDescriptors) string {
 	name = folded(name)
 	for i := range fields.Len() {
@@ -278,7 +280,7 @@ func (s *scan) suggestion(name string, fields protoreflect.FieldDescriptors) str
 	return ""
 }
 
-// folded removes the difference between snake_case, camelCase and PascalCase.
+// folded makes names in snake_case, camelCase and PascalCase comparable.
 func folded(name string) string {
 	return strings.ToLower(strings.ReplaceAll(name, "_", ""))
 }

@@ -21,7 +21,7 @@ import (
 	"conferenced/service/outcome"
 )
 
-func TestBodiesThatAreRead(t *testing.T) {
+func TestValidBodies(t *testing.T) {
 	get := conferencev1.HttpMethod_HTTP_METHOD_GET
 	tests := []struct {
 		name, body string
@@ -35,7 +35,7 @@ func TestBodiesThatAreRead(t *testing.T) {
 		{"an empty string is a value", `{"wait_url": ""}`, &request{WaitUrl: proto.String("")}},
 		{"null is not a value", `{"muted": null, "hold": true}`, &request{Hold: proto.Bool(true)}},
 		{"an enum by name", `{"hold_method": "HTTP_METHOD_GET"}`, &request{HoldMethod: get}},
-		{"an enum as Twilio writes it", `{"hold_method": "GET", "announce_method": "POST", "wait_url": "x"}`, &request{
+		{"an enum without its prefix", `{"hold_method": "GET", "announce_method": "POST", "wait_url": "x"}`, &request{
 			HoldMethod: get, AnnounceMethod: conferencev1.HttpMethod_HTTP_METHOD_POST, WaitUrl: proto.String("x"),
 		}},
 		{"an enum by number", `{"hold_method": 1}`, &request{HoldMethod: get}},
@@ -70,7 +70,7 @@ func TestBodiesThatAreRead(t *testing.T) {
 	}
 }
 
-func TestAnAccountInTheBodyOfTheDefaultPath(t *testing.T) {
+func TestDefaultPathTakesTheAccountFromTheBody(t *testing.T) {
 	s := newService()
 	send(t, serve(t, s, gateway.Config{}), http.MethodPatch, participants+callSID, `{"account_sid": "`+accountSID+`"}`)
 	wantRequest(t, s.seen(t), &request{
@@ -78,7 +78,7 @@ func TestAnAccountInTheBodyOfTheDefaultPath(t *testing.T) {
 	})
 }
 
-func TestBodiesThatAreRefused(t *testing.T) {
+func TestInvalidBodies(t *testing.T) {
 	const (
 		methods = "must be one of HTTP_METHOD_UNSPECIFIED, HTTP_METHOD_GET, HTTP_METHOD_POST"
 		text    = "must be a string of Unicode characters"
@@ -94,7 +94,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"camelCase", `{"holdUrl": "https://secret"}`, []string{"holdUrl", unknown + "; did you mean hold_url?"}},
 		{"Twilio's spelling", `{"EndConferenceOnExit": true}`, []string{"EndConferenceOnExit", unknown + "; did you mean end_conference_on_exit?"}},
 		{"camelCase of the path", `{"callSid": "secret"}`, []string{"callSid", unknown}},
-		{"a field like no other", `{"secret_thing": "x"}`, []string{"secret_thing", unknown}},
+		{"a field without a similar name", `{"secret_thing": "x"}`, []string{"secret_thing", unknown}},
 		{"a field without a name", `{"": 1}`, []string{"", unknown}},
 		{"a name of one letter", `{"h": 1}`, []string{"h", unknown}},
 		{"an extension", `{"[google.api.http]": 1}`, []string{"[google.api.http]", unknown}},
@@ -108,7 +108,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"half a surrogate pair", `{"hold_url": "secret\ud800"}`, []string{"hold_url", text}},
 		{"an unknown enum name", `{"hold_method": "secret"}`, []string{"hold_method", methods}},
 		{"an enum in lower case", `{"hold_method": "get"}`, []string{"hold_method", methods}},
-		{"no enum, as Twilio would write it", `{"hold_method": "UNSPECIFIED"}`, []string{"hold_method", methods}},
+		{"an unspecified enum without its prefix", `{"hold_method": "UNSPECIFIED"}`, []string{"hold_method", methods}},
 		{"a boolean for an enum", `{"hold_method": true}`, []string{"hold_method", methods}},
 		{"a fraction for an enum", `{"hold_method": 1.5}`, []string{"hold_method", methods}},
 		{"two values for a field", `{"muted": true, "muted": true}`, []string{"muted", "is given more than once"}},
@@ -133,7 +133,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"an end too early", `{"muted": tr`, []string{"", "the body ends within its JSON at line 1, column 13"}},
 		{"something after the object", "{}\n secret", []string{"", "the body goes on after its JSON object at line 2, column 2"}},
 		{"two objects", `{"muted": true} {"muted": false}`, []string{"", "the body goes on after its JSON object at line 1, column 17"}},
-		{"what is not UTF-8", "{\"hold_url\": \"\xff\"}", []string{"", "the body is not UTF-8 at line 1, column 15"}},
+		{"bytes that are not UTF-8", "{\"hold_url\": \"\xff\"}", []string{"", "the body is not UTF-8 at line 1, column 15"}},
 		{"another encoding", "{\x00\"\x00m\xff\x00", []string{"", "the body is not UTF-8 at line 1, column 6"}},
 	}
 	s := newService()
@@ -147,7 +147,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheAccountOfThePathIsNotInTheBodyToo(t *testing.T) {
+func TestAccountInPathAndBodyIsRefused(t *testing.T) {
 	got := send(t, serve(t, newService(), gateway.Config{}), http.MethodPost, accountParticipants+callSID, `{"account_sid": "`+accountSID+`"}`)
 	wantStatus(t, got, refusal("account_sid", "is given by the path and may not be in the body too"))
 }
@@ -165,8 +165,9 @@ func TestViolationsAreLimited(t *testing.T) {
 	wantStatus(t, got, refusal(want...))
 }
 
-// A body that is full of mistakes costs little more than a body of the same length.
-func TestMistakesAreNotAllRead(t *testing.T) {
+// TestScanStopsAtTheLimitOfViolations checks that a body with many violations costs
+// little more than one with few.
+func TestScanStopsAtTheLimitOfViolations(t *testing.T) {
 	server := newHandler(t, newService(), pass, gateway.Config{})
 	allocated := func(body string) float64 {
 		return testing.AllocsPerRun(10, func() {
@@ -177,19 +178,19 @@ func TestMistakesAreNotAllRead(t *testing.T) {
 			}
 		})
 	}
-	mistakes := func(n int) string {
+	violations := func(n int) string {
 		var body strings.Builder
 		for i := range n {
 			fmt.Fprintf(&body, `,"f%d":1`, i)
 		}
 		return "{" + body.String()[1:] + "}"
 	}
-	if few, many := allocated(mistakes(16)), allocated(mistakes(5000)); many > 2*few {
+	if few, many := allocated(violations(16)), allocated(violations(5000)); many > 2*few {
 		t.Errorf("%.0f allocations with 16 unknown fields, %.0f with 5,000", few, many)
 	}
 }
 
-func TestAnswersOmitWhatIsNotSet(t *testing.T) {
+func TestAnswersOmitUnsetFields(t *testing.T) {
 	when := timestamppb.New(time.Date(2011, 2, 18, 21, 7, 19, 0, time.UTC))
 	tests := []struct {
 		name   string
@@ -235,9 +236,9 @@ func TestAnswersOmitWhatIsNotSet(t *testing.T) {
 	}
 }
 
-// FuzzBody: a body is refused with rules that repeat no value, or it is one that
-// protojson reads as the very same message. The body may have the methods as Twilio
-// writes them.
+// FuzzBody checks that a body is refused with violations that contain no value of it,
+// or that protojson decodes it to the same message. The body may have Twilio's names
+// of HTTP methods.
 func FuzzBody(f *testing.F) {
 	const value = "s3cr3t"
 	for _, body := range []string{
@@ -273,8 +274,8 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// violationsIn returns the violations of an error, whose message has nothing but the
-// first of them.
+// violationsIn returns the violations of an error, and checks that its message states
+// only the first.
 func violationsIn(t *testing.T, got reply) []*errdetails.BadRequest_FieldViolation {
 	t.Helper()
 	st := status.FromProto(statusIn(t, got))

@@ -12,7 +12,8 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 )
 
-// TestNestedMessages is not at the edge: no request of the API has a nested message.
+// TestNestedMessages tests decodeJSON itself, because no request of the API has a
+// nested message.
 func TestNestedMessages(t *testing.T) {
 	path := map[string]string{"label": "the path's, not the participant's"}
 	tests := []struct {

@@ -10,9 +10,9 @@ import (
 	"conferenced/service/outcome"
 )
 
-// withRecovery answers a panic of the gateway with INTERNAL and logs it.
-// http.ErrAbortHandler, which makes the server close the connection, is passed on. It
-// also replaces a panic after the answer has begun.
+// withRecovery answers a panic of the gateway with INTERNAL and logs it. It re-panics
+// with http.ErrAbortHandler, so that the server closes the connection, if that was
+// the panic or if the answer has begun.
 func withRecovery(next http.Handler, cfg Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &watchedWriter{
@@ -38,8 +38,8 @@ func withRecovery(next http.Handler, cfg Config) http.Handler {
 	})
 }
 
-// describe returns the text of a panic of the Go runtime, which has no value of the
-// request, and the type of any other.
+// describe returns the text of a runtime error, which contains no value of the
+// request, and only the type of any other panic.
 func describe(cause any) string {
 	if err, ok := cause.(runtime.Error); ok {
 		return err.Error()
@@ -47,8 +47,8 @@ func describe(cause any) string {
 	return fmt.Sprintf("%T", cause)
 }
 
-// watchedWriter records whether the answer has begun. It announces the end of the
-// connection to the client if the answer is the last one.
+// watchedWriter records whether the answer has begun. It sets Connection: close if
+// the answer is the last one of the connection.
 type watchedWriter struct {
 	http.ResponseWriter
 	begun   bool
@@ -76,5 +76,5 @@ func (w *watchedWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

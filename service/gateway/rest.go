@@ -48,9 +48,9 @@ func newAPI(service conferencev1.ConferenceServiceServer, cfg Config) (*api, err
 	return a, a.HandlePath(http.MethodPost, twilioPath, a.updateFromForm)
 }
 
-// prepare is the middleware of every route: it checks what a request says besides
-// its body, authenticates the caller, and passes on a request from which grpc-gateway
-// takes only the body and Grpc-Timeout.
+// prepare is the middleware of every route. It checks the request apart from its
+// body, authenticates the caller, and forwards a request of which grpc-gateway uses
+// only the body and Grpc-Timeout.
 func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		if found := probeOf(r); found != nil {
@@ -63,18 +63,22 @@ func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 		}
 		ctx := a.callContext(r)
 		body := &requestBody{ReadCloser: http.NoBody, path: path}
-		if authenticated, err := a.authenticate(ctx); err != nil {
+		ctx, err := a.authenticate(ctx)
+		if err != nil {
 			ctx = withRefusal(ctx, err)
 		} else {
-			ctx, body.ReadCloser, body.idempotencyKeys = authenticated, r.Body, r.Header.Values(idempotencyKeyHeader)
+			body.ReadCloser, body.idempotencyKeys = r.Body, r.Header.Values(idempotencyKeyHeader)
 		}
 		next(w, forwarded(ctx, r, body), path)
 	}
 }
 
-// checkRequest returns the rules that a request breaks, its body apart, or nil. The
-// service checks what a SID or a label looks like.
+// checkRequest checks a request apart from its body. The service checks the syntax of
+// SIDs and labels.
 func checkRequest(r *http.Request, path map[string]string) *outcome.Error {
+	if headerSize(r.Header) > maxHeaderBytes {
+		return outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its headers are larger than 16 KiB"})
+	}
 	if refusal := checkEncoding(r.Header); refusal != nil {
 		return refusal
 	}
@@ -103,9 +107,9 @@ func checkPath(path map[string]string) []*violation {
 	return violations
 }
 
-// forwarded returns the request that the handler of a route sees. For grpc-gateway it
-// has no headers but Grpc-Timeout, no host and no client address, all of which would
-// become metadata.
+// forwarded returns the request for the handler of a route. For grpc-gateway it has
+// no headers but Grpc-Timeout, no host and no client address, because grpc-gateway
+// copies those to metadata.
 func forwarded(ctx context.Context, r *http.Request, body *requestBody) *http.Request {
 	to := r.WithContext(ctx)
 	to.Body = body
@@ -120,18 +124,17 @@ func forwarded(ctx context.Context, r *http.Request, body *requestBody) *http.Re
 	return to
 }
 
-// requestBody is a request's body, with what the decoder needs to know of the rest
-// of the request.
+// requestBody is a request's body, with those other parts of the request that the
+// decoder needs.
 type requestBody struct {
 	io.ReadCloser
 	path            map[string]string
 	idempotencyKeys []string
-	// refusal is the decoder's error, of which the generated handlers keep only the
-	// text.
+	// refusal is the decoder's error. The generated handlers keep only its text.
 	refusal *outcome.Error
 }
 
-// readAll reads the body, whose size the outermost handler limits.
+// readAll reads the body. The outermost handler limits its size.
 func (b *requestBody) readAll() ([]byte, *outcome.Error) {
 	text, err := io.ReadAll(b)
 	if err == nil {
@@ -157,8 +160,8 @@ func (a *api) refuseRoute(
 	}
 }
 
-// methods returns the methods of the request's path. grpc-gateway does not tell them,
-// so each is tried with a request that only the middleware sees.
+// methods returns the methods that the request's path supports. grpc-gateway does not
+// list them, so each is tried with a probe request that ends in the middleware.
 func (a *api) methods(r *http.Request) []string {
 	var methods []string
 	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodDelete} {
@@ -175,14 +178,14 @@ func (a *api) methods(r *http.Request) []string {
 
 type probeKey struct{}
 
-// probeOf returns where to note that a route was found, or nil for a request that
-// is no probe.
+// probeOf returns the probe's result, to be set if a route matches, or nil if the
+// request is not a probe.
 func probeOf(r *http.Request) *bool {
 	found, _ := r.Context().Value(probeKey{}).(*bool)
 	return found
 }
 
-// callContext returns the context of a call: with its record, peer and metadata.
+// callContext returns the context of a call, with its record, peer and metadata.
 func (a *api) callContext(r *http.Request) context.Context {
 	protocol := call.REST
 	if isTwilio(r) {

@@ -52,10 +52,10 @@ func TestLabelsAreDecodedOnce(t *testing.T) {
 		{"a question mark", "a%3Fb", "a?b"},
 		{"a number sign", "a%23b", "a#b"},
 		{"a percent sign", "100%25", "100%"},
-		{"what looks encoded", "a%2520b", "a%20b"},
-		{"what looks encoded, with needless encoding", "%61%2520b", "a%20b"},
-		{"what looks like a slash", "a%252Fb", "a%2Fb"},
-		{"what looks like a slash, with needless encoding", "%61%252Fb", "a%2Fb"},
+		{"a decoded escape sequence", "a%2520b", "a%20b"},
+		{"a decoded escape sequence, with needless encoding", "%61%2520b", "a%20b"},
+		{"a decoded escaped slash", "a%252Fb", "a%2Fb"},
+		{"a decoded escaped slash, with needless encoding", "%61%252Fb", "a%2Fb"},
 		{"a plus", "a+b", "a+b"},
 		{"an encoded plus", "a%2Bb", "a+b"},
 		{"a dot", ".", "."},
@@ -64,7 +64,7 @@ func TestLabelsAreDecodedOnce(t *testing.T) {
 		{"a colon", "a:b", "a:b"},
 		{"a leading colon", ":x", ":x"},
 		{"a trailing colon", "x:", "x:"},
-		{"what looks like a verb", "fault:429x2", "fault:429x2"},
+		{"a colon as before a custom verb", "fault:429x2", "fault:429x2"},
 		{"an encoded colon", "a%3Ab", "a:b"},
 		{"a semicolon", "a;b", "a;b"},
 		{"a backslash", `a%5Cb`, `a\b`},
@@ -73,7 +73,7 @@ func TestLabelsAreDecodedOnce(t *testing.T) {
 		{"a line feed", "a%0Ab", "a\nb"},
 		{"needless encoding", "%61", "a"},
 		{"128 times two bytes", strings.Repeat("%C3%A9", 128), strings.Repeat("é", 128)},
-		{"a name of the path", "participants", "participants"},
+		{"a segment of the path", "participants", "participants"},
 	}
 	s := newService()
 	server := serve(t, s, gateway.Config{})
@@ -92,7 +92,7 @@ func TestLabelsAreDecodedOnce(t *testing.T) {
 	}
 }
 
-func TestPathVariablesThatAreRefused(t *testing.T) {
+func TestInvalidPathVariables(t *testing.T) {
 	const slash = "must have no /, not as %2F either: no SID or label has one"
 	tests := []struct{ name, path, field, rule string }{
 		{"a slash in the label", participants + "a%2Fb", "call_sid", slash},
@@ -103,7 +103,7 @@ func TestPathVariablesThatAreRefused(t *testing.T) {
 		{"no participant", participants, "call_sid", "is empty in the path"},
 		{"no conference", "/v1/conferences//participants/x", "conference_sid", "is empty in the path"},
 		{"no account", "/v1/accounts//conferences/c/participants/x", "account_sid", "is empty in the path"},
-		{"what is not UTF-8", participants + "%ff", "call_sid", "must be percent-encoded UTF-8"},
+		{"bytes that are not UTF-8", participants + "%ff", "call_sid", "must be percent-encoded UTF-8"},
 		{"a query string", participants + "x?muted=true", "", "the path has a query string: properties belong in the body"},
 		{"an unreadable query string", participants + "x?%zz", "", "the path has a query string: properties belong in the body"},
 	}
@@ -124,18 +124,18 @@ func TestPathVariablesThatAreRefused(t *testing.T) {
 
 func TestUnknownPaths(t *testing.T) {
 	tests := map[string]string{
-		"the root":                     "/",
-		"another version":              "/v2/conferences/c/participants/x",
-		"a trailing slash":             participants + "x/",
-		"a second leading slash":       "/" + participants + "x",
-		"the collection":               strings.TrimSuffix(participants, "/"),
-		"a label with a bare slash":    participants + "a/b",
-		"dots that lead out":           participants + "../participants/x",
-		"an encoded slash in the name": "/v1%2Fconferences/c/participants/x",
-		"another case":                 "/V1/conferences/c/participants/x",
-		"the name of the gRPC method":  "/conference.v1.ConferenceService/UpdateParticipant",
-		"the documents, which are off": "/openapi.json",
-		"the UI, which is off":         "/docs",
+		"the root":                                "/",
+		"another version":                         "/v2/conferences/c/participants/x",
+		"a trailing slash":                        participants + "x/",
+		"a second leading slash":                  "/" + participants + "x",
+		"the collection":                          strings.TrimSuffix(participants, "/"),
+		"a label with a bare slash":               participants + "a/b",
+		"dot segments":                            participants + "../participants/x",
+		"an encoded slash in the name":            "/v1%2Fconferences/c/participants/x",
+		"another case":                            "/V1/conferences/c/participants/x",
+		"the name of the gRPC method":             "/conference.v1.ConferenceService/UpdateParticipant",
+		"the OpenAPI document, which is disabled": "/openapi.json",
+		"the UI, which is disabled":               "/docs",
 	}
 	s := newService()
 	var refused []string
@@ -153,7 +153,7 @@ func TestUnknownPaths(t *testing.T) {
 	}
 }
 
-func TestMethodsThatThePathDoesNotHave(t *testing.T) {
+func TestUnsupportedMethods(t *testing.T) {
 	s := newService()
 	server := serve(t, s, gateway.Config{Authenticate: func(context.Context) (context.Context, error) {
 		t.Error("a call is authenticated")
@@ -193,7 +193,7 @@ func TestMethodOverrideIsIgnored(t *testing.T) {
 	}
 }
 
-// watchedBody reports reads of a request's body.
+// watchedBody records whether a request's body was read.
 type watchedBody struct {
 	*strings.Reader
 	read bool
@@ -214,7 +214,7 @@ func TestCallIsAuthenticatedBeforeItsBodyIsRead(t *testing.T) {
 				if body.read {
 					t.Error("the body is read before the call is authenticated")
 				}
-				return nil, outcome.CallerUnknown.Err(outcome.Facts{})
+				return ctx, outcome.CallerUnknown.Err(outcome.Facts{})
 			}
 			var info *grpc.UnaryServerInfo
 			var passed *request
@@ -240,7 +240,7 @@ func TestCallIsAuthenticatedBeforeItsBodyIsRead(t *testing.T) {
 	}
 }
 
-func TestAuthenticatedContextIsTheCalls(t *testing.T) {
+func TestCallHasTheAuthenticatedContext(t *testing.T) {
 	type key struct{}
 	s := newService()
 	s.answer = func(ctx context.Context, _ *request) (*response, error) {
@@ -287,7 +287,8 @@ func TestClientThatDisconnectsCancelsTheCall(t *testing.T) {
 	}
 }
 
-// FuzzLabel: the service gets exactly the label, or the request is refused.
+// FuzzLabel checks that the service gets exactly the label, or that the request is
+// refused.
 func FuzzLabel(f *testing.F) {
 	for _, label := range []string{"front desk", "café", "a?b", "..", ":x", "100%", "%2F", "a/b", "", "\xff", "a\x00b"} {
 		f.Add(label)

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// twilioRoot is the beginning of every path of Twilio's API.
+	// twilioRoot is the prefix of every path of Twilio's API.
 	twilioRoot = "/2010-04-01/"
-	// twilioPath is the path that is served, with twilioEnding after the participant.
+	// twilioPath is the path that is served. twilioEnding follows the participant.
 	twilioPath   = twilioRoot + "Accounts/{account_sid}/Conferences/{conference_sid}/Participants/{call_sid}"
 	twilioEnding = ".json"
 )
 
-// isTwilio reports whether a request is for Twilio's API, so that it is answered in
-// Twilio's form.
+// isTwilio reports whether a request is for Twilio's API, and so gets an answer in
+// Twilio's format.
 func isTwilio(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath(), twilioRoot) }
 
 // twilioDetail returns the detail if the request is for Twilio's API.
@@ -36,12 +36,12 @@ func twilioDetail(r *http.Request, detail string) string {
 	return detail
 }
 
-// updateFromForm serves Twilio's own update of a participant.
+// updateFromForm serves Twilio's update of a participant.
 func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[string]string) {
 	participant, isJSON := strings.CutSuffix(path["call_sid"], twilioEnding)
 	if !isJSON {
 		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{
-			Detail: "it must end in .json, for answers are JSON and never XML",
+			Detail: "the path must end in .json, because answers are JSON",
 		}))
 		return
 	}
@@ -74,7 +74,7 @@ func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[st
 	answerTwilio(w, r, http.StatusOK, participantJSON(response.GetParticipant()))
 }
 
-// twilioHeaders are on each of Twilio's answers.
+// twilioHeaders are the headers that Twilio sends with each answer.
 var twilioHeaders = http.Header{
 	"Access-Control-Allow-Origin":  {"*"},
 	"Access-Control-Allow-Methods": {"GET, POST, DELETE, OPTIONS"},
@@ -84,8 +84,9 @@ var twilioHeaders = http.Header{
 	"Access-Control-Expose-Headers":    {"ETag"},
 }
 
-// answerTwilio answers with a resource or an error in Twilio's form. Web pages, which
-// alone read the Access-Control headers, get those of the configured origins.
+// answerTwilio answers with a resource or an error in Twilio's format. Web pages get
+// the Access-Control headers of the configured origins, other clients those of
+// Twilio.
 func answerTwilio(w http.ResponseWriter, r *http.Request, code int, body any) {
 	if r.Header.Get("Origin") == "" {
 		maps.Copy(w.Header(), twilioHeaders)
@@ -93,11 +94,11 @@ func answerTwilio(w http.ResponseWriter, r *http.Request, code int, body any) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(body) // The types of bodies can all be encoded.
+	_ = encoder.Encode(body) // All bodies are of types that can be encoded.
 	writeJSON(w, code, text.Bytes())
 }
 
-// twilioError is an error in Twilio's form.
+// twilioError is an error in Twilio's format.
 type twilioError struct {
 	Code     int    `json:"code"`
 	Message  string `json:"message"`
@@ -116,7 +117,7 @@ func answerTwilioError(w http.ResponseWriter, r *http.Request, failed *outcome.E
 	answer := twilioError{
 		Code: failed.TwilioCode, Message: twilioMessage(failed), Status: failed.HTTP,
 	}
-	// What Twilio says of the service's own credentials is not about the caller's.
+	// Twilio's answer about this service's credentials is not about the caller's.
 	if failed.Twilio != nil && failed.Kind != outcome.TwilioCredentialsRejected {
 		answer.Code = cmp.Or(failed.Twilio.Code, answer.Code)
 		answer.MoreInfo = failed.Twilio.MoreInfo
@@ -141,8 +142,8 @@ func answerTwilioError(w http.ResponseWriter, r *http.Request, failed *outcome.E
 	answerTwilio(w, r, answer.Status, answer)
 }
 
-// twilioMessage returns an error's message. Twilio's form has no details, so it names
-// every rule that the request breaks, with the fields under Twilio's names.
+// twilioMessage returns an error's message. Twilio's format has no details, so the
+// message states every violation, with Twilio's names of the fields.
 func twilioMessage(failed *outcome.Error) string {
 	if len(failed.Violations) == 0 {
 		return failed.Message()

@@ -27,7 +27,7 @@ const (
 	twilioPath         = twilioParticipants + "/" + callSID + ".json"
 )
 
-// twilioError is an error in Twilio's form.
+// twilioError is an error in Twilio's format.
 type twilioError struct {
 	Code     int    `json:"code"`
 	Message  string `json:"message"`
@@ -35,7 +35,8 @@ type twilioError struct {
 	Status   int    `json:"status"`
 }
 
-// wantTwilioError compares a whole error answer with Twilio's form.
+// wantTwilioError compares an error answer, headers included, with an error in
+// Twilio's format.
 func wantTwilioError(t *testing.T, got reply, want twilioError) {
 	t.Helper()
 	if got.code != want.Status {
@@ -55,7 +56,7 @@ func wantTwilioError(t *testing.T, got reply, want twilioError) {
 	}
 }
 
-// badRequest is Twilio's error for requests that break rules.
+// badRequest returns the error of an invalid request in Twilio's format.
 func badRequest(text string) twilioError {
 	return twilioError{20001, "the request breaks a rule: " + text, moreInfo("20001"), 400}
 }
@@ -69,7 +70,7 @@ func TestTwilioPath(t *testing.T) {
 		{"a plus", "a+b", "a+b"},
 		{"an encoded plus", "a%2Bb", "a+b"},
 		{"a percent sign", "100%25", "100%"},
-		{"what looks encoded", "a%252Fb", "a%2Fb"},
+		{"a decoded escaped slash", "a%252Fb", "a%2Fb"},
 		{"a question mark", "a%3Fb", "a?b"},
 		{"the ending twice", "x.json", "x.json"},
 		{"the ending encoded", "x%2Ejson", "x.json"},
@@ -90,11 +91,11 @@ func TestTwilioPath(t *testing.T) {
 	}
 }
 
-func TestTwilioPathsThatAreNotServed(t *testing.T) {
+func TestUnknownTwilioPaths(t *testing.T) {
 	notHere := twilioError{
 		20404, "no such path: of Twilio's API, only the update of a conference participant is served here", moreInfo("20404"), 404,
 	}
-	noEnding := twilioError{20404, "no such path: it must end in .json, for answers are JSON and never XML", moreInfo("20404"), 404}
+	noEnding := twilioError{20404, "no such path: the path must end in .json, because answers are JSON", moreInfo("20404"), 404}
 	slash := badRequest("CallSid must have no /, not as %2F either: no SID or label has one")
 	tests := []struct {
 		name, path string
@@ -123,7 +124,7 @@ func TestTwilioPathsThatAreNotServed(t *testing.T) {
 	}
 }
 
-func TestTwilioMethodsThatAreNotServed(t *testing.T) {
+func TestUnsupportedTwilioMethods(t *testing.T) {
 	s := newService()
 	server := serve(t, s, gateway.Config{})
 	for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "OPTIONS", "post"} {
@@ -304,27 +305,27 @@ func TestTwilioErrors(t *testing.T) {
 			twilioError{20429, outcome.Overloaded.Text, moreInfo("20429"), 429}, "2",
 		},
 		{
-			"an announcement that was not made may be sent again", "AnnounceUrl=x", outcome.CircuitOpen.Err(outcome.Facts{}),
+			"an announcement that was not sent may be retried", "AnnounceUrl=x", outcome.CircuitOpen.Err(outcome.Facts{}),
 			twilioError{20503, outcome.CircuitOpen.Text, moreInfo("20503"), 503}, "1",
 		},
 		{
-			"an update of unknown outcome may be sent again", "Muted=true", outcome.OutcomeUnknown.Err(maybe(twilio(500, 20500))),
+			"an update with an unknown outcome may be retried", "Muted=true", outcome.OutcomeUnknown.Err(maybe(twilio(500, 20500))),
 			twilioError{20500, outcome.OutcomeUnknown.Text, moreInfo("20500"), 503}, "",
 		},
 		{
-			"an announcement of unknown outcome may not", "AnnounceUrl=x", outcome.AnnouncementOutcomeUnknown.Err(maybe(twilio(503, 20503))),
+			"an announcement with an unknown outcome may not be retried", "AnnounceUrl=x", outcome.AnnouncementOutcomeUnknown.Err(maybe(twilio(503, 20503))),
 			twilioError{20503, unknownText, moreInfo("20503"), 424}, "",
 		},
 		{
-			"nor when the deadline passed", "AnnounceUrl=x", outcome.Deadline.Err(maybe(outcome.Facts{})),
+			"an announcement in flight at the deadline may not be retried", "AnnounceUrl=x", outcome.Deadline.Err(maybe(outcome.Facts{})),
 			twilioError{20504, outcome.Deadline.Text, moreInfo("20504"), 424}, "",
 		},
 		{
-			"nor when it was made", "AnnounceUrl=x", outcome.AuditFailed.Err(outcome.Facts{Applied: outcome.Yes}),
+			"an announcement that was applied may not be retried", "AnnounceUrl=x", outcome.AuditFailed.Err(outcome.Facts{Applied: outcome.Yes}),
 			twilioError{20500, outcome.AuditFailed.Text, moreInfo("20500"), 424}, "",
 		},
 		{
-			"nor when a rate limit came after it", "AnnounceUrl=x", outcome.TwilioRateLimited.Err(maybe(twilio(429, 20429))),
+			"an announcement that was lost before a rate limit may not be retried", "AnnounceUrl=x", outcome.TwilioRateLimited.Err(maybe(twilio(429, 20429))),
 			twilioError{20500, mayBe + outcome.TwilioRateLimited.Text, moreInfo("20500"), 424}, "",
 		},
 		{
@@ -332,7 +333,7 @@ func TestTwilioErrors(t *testing.T) {
 			twilioError{20500, mayBe + outcome.TwilioRateLimited.Text, moreInfo("20500"), 503}, "1",
 		},
 		{
-			"an update that a newer one replaced after a lost attempt", "Muted=true", outcome.Superseded.Err(maybe(outcome.Facts{})),
+			"an update superseded after a lost attempt", "Muted=true", outcome.Superseded.Err(maybe(outcome.Facts{})),
 			twilioError{20500, mayBe + outcome.Superseded.Text, moreInfo("20500"), 424}, "",
 		},
 		{
@@ -352,7 +353,7 @@ func TestTwilioErrors(t *testing.T) {
 			}
 		})
 	}
-	t.Run("an unknown caller is asked for basic authentication", func(t *testing.T) {
+	t.Run("an unknown caller gets a challenge for basic authentication", func(t *testing.T) {
 		got := updateByForm(t, serve(t, failing(outcome.CallerUnknown.Err(outcome.Facts{})), gateway.Config{}), "Muted=true")
 		wantTwilioError(t, got, twilioError{20003, outcome.CallerUnknown.Text, moreInfo("20003"), 401})
 		if challenge := got.header.Get("WWW-Authenticate"); challenge != `Basic realm="Twilio API"` {
@@ -361,8 +362,9 @@ func TestTwilioErrors(t *testing.T) {
 	})
 }
 
-// An SDK takes a 4xx and the code 20429 to mean that nothing was changed.
-func TestTwilioStatusIsAsHonestAsApplied(t *testing.T) {
+// TestTwilioStatusAgreesWithApplied checks the statuses that SDKs take to mean that
+// nothing was changed: 4xx and the code 20429.
+func TestTwilioStatusAgreesWithApplied(t *testing.T) {
 	for _, kind := range outcome.Table {
 		for _, applied := range []outcome.Applied{outcome.No, outcome.Maybe, outcome.Yes} {
 			for _, announces := range []bool{true, false} {
@@ -397,11 +399,11 @@ func TestTwilioStatusIsAsHonestAsApplied(t *testing.T) {
 }
 
 var fromAnotherOrigin = twilioError{
-	20403, "the caller may not make this update: it comes from a web page of another origin", moreInfo("20403"), 403,
+	20403, "the caller may not make this update: the request comes from a web page of another origin", moreInfo("20403"), 403,
 }
 
 func TestTwilioAndWebPages(t *testing.T) {
-	const page, stranger = "https://ui.example.com", "https://evil.example"
+	const page, otherPage = "https://ui.example.com", "https://evil.example"
 	tests := []struct {
 		name    string
 		origins []string
@@ -409,12 +411,12 @@ func TestTwilioAndWebPages(t *testing.T) {
 		refused bool
 		allowed string // Access-Control-Allow-Origin
 	}{
-		{"no page", nil, "", false, "*"},
-		{"a page, where none may", nil, stranger, true, ""},
-		{"a page that may", []string{page}, page, false, page},
-		{"a page, where another may", []string{page}, stranger, true, ""},
+		{"a client that is not a browser", nil, "", false, "*"},
+		{"a page, where none may", nil, otherPage, true, ""},
+		{"a page of an allowed origin", []string{page}, page, false, page},
+		{"a page, where another may", []string{page}, otherPage, true, ""},
 		{"no page, where one may", []string{page}, "", false, "*"},
-		{"a page, where all may", []string{"*"}, stranger, false, "*"},
+		{"a page, where all may", []string{"*"}, otherPage, false, "*"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 )
 
-// participantJSON returns a participant in Twilio's form, which has the API's names of
-// the properties, and null for what is not set.
+// participantJSON returns a participant in Twilio's format, with null for unset
+// properties. Twilio's names of the properties are the API's field names.
 func participantJSON(p *conferencev1.Participant) map[string]any {
 	properties := map[string]any{}
 	message := p.ProtoReflect()
@@ -29,8 +29,8 @@ func participantJSON(p *conferencev1.Participant) map[string]any {
 	return properties
 }
 
-// twilioValue returns a value as Twilio writes it: a date as of RFC 2822, a duration as
-// a string of milliseconds, and an enum's value as a word in lower case.
+// twilioValue returns a value in Twilio's format: a date as in RFC 2822, a duration
+// as a string of milliseconds, and an enum value as a word in lower case.
 func twilioValue(value protoreflect.Value, field protoreflect.FieldDescriptor) any {
 	if enum := field.Enum(); enum != nil {
 		known := enum.Values().ByNumber(value.Enum())

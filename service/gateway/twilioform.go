@@ -15,7 +15,7 @@ import (
 
 const formType = "application/x-www-form-urlencoded"
 
-// readForm reads the body. One without a type counts as a form.
+// readForm reads the body. A body without a Content-Type is read as a form.
 func (b *requestBody) readForm(contentType string) (string, *outcome.Error) {
 	body, refusal := b.readAll()
 	if refusal != nil {
@@ -28,7 +28,7 @@ func (b *requestBody) readForm(contentType string) (string, *outcome.Error) {
 	return string(body), nil
 }
 
-// formFields are the fields of a request by their keys in Twilio's form.
+// formFields maps the keys of Twilio's form to the fields of a request.
 var formFields = func() map[string]protoreflect.FieldDescriptor {
 	byKey := map[string]protoreflect.FieldDescriptor{}
 	fields := new(conferencev1.UpdateParticipantRequest).ProtoReflect().Descriptor().Fields()
@@ -57,9 +57,9 @@ func twilioName(field string) string {
 	}
 }
 
-// decodeForm reads a form as Twilio does: of several values of a field the first
-// counts, a semicolon is a character like others, and fields that Twilio does not have
-// are ignored. A field's value that is not percent-encoded UTF-8 is a violation.
+// decodeForm reads a form as Twilio does: the first of several values of a field is
+// used, a semicolon has no special meaning, and unknown fields are ignored. A value
+// that is not percent-encoded UTF-8 is a violation.
 func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFields, []*violation) {
 	request := new(conferencev1.UpdateParticipantRequest)
 	var ignored ignoredFields
@@ -87,7 +87,7 @@ func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFie
 	return request, ignored, violations
 }
 
-// unescaped returns a name that is percent-encoded, or the text as it is.
+// unescaped decodes a percent-encoded name, and returns any other text unchanged.
 func unescaped(text string) string {
 	if name, err := url.QueryUnescape(text); err == nil {
 		return name
@@ -95,10 +95,9 @@ func unescaped(text string) string {
 	return text
 }
 
-// setFromForm sets a field as Twilio reads it, and reports whether the field can have
-// the value. A boolean that is not true is false. An empty AnnounceUrl announces
-// nothing and an empty CallSidToCoach names nobody, so neither is set; an empty
-// WaitUrl is a value.
+// setFromForm sets a field as Twilio reads it, and reports whether the value is
+// valid. A boolean other than true is false. An empty AnnounceUrl or CallSidToCoach
+// has no effect at Twilio, so neither is set; an empty WaitUrl is a value.
 func setFromForm(request protoreflect.Message, field protoreflect.FieldDescriptor, value string) bool {
 	switch {
 	case field.Kind() == protoreflect.BoolKind:
@@ -115,13 +114,13 @@ func setFromForm(request protoreflect.Message, field protoreflect.FieldDescripto
 	return true
 }
 
-// maxIgnoredNames is how many names of ignored fields are kept for the log.
+// maxIgnoredNames is the maximum number of names of ignored fields kept for the log.
 const maxIgnoredNames = 8
 
 // ignoredFields are the fields of a form that the API does not have.
 type ignoredFields struct {
 	count int
-	names []string // The first of them that have the form of a name.
+	names []string // The first ones for which isFieldName holds.
 }
 
 func (f *ignoredFields) add(name string) {
@@ -131,9 +130,9 @@ func (f *ignoredFields) add(name string) {
 	}
 }
 
-// isFieldName reports whether the text has the form of Twilio's names or the API's:
-// 1 to 40 letters and underscores. It keeps values out of the log that are in the
-// place of a name: tokens and SIDs have digits.
+// isFieldName reports whether the text has the syntax of Twilio's or the API's field
+// names: 1 to 40 letters and underscores. It keeps values that were sent as names out
+// of the log: tokens and SIDs have digits.
 func isFieldName(text string) bool {
 	const maxLen = 40
 	for _, c := range []byte(text) {

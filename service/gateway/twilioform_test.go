@@ -19,13 +19,13 @@ import (
 
 const formType = "application/x-www-form-urlencoded"
 
-// updateByForm sends an update of the participant in Twilio's form.
+// updateByForm sends an update of the participant as Twilio's form.
 func updateByForm(t *testing.T, server *httptest.Server, form string, header ...string) reply {
 	t.Helper()
 	return send(t, server, http.MethodPost, twilioPath, form, header...)
 }
 
-// addressed sets what Twilio's path gives.
+// addressed sets the fields that are in Twilio's path.
 func addressed(change *request) *request {
 	change.AccountSid, change.ConferenceSid, change.CallSid = accountSID, conferenceSID, callSID
 	return change
@@ -53,7 +53,7 @@ func TestTwilioForm(t *testing.T) {
 		{"nothing", "", &request{}},
 		{"empty pairs", "&&Muted=true&", &request{Muted: proto.Bool(true)}},
 		{"a boolean in capitals", "Muted=TRUE&Hold=False", &request{Muted: proto.Bool(true), Hold: proto.Bool(false)}},
-		{"a boolean that is neither", "Muted=yes&Hold=1&BeepOnExit=&EndConferenceOnExit=%20true&Coaching=on", &request{
+		{"a boolean that is neither true nor false", "Muted=yes&Hold=1&BeepOnExit=&EndConferenceOnExit=%20true&Coaching=on", &request{
 			Muted: proto.Bool(false), Hold: proto.Bool(false), BeepOnExit: proto.Bool(false),
 			EndConferenceOnExit: proto.Bool(false), Coaching: proto.Bool(false),
 		}},
@@ -62,9 +62,9 @@ func TestTwilioForm(t *testing.T) {
 			Muted: proto.Bool(true), WaitUrl: proto.String(""),
 		}},
 		{"an empty WaitUrl is a value", "WaitUrl=", &request{WaitUrl: proto.String("")}},
-		{"an empty HoldUrl is for the validation to refuse", "HoldUrl=", &request{HoldUrl: proto.String("")}},
-		{"an empty AnnounceUrl announces nothing", "AnnounceUrl=&Muted=true", &request{Muted: proto.Bool(true)}},
-		{"an empty CallSidToCoach names nobody", "CallSidToCoach=&Coaching=false", &request{Coaching: proto.Bool(false)}},
+		{"an empty HoldUrl, which the service refuses", "HoldUrl=", &request{HoldUrl: proto.String("")}},
+		{"an empty AnnounceUrl is not set", "AnnounceUrl=&Muted=true", &request{Muted: proto.Bool(true)}},
+		{"an empty CallSidToCoach is not set", "CallSidToCoach=&Coaching=false", &request{Coaching: proto.Bool(false)}},
 		{"a method in any case", "HoldMethod=get&WaitMethod=Post", &request{HoldMethod: get, WaitMethod: post}},
 		{"unknown fields, and the API's own names", "muted=true&Label=x&Foo=&%zz=%&Hold=true", &request{Hold: proto.Bool(true)}},
 		{"a plus for a space, and UTF-8", "WaitUrl=a+b%2Bc%C3%A9", &request{WaitUrl: proto.String("a b+cé")}},
@@ -92,19 +92,19 @@ func TestTwilioForm(t *testing.T) {
 	}
 }
 
-func TestTwilioFormThatIsRefused(t *testing.T) {
+func TestInvalidTwilioForms(t *testing.T) {
 	const notForm = "the body must be a form, of the type application/x-www-form-urlencoded"
 	const encoding = "must be percent-encoded UTF-8, with %25 for a percent sign"
 	tests := []struct{ name, contentType, form, want string }{
 		{"JSON", "application/json", `{"Muted": true}`, notForm},
-		{"a form in parts", "multipart/form-data; boundary=x", "--x--", notForm},
+		{"a multipart form", "multipart/form-data; boundary=x", "--x--", notForm},
 		{"an unreadable type", "a/b/c", "Muted=true", notForm},
 		{"an unreadable escape", formType, "WaitUrl=%zz", "WaitUrl " + encoding},
 		{"a bare percent sign", formType, "HoldUrl=https://x/100%", "HoldUrl " + encoding},
-		{"what is not UTF-8", formType, "AnnounceUrl=%ff", "AnnounceUrl " + encoding},
+		{"bytes that are not UTF-8", formType, "AnnounceUrl=%ff", "AnnounceUrl " + encoding},
 		{"an unknown method", formType, "HoldMethod=PUT", "HoldMethod must be GET or POST"},
 		{"an empty method", formType, "AnnounceMethod=", "AnnounceMethod must be GET or POST"},
-		{"the API's name of no method", formType, "AnnounceMethod=UNSPECIFIED", "AnnounceMethod must be GET or POST"},
+		{"the API's unspecified method", formType, "AnnounceMethod=UNSPECIFIED", "AnnounceMethod must be GET or POST"},
 		{
 			"several mistakes", formType, "HoldMethod=PUT&WaitMethod=s3cr3t",
 			"HoldMethod must be GET or POST; WaitMethod must be GET or POST",
@@ -134,12 +134,12 @@ func TestIgnoredFieldsAreRecorded(t *testing.T) {
 		{"none", "Muted=true&WaitUrl=", 0, nil},
 		{"the API's own names", "muted=true&end_conference_on_exit=x", 2, []string{"muted", "end_conference_on_exit"}},
 		{"a field twice", "Label=a&Label=b", 1, []string{"Label"}},
-		{"more than are named", "A=&B=&C=&D=&E=&F=&G=&H=&I=&J=", 10, []string{"A", "B", "C", "D", "E", "F", "G", "H"}},
-		{"a SID in the place of a name", callSID, 1, nil},
-		{"a token in the place of a name", "3e8f3a0f6f1c5ba0=", 1, nil},
+		{"more fields than names are kept", "A=&B=&C=&D=&E=&F=&G=&H=&I=&J=", 10, []string{"A", "B", "C", "D", "E", "F", "G", "H"}},
+		{"a SID as a name", callSID, 1, nil},
+		{"a token as a name", "3e8f3a0f6f1c5ba0=", 1, nil},
 		{"a sentence", "front+desk", 1, nil},
 		{"a line feed", "a%0Ab=x", 1, nil},
-		{"no name", "=x", 1, nil},
+		{"an empty name", "=x", 1, nil},
 		{"other letters", "%C3%A9=x", 1, nil},
 		{"a long name", strings.Repeat("x", 41) + "=", 1, nil},
 		{"characters next to the letters", "%40=&%5B=&%60=&%7B=", 4, nil},
@@ -160,8 +160,8 @@ func TestIgnoredFieldsAreRecorded(t *testing.T) {
 	}
 }
 
-// FuzzTwilioForm: a form is refused, or the service is called and its error has
-// Twilio's form.
+// FuzzTwilioForm checks that a form is refused, or that the service is called and its
+// error is in Twilio's format.
 func FuzzTwilioForm(f *testing.F) {
 	for _, form := range []string{"Muted=true", "WaitUrl=", "HoldMethod=%ff", "a;b", "%", "Muted=true&Muted", "=&=&&"} {
 		f.Add(form)

@@ -1,10 +1,10 @@
 package outcome
 
-// Applied says whether an update changed the conference.
+// Applied is whether an update was applied.
 type Applied int
 
-// The values, in the order of certainty that something was changed, so that the
-// greater of two holds for both together.
+// The values, ordered by certainty that the update was applied. The maximum of two
+// attempts' values holds for both together.
 const (
 	No Applied = iota
 	Maybe

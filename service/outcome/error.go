@@ -1,5 +1,5 @@
-// Package outcome defines how a call can end: the table of outcomes, and the
-// error that carries a row of it with the facts of one call.
+// Package outcome defines the outcomes of calls: the table of outcomes, and the error
+// that combines a row of the table with the facts of one call.
 //
 // An *[Error] is created where the outcome is known and encoded once, at the
 // edge. Logs, metrics, audit and traces read the error, not the status.
@@ -30,7 +30,7 @@ const (
 	KeyTwilioStatus = "twilio_status"
 	// KeyTwilioCode is Twilio's error code, if the answer has one.
 	KeyTwilioCode = "twilio_code"
-	// KeyTwilioRequestID is Twilio's id of the request, for Twilio's support.
+	// KeyTwilioRequestID is Twilio's request ID, for Twilio's support.
 	KeyTwilioRequestID = "twilio_request_id"
 	// KeyMoreInfo is the URL of Twilio's page about the error.
 	KeyMoreInfo = "more_info"
@@ -42,27 +42,27 @@ type Error struct {
 	Facts
 }
 
-// Facts are what one call adds to its row of the table. The zero value adds
-// nothing and says that nothing was applied.
+// Facts is what one call adds to its row of the table. The zero value adds nothing,
+// and Applied is no.
 type Facts struct {
-	// Applied says whether the update was applied.
+	// Applied is whether the update was applied.
 	Applied Applied
 	// Detail follows the row's text in the message. Callers see it.
 	Detail string
-	// Violations name the fields of the request that break a rule.
+	// Violations lists the fields of the request that violate a rule.
 	Violations []*errdetails.BadRequest_FieldViolation
 	// RetryAfter replaces the row's retry delay unless it is 0.
 	RetryAfter time.Duration
 	// Resource is the path of the participant that was not found.
 	Resource string
-	// Twilio is what Twilio answered; nil: nothing, or it does not matter.
+	// Twilio is Twilio's answer, or nil if there is none or it is not relevant.
 	Twilio *TwilioAnswer
 	// Cause is logged and never sent. It may be nil.
 	Cause error
 }
 
-// TwilioAnswer is what callers see of an error that Twilio answered with. Empty
-// members were not in the answer.
+// TwilioAnswer is the part of Twilio's error that callers get. Empty members were not
+// in the answer.
 type TwilioAnswer struct {
 	HTTPStatus int
 	Code       int
@@ -94,8 +94,8 @@ func (e *Error) Message() string {
 	return e.Text + ": " + e.Detail
 }
 
-// RetryDelay returns how long the caller should wait before it repeats the call;
-// 0: repeating it is of no use, or nothing is known.
+// RetryDelay returns how long the caller should wait before it repeats the call. 0
+// means that repeating it is useless, or that no delay is known.
 func (e *Error) RetryDelay() time.Duration {
 	if e.Retry > 0 && e.RetryAfter > 0 {
 		return e.RetryAfter
@@ -103,7 +103,7 @@ func (e *Error) RetryDelay() time.Duration {
 	return e.Retry
 }
 
-// With returns a copy of the error that says at least this of what was applied.
+// With returns a copy of the error in which Applied is at least the given value.
 func (e *Error) With(applied Applied) *Error {
 	changed := *e
 	changed.Applied = max(e.Applied, applied)
@@ -114,7 +114,7 @@ func (e *Error) With(applied Applied) *Error {
 func (e *Error) GRPCStatus() *status.Status {
 	plain := status.New(e.Code, e.Message())
 	detailed, err := plain.WithDetails(e.details()...)
-	if err != nil { // Only for OK, which no row is.
+	if err != nil { // Only for the code OK, which no row has.
 		return plain
 	}
 	return detailed
@@ -158,8 +158,8 @@ func (e *Error) metadata() map[string]string {
 }
 
 // From returns the *Error that err is or wraps, and nil for nil. Any other error
-// comes from gRPC, the context or a defect: its text is only a cause, and the
-// update may have been applied.
+// comes from gRPC, the context or a defect: it becomes the cause, and Applied is
+// maybe.
 func From(err error) *Error {
 	if err == nil {
 		return nil
@@ -186,7 +186,7 @@ func Is(err error, kind Kind) bool {
 	return ok && known.Kind == kind
 }
 
-// byCode returns the row for a status that gRPC itself made.
+// byCode returns the row for a status that gRPC created.
 func byCode(code codes.Code) Kind {
 	switch code {
 	case codes.InvalidArgument:

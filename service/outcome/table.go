@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// retryDelay is how long callers should wait where nothing better is known.
+// retryDelay is how long callers should wait if no better delay is known.
 const retryDelay = time.Second
 
 // Kind is one row of the table of outcomes.
@@ -25,13 +25,13 @@ type Kind struct {
 	TwilioCode int
 	// Text is the status message. [Facts.Detail] may follow it.
 	Text string
-	// Retry is how long callers should wait before they repeat the call; 0:
-	// repeating it is of no use.
+	// Retry is how long callers should wait before they repeat the call. 0 means that
+	// repeating it is useless.
 	Retry time.Duration
 }
 
-// The table. Applied is no column of it: an update that is refused at its second
-// attempt may have been applied by its first.
+// The table. Applied is not a column: an update that is refused at its second attempt
+// may have been applied by its first.
 var (
 	InvalidRequest = Kind{
 		Reason: "INVALID_REQUEST", Code: codes.InvalidArgument, HTTP: http.StatusBadRequest, TwilioCode: 20001,
@@ -91,7 +91,7 @@ var (
 	}
 	CircuitOpen = Kind{
 		Reason: "CIRCUIT_OPEN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20503,
-		Text: "nothing is sent for the moment, since Twilio has been failing", Retry: retryDelay,
+		Text: "the circuit breaker is open, because Twilio has been failing", Retry: retryDelay,
 	}
 	// ShuttingDown is used only if nothing of the call was sent.
 	ShuttingDown = Kind{
@@ -100,13 +100,13 @@ var (
 	}
 	StateUnavailable = Kind{
 		Reason: "STATE_UNAVAILABLE", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20503,
-		Text: "the state that the replicas of the service share cannot be reached", Retry: retryDelay,
+		Text: "the shared state of the replicas cannot be reached", Retry: retryDelay,
 	}
 	OutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20500,
 		Text: "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
 	}
-	// AnnouncementOutcomeUnknown is never UNAVAILABLE: clients repeat such a call,
+	// AnnouncementOutcomeUnknown must not be UNAVAILABLE: clients repeat such a call,
 	// and the announcement would be played twice.
 	AnnouncementOutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unknown, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
@@ -118,7 +118,7 @@ var (
 	}
 	Superseded = Kind{
 		Reason: "SUPERSEDED", Code: codes.Aborted, HTTP: http.StatusConflict, TwilioCode: 20409,
-		Text: "a newer update of the same properties took the place of this one",
+		Text: "a newer update of the same properties superseded this one",
 	}
 	Deadline = Kind{
 		Reason: "DEADLINE", Code: codes.DeadlineExceeded, HTTP: http.StatusGatewayTimeout, TwilioCode: 20504,
@@ -128,7 +128,7 @@ var (
 		Reason: "CANCELLED", Code: codes.Canceled, HTTP: statusClientClosedRequest, TwilioCode: 20504,
 		Text: "the caller cancelled",
 	}
-	// AuditFailed is never UNAVAILABLE: the update may have been applied.
+	// AuditFailed must not be UNAVAILABLE: the update may have been applied.
 	AuditFailed = Kind{
 		Reason: "AUDIT_FAILED", Code: codes.Internal, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
 		Text: "the audit record of the call could not be written",
@@ -138,7 +138,7 @@ var (
 		Text: "internal error",
 	}
 
-	// Only REST and the Twilio-shaped route answer these.
+	// The rows below are used by REST and the Twilio-shaped route only.
 
 	RouteNotFound = Kind{
 		Reason: "ROUTE_NOT_FOUND", Code: codes.NotFound, HTTP: http.StatusNotFound, TwilioCode: 20404,

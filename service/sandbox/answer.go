@@ -15,7 +15,7 @@ import (
 // An answer is the answer to an API request.
 type answer struct {
 	status int
-	body   any    // A resource, an *apiError, an htmlPage, or nil.
+	body   any    // A resource, an *apiError, an htmlPage or nil.
 	allow  string // The Allow header of a 405.
 
 	truncated bool // The connection ends after half of the body.
@@ -65,7 +65,8 @@ func (a answer) setHeader(h http.Header, c *call) {
 	}
 }
 
-// encode panics if the body cannot be encoded: its types are all in this package.
+// encode panics if the body cannot be encoded, because all its types are in this
+// package.
 func (a answer) encode(asJSON bool) (contentType string, body []byte) {
 	if page, ok := a.body.(htmlPage); ok {
 		return "text/html; charset=utf-8", []byte(page)

@@ -65,7 +65,7 @@ type mailer struct {
 	cancel  context.CancelFunc
 	sending sync.WaitGroup
 
-	mu     sync.Mutex            // Guards the fields below. It is not held during requests.
+	mu     sync.Mutex            // Guards the fields below. Not held during requests.
 	queues map[string][]callback // By conference. Each has a goroutine until it is empty.
 	counts Callbacks
 }
@@ -218,7 +218,7 @@ func refuseOtherHosts(_, address string, _ syscall.RawConn) error {
 	return err
 }
 
-// checkCallback returns an error that says why a status callback URL is refused.
+// checkCallback returns an error if a status callback URL is refused.
 func checkCallback(address string) error {
 	u, err := url.Parse(address)
 	switch {

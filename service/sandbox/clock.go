@@ -2,9 +2,9 @@ package sandbox
 
 import "time"
 
-// Advance moves the sandbox's clock ahead of Config.Now by d, and makes the steps
-// of calls that become due meanwhile, in order and each at its own time. If d is
-// not positive, it only makes the steps that are due. Reset undoes it.
+// Advance moves the sandbox's clock forward by d, relative to Config.Now, and makes
+// the steps of calls that become due, in order and each at its own time. If d is not
+// positive, it makes only the steps that are already due. Reset undoes it.
 func (s *Sandbox) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,9 +25,9 @@ func (s *Sandbox) lock() time.Time {
 
 func (s *Sandbox) now() time.Time { return s.config.Now().Add(s.world.advanced).UTC() }
 
-// setAlarm sets the timer for the next step of a call, so that its events are sent
-// in time even if the sandbox is not used. Only the real clock has it. The caller
-// holds the lock.
+// setAlarm sets the timer for the next step of a call, so that its events are sent in
+// time even without requests. It does nothing unless the clock is the real one. The
+// caller holds the lock.
 func (s *Sandbox) setAlarm(now time.Time) {
 	if !s.realClock || s.ctx.Err() != nil {
 		return

@@ -10,7 +10,7 @@ func (w *world) fetchConference(c *call, _ time.Time) (any, *apiError) {
 	return c.target.showConference(conference), nil
 }
 
-// updateConference plays an announcement to everybody, ends the conference, or
+// updateConference plays an announcement to all participants, ends the conference, or
 // does both in this order.
 func (w *world) updateConference(c *call, now time.Time) (any, *apiError) {
 	conference, err := w.findConference(c.target)

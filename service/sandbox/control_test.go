@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +137,45 @@ func TestResetOverHTTP(t *testing.T) {
 	s.update(AgentSID, "Muted=true")
 	diff(t, 204, s.do(s.request(http.MethodPost, "/sandbox/reset", "")).status)
 	diff(t, before, s.State())
+}
+
+func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
+	s := New(Config{})
+	defer s.Close()
+	server := httptest.NewServer(s)
+	defer server.Close()
+	tests := []struct {
+		name, method, path string
+		change             func(*http.Request)
+		want               int
+	}{
+		{"another origin", "POST", "/sandbox/reset", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		{"another site", "POST", "/sandbox/reset", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		{"another origin at Twilio's API", "POST", "/2010-04-01/Accounts/" + AccountSID + "/Conferences/" + ConferenceSID + ".json",
+			func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		{"another host's name", "GET", "/sandbox/state", func(r *http.Request) { r.Host = "evil.example" }, 403},
+		{"another host's name at Twilio's API", "GET", "/2010-04-01/Accounts/" + AccountSID + "/Conferences.json",
+			func(r *http.Request) {
+				r.Host = "api.twilio.com"
+				r.SetBasicAuth(AccountSID, AuthToken)
+			}, 200},
+		{"localhost", "GET", "/sandbox/state", func(r *http.Request) { r.Host = "localhost:8010" }, 200},
+		{"the page's own origin", "POST", "/sandbox/reset", func(r *http.Request) { r.Header.Set("Origin", "http://"+r.Host) }, 204},
+		{"no browser", "POST", "/sandbox/reset", func(*http.Request) {}, 204},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			request, err := http.NewRequest(test.method, server.URL+test.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(request)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			diff(t, test.want, response.StatusCode)
+		})
+	}
 }

@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// createParticipant places a call. Instead of a conference's SID the path can
-// have a friendly name: that of the conference that has not completed, or of a new
-// one.
+// createParticipant places a call. Instead of a conference's SID the path can have a
+// friendly name, of a conference that has not completed or of a new one.
 func (w *world) createParticipant(c *call, now time.Time) (any, *apiError) {
 	conference, err := w.conferenceToJoin(c.target, c.form)
 	if err != nil {
@@ -34,8 +33,8 @@ func (w *world) createParticipant(c *call, now time.Time) (any, *apiError) {
 	return shown, nil
 }
 
-// conferenceToJoin returns the conference that a create request names. One that
-// does not exist is made, but not added to its account.
+// conferenceToJoin returns the conference that a create request names. If it does not
+// exist, it is created, but not added to its account.
 func (w *world) conferenceToJoin(t target, form url.Values) (*Conference, *apiError) {
 	account := w.account(t.account)
 	if conferenceSID.MatchString(t.conference) {
@@ -82,7 +81,7 @@ func (a *Account) makeConferenceSID(name string) string {
 	return makeSID("CF", a.SID, strconv.Itoa(len(a.Conferences))+"/"+name)
 }
 
-// withDefaults sets everything that is missing but the dates.
+// withDefaults sets all missing properties except the dates.
 func (c Conference) withDefaults() Conference {
 	setDefault(&c.Region, "us1")
 	setDefault(&c.MaxParticipants, maxParticipants)
@@ -95,8 +94,8 @@ func (c Conference) withDefaults() Conference {
 	return c
 }
 
-// newParticipant returns the participant that the form describes, without a call,
-// or why the conference refuses it.
+// newParticipant returns the participant that the form describes, without a call, or
+// the error with which the conference refuses it.
 func (c *Conference) newParticipant(form url.Values, now time.Time) (*Participant, *apiError) {
 	p := Participant{StartConferenceOnEnter: true, DateCreated: now, DateUpdated: now}
 	f := formReader{form: form}

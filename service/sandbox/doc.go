@@ -1,12 +1,11 @@
-// Package sandbox imitates, in memory, the part of Twilio's API that is about
-// conferences and their participants. It is an [http.Handler] for tests of
-// Twilio's clients: the same paths, form fields, answers, headers, errors and
-// conference events, a journal of the updates, a clock that tests can advance, and
-// faults on demand.
+// Package sandbox simulates, in memory, the part of Twilio's API for conferences and
+// their participants. It is an [http.Handler] for tests of Twilio's clients, with the
+// same paths, form fields, answers, headers, errors and conference events, a journal
+// of the updates, a clock that tests can advance, and faults on demand.
 //
-// A request goes this way: [Sandbox.ServeHTTP] reads it (request.go), checks the
-// credentials and finds the operation (routes.go), which changes the state under a
-// lock (state.go and a file for each operation) and queues the events of that
+// A request is processed as follows: [Sandbox.ServeHTTP] reads it (request.go),
+// checks the credentials and finds the operation (routes.go), which changes the state
+// under a lock (state.go and a file for each operation) and queues the events of that
 // (event.go, callback.go). Its result is shown as JSON or XML (resource.go,
 // answer.go). Faults (fault.go) can replace or break any of it.
 //
@@ -59,7 +58,8 @@
 // package chooses. These are further choices. On requests:
 //
 //   - Bodies over 256 KiB get 413 and code 20413, unreadable forms and paging that
-//     is out of range 400 and code 20001. URLs have at most 4000 bytes.
+//     is out of range 400 and code 20001. URLs follow RFC 3986 and have at most
+//     4000 bytes.
 //   - An empty HoldUrl means Twilio's music, an empty AnnounceUrl no announcement,
 //     an empty CallSidToCoach an unset one.
 //   - Coaching=false removes CallSidToCoach, whatever the request says about that.

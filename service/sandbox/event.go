@@ -39,12 +39,12 @@ func unknownKind(kinds []string) string {
 type event struct {
 	name        string
 	time        time.Time
-	participant *Participant      // nil if it concerns all of them.
+	participant *Participant      // nil if the event concerns all participants.
 	fields      map[string]string // More fields. Empty ones are not sent.
 }
 
-// notify queues the event for the conference's status callback if that asks for
-// it.
+// notify queues the event for the conference's status callback if that is configured
+// to get it.
 func (w *world) notify(c *Conference, e event) {
 	if c.StatusCallback == "" || !slices.Contains(c.StatusCallbackEvent, eventKinds[e.name]) {
 		return
@@ -109,8 +109,8 @@ func (w *world) notifyUpdated(c *Conference, before Participant, p *Participant,
 
 func equal(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
-// notifyAnnounced sends the events of announcements to p, or to everybody if p is
-// nil. They end at once, since the sandbox has no audio.
+// notifyAnnounced sends the events of announcements to p, or to all participants if p
+// is nil. They end at once, because the sandbox has no audio.
 func (w *world) notifyAnnounced(c *Conference, p *Participant, all []Announcement) {
 	for _, a := range all {
 		fields := map[string]string{"AnnounceUrl": a.URL}

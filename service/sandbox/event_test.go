@@ -16,10 +16,10 @@ import (
 	"github.com/twilio/twilio-go/client"
 )
 
-// A received is a callback as its receiver sees it.
+// A received is a callback as the receiver got it.
 type received struct {
 	method string
-	url    string // Put together as by a receiver that is behind no proxy.
+	url    string // As a receiver without a proxy determines it.
 	header http.Header
 	body   string
 	fields url.Values
@@ -30,8 +30,8 @@ func (r received) event() string {
 	return strings.TrimSpace(r.fields.Get("StatusCallbackEvent") + " " + r.fields.Get("ParticipantLabel"))
 }
 
-// A receiver is a server for callbacks. It gives the answers that newReceiver got,
-// then 204.
+// A receiver is a server for callbacks. It answers with the answers given to
+// newReceiver, and then with 204.
 type receiver struct {
 	*httptest.Server
 	t   *testing.T
@@ -133,7 +133,7 @@ func TestEvents(t *testing.T) {
 			func(s *stage) { s.do(s.request("POST", conferencePath(ConferenceSID), "Status=completed")) },
 			[]string{"participant-leave host", "participant-leave guest", "conference-end"},
 		},
-		"an announcement to everybody": {
+		"an announcement to all participants": {
 			func(s *stage) {
 				s.do(s.request("POST", conferencePath(ConferenceSID), "AnnounceUrl=http://example.com/a"))
 			},

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Fault is a way for a request to fail. The zero value is none.
+// A Fault is a way for a request to fail. The zero value is no fault.
 type Fault struct {
 	Kind FaultKind
 
@@ -72,7 +72,7 @@ const (
 	maxSlow     = time.Minute
 )
 
-// answersInstead are the answers of the faults that apply nothing.
+// answersInstead has the answers of the faults that apply nothing.
 var answersInstead = map[FaultKind]answer{
 	TooManyRequests: errTooManyRequests.answer(),
 	Unavailable:     errUnavailable.answer(),
@@ -82,8 +82,8 @@ var answersInstead = map[FaultKind]answer{
 	Reset:           noAnswer,
 }
 
-// answersAfter make the answers of the faults that apply the request, from the
-// answer that reports success.
+// answersAfter has functions that return the answers of the faults that apply the
+// request, from its successful answer.
 var answersAfter = map[FaultKind]func(answer) answer{
 	FailAfter:  func(answer) answer { return errInternal.answer() },
 	ResetAfter: func(answer) answer { return noAnswer },
@@ -167,10 +167,10 @@ func (k FaultKind) known() bool {
 	return instead || after || k == Hang || k == Slow
 }
 
-// A labelFault is the fault that a label asks for.
+// A labelFault is the fault that a label specifies.
 type labelFault struct {
 	Fault
-	times int // The number of updates that get it; 0: all.
+	times int // The number of updates that get it; 0 means all.
 }
 
 func isFaultLabel(label string) bool { return strings.HasPrefix(label, faultPrefix) }
@@ -183,7 +183,7 @@ func parseFaultLabel(label string) (labelFault, error) {
 	rest := strings.TrimPrefix(label, faultPrefix)
 	if match := faultTimes.FindStringSubmatch(rest); match != nil {
 		rest = match[1]
-		f.times, _ = strconv.Atoi(match[2]) // It has six digits at most.
+		f.times, _ = strconv.Atoi(match[2]) // It has at most six digits.
 	}
 	kind, delay, delayed := strings.Cut(rest, "=")
 	f.Kind = FaultKind(kind)
@@ -202,8 +202,8 @@ func parseFaultLabel(label string) (labelFault, error) {
 }
 
 // faultOfLabel returns the fault that an update gets because of its participant's
-// label, and counts it. A fault label that no participant has joins a conference in
-// progress now.
+// label, and counts it. If no participant has the fault label, one joins a conference
+// in progress.
 func (s *Sandbox) faultOfLabel(t target) (Fault, *apiError) {
 	now := s.lock()
 	defer s.mu.Unlock()

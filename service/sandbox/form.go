@@ -3,6 +3,7 @@ package sandbox
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,10 +13,10 @@ import (
 // maxURL is Twilio's limit for the URLs of webhooks, in bytes.
 const maxURL = 4000
 
-// A formReader sets properties from a form, each only if the form names it.
+// A formReader sets the properties that are in a form.
 type formReader struct {
 	form  url.Values
-	named bool      // The form names a property.
+	named bool      // The form has a property.
 	err   *apiError // The first reason to refuse the form.
 }
 
@@ -164,7 +165,20 @@ func (f *formReader) statusCallback(c *Conference) {
 // is false.
 func isTrue(value string) bool { return strings.EqualFold(value, "true") }
 
+// uriForm matches an http or https URL of RFC 3986. Its host has letters, digits,
+// hyphens, underscores and dots, or is in brackets an address of IPv6, which is left
+// to url.Parse.
+var uriForm = regexp.MustCompile(`^(?i:https?)://` +
+	`((` + uriCharacter + `|[:])*@)?` +
+	`([\w.-]+|\[[0-9A-Fa-f:]+\])(:\d*)?` +
+	`(/(` + uriCharacter + `|[:@/])*)?` +
+	`(\?(` + uriCharacter + `|[:@/?])*)?` +
+	`(#(` + uriCharacter + `|[:@/?])*)?$`)
+
+// uriCharacter matches a character that every part of a URL but the host can have.
+const uriCharacter = `[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}`
+
 func isWebURL(value string) bool {
-	u, err := url.Parse(value)
-	return err == nil && len(value) <= maxURL && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	_, err := url.Parse(value)
+	return err == nil && len(value) <= maxURL && uriForm.MatchString(value)
 }

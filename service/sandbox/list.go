@@ -15,15 +15,14 @@ const (
 	maxPage         = 100_000
 )
 
-// A listQuery is what a list request asks for.
+// A listQuery is the query of a list request.
 type listQuery struct {
 	path       string
 	page, size int
 	filters    url.Values // In the form that the links to other pages have.
 }
 
-// A filter brings the value of a filter into its usual form, or returns false if
-// it is malformed.
+// A filter normalizes the value of a filter, or returns false if it is malformed.
 type filter func(value string) (string, bool)
 
 func flagFilter(value string) (string, bool) { return strconv.FormatBool(isTrue(value)), true }

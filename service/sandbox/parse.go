@@ -16,8 +16,8 @@ var (
 	apiKeySID  = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
 )
 
-// ParseState reads a state from YAML, for Config.State. Errors call it by the
-// given name.
+// ParseState reads a state from YAML, for Config.State. Errors contain the given
+// name.
 //
 //	accounts:
 //	  - sid: AC00000000000000000000000000000001
@@ -63,7 +63,7 @@ func ParseState(name string, text []byte) (*InitialState, error) {
 	return r.state, nil
 }
 
-// stateReader makes a state of a file.
+// stateReader builds a state from a file.
 type stateReader struct {
 	state *InitialState
 	taken map[string]bool // SIDs.
@@ -143,7 +143,7 @@ func (r *stateReader) conference(of *Account, m *yamlfile.Mapping) {
 	of.Conferences = append(of.Conferences, &c)
 }
 
-// readConference reads all but the SID and the participants.
+// readConference reads everything except the SID and the participants.
 func readConference(m *yamlfile.Mapping) Conference {
 	c := Conference{
 		FriendlyName:            m.Optional("friendly_name").Text(),

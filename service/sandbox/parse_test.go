@@ -22,7 +22,7 @@ func parse(t *testing.T, text string) *InitialState {
 	return state
 }
 
-func TestAStateWithEverything(t *testing.T) {
+func TestStateWithEveryKey(t *testing.T) {
 	text, err := os.ReadFile("testdata/state.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestAStateWithEverything(t *testing.T) {
 	}, s.State().Accounts)
 }
 
-func TestWhoIsAdmittedToSeededAccounts(t *testing.T) {
+func TestCredentialsOfSeededAccounts(t *testing.T) {
 	text, err := os.ReadFile("testdata/state.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestWhoIsAdmittedToSeededAccounts(t *testing.T) {
 	}
 }
 
-func TestAccountsDoNotSeeEachOther(t *testing.T) {
+func TestAccountsAreSeparate(t *testing.T) {
 	text, err := os.ReadFile("testdata/state.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestSandboxesShareAState(t *testing.T) {
 	diff(t, other.State(), one.State())
 }
 
-func TestStatesThatAreRefused(t *testing.T) {
+func TestInvalidStates(t *testing.T) {
 	const account = "accounts:\n- sid: " + AccountSID + "\n  auth_token: secret\n"            // three lines
 	const conference = account + "  conferences:\n  - sid: " + ConferenceSID + "\n"           // five
 	const participants = conference + "    participants:\n    - call_sid: " + AgentSID + "\n" // seven
@@ -182,7 +182,7 @@ func TestStatesThatAreRefused(t *testing.T) {
 		"an odd hold method":                      {participants + "      hold_method: get\n", "participants[0].hold_method: must be one of GET, POST"},
 		"an odd wait URL":                         {participants + "      wait_url: music\n", "participants[0].wait_url: is not a valid URL"},
 		"an odd wait method":                      {participants + "      wait_method: get\n", "participants[0].wait_method: must be one of GET, POST"},
-		"coaching nobody":                         {participants + "      coaching: true\n", "line 7: accounts[0].conferences[0].participants[0].call_sid_to_coach: must be the Call SID of a participant"},
+		"coaching without a Call SID":             {participants + "      coaching: true\n", "line 7: accounts[0].conferences[0].participants[0].call_sid_to_coach: must be the Call SID of a participant"},
 		"coaching a label":                        {participants + "      label: a\n      call_sid_to_coach: a\n", "line 9: accounts[0].conferences[0].participants[0].call_sid_to_coach: must be the Call SID of a participant"},
 		"one participant too many":                {conference + "    max_participants: 2\n    participants:\n    - {}\n    - {}\n    - {}\n", "line 10: accounts[0].conferences[0].participants[2]: the conference has 2 participants already"},
 		"an alias":                                {"accounts:\n- &a\n  sid: AC1\n  auth_token: x\n- *a\n", "line 5: accounts[1]: aliases (*) are not supported"},

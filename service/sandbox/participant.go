@@ -133,7 +133,7 @@ func makeSID(kind, owner, name string) string {
 	return kind + hex.EncodeToString(sum[:16])
 }
 
-// withDefaults sets everything that is missing but the dates.
+// withDefaults sets all missing properties except the dates.
 func (p Participant) withDefaults() Participant {
 	setDefault(&p.Status, statusConnected)
 	setDefault(&p.HoldMethod, http.MethodGet)

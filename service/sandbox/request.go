@@ -15,7 +15,7 @@ import (
 
 const apiRoot = "/2010-04-01/"
 
-// maxBody has room for twelve fields with URLs of the maximal length, escaped.
+// maxBody is enough for twelve fields with escaped URLs of the maximum length.
 const maxBody = 256 << 10
 
 // A call is one request to the API, with its body read.
@@ -83,7 +83,7 @@ const (
 	oneParticipant
 )
 
-// A target is what a path of the API names.
+// A target is the resource that a path identifies.
 type target struct {
 	resource    resource
 	path        string // As requested, escaped.
@@ -103,7 +103,7 @@ func parseTarget(u *url.URL) target {
 	var at [6]string
 	valid := len(segments) <= len(at)
 	for i := range min(len(segments), len(at)) {
-		at[i], _ = url.PathUnescape(segments[i]) // It never fails after EscapedPath.
+		at[i], _ = url.PathUnescape(segments[i]) // EscapedPath is always valid.
 		valid = valid && !strings.Contains(at[i], "/")
 	}
 	t.account, t.conference, t.participant = at[1], at[3], at[5]

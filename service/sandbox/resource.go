@@ -61,7 +61,7 @@ type conferencesPage struct {
 	paging
 }
 
-// paging is what the API says about a page of a list.
+// paging is the API's description of a page of a list.
 type paging struct {
 	Page            int      `json:"page" xml:"page,attr"`
 	PageSize        int      `json:"page_size" xml:"pagesize,attr"`
@@ -73,7 +73,7 @@ type paging struct {
 	End             int      `json:"end" xml:"end,attr"`
 }
 
-// showParticipant returns p as a request for t shows it.
+// showParticipant returns the resource of p in t's format.
 func (t target) showParticipant(p *Participant) participantResource {
 	return participantResource{
 		AccountSID:             t.account,
@@ -94,7 +94,7 @@ func (t target) showParticipant(p *Participant) participantResource {
 	}
 }
 
-// showConference returns c as a request for t shows it.
+// showConference returns the resource of c in t's format.
 func (t target) showConference(c *Conference) conferenceResource {
 	return conferenceResource{
 		SID:                     c.SID,

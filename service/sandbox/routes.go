@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// An operation is what one method of a resource does. It runs under the lock, and
-// returns the resource to show or why it refuses.
+// An operation implements one method of a resource. It runs under the lock, and
+// returns the resource to show or an error.
 type operation struct {
 	status int // Of a success.
 	do     func(w *world, c *call, now time.Time) (any, *apiError)
@@ -104,7 +104,7 @@ func (s *Sandbox) authenticated(c *call) bool {
 
 var conferenceSID = regexp.MustCompile(`^CF[0-9a-fA-F]{32}$`)
 
-// findConference returns the conference that a path names.
+// findConference returns the conference in the path.
 func (w *world) findConference(t target) (*Conference, *apiError) {
 	if !conferenceSID.MatchString(t.conference) {
 		return nil, errMethodNotAllowed
@@ -116,7 +116,7 @@ func (w *world) findConference(t target) (*Conference, *apiError) {
 	return c, nil
 }
 
-// findParticipant returns the participant that a path names, and its conference.
+// findParticipant returns the participant in the path, and its conference.
 func (w *world) findParticipant(t target) (*Conference, *Participant, *apiError) {
 	c, err := w.findConference(t)
 	if err != nil {

@@ -49,6 +49,7 @@ type Config struct {
 type Sandbox struct {
 	config    Config
 	realClock bool // Config.Now was not given.
+	handler   http.Handler
 	control   http.Handler
 	ctx       context.Context // Done after Close.
 	cancel    context.CancelFunc
@@ -74,17 +75,20 @@ func New(config Config) *Sandbox {
 	s.config = config
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.world = newWorld(s.ctx, config)
-	s.control = s.controlHandler()
+	s.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serve))
+	s.control = withLoopbackHost(s.controlHandler())
 	return s
 }
 
 // ServeHTTP serves Twilio's API below /2010-04-01/ and the sandbox's own pages
-// elsewhere.
+// elsewhere. It refuses what browsers send for pages of other origins.
 //
 // A fault that resets the connection hijacks it. Where that is not possible, the
 // handler panics with http.ErrAbortHandler, or answers 502 without a body if no
 // http.Server runs it, as with an httptest.ResponseRecorder.
-func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.EscapedPath(), apiRoot) {
 		s.control.ServeHTTP(w, r)
 		return

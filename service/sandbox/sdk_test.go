@@ -14,8 +14,8 @@ import (
 	twilio "github.com/twilio/twilio-go/rest/api/v2010"
 )
 
-// A detour sends every request to another server than its URL says. twilio-go has
-// no setting for the base URL.
+// A detour sends every request to another server than the one in its URL. twilio-go
+// has no setting for the base URL.
 type detour struct {
 	to   *url.URL
 	over http.RoundTripper
@@ -99,8 +99,8 @@ func TestSDKUpdatesEveryProperty(t *testing.T) {
 	diff(t, fields, len(s.Journal()[0].Form))
 }
 
-// TestSDKFindsLabels shows which labels twilio-go can address. It does not escape
-// them, so callers have to escape some.
+// TestSDKFindsLabels covers the labels that twilio-go can address. It does not escape
+// labels, so callers have to escape some.
 func TestSDKFindsLabels(t *testing.T) {
 	tests := map[string]struct {
 		label string

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A State is everything that the sandbox knows at one moment, except credentials.
-// GET /sandbox/state answers with it as JSON.
+// A State is the state of the sandbox at one time, without credentials. GET
+// /sandbox/state answers with it as JSON.
 type State struct {
 	Accounts []*Account `json:"accounts"`
 
@@ -205,9 +205,9 @@ func cloneAll[T any](all []*T, clone func(*T) *T) []*T {
 	return clones
 }
 
-// An InitialState is what a sandbox starts with: accounts with their credentials,
-// conferences and participants. Zero dates become the time of the start. It never
-// changes, so several sandboxes can share it.
+// An InitialState is the state with which a sandbox starts: accounts with their
+// credentials, conferences and participants. Zero dates become the time of the start.
+// It is immutable, so several sandboxes can share it.
 type InitialState struct {
 	accounts []*Account
 	secrets  map[string]secrets // By account SID.
@@ -312,7 +312,7 @@ type Entry struct {
 	ConferenceSID string
 	CallSID       string
 
-	// Form is the request's, including fields that Twilio does not know.
+	// Form is the request's form, including unknown fields.
 	Form url.Values
 
 	// RequestID is the Twilio-Request-Id of the answer, whether the client received

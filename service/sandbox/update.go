@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// updateParticipant changes the participant, sends the events and records the
-// update in the journal, or does none of these.
+// updateParticipant changes the participant, sends the events and records the update
+// in the journal. If it returns an error, it has done none of these.
 func (w *world) updateParticipant(c *call, now time.Time) (any, *apiError) {
 	conference, p, err := w.findParticipant(c.target)
 	if err != nil {

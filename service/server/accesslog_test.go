@@ -15,11 +15,11 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// changing are the attributes of a call's line that no two calls share.
+// changing has the attributes of a call's line that differ between calls.
 var changing = []string{"time", "msg", "duration"}
 
-// checkCallLines compares all lines about calls but for what always changes,
-// which must be there.
+// checkCallLines compares all lines about calls. The changing attributes must be
+// present.
 func checkCallLines(t *testing.T, log *logged, want []line) {
 	t.Helper()
 	got := log.lines(t, "call")
@@ -111,7 +111,7 @@ func TestOneLineForEachCall(t *testing.T) {
 					"method": updateMethod, "protocol": way.name,
 					"account_sid": sandbox.AccountSID, "conference_sid": sandbox.ConferenceSID,
 				}
-				if test.want["reason"] == "NOTHING_TO_UPDATE" { // Which account is not asked.
+				if test.want["reason"] == "NOTHING_TO_UPDATE" { // It is refused before its account is known.
 					delete(want, "account_sid")
 				}
 				for key, value := range test.want {
@@ -167,11 +167,10 @@ func TestHealthChecksAreNotLogged(t *testing.T) {
 	}
 }
 
-// planted is in everything that is not to be logged, in some way.
+// planted is a part of every text that must not be logged.
 const planted = "pl4nted"
 
-// plantedRequests have it in every text of a request, in valid ones and in
-// invalid ones.
+// plantedRequests returns valid and invalid requests with planted in every text.
 func plantedRequests() []*request {
 	url := text("https://" + planted + ":" + planted + "@" + planted + ".example/" + planted + "?" + planted + "#" + planted)
 	everything := &request{HoldUrl: url, AnnounceUrl: url, WaitUrl: url, Muted: yes}
@@ -219,7 +218,7 @@ func TestNothingOfABodyIsLogged(t *testing.T) {
 	checkUnsaid(t, r.log.String(), planted, strings.ToUpper(planted), "front desk", "fault:")
 }
 
-// checkUnsaid checks for what the log must not have, and for the credentials.
+// checkUnsaid checks that a log has none of the secrets and no credentials.
 func checkUnsaid(t *testing.T, log string, secrets ...string) {
 	t.Helper()
 	basic := base64.StdEncoding.EncodeToString([]byte(sandbox.AccountSID + ":" + sandbox.AuthToken))

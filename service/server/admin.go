@@ -10,15 +10,14 @@ import (
 	"time"
 
 	"conferenced/service/delivery"
+	"conferenced/service/gateway"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
 )
 
-// adminPages answer what operators and orchestrators ask: whether the process has
-// started, whether it is alive, whether it should be sent calls, how the ways to Twilio are, what it
-// counted and what it spends its time on. A Twilio that is down does not make the
-// service unready, and neither does a Redis that is: it still has to answer, and
-// what it is not ready for, no other replica is.
+// adminPages returns the handler of admin: probes, health in detail, metrics, the log
+// level and profiles. The service is ready while Twilio or Redis is down: it still
+// answers its callers, and no other replica could serve them better.
 func (s *Server) adminPages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -35,11 +34,22 @@ func (s *Server) adminPages() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return http.NewCrossOriginProtection().Handler(s.withLoopbackHost(mux))
 }
 
-// answerStarted says whether the settings are loaded and every address is bound
-// and served. Once that is so it stays so, in a drain too.
+// withLoopbackHost refuses requests for another host's name if admin is on a loopback
+// address: for a browser, a page whose name resolves to that is of the same origin.
+func (s *Server) withLoopbackHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isLoopback(s.Admin) && !gateway.IsLoopbackHost(r.Host) {
+			answer(w, http.StatusForbidden, "the Host must be localhost or a loopback address\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// answerStarted answers 200 from the time that every address is served, in a drain too.
 func (s *Server) answerStarted(w http.ResponseWriter, _ *http.Request) {
 	if !s.started.Load() {
 		answer(w, http.StatusServiceUnavailable, "starting\n")
@@ -59,13 +69,13 @@ func (s *Server) answerReady(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) answerHealth(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(details{ // Whoever asked is gone.
-		Serving: s.ready.Load(), Upstream: s.deliverer.Lanes(), Delivery: s.deliverer.Stats(),
+	_ = json.NewEncoder(w).Encode(details{ // It fails if the client has disconnected.
+		Serving: s.ready.Load(), Upstream: s.deliverer.Upstreams(), Delivery: s.deliverer.Stats(),
 		Settings: s.cfg.Settings.Status(), Redis: s.redisDetails(),
 	})
 }
 
-// redisDetails are nil if the state is in memory.
+// redisDetails returns nil if the state is in memory.
 func (s *Server) redisDetails() *redisDetails {
 	if s.shared == nil {
 		return nil
@@ -81,10 +91,10 @@ func (s *Server) answerLogLevel(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, telemetry.ControlOf(s.cfg.Logger).Level()+"\n")
 }
 
-// maxLevelBytes is more than any level needs.
+// maxLevelBytes is the maximum size of a log level in a request.
 const maxLevelBytes = 16
 
-// changeLogLevel takes the level as the body, in plain text.
+// changeLogLevel sets the log level to the request's body.
 func (s *Server) changeLogLevel(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLevelBytes))
 	if err != nil {
@@ -101,24 +111,23 @@ func (s *Server) changeLogLevel(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, level+"\n")
 }
 
-// details is the health of the service for a person.
+// details is the JSON of /healthz.
 type details struct {
-	Serving  bool            `json:"serving"`
-	Upstream []delivery.Lane `json:"upstream"`
-	Delivery delivery.Stats  `json:"delivery"`
-	Settings settings.Status `json:"settings"`
-	Redis    *redisDetails   `json:"redis,omitempty"`
+	Serving  bool                     `json:"serving"`
+	Upstream []delivery.UpstreamState `json:"upstream"`
+	Delivery delivery.Stats           `json:"delivery"`
+	Settings settings.Status          `json:"settings"`
+	Redis    *redisDetails            `json:"redis,omitempty"`
 }
 
-// redisDetails say whether Redis, which the replicas share their state in, is
-// `up` or `down`, and since when.
+// redisDetails is the state of Redis, up or down, and the time of its last change.
 type redisDetails struct {
 	State string    `json:"state"`
 	Since time.Time `json:"since"`
 }
 
-// reloadText says what is wrong with the files of the settings. The service
-// goes on with those that it has, so it is ready all the same.
+// reloadText returns the error of the last reload, or nothing. The service is ready
+// nevertheless, with the settings of the last reload that succeeded.
 func reloadText(status settings.Status) string {
 	if status.LastError == "" {
 		return ""
@@ -131,5 +140,5 @@ func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = io.WriteString(w, text) // Whoever asked is gone.
+	_, _ = io.WriteString(w, text) // It fails if the client has disconnected.
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,12 +13,12 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// minConnectionAge is the least that a connection may be given: with less,
-// clients would do nothing but connect.
+// minConnectionAge is the minimum of MaxConnectionAge. With less, clients would only
+// connect.
 const minConnectionAge = time.Millisecond
 
-// checkAges returns an error if a call could be cut off by the age of its
-// connection although its deadline has not passed.
+// checkAges returns an error if a connection's age could end a call before the call's
+// deadline.
 func (c *Config) checkAges() error {
 	if c.MaxConnectionAge == 0 {
 		return nil
@@ -31,20 +32,26 @@ func (c *Config) checkAges() error {
 	return nil
 }
 
-// keepaliveOf are the pings of gRPC and the age of its connections. For gRPC 0
-// is no limit, too.
+// keepaliveOf returns the ages and pings of gRPC connections. For gRPC too, 0 is no
+// limit.
 func keepaliveOf(cfg Config) keepalive.ServerParameters {
 	return keepalive.ServerParameters{
-		Time: serverPing, MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionAgeGrace: cfg.MaxConnectionAgeGrace,
+		Time: serverPing, MaxConnectionIdle: grpcIdleTimeout, MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionAgeGrace: cfg.MaxConnectionAgeGrace,
 	}
 }
 
 type oldFromKey struct{}
 
-// age puts down, in the context of an HTTP connection, from when on it is old:
-// up to a tenth sooner or later than the age says, as in gRPC, for connections
-// that were made together not to end together.
-func (s *Server) age(ctx context.Context, _ net.Conn) context.Context {
+// connContext returns the context of an HTTP connection. It has the time from which
+// the connection is old: MaxConnectionAge from now, give or take a tenth as in gRPC,
+// so that connections that were opened together do not end together.
+func (s *Server) connContext(ctx context.Context, opened net.Conn) context.Context {
+	if secured, ok := opened.(*tls.Conn); ok {
+		opened = secured.NetConn()
+	}
+	if c, ok := opened.(*conn); ok {
+		ctx = withConn(ctx, c)
+	}
 	age := s.cfg.MaxConnectionAge
 	if age == 0 {
 		return ctx
@@ -53,8 +60,7 @@ func (s *Server) age(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, oldFromKey{}, time.Now().Add(age))
 }
 
-// lastAnswer says whether the answer to the request is the last one of its
-// connection.
+// lastAnswer reports whether the connection closes after the response to this request.
 func (s *Server) lastAnswer(r *http.Request) bool {
 	if s.ending.parting.Load() {
 		return true

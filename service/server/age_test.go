@@ -20,7 +20,7 @@ import (
 	"conferenced/service/settings"
 )
 
-// aging is the shortest age, so that every connection is old.
+// aging sets the minimum age, so that every connection is old.
 func aging(s *setup) {
 	s.MaxConnectionAge, s.MaxConnectionAgeGrace = minConnectionAge, patience
 }
@@ -32,7 +32,7 @@ func TestAnOldConnectionOfGRPC(t *testing.T) {
 	}
 }
 
-// TestACallOutlivesTheAgeOfItsConnection and the next one has a new connection.
+// TestACallOutlivesTheAgeOfItsConnection, and the next call uses a new connection.
 func TestACallOutlivesTheAgeOfItsConnection(t *testing.T) {
 	h := newHolds()
 	r := start(t, aging, h.setup)
@@ -71,8 +71,8 @@ func TestAnOldConnectionOfHTTP(t *testing.T) {
 	}
 }
 
-// TestAnOldConnectionOfHTTP2 takes calls until its client knows, which is then
-// served by a new one.
+// TestAnOldConnectionOfHTTP2 serves calls until the client has the GOAWAY and opens a
+// new connection.
 func TestAnOldConnectionOfHTTP2(t *testing.T) {
 	files, trusted := tlsFiles(t)
 	r := start(t, aging, func(s *setup) {
@@ -106,7 +106,7 @@ func TestAnOldConnectionOfHTTP2(t *testing.T) {
 	}
 }
 
-// tlsFiles are a certificate and its key, and who trusts it.
+// tlsFiles returns a certificate and its key, and a pool with that certificate.
 func tlsFiles(t *testing.T) (settings.Files, *x509.CertPool) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -131,7 +131,7 @@ func tlsFiles(t *testing.T) (settings.Files, *x509.CertPool) {
 	return files, trusted
 }
 
-// withTLS are the same accounts, served over TLS.
+// withTLS returns settings with the same accounts and TLS.
 func withTLS(t *testing.T, plain *settings.Live, files settings.Files) *settings.Live {
 	t.Helper()
 	live, err := settings.NewLive(files, settings.Base{Accounts: plain.Current().Accounts}, slog.New(slog.DiscardHandler))
@@ -141,15 +141,15 @@ func withTLS(t *testing.T, plain *settings.Live, files settings.Files) *settings
 	return live
 }
 
-func TestAgesThatCannotBeServed(t *testing.T) {
+func TestInvalidAges(t *testing.T) {
 	tests := []struct {
 		name       string
 		age, grace time.Duration
 		want       string
 	}{
-		{"less than nothing", -1, patience, "MaxConnectionAge is -1ns, want 0 or at least 1ms"},
-		{"next to nothing", 1, patience, "MaxConnectionAge is 1ns, want 0 or at least 1ms"},
-		{"less time than calls have", time.Hour, patience - 1, "MaxConnectionAgeGrace is less than MaxTimeout"},
+		{"negative", -1, patience, "MaxConnectionAge is -1ns, want 0 or at least 1ms"},
+		{"less than the minimum", 1, patience, "MaxConnectionAge is 1ns, want 0 or at least 1ms"},
+		{"a grace less than MaxTimeout", time.Hour, patience - 1, "MaxConnectionAgeGrace is less than MaxTimeout"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

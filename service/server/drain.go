@@ -13,17 +13,17 @@ import (
 	"conferenced/service/outcome"
 )
 
-// ending is how far the end of a server has come.
+// ending is the progress of a shutdown.
 type ending struct {
-	// parting: each HTTP answer is its connection's last.
+	// parting says that each HTTP connection closes after its next response.
 	parting atomic.Bool
-	// closing is set when connections begin to be closed, to the time by which
-	// all have to be.
+	// closing is the time by which all connections must be closed; nil until the first
+	// is closed.
 	closing atomic.Pointer[time.Time]
-	// watches is done when those of health are to end.
+	// watches is done when the health watches end.
 	watches    context.Context
 	endWatches context.CancelFunc
-	after      func(time.Duration) <-chan time.Time // time.After, but in tests.
+	after      func(time.Duration) <-chan time.Time // time.After, except in tests
 }
 
 func newEnding() ending {
@@ -31,36 +31,40 @@ func newEnding() ending {
 	return ending{watches: watches, endWatches: end, after: time.After}
 }
 
-// drain ends the server from outside in, so that no call is lost.
+// unusedGrace is how long a drain waits for the first byte of a new connection. A
+// client that sends something then learns why it is refused.
+const unusedGrace = time.Second
+
+// drain shuts the server down without losing a call.
 //
-// First, health says so. For the drain delay all goes on as before, new
-// connections too, while whoever balances the calls gets to know; but each HTTP
-// answer is its connection's last. Then the listeners are closed, gRPC's
-// connections get a GOAWAY, and what is under way is finished; admin is last. What
-// has not ended by the shutdown timeout, which begins after the delay, is cut off.
+// First, health reports NOT_SERVING. For the drain delay, calls on old and on new
+// connections are served while load balancers take note, and each HTTP connection
+// closes after its next response. Then the listeners close, gRPC connections get a
+// GOAWAY, and calls in flight finish. Admin closes last. Calls that have not finished
+// within the shutdown timeout, which starts after the delay, are ended.
 //
-// Without patience there is no delay: serving has failed already.
-func (s *Server) drain(patient bool) {
+// The delay is skipped if serving has failed.
+func (s *Server) drain(withDelay bool) {
 	s.ending.parting.Store(true)
 	s.serving(false)
 	s.cfg.Logger.Info("draining", "delay", s.cfg.DrainDelay, "timeout", s.cfg.ShutdownTimeout)
-	if patient && s.cfg.DrainDelay > 0 {
+	if withDelay && s.cfg.DrainDelay > 0 {
 		<-s.ending.after(s.cfg.DrainDelay)
 	}
 	end := time.Now().Add(s.cfg.ShutdownTimeout)
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
-	s.ending.closing.Store(&end) // Before any connection is closed: see refuseLate.
+	s.ending.closing.Store(&end) // before any connection is closed; see refuseLate
 	forced := s.shutAPI(ctx)
 	forced = s.deliverer.Wait(ctx) != nil || forced
 	forced = s.shutHTTP(ctx, s.admin) || forced
 	if forced {
-		s.cfg.Logger.Warn("the shutdown timeout passed: calls under way were cut off")
+		s.cfg.Logger.Warn("the shutdown timeout passed: calls in flight were ended")
 	}
 }
 
-// shutAPI ends gRPC and HTTP, both at once: neither takes new calls while the
-// other finishes its own.
+// shutAPI shuts gRPC and HTTP down at the same time, so that neither accepts calls
+// while the other one finishes its own.
 func (s *Server) shutAPI(ctx context.Context) (forced bool) {
 	s.ending.endWatches()
 	var both sync.WaitGroup
@@ -74,14 +78,14 @@ func (s *Server) shutAPI(ctx context.Context) (forced bool) {
 	return forcedHTTP || forcedGRPC
 }
 
-// closeUnused closes connections that bring nothing, unless all are closed before
-// that. Those of HTTP would only keep the server; for the handshakes of those of
-// gRPC it would wait before it tells the others.
+// closeUnused closes connections on which nothing arrives within unusedGrace, unless
+// the servers end before. GracefulStop would wait for the handshakes of such
+// connections before it sends the others a GOAWAY.
 func (s *Server) closeUnused(shut <-chan struct{}) {
 	select {
 	case <-s.ending.after(unusedGrace):
-		s.unused.close()
-		s.silent.close()
+		s.listeners[0].drain()
+		s.listeners[1].drain()
 	case <-shut:
 	}
 }
@@ -110,16 +114,16 @@ func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
 	}
 }
 
-// refuseLate refuses calls that begin when the connections are being closed,
-// before anything is done for them.
+// refuseLate is the interceptor that refuses calls which begin while connections are
+// closed.
 //
-// Over HTTP that is every one: net/http closes connections which it takes for
-// idle although a request may just have come in, and the answer would be lost. So
-// a connection that ends unanswered in a drain means that nothing was done.
+// It refuses every HTTP call: net/http closes a connection that it considers idle,
+// although a request may just have arrived, and its response would be lost. So a
+// client whose connection closes without a response knows that nothing was done.
 //
-// Over gRPC a GOAWAY tells each client exactly which of its calls are still
-// served. Those that crossed it are, unless their deadlines lie beyond the
-// shutdown timeout: they might be cut off halfway.
+// Over gRPC, the GOAWAY says which calls are served. Those that crossed it are served,
+// except for calls with a deadline after the shutdown timeout, which might be ended
+// in progress.
 func (s *Server) refuseLate(
 	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {

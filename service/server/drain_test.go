@@ -18,12 +18,12 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// retryDelay is when who is refused in a drain should come back.
+// retryDelay is the retry delay of calls that are refused in a drain.
 const retryDelay = time.Second
 
 var refusedLate = refusal{kind: outcome.ShuttingDown, retry: retryDelay}
 
-// startWithDelay runs a server whose drain delay ends when the test says.
+// startWithDelay runs a server whose drain delay ends with a value in the channel.
 func startWithDelay(t *testing.T, choose ...func(*setup)) (r *running, over chan<- time.Time) {
 	t.Helper()
 	const delay = time.Hour
@@ -44,9 +44,8 @@ func startWithDelay(t *testing.T, choose ...func(*setup)) (r *running, over chan
 	return r, delays
 }
 
-// callsAreServed makes a call over each protocol, on connections that there are
-// and on new ones, and returns whether those over HTTP were the last ones of
-// their connections.
+// callsAreServed makes a call over each protocol, on open and on new connections. It
+// returns whether the HTTP connections close after their calls.
 func callsAreServed(t *testing.T, r *running) (last []bool) {
 	t.Helper()
 	fresh := &running{Server: r.Server, conn: dial(t, r.GRPC.String()), rest: newHTTPClient(t)}
@@ -74,7 +73,7 @@ func postREST(t *testing.T, r *running) (last bool) {
 	return incoming.Close
 }
 
-// TestDrainDelay serves everybody for that long, and lets them know.
+// TestDrainDelay: until its end all calls are served, and health reports NOT_SERVING.
 func TestDrainDelay(t *testing.T) {
 	r, over := startWithDelay(t)
 	if last := callsAreServed(t, r); last[0] || last[1] {
@@ -101,8 +100,8 @@ func TestDrainDelay(t *testing.T) {
 	awaitRefused(t, r.Admin)
 }
 
-// TestAnAnswerThatBeginsInADrainIsTheLast of its connection, though its request
-// came before.
+// TestAnAnswerThatBeginsInADrainIsTheLast of its connection, although its request
+// began before.
 func TestAnAnswerThatBeginsInADrainIsTheLast(t *testing.T) {
 	h := newHolds()
 	r, _ := startWithDelay(t, h.setup)
@@ -112,12 +111,12 @@ func TestAnAnswerThatBeginsInADrainIsTheLast(t *testing.T) {
 	r.stop()
 	r.log.awaitLine(t, "draining")
 	close(h.let)
-	if !await(t, last, "the call under way") {
+	if !await(t, last, "the call in flight") {
 		t.Error("its connection was kept")
 	}
 }
 
-func TestAListenerThatFailsIsNoReasonToWait(t *testing.T) {
+func TestAFailedListenerSkipsTheDrainDelay(t *testing.T) {
 	r := build(t, func(s *setup) { s.DrainDelay = time.Hour })
 	r.run(t)
 	r.log.awaitLine(t, "serving")
@@ -125,7 +124,7 @@ func TestAListenerThatFailsIsNoReasonToWait(t *testing.T) {
 	await(t, r.ended, "Run to return")
 }
 
-func TestDrainTellsGRPC(t *testing.T) {
+func TestDrainSendsGOAWAY(t *testing.T) {
 	r := start(t)
 	frames := connectHTTP2(t, r.GRPC)
 	r.stop()
@@ -134,12 +133,12 @@ func TestDrainTellsGRPC(t *testing.T) {
 	}
 }
 
-// TestALateRequestIsRefused with nothing done for it, whatever was under way.
+// TestALateRequestIsRefused, and nothing of it is applied.
 func TestALateRequestIsRefused(t *testing.T) {
 	for _, path := range []string{agentPath, twilioAgentPath} {
 		t.Run(path, func(t *testing.T) {
 			h := newHolds()
-			// There would be time enough to serve it.
+			// There is enough time to serve it.
 			r := start(t, h.setup, func(s *setup) { s.DefaultTimeout = s.ShutdownTimeout / 2 })
 			underWay := h.begin(t, r, bothWays[0], sandbox.CustomerSID)
 			late := beginRequest(t, r, path)
@@ -175,7 +174,7 @@ type halfRequest struct {
 	body string
 }
 
-// beginRequest returns when the server has the head of a request and wants its
+// beginRequest returns when the server has the headers of a request and asks for its
 // body.
 func beginRequest(t *testing.T, r *running, path string) halfRequest {
 	t.Helper()

@@ -19,20 +19,20 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// refusal is an error as it is expected, whichever way it comes.
+// refusal is an expected error, over any protocol.
 type refusal struct {
 	kind    outcome.Kind
 	detail  string
-	applied string // "" is no.
-	// twilioStatus and twilioCode are those that Twilio answered with.
+	applied string // "" is no
+	// twilioStatus and twilioCode are those of Twilio's answer.
 	twilioStatus, twilioCode int
-	// broken are pairs of a field and the rule that it breaks.
+	// broken has pairs of a field and the rule that it breaks.
 	broken   []string
 	resource string
 	retry    time.Duration
 }
 
-// status is the whole google.rpc.Status of the refusal.
+// status returns the google.rpc.Status of the refusal.
 func (r refusal) status() *spb.Status {
 	st := &spb.Status{Code: int32(r.kind.Code), Message: r.kind.Text}
 	if r.detail != "" {
@@ -82,8 +82,8 @@ func (r refusal) badRequest() *errdetails.BadRequest {
 	return bad
 }
 
-// check compares a reply with the refusal: the status with all its details, and
-// what REST says in its status line and headers besides.
+// check compares a reply with the refusal: the status with all its details, and over
+// REST the status line and the headers.
 func (r refusal) check(t *testing.T, got reply) {
 	t.Helper()
 	if got.status == nil {
@@ -133,8 +133,7 @@ func checkResponse(t *testing.T, got reply, p *sandbox.Participant, warnings []*
 	}
 }
 
-// shown is a connected participant of the sandbox's conference as the API shows
-// it.
+// shown returns the API's message of a connected participant of the sandbox.
 func shown(p *sandbox.Participant) *conferencev1.Participant {
 	return &conferencev1.Participant{
 		AccountSid:             proto.String(sandbox.AccountSID),

@@ -18,7 +18,7 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// bytesCodec sends bytes as they are, as if they were a message.
+// bytesCodec sends bytes in place of a message.
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string { return "proto" }
@@ -38,7 +38,7 @@ func (r *running) invokeBytes(ctx context.Context, method string, message []byte
 
 const updateMethod = conferencev1.ConferenceService_UpdateParticipant_FullMethodName
 
-// field is a field of a message on the wire: its number, and bytes.
+// field encodes a field of a message.
 func field(number int, value string) string {
 	if len(value) > 127 {
 		panic(fmt.Sprintf("a length of %d takes more than one byte", len(value)))
@@ -46,7 +46,7 @@ func field(number int, value string) string {
 	return string([]byte{byte(number<<3 | 2), byte(len(value))}) + value
 }
 
-func TestBytesThatAreNoRequest(t *testing.T) {
+func TestUndecodableRequests(t *testing.T) {
 	valid := field(2, sandbox.ConferenceSID) + field(3, sandbox.AgentSID)
 	tests := []struct{ name, message string }{
 		{"a label that is not UTF-8", field(2, sandbox.ConferenceSID) + field(3, "caf\xe9")},
@@ -92,7 +92,7 @@ func TestFieldsOfANewerAPIAreIgnored(t *testing.T) {
 	}
 }
 
-func TestWhatOnlyGRPCCanSay(t *testing.T) {
+func TestRequestsOnlyOverGRPC(t *testing.T) {
 	r := start(t)
 	before := r.box.State()
 	tests := []struct {
@@ -130,7 +130,7 @@ func TestMessageSizeLimit(t *testing.T) {
 		}
 		return message
 	}
-	t.Run("one byte less is Twilio's to refuse", func(t *testing.T) {
+	t.Run("one byte less is read", func(t *testing.T) {
 		got := callGRPC(t, t.Context(), r, long(maxRequestBytes))
 		if code := codes.Code(got.status.GetCode()); code != codes.InvalidArgument {
 			t.Errorf("code %v", code)

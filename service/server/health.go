@@ -10,24 +10,24 @@ import (
 	"conferenced/service/outcome"
 )
 
-// healthService is grpc.health.v1 whose watches do not outlive the service: one
-// that its client leaves open would keep the server from ending.
+// healthService is grpc.health.v1 with watches that end in a shutdown. GracefulStop
+// would wait for a watch that its client leaves open.
 type healthService struct {
 	*health.Server
-	ending context.Context // Done when watches are to end.
+	ending context.Context // done when the watches end
 }
 
-// Watch tells of each change. When the service ends it ends too, after it has
-// told that nothing is served any more.
+// Watch sends each change of the status. In a shutdown it ends with SHUTTING_DOWN after
+// it has sent NOT_SERVING.
 func (h healthService) Watch(
 	request *grpc_health_v1.HealthCheckRequest, stream grpc_health_v1.Health_WatchServer,
 ) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	w := &healthWatch{Health_WatchServer: stream, ctx: ctx, told: make(chan struct{})}
+	w := &healthWatch{Health_WatchServer: stream, ctx: ctx, notServing: make(chan struct{})}
 	stop := context.AfterFunc(h.ending, func() {
 		select {
-		case <-w.told:
+		case <-w.notServing:
 		case <-ctx.Done():
 		}
 		cancel()
@@ -40,12 +40,12 @@ func (h healthService) Watch(
 	return err
 }
 
-// healthWatch knows whether its client was told of anything but SERVING.
+// healthWatch records that a status other than SERVING was sent.
 type healthWatch struct {
 	grpc_health_v1.Health_WatchServer
-	ctx  context.Context
-	told chan struct{} // Closed then.
-	once sync.Once
+	ctx        context.Context
+	notServing chan struct{} // closed when it was sent
+	once       sync.Once
 }
 
 func (w *healthWatch) Context() context.Context { return w.ctx }
@@ -53,7 +53,7 @@ func (w *healthWatch) Context() context.Context { return w.ctx }
 func (w *healthWatch) Send(answer *grpc_health_v1.HealthCheckResponse) error {
 	err := w.Health_WatchServer.Send(answer)
 	if answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
-		w.once.Do(func() { close(w.told) })
+		w.once.Do(func() { close(w.notServing) })
 	}
 	return err
 }

@@ -16,7 +16,7 @@ func (r *running) healthOf(ctx context.Context, service string) (string, error) 
 	return answer.GetStatus().String(), err
 }
 
-// watchHealth returns a watch that has been told that all is well.
+// watchHealth returns a watch that has received SERVING.
 func watchHealth(t *testing.T, r *running, service string) grpc_health_v1.Health_WatchClient {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -40,7 +40,7 @@ func nextHealth(t *testing.T, watch grpc_health_v1.Health_WatchClient, want stri
 	}
 }
 
-// everyService are the names that health knows.
+// everyService has the services that health knows.
 var everyService = []string{"", serviceName}
 
 func TestHealth(t *testing.T) {
@@ -55,7 +55,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestWatchesEndWithTheService, which they would otherwise keep from ending.
+// TestWatchesEndWithTheService: they do not delay the shutdown.
 func TestWatchesEndWithTheService(t *testing.T) {
 	r := start(t)
 	var watches []grpc_health_v1.Health_WatchClient

@@ -22,56 +22,56 @@ import (
 	"conferenced/service/telemetry"
 )
 
-// maxMargin is the longest time that is kept for the answer.
+// maxMargin is the maximum time before a call's deadline that is kept for the response.
 const maxMargin = 50 * time.Millisecond
 
-// interceptor is one step on the way of every call, over every protocol.
+// interceptor is one of the interceptors of a call. The name is for tests.
 type interceptor struct {
 	name  string
 	unary grpc.UnaryServerInterceptor
 }
 
-// interceptors returns the interceptors of every call in their order, the outermost
-// first. The span, the metrics and the access log see the outcome that all others
-// decide; recovery is innermost, so that a panic of the service is an outcome before
-// they see it. The first recovery only keeps a panic of the others from ending the
-// process. Late calls are refused when their deadlines are known and before anything
-// else is done for them.
+// interceptors returns the interceptors of every call over every protocol, the
+// outermost first. Spans, metrics and access log see the outcome that the others decide.
+// Recovery is innermost, so that they see a panic of the service as an outcome; the
+// outermost recovery only keeps a panic of an interceptor from ending the process. Late
+// calls are refused as soon as their deadline is known.
 func interceptors(cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryServerInterceptor) ([]interceptor, error) {
 	validate, err := service.Validate()
 	if err != nil {
 		return nil, err
 	}
 	recovery := recoverPanics(cfg.Logger, metrics.Panicked)
-	steps := []interceptor{
+	all := []interceptor{
 		{"last resort", recovery}, {"record", record}, {"deadline", limitDeadline(cfg.DefaultTimeout, cfg.MaxTimeout)},
 	}
 	if cfg.Tracing != nil {
-		steps = append(steps, interceptor{"trace", cfg.Tracing.Interceptor()})
+		all = append(all, interceptor{"trace", cfg.Tracing.Interceptor()})
 	}
-	steps = append(steps,
+	all = append(all,
 		interceptor{"metrics", metrics.Interceptor()},
 		interceptor{"access log", telemetry.AccessLog(cfg.Logger)})
 	audit := &telemetry.Audit{Sink: cfg.Audit, FailOpen: cfg.AuditFailOpen, Logger: cfg.Logger}
 	if cfg.Audit != nil {
-		steps = append(steps, interceptor{"audit", audit.Interceptor()})
+		all = append(all, interceptor{"audit", audit.Interceptor()})
 	}
-	steps = append(steps,
+	all = append(all,
 		interceptor{"settings", pin(cfg.Settings)},
 		interceptor{"margin", margin},
 		interceptor{"shutdown", refuseLate},
-		interceptor{"callers", callers.Interceptor(pinnedCallers)})
+		interceptor{"metadata", limitMetadata},
+		interceptor{"callers", callers.Interceptor(pinnedCallers)},
+		interceptor{"connection", markAuthenticated})
 	if cfg.Audit != nil {
-		steps = append(steps, interceptor{"audit ready", audit.Ready()})
+		all = append(all, interceptor{"audit ready", audit.Ready()})
 	}
-	return append(steps,
+	return append(all,
 		interceptor{"validation", validate},
 		interceptor{"recovery", recovery},
 	), nil
 }
 
-// record begins the call's record. The gateway has made one for the calls that come
-// in over HTTP.
+// record fills in the call's record. For HTTP calls the gateway has created it.
 func record(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
@@ -87,7 +87,7 @@ func record(
 	return handler(ctx, request)
 }
 
-// clientOf is the address of the call's client.
+// clientOf returns the address of the call's client without a port.
 func clientOf(ctx context.Context) string {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
@@ -96,8 +96,8 @@ func clientOf(ctx context.Context) string {
 	return clientaddr.Host(from.Addr)
 }
 
-// adoptForwarded makes the peer of a gRPC call that came by a trusted proxy the
-// client itself. The gateway does so for REST.
+// adoptForwarded replaces the peer of a gRPC call that a trusted proxy forwards by the
+// client. The gateway does so for HTTP.
 func (s *Server) adoptForwarded(
 	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
@@ -111,35 +111,35 @@ func (s *Server) adoptForwarded(
 	return handler(peer.NewContext(ctx, &client), request)
 }
 
-// chain makes one interceptor of several, the first outermost, each of which calls
-// its handler at most once. gRPC's own chaining serves only its own server, and
-// REST must run the very same steps.
-func chain(steps []interceptor) grpc.UnaryServerInterceptor {
+// chain returns the interceptors as one, the first outermost. Each of them must call
+// its handler at most once. gRPC's own chaining works only in its server, and REST needs
+// the same interceptors.
+func chain(interceptors []interceptor) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
 		next := 0
 		var walk grpc.UnaryHandler
 		walk = func(ctx context.Context, request any) (any, error) {
-			if next == len(steps) {
+			if next == len(interceptors) {
 				return handler(ctx, request)
 			}
 			next++
-			return steps[next-1].unary(ctx, request, info, walk)
+			return interceptors[next-1].unary(ctx, request, info, walk)
 		}
 		return walk(ctx, request)
 	}
 }
 
-// limitDeadline gives every call a deadline: the caller's, but no later than most, or the
+// limitDeadline gives every call a deadline: the caller's, at most longest from now, or the
 // default.
-func limitDeadline(byDefault, most time.Duration) grpc.UnaryServerInterceptor {
+func limitDeadline(byDefault, longest time.Duration) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
 		timeout := byDefault
 		if at, ok := ctx.Deadline(); ok {
-			timeout = min(time.Until(at), most)
+			timeout = min(time.Until(at), longest)
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -147,12 +147,11 @@ func limitDeadline(byDefault, most time.Duration) grpc.UnaryServerInterceptor {
 	}
 }
 
-// margin ends the work on a call before the call's deadline, so that there is time to
-// answer.
+// margin brings the deadline of a call forward, so that there is time to respond.
 func margin(
 	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
-	at, _ := ctx.Deadline() // See limitDeadline.
+	at, _ := ctx.Deadline() // limitDeadline has set one.
 	left := time.Until(at)
 	ctx, cancel := context.WithDeadline(ctx, at.Add(-min(left/10, maxMargin)))
 	defer cancel()
@@ -162,8 +161,7 @@ func margin(
 	return handler(ctx, request)
 }
 
-// recoverPanics turns a panic into a status with a constant text. What was in
-// flight by then may have been applied.
+// recoverPanics turns a panic into INTERNAL. An attempt in flight may have been applied.
 func recoverPanics(logger *slog.Logger, panicked func()) grpc.UnaryServerInterceptor {
 	return recovery.UnaryServerInterceptor(
 		recovery.WithRecoveryHandlerContext(func(ctx context.Context, value any) error {
@@ -175,8 +173,8 @@ func recoverPanics(logger *slog.Logger, panicked func()) grpc.UnaryServerInterce
 		}))
 }
 
-// panicText is a panic's value where the Go runtime made it. Any other value is
-// named by its type alone, for it may hold what must not be logged.
+// panicText returns a panic's text if it is the Go runtime's. Of any other value, which
+// may have secrets, it returns the type.
 func panicText(value any) string {
 	if err, ok := value.(runtime.Error); ok {
 		return err.Error()

@@ -38,7 +38,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 }
 
 func TestOrderOfTheInterceptors(t *testing.T) {
-	want := []string{"last resort", "record", "deadline", "metrics", "access log", "settings", "margin", "shutdown", "callers", "validation", "recovery"}
+	want := []string{"last resort", "record", "deadline", "metrics", "access log", "settings", "margin", "shutdown", "metadata", "callers", "connection", "validation", "recovery"}
 	var got []string
 	for _, step := range steps(t, Config{}) {
 		got = append(got, step.name)
@@ -48,8 +48,8 @@ func TestOrderOfTheInterceptors(t *testing.T) {
 	}
 }
 
-// noting is a step that notes its name on the way in and on the way out.
-func noting(name string, notes *[]string) interceptor {
+// recording returns an interceptor that records its name before and after the handler.
+func recording(name string, notes *[]string) interceptor {
 	return interceptor{name, func(
 		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
@@ -62,7 +62,7 @@ func noting(name string, notes *[]string) interceptor {
 
 func TestChainCallsEachStepOnce(t *testing.T) {
 	var notes []string
-	way := chain([]interceptor{noting("a", &notes), noting("b", &notes), noting("c", &notes)})
+	way := chain([]interceptor{recording("a", &notes), recording("b", &notes), recording("c", &notes)})
 	for range 2 {
 		notes = nil
 		response, err := way(t.Context(), "request", &grpc.UnaryServerInfo{FullMethod: "m"},
@@ -80,7 +80,7 @@ func TestChainCallsEachStepOnce(t *testing.T) {
 	}
 }
 
-func TestChainOfNothingIsTheHandler(t *testing.T) {
+func TestEmptyChain(t *testing.T) {
 	response, err := chain(nil)(t.Context(), "request", nil, func(_ context.Context, request any) (any, error) {
 		return request, io.EOF
 	})
@@ -106,8 +106,8 @@ func TestChainServesManyCallsAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// TestOrderByEffect has calls that two steps have something to say about, and
-// whose outcome shows which of them came first.
+// TestOrderByEffect makes calls that two interceptors refuse. The outcome shows which of
+// them came first.
 func TestOrderByEffect(t *testing.T) {
 	log := newLogged()
 	logger, err := telemetry.NewLogger(log, "info", "json")
@@ -127,7 +127,7 @@ func TestOrderByEffect(t *testing.T) {
 		want    line
 	}{
 		{"the log sees a validation's refusal", t.Context(), invalid, nil, line{"code": "InvalidArgument", "reason": "INVALID_REQUEST"}},
-		{"the deadline is looked at before the request", late, invalid, nil, line{"code": "DeadlineExceeded", "reason": "DEADLINE"}},
+		{"the deadline is checked before the request", late, invalid, nil, line{"code": "DeadlineExceeded", "reason": "DEADLINE"}},
 		{"the log sees a panic as a status", t.Context(), valid, panics("oh"), line{"code": "Internal", "reason": "INTERNAL"}},
 	}
 	for _, test := range tests {
@@ -153,7 +153,7 @@ func panics(value any) grpc.UnaryHandler {
 	return func(context.Context, any) (any, error) { panic(value) }
 }
 
-// panicking is a ConferenceService that does nothing but panic.
+// panicking is a ConferenceService that panics.
 type panicking struct {
 	conferencev1.UnimplementedConferenceServiceServer
 	value any
@@ -163,8 +163,7 @@ func (p panicking) UpdateParticipant(context.Context, *request) (*conferencev1.U
 	panic(p.value)
 }
 
-// servePanics serves it over both protocols, behind the steps that every call
-// goes through.
+// servePanics serves a panicking service over both protocols, behind the interceptors.
 func servePanics(t *testing.T, value any) *running {
 	t.Helper()
 	r := &running{Server: new(Server), log: newLogged(), rest: newHTTPClient(t)}
@@ -172,17 +171,19 @@ func servePanics(t *testing.T, value any) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	way := chain(steps(t, Config{Logger: logger}))
+	r.metrics = telemetry.NewMetrics("")
+	r.arrivals = newArrivals(r.metrics)
+	interceptors := steps(t, Config{Logger: logger})
 	desc := conferencev1.ConferenceService_ServiceDesc
 
-	server := newGRPC(way, Config{}, nil)
-	server.RegisterService(readable(desc), panicking{value: value})
+	server := r.newGRPC(interceptors, nil)
+	server.RegisterService(withDecodeErrors(desc), panicking{value: value})
 	listener := listen(t, "127.0.0.1:0")
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	r.conn = dial(t, listener.Addr().String())
 
-	handler, err := gateway.New(panicking{value: value}, way, gateway.Config{Logger: logger})
+	handler, err := gateway.New(panicking{value: value}, chain(interceptors), gateway.Config{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func TestPanicOfTheService(t *testing.T) {
 	}{
 		{"a text is not logged", "secret-4711", "string"},
 		{"an error is not logged", errors.New("secret-4711"), "*errors.errorString"},
-		{"an error of the runtime is", runtimeError(), "runtime error: index out of range [1] with length 0"},
+		{"an error of the runtime is logged", runtimeError(), "runtime error: index out of range [1] with length 0"},
 	}
 	for _, test := range tests {
 		for _, way := range bothWays {
@@ -229,7 +230,7 @@ func runtimeError() (value any) {
 	return empty[len(empty)+1]
 }
 
-// checkPanicLine checks the one line about a panic, which says where it was.
+// checkPanicLine checks the only line about a panic, which has the place of the panic.
 func checkPanicLine(t *testing.T, log *logged, value string) {
 	t.Helper()
 	lines := log.lines(t, "panic")
@@ -244,9 +245,9 @@ func checkPanicLine(t *testing.T, log *logged, value string) {
 	}
 }
 
-// A server that was given no accounts panics in the service itself: this is the
-// composition that New makes, and not the test's.
-func TestPanicInAServerThatNewMade(t *testing.T) {
+// A server without accounts panics in the service, in the composition of New and not of
+// a test.
+func TestPanicInAServerOfNew(t *testing.T) {
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			r := start(t, func(s *setup) { s.Settings = liveSettings(t, nil) })
@@ -259,7 +260,7 @@ func TestPanicInAServerThatNewMade(t *testing.T) {
 	}
 }
 
-// brokenLog panics when a call is to be logged.
+// brokenLog panics when a call is logged.
 type brokenLog struct{ slog.Handler }
 
 func (h brokenLog) Handle(ctx context.Context, record slog.Record) error {
@@ -276,7 +277,7 @@ func TestPanicOutsideTheService(t *testing.T) {
 			r := start(t, func(s *setup) {
 				s.Logger = slog.New(brokenLog{slog.NewJSONHandler(log, nil)})
 			})
-			for range 2 { // The process lives on.
+			for range 2 { // The process continues.
 				panicked.check(t, way.call(t, t.Context(), r, to(sandbox.AgentSID, &request{})))
 			}
 			if got := len(log.lines(t, "panic")); got != 2 {
@@ -289,7 +290,7 @@ func TestPanicOutsideTheService(t *testing.T) {
 func TestOrderOfAllInterceptors(t *testing.T) {
 	want := []string{
 		"last resort", "record", "deadline", "trace", "metrics", "access log", "audit",
-		"settings", "margin", "shutdown", "callers", "audit ready", "validation", "recovery",
+		"settings", "margin", "shutdown", "metadata", "callers", "connection", "audit ready", "validation", "recovery",
 	}
 	var got []string
 	for _, step := range steps(t, Config{Tracing: new(telemetry.Tracing), Audit: new(telemetry.AuditSink)}) {

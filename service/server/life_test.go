@@ -45,8 +45,8 @@ func listen(t *testing.T, addr string) net.Listener {
 	return listener
 }
 
-// serveText answers everything with one status and one text, under a name that
-// Twilio's messages, links and ids have too. It returns its base URL.
+// serveText serves a Twilio that answers every request with the status and with the words
+// in its message, links and IDs. It returns the base URL.
 func serveText(t *testing.T, status int, words string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -115,7 +115,7 @@ func TestAdminPages(t *testing.T) {
 		account, _ := r.cfg.Settings.Current().Accounts.Lookup("")
 		want := details{
 			Serving: true,
-			Upstream: []delivery.Lane{{
+			Upstream: []delivery.UpstreamState{{
 				AccountSID: sandbox.AccountSID, Host: account.BaseURL, Breaker: "off", ConcurrencyLimit: 1000,
 			}},
 			Delivery: delivery.Stats{
@@ -145,6 +145,55 @@ func TestAdminRefusals(t *testing.T) {
 			t.Errorf("GET %s: %d", path, code)
 		}
 	}
+}
+
+func TestAdminRefusesPagesOfOtherOrigins(t *testing.T) {
+	r := start(t)
+	tests := []struct {
+		name, method, path string
+		change             func(*http.Request)
+		want               int
+	}{
+		{"another origin", "PUT", "/loglevel", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		{"another site", "PUT", "/loglevel", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, 403},
+		{"another host's name", "GET", "/metrics", func(r *http.Request) { r.Host = "evil.example" }, 403},
+		{"localhost", "GET", "/metrics", func(r *http.Request) { r.Host = "localhost:9090" }, 200},
+		{"a page of admin", "PUT", "/loglevel", func(r *http.Request) { r.Header.Set("Origin", "http://"+r.Host) }, 200},
+		{"no browser", "PUT", "/loglevel", func(*http.Request) {}, 200},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			outgoing, err := http.NewRequest(test.method, r.adminURL(test.path), strings.NewReader("info"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(outgoing)
+			incoming, err := r.rest.Do(outgoing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			incoming.Body.Close()
+			if incoming.StatusCode != test.want {
+				t.Errorf("HTTP status %d, want %d", incoming.StatusCode, test.want)
+			}
+		})
+	}
+}
+
+func TestPublicAdmin(t *testing.T) {
+	cfg := Config{
+		GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: ":0",
+		Settings: settingsOf(t, ""), Delivery: quick(), Logger: slog.New(slog.DiscardHandler), DefaultTimeout: patience,
+	}
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "--admin-public") {
+		t.Errorf("%v", err)
+	}
+	cfg.AdminPublic = true
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
 }
 
 func TestReflection(t *testing.T) {
@@ -213,7 +262,7 @@ func TestAddressesAreBoundBeforeAnythingIsServed(t *testing.T) {
 	}
 	for _, path := range []string{"/readyz", "/startupz"} {
 		early := httptest.NewRecorder()
-		r.adminPages().ServeHTTP(early, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		r.adminPages().ServeHTTP(early, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost"+path, nil))
 		if early.Code != http.StatusServiceUnavailable {
 			t.Errorf("%s before Run: %d", path, early.Code)
 		}
@@ -284,10 +333,10 @@ func TestAnUnusableConfiguration(t *testing.T) {
 	}
 }
 
-// holds is a sandbox that holds each request back until the test lets it go.
+// holds makes a sandbox hold each request until the test releases them.
 type holds struct {
-	arrived chan struct{} // One value for each request.
-	let     chan struct{} // Closed to let them go.
+	arrived chan struct{} // one value for each request
+	let     chan struct{} // closed to release them
 }
 
 func newHolds() *holds {
@@ -302,7 +351,7 @@ func (h *holds) setup(s *setup) {
 	}
 }
 
-// begin makes a call and returns when the sandbox has it.
+// begin starts a call and returns when its request is in the sandbox.
 func (h *holds) begin(t *testing.T, r *running, way way, participant string) <-chan reply {
 	t.Helper()
 	done := make(chan reply, 1)
@@ -311,7 +360,7 @@ func (h *holds) begin(t *testing.T, r *running, way way, participant string) <-c
 	return done
 }
 
-// awaitRefused waits until nobody listens on the address any more.
+// awaitRefused waits until the address refuses connections.
 func awaitRefused(t *testing.T, addr net.Addr) {
 	t.Helper()
 	for until := time.Now().Add(patience); time.Now().Before(until); {
@@ -339,7 +388,7 @@ func checkNotReady(t *testing.T, r *running) {
 
 func checkDone(t *testing.T, r *running, done <-chan reply, participant string) {
 	t.Helper()
-	checkResponse(t, await(t, done, "the call under way"), participantIn(r.box.State(), participant), nil)
+	checkResponse(t, await(t, done, "the call in flight"), participantIn(r.box.State(), participant), nil)
 }
 
 func (r *running) checkEnded(t *testing.T) {
@@ -377,8 +426,7 @@ func TestDrainOfGRPC(t *testing.T) {
 	awaitRefused(t, r.GRPC)
 	awaitRefused(t, r.HTTP)
 	checkNotReady(t, r)
-	// By a connection of its own: the one that there is may take calls until it
-	// has heard that the server stops.
+	// On a connection of its own: the open one may serve calls until it gets the GOAWAY.
 	client := conferencev1.NewConferenceServiceClient(dial(t, r.GRPC.String()))
 	if _, err := client.UpdateParticipant(t.Context(), muting(sandbox.CustomerSID)); status.Code(err) != codes.Unavailable {
 		t.Errorf("a new call: %v", err)
@@ -391,7 +439,7 @@ func TestDrainOfGRPC(t *testing.T) {
 	if got := r.box.State().JournalLength; got != 1 {
 		t.Errorf("%d updates", got)
 	}
-	if lines := r.log.lines(t, "the shutdown timeout passed: calls under way were cut off"); len(lines) > 0 {
+	if lines := r.log.lines(t, "the shutdown timeout passed: calls in flight were ended"); len(lines) > 0 {
 		t.Errorf("the log says that a call was cut off")
 	}
 }
@@ -409,8 +457,8 @@ func TestDrainIsForcedAfterItsTimeout(t *testing.T) {
 			await(t, arrived, "the call to reach the sandbox")
 			r.stop()
 			r.checkEnded(t)
-			await(t, gone, "the call to be cut off")
-			got := r.log.awaitLine(t, "the shutdown timeout passed: calls under way were cut off")
+			await(t, gone, "the call to be ended")
+			got := r.log.awaitLine(t, "the shutdown timeout passed: calls in flight were ended")
 			if got.text("level") != "WARN" {
 				t.Errorf("logged at %s", got.text("level"))
 			}
@@ -418,7 +466,7 @@ func TestDrainIsForcedAfterItsTimeout(t *testing.T) {
 	}
 }
 
-// callAnyway makes a call that need not be answered.
+// callAnyway makes a call and ignores its outcome.
 func (r *running) callAnyway(way way) {
 	if way.name == "grpc" {
 		_, _ = r.service().UpdateParticipant(context.Background(), muting(sandbox.AgentSID))
@@ -431,7 +479,7 @@ func (r *running) callAnyway(way way) {
 }
 
 func TestAContextThatIsDoneBeforeRun(t *testing.T) {
-	for range 20 { // What serves first is not always the same.
+	for range 20 { // The order in which the servers start varies.
 		r := build(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -482,7 +530,7 @@ func TestNoDefaultAccount(t *testing.T) {
 	}
 }
 
-// The frames of HTTP/2 that tests need.
+// HTTP/2 frames.
 const (
 	framePing   = 0x6
 	frameGoAway = 0x7
@@ -501,8 +549,8 @@ func TestTooManyPings(t *testing.T) {
 	}
 }
 
-// speakHTTP2 makes a connection of HTTP/2, writes frames to it and returns those
-// that come back.
+// speakHTTP2 opens an HTTP/2 connection, writes frames to it and returns a reader of the
+// server's frames.
 func speakHTTP2(t *testing.T, addr net.Addr, frames string) *bufio.Reader {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr.String())
@@ -519,8 +567,8 @@ func speakHTTP2(t *testing.T, addr net.Addr, frames string) *bufio.Reader {
 	return bufio.NewReader(conn)
 }
 
-// connectHTTP2 makes a connection of HTTP/2 that the server has heard, and returns
-// the frames that come next.
+// connectHTTP2 opens an HTTP/2 connection that the server has accepted, and returns a
+// reader of the server's next frames.
 func connectHTTP2(t *testing.T, addr net.Addr) *bufio.Reader {
 	t.Helper()
 	frames := speakHTTP2(t, addr, ping)

@@ -29,14 +29,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, redistest.Delays)
 }
 
-// patience is how long a test waits for what must come. It is never waited for
-// to its end by a test that passes.
+// patience is the timeout of what must happen. A test that passes never waits for it.
 const patience = 30 * time.Second
 
-// seededAt is the time on the clock of every sandbox.
+// seededAt is the time of every sandbox's clock.
 var seededAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// setup is what a test can choose of a server and of the sandbox behind it.
+// setup has the options of a server and of the sandbox behind it.
 type setup struct {
 	Config
 	box       sandbox.Config
@@ -52,12 +51,12 @@ type running struct {
 	rest  *http.Client
 	log   *logged
 	stop  context.CancelFunc
-	ended chan struct{} // Closed after err is set.
-	err   error         // What Run returned.
+	ended chan struct{} // closed after err is set
+	err   error         // of Run
 }
 
-// quick are the usual settings of delivery with short waits. There is no
-// breaker: one test's failures are not the next one's.
+// quick returns the default configuration of delivery with short waits and without a
+// breaker, which would carry one test's failures over to the next.
 func quick() delivery.Config {
 	cfg := delivery.Default()
 	cfg.Retrying.Base, cfg.Retrying.Cap = time.Millisecond, 2*time.Millisecond
@@ -73,8 +72,7 @@ func sandboxAccount(baseURL string) twilio.Account {
 	}
 }
 
-// settingsOf are settings that come from no file: the accounts, and nothing by
-// which callers could be known.
+// settingsOf returns settings without files: accounts, and no authentication.
 func settingsOf(t *testing.T, defaultSID string, accounts ...twilio.Account) *settings.Live {
 	t.Helper()
 	set, err := twilio.NewAccounts(defaultSID, accounts...)
@@ -93,7 +91,7 @@ func liveSettings(t *testing.T, accounts *twilio.Accounts) *settings.Live {
 	return live
 }
 
-// build makes a server that does not run yet, and closes it all with the test.
+// build returns a server that does not run yet. The test's end closes what it has.
 func build(t *testing.T, choose ...func(*setup)) *running {
 	t.Helper()
 	r := &running{log: newLogged(), ended: make(chan struct{})}
@@ -135,7 +133,7 @@ func (r *running) bind(t *testing.T, s *setup) {
 	r.rest = newHTTPClient(t)
 }
 
-// start makes a server and runs it until the test ends or stop is called.
+// start builds a server and runs it until the test ends or stop is called.
 func start(t *testing.T, choose ...func(*setup)) *running {
 	t.Helper()
 	r := build(t, choose...)
@@ -180,19 +178,19 @@ func newHTTPClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// await waits for a channel to be closed, or for one value of it.
+// await receives from a channel.
 func await[T any](t *testing.T, came <-chan T, what string) T {
 	t.Helper()
 	select {
 	case value := <-came:
 		return value
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// logged is a log that can be read and waited for while it is written.
+// logged is a log that can be read, and waited for, while it is written.
 type logged struct {
 	mu    sync.Mutex
 	text  bytes.Buffer

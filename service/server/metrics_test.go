@@ -27,8 +27,8 @@ import (
 	"conferenced/service/twilio"
 )
 
-// metricNames are all metrics of the service's own, with their type and labels.
-// Dashboards and alerts are made of these.
+// metricNames has the service's own metrics, with type and labels. Dashboards and alerts
+// use them.
 var metricNames = map[string]string{
 	"conferenced_calls_total":           "COUNTER code method protocol",
 	"conferenced_call_duration_seconds": "HISTOGRAM code method protocol",
@@ -69,6 +69,11 @@ var metricNames = map[string]string{
 	"conferenced_settings_loaded_timestamp_seconds": "GAUGE",
 	"conferenced_settings_reload_failing":           "GAUGE",
 
+	"conferenced_accept_failures_total":        "COUNTER listener",
+	"conferenced_connections_closed_total":     "COUNTER listener reason",
+	"conferenced_tls_handshake_failures_total": "COUNTER listener reason",
+	"conferenced_grpc_streams_refused_total":   "COUNTER reason",
+
 	"conferenced_audit_records_skipped_total": "COUNTER",
 	"conferenced_log_lines_dropped_total":     "COUNTER",
 	"conferenced_unauthenticated_calls_total": "COUNTER code protocol",
@@ -78,7 +83,7 @@ var metricNames = map[string]string{
 	"conferenced_build_info":                  "GAUGE go_version revision version",
 }
 
-// scrape reads the metrics as Prometheus does.
+// scrape reads /metrics.
 func scrape(t *testing.T, r *running) map[string]*dto.MetricFamily {
 	t.Helper()
 	code, _, body := askAdmin(t, r, http.MethodGet, "/metrics")
@@ -93,8 +98,8 @@ func scrape(t *testing.T, r *running) map[string]*dto.MetricFamily {
 	return families
 }
 
-// valueOf is the value of a series such as `name{a="b",c="d"}`, the labels in
-// order of their names; of a histogram it is the count. Nothing there is 0.
+// valueOf returns the value of a series such as `name{a="b",c="d"}`, with the labels in
+// order, or the count of a histogram; 0 if there is no such series.
 func valueOf(families map[string]*dto.MetricFamily, series string) float64 {
 	name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
 	for _, metric := range families[name].GetMetric() {
@@ -142,7 +147,7 @@ func TestNamesOfTheMetrics(t *testing.T) {
 	}
 }
 
-// describe is the family's type and the names of its labels.
+// describe returns the family's type and the names of its labels.
 func describe(family *dto.MetricFamily) string {
 	text := []string{family.GetType().String()}
 	for _, label := range family.GetMetric()[0].GetLabel() {
@@ -152,8 +157,8 @@ func describe(family *dto.MetricFamily) string {
 	return strings.Join(text, " ")
 }
 
-// TestCallsMoveTheirMetrics makes calls one after the other, and says by how much
-// each moves which series.
+// TestCallsMoveTheirMetrics makes calls one after the other and checks by how much each
+// moves which series.
 func TestCallsMoveTheirMetrics(t *testing.T) {
 	const update = `method="` + updateMethod + `"`
 	requestID := to(sandbox.AgentSID, &request{Hold: yes, RequestId: "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"})
@@ -230,7 +235,7 @@ func TestCallsMoveTheirMetrics(t *testing.T) {
 	}
 }
 
-// postTwilio makes an update in Twilio's own form.
+// postTwilio makes an update on the Twilio-shaped route.
 func postTwilio(t *testing.T, r *running, participant, form string) {
 	t.Helper()
 	answer, err := r.rest.Post(r.restURL("/2010-04-01/Accounts/"+sandbox.AccountSID+"/Conferences/"+
@@ -274,14 +279,14 @@ func wantValues(t *testing.T, r *running, want map[string]float64) {
 	wantMoved(t, nil, scrape(t, r), want)
 }
 
-// begin makes a call over gRPC that the test does not wait for.
+// begin starts a call over gRPC.
 func begin(t *testing.T, ctx context.Context, r *running, message *request) <-chan reply {
 	done := make(chan reply, 1)
 	go func() { done <- callGRPC(t, ctx, r, message) }()
 	return done
 }
 
-func TestWhatIsUnderWayIsMeasured(t *testing.T) {
+func TestGaugesOfCallsInFlight(t *testing.T) {
 	held := newHolds()
 	r := start(t, held.setup, func(s *setup) {
 		s.Delivery.Limits = delivery.Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 1}
@@ -326,7 +331,7 @@ func TestAnUpdateThatIsAbandonedIsCounted(t *testing.T) {
 	close(held.let)
 }
 
-func TestAnUpdateThatGoesOnWithoutItsCallerIsCounted(t *testing.T) {
+func TestADetachedUpdateIsCounted(t *testing.T) {
 	held := newHolds()
 	r := start(t, held.setup, func(s *setup) { s.Delivery.Grace = patience })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -355,7 +360,7 @@ func TestTheBreakerIsMeasured(t *testing.T) {
 	})
 }
 
-func TestATwilioThatIsNotThereIsCounted(t *testing.T) {
+func TestUnreachableTwilioIsCounted(t *testing.T) {
 	closed := listen(t, "127.0.0.1:0")
 	closed.Close()
 	r := start(t, func(s *setup) {
@@ -396,7 +401,7 @@ func TestFailuresOfTheAuditAreCounted(t *testing.T) {
 	})
 }
 
-// A policy with a rule for nobody who calls, which then breaks.
+// A policy that allows no caller of the test, and then an invalid one.
 func TestThePolicyAndItsReloadsAreCounted(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	write := func(text string) {

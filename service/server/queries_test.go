@@ -21,15 +21,15 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// vocabulary is what a query can ask for: the values of each label of each
-// series, by the series' name. Values that are nil may be any.
+// vocabulary has the values of each label of each series, by the name of the series. Nil
+// stands for any value.
 type vocabulary map[string]map[string][]string
 
-// targetLabels are put on every series by Prometheus, or by those who configure
-// it. The job is the one that deploy names.
+// targetLabels are added to every series by Prometheus's configuration. The job is that
+// of deploy.
 var targetLabels = map[string][]string{"job": {"conferenced"}, "instance": nil, "namespace": nil, "pod": nil}
 
-// vocabularyOf is what a server exposes that has been called in every way.
+// vocabularyOf returns the vocabulary of a server after calls of every kind.
 func vocabularyOf(t *testing.T) vocabulary {
 	t.Helper()
 	r := start(t, sharing(redistest.StartMini(t)))
@@ -82,8 +82,8 @@ func (v vocabulary) add(name string, labels map[string][]string) {
 	maps.Copy(v[name], labels)
 }
 
-// moreValues are the values of a label whose series come into being with the
-// first call that moves them, or nil for a label that can have any.
+// moreValues returns the values of a label whose series appear with their first call, or
+// nil for a label with any value.
 func moreValues(metric, label string) (values []string, ok bool) {
 	switch {
 	case strings.HasSuffix(metric, "_info"):
@@ -104,7 +104,7 @@ func moreValues(metric, label string) (values []string, ok bool) {
 	return values, values != nil
 }
 
-// bound is the value of `le` as Prometheus 3 stores it.
+// bound returns a value of `le` as Prometheus 3 stores it.
 func bound(value float64) string {
 	if math.IsInf(value, 1) {
 		return "+Inf"
@@ -116,10 +116,9 @@ func bound(value float64) string {
 	return text
 }
 
-// check returns what is wrong with the names, the labels and their values in a
-// query, whose result must have the labels. Whether it is PromQL at all promtool
-// says, in .ci/deploy; here a plain subset is read: strings in double quotes, and
-// `by` before what it groups.
+// check returns the unknown names, labels and values in a query, whose result must have
+// the labels. It reads a subset of PromQL: strings in double quotes, and `by` before what
+// it groups. The syntax is checked by promtool, in .ci/deploy.
 func (v vocabulary) check(query string, labels ...string) []string {
 	tokens, rest := tokensOf(query)
 	r := &queryReader{words: v, tokens: tokens}
@@ -156,7 +155,7 @@ func tokensOf(query string) (tokens []string, rest string) {
 	return tokens, ""
 }
 
-// Words of PromQL that are no names of series.
+// Words of PromQL that are not names of series.
 var (
 	aggregators = []string{"avg", "count", "max", "min", "sum", "topk", "bottomk"}
 	operators   = []string{"and", "or", "unless", "bool", "offset"}
@@ -189,7 +188,7 @@ func (r *queryReader) next() string {
 	return token
 }
 
-// expression reads up to what closes it. All series in it must have the labels.
+// expression reads an expression, all of whose series must have the labels.
 func (r *queryReader) expression(labels []string) {
 	for {
 		switch token := r.peek(); {
@@ -212,7 +211,7 @@ func (r *queryReader) expression(labels []string) {
 	}
 }
 
-// group reads what stands in parentheses.
+// group reads an expression in parentheses.
 func (r *queryReader) group(labels []string) {
 	r.next()
 	r.expression(labels)
@@ -225,7 +224,7 @@ func (r *queryReader) group(labels []string) {
 	}
 }
 
-// name reads what begins with a word: a series, a function or an operator.
+// name reads a series, a function or an aggregation.
 func (r *queryReader) name(word string, labels []string) {
 	switch {
 	case slices.Contains(matchings, word):
@@ -309,7 +308,7 @@ func (r *queryReader) selector(metric string) {
 func (r *queryReader) matcher(metric, label, operator, value string) {
 	known, ok := r.words[metric]
 	if !ok {
-		return // That was told.
+		return // It is reported already.
 	}
 	values, ok := known[label]
 	if !ok {
@@ -331,20 +330,20 @@ func (r *queryReader) matcher(metric, label, operator, value string) {
 	}
 }
 
-// TestMistakesInQueriesAreFound is about the check itself.
+// TestMistakesInQueriesAreFound tests the check itself.
 func TestMistakesInQueriesAreFound(t *testing.T) {
 	words := vocabularyOf(t)
 	tests := []struct {
 		name, query string
 		shown       []string
-		want        []string // What is wrong with it; none: nothing is.
+		want        []string // the mistakes
 	}{
 		{"a good query", `sum by (code) (rate(conferenced_calls_total{namespace=~"$namespace", code!="OK"}[$__rate_interval])) > 0.5`, []string{"code"}, nil},
 		{"a good quotient", `sum by (reason) (rate(conferenced_call_errors_total[5m])) / scalar(sum(rate(conferenced_calls_total[5m])))`, []string{"reason"}, nil},
 		{"a good quantile", `histogram_quantile(0.9, sum by (le, queue) (rate(conferenced_queue_wait_seconds_bucket{le!="5.0"}[5m])))`, []string{"queue"}, nil},
-		{"others than the service's own", `time() - process_start_time_seconds{job="conferenced"} and go_gc_duration_seconds{quantile="1"} unless up == 0`, []string{"instance"}, nil},
+		{"metrics of libraries", `time() - process_start_time_seconds{job="conferenced"} and go_gc_duration_seconds{quantile="1"} unless up == 0`, []string{"instance"}, nil},
 		{"a metric that is misspelt", `rate(conferenced_call_total[5m])`, nil, []string{"there is no metric conferenced_call_total"}},
-		{"a metric of somebody else", `sum(rate(http_requests_total{code="OK"}[5m]))`, nil, []string{"there is no metric http_requests_total"}},
+		{"a metric of another program", `sum(rate(http_requests_total{code="OK"}[5m]))`, nil, []string{"there is no metric http_requests_total"}},
 		{"a histogram in place of its buckets", `conferenced_queue_wait_seconds`, nil, []string{"there is no metric conferenced_queue_wait_seconds"}},
 		{"buckets of a counter", `conferenced_calls_total_bucket`, nil, []string{"there is no metric conferenced_calls_total_bucket"}},
 		{"a metric by its label alone", `{__name__="conferenced_calls_total"}`, nil, []string{"a selector names no metric", "asks for no series"}},

@@ -12,20 +12,20 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// agentPath is the agent's over REST.
+// agentPath is the REST path of the agent.
 const agentPath = "/v1/conferences/" + sandbox.ConferenceSID + "/participants/" + sandbox.AgentSID
 
-// says is a refusal of the gateway's, whose message has the first violation.
+// says returns a refusal of the gateway, whose message has the first violation.
 func says(pairs ...string) *refusal {
 	return &refusal{
 		kind: outcome.InvalidRequest, detail: strings.TrimSpace(pairs[0] + " " + pairs[1]), broken: pairs,
 	}
 }
 
-func TestWhatOnlyRESTCanSay(t *testing.T) {
+func TestRequestsOnlyOverREST(t *testing.T) {
 	tests := []struct {
 		name         string
-		method, path string // "" is a PATCH of the agent.
+		method, path string // "" is a PATCH of the agent
 		body         string
 		header       []string
 		want         *refusal
@@ -48,7 +48,7 @@ func TestWhatOnlyRESTCanSay(t *testing.T) {
 			want: says("hold_url", "must be a string of Unicode characters"),
 		},
 		{
-			name: "a method that is none",
+			name: "an unknown method of HTTP",
 			body: `{"hold_method": "PUT"}`,
 			want: says("hold_method", "must be one of HTTP_METHOD_UNSPECIFIED, HTTP_METHOD_GET, HTTP_METHOD_POST"),
 		},
@@ -92,7 +92,7 @@ func TestWhatOnlyRESTCanSay(t *testing.T) {
 			want: says("", "the path has a query string: properties belong in the body"),
 		},
 		{
-			name: "a deadline that is none", body: `{"muted": true}`, header: []string{"Grpc-Timeout", "soon"},
+			name: "a malformed deadline", body: `{"muted": true}`, header: []string{"Grpc-Timeout", "soon"},
 			want: says("Grpc-Timeout", "must be 1 to 8 digits, not zero, and a unit: H, M, S, m, u or n"),
 		},
 		{

@@ -10,7 +10,7 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// violates is the refusal for pairs of a field and the rule that it breaks.
+// violates returns the refusal for pairs of a field and the rule that it breaks.
 func violates(pairs ...string) *refusal {
 	var texts []string
 	for i := 0; i < len(pairs); i += 2 {
@@ -19,7 +19,7 @@ func violates(pairs ...string) *refusal {
 	return &refusal{kind: outcome.InvalidRequest, detail: strings.Join(texts, "; "), broken: pairs}
 }
 
-// The rules in the words that callers read.
+// The texts of the rules.
 const (
 	accountRule    = "must be AC and 32 hexadecimal digits"
 	conferenceRule = "must be CF and 32 hexadecimal digits"
@@ -32,7 +32,7 @@ const (
 	labelRule      = "must be at most 128 characters"
 )
 
-// ruleCases break the rules of the API. Nothing of them reaches Twilio.
+// ruleCases break the rules of the API. None of them reaches Twilio.
 var ruleCases = []testCase{
 	{
 		name:    "no property",
@@ -89,7 +89,6 @@ var ruleCases = []testCase{
 	badURL("a relative path", "hold.xml"),
 	badURL("a URL without a scheme", "//h.example/a.mp3"),
 	badURL("a URL without a host", "https:///a.mp3"),
-	badURL("a URL with a blank", "https://h.example/a b"),
 	badURL("a URL of javascript", "javascript:alert(1)"),
 	{
 		name:    "an empty hold_url",
@@ -109,7 +108,7 @@ var ruleCases = []testCase{
 		want: violates("hold_method", methodRule, "announce_method", methodRule, "wait_method", methodRule),
 	},
 	{
-		name:    "coaching without whom",
+		name:    "coaching without call_sid_to_coach",
 		request: to(sandbox.SupervisorSID, &request{Coaching: proto.Bool(true)}),
 		want:    violates("coaching", coachingRule),
 	},
@@ -142,7 +141,7 @@ var ruleCases = []testCase{
 	},
 }
 
-// badURL is a URL that none of the three properties takes.
+// badURL returns a case with a URL that none of the three properties accepts.
 func badURL(name, url string) testCase {
 	return testCase{
 		name: name,

@@ -1,5 +1,5 @@
-// Package server composes the service and runs it: its listeners, the steps of
-// every call, and its start and end.
+// Package server composes the service and runs it: its listeners, the interceptors of
+// every call, its start and its shutdown.
 package server
 
 import (
@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,78 +33,79 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Bounds of what a client may send and hold open.
+// Limits of requests and connections.
 const (
 	maxRequestBytes   = 64 << 10
-	maxHeaderBytes    = 16 << 10
-	maxStreams        = 2048
-	streamWorkers     = 64 // Goroutines that are kept for the next call over gRPC.
+	maxHeaderBytes    = 64 << 10 // of the transports; see maxMetadataBytes
+	maxStreams        = 1000     // per gRPC connection
+	maxHTTP2Streams   = 100      // per HTTP connection
+	streamWorkers     = 64       // goroutines that are kept for the next gRPC call
+	readBufferBytes   = 8 << 10  // per gRPC connection
 	handshakeTimeout  = 10 * time.Second
-	minPing           = 10 * time.Second
+	minPing           = 5 * time.Second
 	serverPing        = time.Minute
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
-	writeMargin       = 30 * time.Second // Beyond MaxTimeout, for reading the request and writing the answer.
+	writeMargin       = 30 * time.Second // beyond MaxTimeout, to read the request and write the response
 	idleTimeout       = 2 * time.Minute
+	grpcIdleTimeout   = 5 * time.Minute
 	flushTimeout      = 5 * time.Second
 )
 
-// Config is what a server is made of.
+// Config holds the options of a server.
 type Config struct {
 	// GRPCAddr, HTTPAddr and AdminAddr are host:port; port 0 picks a free one.
 	GRPCAddr, HTTPAddr, AdminAddr string
+	// AdminPublic allows an AdminAddr that is not a loopback address.
+	AdminPublic bool
 	// Settings are the accounts, the callers, the policy and the certificates.
 	Settings *settings.Live
 	// AllowAnonymous serves callers that are not authenticated on addresses that
 	// are not loopback too.
 	AllowAnonymous bool
-	// Upstream is how Twilio is reached.
+	// Upstream configures the client of Twilio.
 	Upstream twilio.Config
-	// Delivery is how updates get there.
+	// Delivery configures queues, retries, limits and the breaker.
 	Delivery delivery.Config
-	// Redis shares the state of the delivery with other replicas, unless it has no
-	// URL.
+	// Redis is where replicas share the state of delivery. Without a URL the state is
+	// in memory.
 	Redis redisstore.Config
-	// CORSOrigins are the origins whose pages may call over REST.
+	// CORSOrigins are the origins whose web pages may call the REST API.
 	CORSOrigins []string
-	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	// TrustedProxies are the networks whose X-Forwarded-For is trusted.
 	TrustedProxies []netip.Prefix
-	// NoReflection and NoDocs switch off what describes the API.
+	// NoReflection switches gRPC reflection off, and NoDocs /docs and /openapi.json.
 	NoReflection, NoDocs bool
-	// Audit takes a record of every call; nil: there is no audit. Run closes it.
-	// AuditFailOpen lets calls through whose record cannot be written.
+	// Audit takes a record of every call; nil: there is no audit. Run closes it. With
+	// AuditFailOpen, calls whose record cannot be written proceed.
 	Audit         *telemetry.AuditSink
 	AuditFailOpen bool
-	// DefaultTimeout is the deadline of a call that has none. A later deadline than
-	// MaxTimeout from the start of the call is brought forward to that. MaxTimeout is
-	// at least DefaultTimeout, which it is if it is 0.
+	// DefaultTimeout is the timeout of a call without a deadline, and MaxTimeout the
+	// maximum of the others. MaxTimeout is DefaultTimeout if it is less.
 	DefaultTimeout, MaxTimeout time.Duration
-	// DrainDelay is how long everything is still served after Run is told to end
-	// and health says so. ShutdownTimeout bounds the time that Run takes to end
-	// after that.
+	// DrainDelay is how long calls are served after the end of Run's context, while
+	// health reports NOT_SERVING. ShutdownTimeout bounds the rest of the shutdown.
 	DrainDelay, ShutdownTimeout time.Duration
-	// MaxConnectionAge is how long clients may keep a connection of gRPC or HTTP,
-	// give or take a tenth; then they are told to make another. 0: for ever. What is
-	// under way is finished; over gRPC it is cut off after MaxConnectionAgeGrace,
-	// which is at least MaxTimeout.
+	// MaxConnectionAge is the age, give or take a tenth, at which a gRPC or HTTP
+	// connection is closed gracefully; 0: never. Calls in flight continue, over gRPC
+	// for at most MaxConnectionAgeGrace, which is at least MaxTimeout.
 	MaxConnectionAge, MaxConnectionAgeGrace time.Duration
-	// Logger takes all that is logged. Its level can be changed by admin if
-	// telemetry.NewLogger made it.
+	// Logger is the logger of the service. Admin can change its level if it is one of
+	// telemetry.NewLogger.
 	Logger *slog.Logger
-	// Tracing makes the spans; nil: there are none. The server closes it when it
-	// ends.
+	// Tracing records the spans; nil: none. Run and Close close it.
 	Tracing *telemetry.Tracing
-	// Version is the program's, for the metrics.
+	// Version is the version of the program, for the metrics.
 	Version string
 }
 
-// Server is a service that is bound to its addresses.
+// Server is a service whose addresses are bound.
 type Server struct {
-	// GRPC, HTTP and Admin are the addresses bound, with their real ports.
+	// GRPC, HTTP and Admin are the bound addresses, with the ports in use.
 	GRPC, HTTP, Admin net.Addr
 
 	cfg       Config
-	listeners []net.Listener // gRPC, HTTP, admin
+	listeners []*connections // gRPC, HTTP, admin
 	grpc      *grpc.Server
 	http      *http.Server
 	admin     *http.Server
@@ -111,17 +113,15 @@ type Server struct {
 	started   atomic.Bool
 	ready     atomic.Bool
 	ending    ending
-	unused    *unusedConns // Of http.
-	silent    *unusedConns // Of grpc.
+	arrivals  *arrivals
 	client    *twilio.Client
 	deliverer *delivery.Deliverer
 	metrics   *telemetry.Metrics
-	shared    *redisstore.Store // nil: the state is in memory.
+	shared    *redisstore.Store // nil: the state is in memory
 }
 
-// New builds the server and binds its three addresses. Nothing is served before
-// Run; what New returns an error for has been released. A server that is not run
-// must be closed.
+// New returns a server with its three addresses bound. It serves from Run on. With an
+// error, New has released everything. A server that is not run must be closed.
 func New(cfg Config) (*Server, error) {
 	cfg.MaxTimeout = max(cfg.MaxTimeout, cfg.DefaultTimeout)
 	if err := errors.Join(cfg.Delivery.Validate(), cfg.checkAges()); err != nil {
@@ -130,14 +130,14 @@ func New(cfg Config) (*Server, error) {
 	cfg.Upstream.Header = cfg.Tracing.Header
 	s := &Server{
 		cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream),
-		ending: newEnding(), unused: newUnusedConns(), silent: newUnusedConns(),
+		ending: newEnding(),
 	}
 	store, err := s.store()
 	if err != nil {
 		return nil, err
 	}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, store, cfg.Logger)
-	s.measure()
+	s.initMetrics()
 	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
 		if err := step(); err != nil {
 			s.Close()
@@ -147,18 +147,19 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// measure makes the metrics, and makes them told of what happens.
-func (s *Server) measure() {
+// initMetrics creates the metrics and registers them with the sources of their events.
+func (s *Server) initMetrics() {
 	s.metrics = telemetry.NewMetrics(s.cfg.Version)
+	s.arrivals = newArrivals(s.metrics)
 	s.deliverer.Observe(s.metrics.Observer(s.cfg.Tracing))
 	s.metrics.CountLog(s.cfg.Logger)
 	s.metrics.CountAudit(s.cfg.Audit)
 	if s.shared != nil {
 		s.shared.Observe(s.metrics.SharedState(func() bool { return s.shared.State().Up }))
 	}
-	s.metrics.Tell(telemetry.Sources{
-		Lanes: s.deliverer.Lanes,
-		Stats: s.deliverer.Stats,
+	s.metrics.ObserveState(telemetry.Sources{
+		Upstreams: s.deliverer.Upstreams,
+		Stats:     s.deliverer.Stats,
 		Reloads: func() telemetry.Reloads {
 			status := s.cfg.Settings.Status()
 			return telemetry.Reloads{
@@ -169,7 +170,7 @@ func (s *Server) measure() {
 	})
 }
 
-// store is where the delivery keeps its state.
+// store returns the store of delivery's state: in memory, or in Redis.
 func (s *Server) store() (delivery.Store, error) {
 	if s.cfg.Redis.URL == "" {
 		return delivery.NewMemory(s.cfg.Delivery.Bounds), nil
@@ -185,21 +186,22 @@ func (s *Server) closeStore() {
 	}
 }
 
-// Reload reads the settings' files anew and opens the audit file anew. What is
-// wrong is logged, and what was in force stays.
+// Reload reloads the settings from their files and reopens the audit file. Errors are
+// logged, and the settings and the file that were in use stay in use.
 func (s *Server) Reload() {
-	_ = s.cfg.Settings.Reload() // Logged there.
+	_ = s.cfg.Settings.Reload() // It logs its error.
 	if s.cfg.Audit == nil {
 		return
 	}
 	if err := s.cfg.Audit.Reopen(); err != nil {
-		s.cfg.Logger.Error("the audit file was not opened anew", "cause", err)
+		s.cfg.Logger.Error("reopening the audit file failed", "cause", err)
 	}
 }
 
-// compose puts the service behind gRPC and REST, with the same steps on the way.
+// compose builds the gRPC and HTTP servers in front of the service, with the same
+// interceptors.
 func (s *Server) compose() error {
-	steps, err := interceptors(s.cfg, s.metrics, s.refuseLate)
+	intercept, err := interceptors(s.cfg, s.metrics, s.refuseLate)
 	if err != nil {
 		return err
 	}
@@ -207,15 +209,15 @@ func (s *Server) compose() error {
 	conferences := service.New(pinnedSettings, s.deliverer)
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
-	s.grpc = newGRPC(chain(append([]interceptor{{"peer", s.adoptForwarded}}, steps...)), s.cfg, tlsConfig)
-	s.grpc.RegisterService(readable(desc), conferences)
+	s.grpc = s.newGRPC(intercept, tlsConfig)
+	s.grpc.RegisterService(withDecodeErrors(desc), conferences)
 	grpc_health_v1.RegisterHealthServer(s.grpc, healthService{s.health, s.ending.watches})
 	if !s.cfg.NoReflection {
 		reflection.Register(s.grpc)
 	}
 	s.health.SetServingStatus(desc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 
-	rest, err := gateway.New(conferences, chain(steps), gateway.Config{
+	rest, err := gateway.New(conferences, chain(intercept), gateway.Config{
 		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Authenticate:     s.authenticateEarly,
@@ -227,36 +229,46 @@ func (s *Server) compose() error {
 	if err != nil {
 		return err
 	}
-	s.http = s.newHTTP(rest)
+	s.http = s.newHTTP(countRequests(rest))
 	s.http.TLSConfig = tlsConfig
-	s.http.ConnContext = s.age
-	s.http.ConnState = s.unused.note
+	s.http.ConnContext = s.connContext
+	s.http.ConnState = s.handshakes("http").connState
 	s.admin = s.newHTTP(s.adminPages())
 	return nil
 }
 
-func newGRPC(way grpc.UnaryServerInterceptor, cfg Config, tlsConfig *tls.Config) *grpc.Server {
+func (s *Server) newGRPC(intercept []interceptor, tlsConfig *tls.Config) *grpc.Server {
+	intercept = append([]interceptor{{"arrival", s.arrivals.arrived}, {"peer", s.adoptForwarded}}, intercept...)
 	options := []grpc.ServerOption{
-		grpc.UnaryInterceptor(way),
+		grpc.UnaryInterceptor(chain(intercept)),
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.StreamInterceptor(s.arrivals.limitStreams),
+		grpc.InTapHandle(s.arrivals.begin),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.KeepaliveParams(keepaliveOf(cfg)),
+		grpc.ReadBufferSize(readBufferBytes),
+		grpc.StaticStreamWindowSize(maxRequestBytes),
+		grpc.KeepaliveParams(keepaliveOf(s.cfg)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
 		}),
 	}
 	if tlsConfig != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig)))
+		options = append(options, grpc.Creds(loggingCredentials{credentials.NewTLS(tlsConfig), s.handshakes("grpc")}))
 	}
 	return grpc.NewServer(options...)
 }
 
+func (s *Server) handshakes(listener string) *handshakes {
+	return &handshakes{s.cfg.Logger, s.metrics.Listener(listener)}
+}
+
 func (s *Server) newHTTP(handler http.Handler) *http.Server {
 	return &http.Server{
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -280,14 +292,15 @@ func (s *Server) bind() error {
 		if err != nil {
 			return fmt.Errorf("%s address: %w", a.name, err)
 		}
-		s.listeners = append(s.listeners, listener)
+		s.listeners = append(s.listeners, newConnections(
+			listener, connectionLimit(), s.cfg.Logger, s.metrics.Listener(strings.ToLower(a.name))))
 		*a.bound = listener.Addr()
 	}
 	return nil
 }
 
-// Close gives back what a server holds that never ran, its addresses among it. Run
-// must not be called then.
+// Close releases the addresses and everything else of a server that has not run, and
+// will not.
 func (s *Server) Close() {
 	s.ending.endWatches()
 	s.closeTracing()
@@ -296,15 +309,15 @@ func (s *Server) Close() {
 		s.grpc.Stop()
 	}
 	for _, listener := range s.listeners {
-		_ = listener.Close() // Nothing was served from it.
+		_ = listener.Close() // It has no connections.
 	}
 }
 
-// Run serves until the context is done, then drains: after the drain delay calls
-// under way are finished, within the shutdown timeout, and it returns nil. It
-// returns an error when serving fails.
+// Run serves until the context is done. It then serves for the drain delay, finishes
+// the calls in flight within the shutdown timeout, and returns nil. It returns an error
+// if serving fails.
 func (s *Server) Run(ctx context.Context) error {
-	s.serving(true) // Before anybody can ask.
+	s.serving(true) // before the first health check
 	s.started.Store(true)
 	group, failed := errgroup.WithContext(ctx)
 	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
@@ -320,8 +333,8 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	group.Go(func() error {
-		// Stopped before it began to serve is stopped as well.
-		if err := s.grpc.Serve(notingListener{s.listeners[0], s.silent}); !errors.Is(err, grpc.ErrServerStopped) {
+		// It is ErrServerStopped only if the server stops before it serves.
+		if err := s.grpc.Serve(s.listeners[0]); !errors.Is(err, grpc.ErrServerStopped) {
 			return err
 		}
 		return nil
@@ -348,8 +361,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// closeTracing sends the remaining spans. A collector that stalls does not delay the
-// end beyond the shutdown timeout, or a second.
+// closeTracing exports the remaining spans. It takes no longer than the rest of the
+// shutdown timeout, or a second.
 func (s *Server) closeTracing() {
 	timeout := flushTimeout
 	if end := s.ending.closing.Load(); end != nil {
@@ -358,10 +371,11 @@ func (s *Server) closeTracing() {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.cfg.Tracing.Close(ctx); err != nil {
-		s.cfg.Logger.Warn("traces: a part of them is lost", "cause", err)
+		s.cfg.Logger.Warn("exporting the last spans failed", "cause", err)
 	}
 }
 
+// serving sets what the health checks answer.
 func (s *Server) serving(yes bool) {
 	if !yes {
 		s.ready.Store(false)

@@ -15,8 +15,7 @@ import (
 
 type settingsKey struct{}
 
-// pin keeps for a whole call the settings that it began with, whatever is
-// reloaded meanwhile.
+// pin keeps the settings in force at the beginning of a call for the whole call.
 func pin(live *settings.Live) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -28,14 +27,18 @@ func pin(live *settings.Live) grpc.UnaryServerInterceptor {
 	}
 }
 
-// authenticateEarly authenticates a call that came in over HTTP before its body is
-// read, with the settings that are then pinned for it.
+// authenticateEarly authenticates an HTTP call before its body is read. It pins the
+// settings for the call.
 func (s *Server) authenticateEarly(ctx context.Context) (context.Context, error) {
 	ctx = context.WithValue(ctx, settingsKey{}, s.cfg.Settings.Current())
-	return callers.Identify(ctx, pinnedCallers(ctx))
+	ctx, err := callers.Identify(ctx, pinnedCallers(ctx))
+	if c := connOf(ctx); c != nil && err == nil {
+		c.setAuthenticated()
+	}
+	return ctx, err
 }
 
-// pinned is what the call began with. Without pin before it, it panics.
+// pinned returns the settings of the call. It panics unless pin ran before.
 func pinned(ctx context.Context) *settings.Set {
 	return ctx.Value(settingsKey{}).(*settings.Set)
 }
@@ -47,27 +50,36 @@ func pinnedSettings(ctx context.Context) (*twilio.Accounts, *callers.Set) {
 	return set.Accounts, set.Callers
 }
 
-// checkExposure refuses to serve strangers by mistake: without any way of
-// knowing callers, gRPC and HTTP are for this machine alone unless allowed
-// otherwise. With one, there must be a policy that says what callers may do.
+// checkExposure returns an error if admin is public without AdminPublic, if callers are
+// authenticated and there is no policy, or if they are not authenticated and gRPC or
+// HTTP is public without AllowAnonymous.
 func (s *Server) checkExposure() error {
+	if !s.cfg.AdminPublic && !isLoopback(s.Admin) {
+		return fmt.Errorf("admin address %s is not a loopback address, and admin authenticates nobody: "+
+			"allow it with --admin-public", s.Admin)
+	}
 	known := s.cfg.Settings.Current().Callers
 	if known.Authenticating() {
 		if known.Policy == nil {
-			return errors.New("callers are authenticated, but there is no policy that says what they may do")
+			return errors.New("callers are authenticated, but there is no policy")
 		}
 		return nil
 	}
 	if s.cfg.AllowAnonymous {
-		s.cfg.Logger.Warn("callers are not authenticated: anybody who reaches this service may change any conference",
+		s.cfg.Logger.Warn("callers are not authenticated: every client that reaches this service may change any conference",
 			"grpc", s.GRPC.String(), "http", s.HTTP.String())
 		return nil
 	}
 	for name, addr := range map[string]net.Addr{"gRPC": s.GRPC, "HTTP": s.HTTP} {
-		if tcp, ok := addr.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		if !isLoopback(addr) {
 			return fmt.Errorf("%s address %s is not a loopback address and callers are not authenticated: "+
 				"configure tokens, JWTs or client certificates, or allow anonymous callers", name, addr)
 		}
 	}
 	return nil
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }

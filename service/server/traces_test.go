@@ -40,7 +40,7 @@ type collector struct {
 	received []*tracepb.ResourceSpans
 }
 
-// Export is OTLP's.
+// Export implements the OTLP service.
 func (c *collector) Export(
 	_ context.Context, request *collectorpb.ExportTraceServiceRequest,
 ) (*collectorpb.ExportTraceServiceResponse, error) {
@@ -61,8 +61,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-// overGRPC and overHTTP serve the collector and set the standard variables so
-// that traces go there.
+// overGRPC and overHTTP serve the collector and set the standard variables to it.
 func (c *collector) overGRPC(t *testing.T) {
 	t.Helper()
 	server := grpc.NewServer()
@@ -84,7 +83,7 @@ func (c *collector) overHTTP(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 }
 
-// span is what the tests look at.
+// span is the part of a span that tests check.
 type span struct {
 	id, parent, trace string
 	name              string
@@ -93,7 +92,7 @@ type span struct {
 	attributes        map[string]any
 }
 
-// spans are those received, by their names, those of one name in their order.
+// spans returns the received spans by name, in the order of their arrival.
 func (c *collector) spans() map[string][]span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,8 +128,8 @@ func spanOf(one *tracepb.Span) span {
 	return s
 }
 
-// traced starts a server whose spans go where the environment says. What reaches
-// Twilio goes through watch first.
+// traced starts a server with the collector of the environment. Requests to Twilio pass
+// through watch.
 func traced(t *testing.T, watch func(*http.Request), choose ...func(*setup)) *running {
 	t.Helper()
 	return start(t, append(choose, func(s *setup) {
@@ -146,7 +145,7 @@ func traced(t *testing.T, watch func(*http.Request), choose ...func(*setup)) *ru
 	})...)
 }
 
-// end stops the server, which sends the spans that wait.
+// end stops the server, which exports the remaining spans.
 func (r *running) end(t *testing.T) {
 	t.Helper()
 	r.stop()
@@ -231,8 +230,8 @@ func checkSpans(t *testing.T, c *collector, protocol string) {
 	}
 }
 
-// checkHandedOn checks what Twilio was sent of the trace: the attempt's span and
-// nothing of the caller's.
+// checkHandedOn checks the trace headers that Twilio got: those of the attempt's span and
+// none of the caller's.
 func checkHandedOn(t *testing.T, c *collector, sent http.Header) {
 	t.Helper()
 	attempt := c.spans()[attemptSpan][0]
@@ -340,7 +339,7 @@ func TestTheAuditHasTheTraceOfTheSpan(t *testing.T) {
 	}
 }
 
-func TestACollectorThatIsNotThereIsLogged(t *testing.T) {
+func TestAnUnreachableCollectorIsLogged(t *testing.T) {
 	closed := listen(t, "127.0.0.1:0")
 	closed.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+closed.Addr().String())

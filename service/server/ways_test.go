@@ -25,7 +25,7 @@ import (
 
 type request = conferencev1.UpdateParticipantRequest
 
-// to is an update of a participant of the sandbox's conference.
+// to returns an update of a participant of the sandbox's conference.
 func to(participant string, change *request) *request {
 	change.CallSid = participant
 	if change.ConferenceSid == "" {
@@ -40,25 +40,25 @@ func announcing(participant string) *request {
 	return to(participant, &request{AnnounceUrl: proto.String("https://a.example/bell.mp3")})
 }
 
-// reply is how a call ended, whichever way it went.
+// reply is the result of a call over any protocol.
 type reply struct {
 	response *conferencev1.UpdateParticipantResponse
-	status   *spb.Status // Of an error.
-	// requestID is the header of that name, over gRPC and over REST.
+	status   *spb.Status // of an error
+	// requestID is the Twilio-Request-Id header, over gRPC and over REST.
 	requestID string
 
-	// Over REST alone.
+	// Only over REST.
 	code   int
 	header http.Header
 }
 
-// way is a protocol to make a call by.
+// way is a protocol of calls.
 type way struct {
 	name string
 	call func(*testing.T, context.Context, *running, *request) reply
 }
 
-// bothWays are the protocols that must not differ.
+// bothWays has the protocols that must not differ.
 var bothWays = []way{{"grpc", callGRPC}, {"rest", callREST}}
 
 func callGRPC(t *testing.T, ctx context.Context, r *running, message *request) reply {
@@ -80,7 +80,7 @@ func callREST(t *testing.T, ctx context.Context, r *running, message *request) r
 	return sendREST(t, ctx, r, http.MethodPatch, path, body)
 }
 
-// restOf is the path and the body of an update over REST.
+// restOf returns the path and the body of an update over REST.
 func restOf(t *testing.T, message *request) (path, body string) {
 	t.Helper()
 	path = "/v1"
@@ -148,7 +148,7 @@ func readREST(t *testing.T, incoming *http.Response) reply {
 
 var twilioRequestID = regexp.MustCompile(`^RQ[0-9a-f]{32}$`)
 
-// someRequestID stands for any request id of the sandbox's in a status.
+// someRequestID stands for any request ID of the sandbox in a status.
 const someRequestID = "RQ..."
 
 // takeRequestID replaces the request id in a status by someRequestID and

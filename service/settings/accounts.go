@@ -100,18 +100,18 @@ func (p *accountsParser) credentials(m *yamlfile.Mapping, sid string) (string, t
 	return "", twilio.Secret{}
 }
 
-// secret reads where a secret is, {env: NAME} or {file: PATH}, and then the secret.
-// Any other key may be the secret itself, so errors do not name it.
+// secret reads a reference to a secret, {env: NAME} or {file: PATH}, and then the
+// secret. Any other key may be the secret itself, so errors do not name it.
 func (p *accountsParser) secret(v yamlfile.Value) twilio.Secret {
 	if v.IsMapping() {
 		m := v.Mapping()
-		for key, place := range m.All() {
+		for key, location := range m.All() {
 			switch {
 			case m.Len() > 1:
 			case key == "env":
-				return yamlfile.Scan(place, secretOfVariable)
+				return yamlfile.Scan(location, secretOfVariable)
 			case key == "file":
-				return yamlfile.Scan(place, p.secretOfFile)
+				return yamlfile.Scan(location, p.secretOfFile)
 			}
 		}
 	}
@@ -154,8 +154,8 @@ var (
 	sidLike   = regexp.MustCompile(`(AC|SK)[0-9a-f]{32}`)
 )
 
-// shown returns the name of a file or a variable after a space, or nothing if it
-// looks like a secret in the wrong place.
+// shown returns a space and the name of a file or a variable, or nothing if the name
+// looks like a misplaced secret.
 func shown(name string) string {
 	if tokenLike.MatchString(sidLike.ReplaceAllString(name, "")) {
 		return ""
@@ -163,11 +163,11 @@ func shown(name string) string {
 	return " " + name
 }
 
-// maxPlaceName is the maximum length of the name of a region or an edge. Errors
+// maxLocationName is the maximum length of the name of a region or an edge. Errors
 // contain the name, so it must be too short to be a secret.
-const maxPlaceName = 20
+const maxLocationName = 20
 
-// baseURL reads where the account's API is.
+// baseURL reads the base URL of the account's API.
 func baseURL(m *yamlfile.Mapping) string {
 	region, edge, base := m.Get("region"), m.Get("edge"), m.Get("base_url")
 	if base.Exists() {
@@ -176,7 +176,7 @@ func baseURL(m *yamlfile.Mapping) string {
 		}
 		return yamlfile.Scan(base, parseBaseURL)
 	}
-	text, err := twilio.BaseURL(yamlfile.Scan(region, parsePlaceName), yamlfile.Scan(edge, parsePlaceName))
+	text, err := twilio.BaseURL(yamlfile.Scan(region, parseLocationName), yamlfile.Scan(edge, parseLocationName))
 	switch {
 	case err != nil && region.Exists():
 		region.Errorf("%v", err)
@@ -186,15 +186,15 @@ func baseURL(m *yamlfile.Mapping) string {
 	return text
 }
 
-func parsePlaceName(text string) (string, error) {
-	if text == "" || len(text) > maxPlaceName {
-		return "", fmt.Errorf("must be 1 to %d characters", maxPlaceName)
+func parseLocationName(text string) (string, error) {
+	if text == "" || len(text) > maxLocationName {
+		return "", fmt.Errorf("must be 1 to %d characters", maxLocationName)
 	}
 	return text, nil
 }
 
-// parseBaseURL refuses plain HTTP to another host, since credentials are sent
-// there.
+// parseBaseURL refuses plain HTTP to another host, because it would expose
+// credentials.
 func parseBaseURL(text string) (string, error) {
 	text = strings.TrimSuffix(text, "/")
 	if err := twilio.ValidateBaseURL(text); err != nil {

@@ -131,7 +131,7 @@ func TestAccountsRefused(t *testing.T) {
 	t.Setenv("WORDS", "two words\n")
 	const (
 		sid        = "the account SID must be AC and 32 hexadecimal digits"
-		place      = "must be {env: NAME} or {file: PATH}: a secret must not be in this file"
+		twoForms   = "must be {env: NAME} or {file: PATH}: a secret must not be in this file"
 		characters = "the auth token or API key secret has white space or other characters that no token has"
 		plain      = "must begin with https://, since credentials are sent there: http:// is for loopback addresses only"
 	)
@@ -164,13 +164,13 @@ func TestAccountsRefused(t *testing.T) {
 
 		{"no credentials", "accounts: [{sid: $A}]", []string{"line 1: accounts[0]: needs auth_token or api_key"}},
 		{"both credentials", one + "api_key: {sid: $K, secret: {env: TOKEN}}", []string{"line 4: accounts[0].api_key: cannot be used together with auth_token"}},
-		{"a secret in the file", "accounts:\n- sid: $A\n  auth_token: token-of-file", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a secret as a key", "accounts:\n- sid: $A\n  auth_token: {token-of-file}", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a secret without a value", "accounts:\n- sid: $A\n  auth_token:", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a secret from two places", "accounts:\n- sid: $A\n  auth_token: {env: TOKEN, file: token}", []string{"line 3: accounts[0].auth_token: " + place}},
-		{"a secret from another place", "accounts:\n- sid: $A\n  auth_token: {vault: TOKEN}", []string{"line 3: accounts[0].auth_token: " + place}},
+		{"a secret in the file", "accounts:\n- sid: $A\n  auth_token: token-of-file", []string{"line 3: accounts[0].auth_token: " + twoForms}},
+		{"a secret as a key", "accounts:\n- sid: $A\n  auth_token: {token-of-file}", []string{"line 3: accounts[0].auth_token: " + twoForms}},
+		{"a secret without a value", "accounts:\n- sid: $A\n  auth_token:", []string{"line 3: accounts[0].auth_token: " + twoForms}},
+		{"a secret from two places", "accounts:\n- sid: $A\n  auth_token: {env: TOKEN, file: token}", []string{"line 3: accounts[0].auth_token: " + twoForms}},
+		{"a secret from another place", "accounts:\n- sid: $A\n  auth_token: {vault: TOKEN}", []string{"line 3: accounts[0].auth_token: " + twoForms}},
 		{"an API key in the file", "accounts:\n- sid: $A\n  api_key: token-of-file", []string{"line 3: accounts[0].api_key: must be a mapping (key: value)"}},
-		{"an API secret in the file", "accounts:\n- sid: $A\n  api_key: {sid: $K, secret: token-of-file}", []string{"line 3: accounts[0].api_key.secret: " + place}},
+		{"an API secret in the file", "accounts:\n- sid: $A\n  api_key: {sid: $K, secret: token-of-file}", []string{"line 3: accounts[0].api_key.secret: " + twoForms}},
 		{"an API key without keys", "accounts:\n- sid: $A\n  api_key: {}", []string{
 			"line 3: accounts[0].api_key.secret: is missing", "line 3: accounts[0].api_key.sid: is missing",
 		}},
@@ -214,7 +214,7 @@ func TestAccountsRefused(t *testing.T) {
 			"line 1: default: is not among the accounts and subaccounts",
 			"line 3: accounts[0].sid: " + sid,
 			"line 4: accounts[0].edge: must be text",
-			"line 5: accounts[0].auth_token: " + place,
+			"line 5: accounts[0].auth_token: " + twoForms,
 			"line 6: accounts[1].sid: is missing",
 			"line 6: accounts[1]: needs auth_token or api_key",
 			"line 8: accounts[2].subaccounts[0]: is given twice, first in line 7",

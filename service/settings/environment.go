@@ -53,8 +53,8 @@ func environmentCredentials(accountSID string, from *reading) (username string, 
 	}
 }
 
-// environmentSecret returns the secret in a variable, or in the file that the
-// variable of that name and _FILE names. If neither is set, it is empty.
+// environmentSecret returns the secret in the variable, or in the file named by the
+// variable with the suffix _FILE. If neither is set, it is empty.
 func environmentSecret(name string, from *reading) (twilio.Secret, error) {
 	value, path := os.Getenv(name), os.Getenv(name+"_FILE")
 	switch {
@@ -80,11 +80,18 @@ func environmentSecret(name string, from *reading) (twilio.Secret, error) {
 func environmentBaseURL(baseURL string) (string, error) {
 	region, edge := os.Getenv("TWILIO_REGION"), os.Getenv("TWILIO_EDGE")
 	if baseURL == "" {
-		return twilio.BaseURL(region, edge)
+		baseURL, err := twilio.BaseURL(region, edge)
+		if err != nil {
+			return "", fmt.Errorf("TWILIO_REGION and TWILIO_EDGE: %w", err)
+		}
+		return baseURL, nil
 	}
 	if region != "" || edge != "" {
 		return "", errors.New("--twilio-base-url and TWILIO_REGION or TWILIO_EDGE are both set: only one of them can say where Twilio is")
 	}
 	baseURL = strings.TrimSuffix(baseURL, "/")
-	return baseURL, twilio.ValidateBaseURL(baseURL)
+	if err := twilio.ValidateBaseURL(baseURL); err != nil {
+		return "", fmt.Errorf("--twilio-base-url: %w", err)
+	}
+	return baseURL, nil
 }

@@ -12,7 +12,7 @@ import (
 // pollInterval is how often Watch reads the files.
 const pollInterval = time.Second
 
-// Live is the Set in force. It is safe for concurrent use.
+// Live holds the Set in force. It is safe for concurrent use.
 type Live struct {
 	files  Files
 	base   Base
@@ -54,25 +54,25 @@ func NewLive(files Files, base Base, logger *slog.Logger) (*Live, error) {
 	return l, nil
 }
 
-// Current returns the Set in force. A call that needs it twice keeps it, since the
-// next Current may return another.
+// Current returns the Set in force. A call must use the result of one Current,
+// because the next may return another Set.
 func (l *Live) Current() *Set { return l.current.Load() }
 
-// Status returns the present state of the reloads.
+// Status returns the current state of the reloads.
 func (l *Live) Status() Status { return *l.status.Load() }
 
-// Reload reads the files, and puts the new Set in force whole or not at all: on an
-// error, the old Set stays in force. Both are logged and counted.
+// Reload reads the files, and replaces the Set in force as a whole. After an error,
+// the old Set stays in force. Both results are logged and counted.
 func (l *Live) Reload() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.reload()
 }
 
-// Watch reads the files every second, and reloads when their contents have changed
-// and two readings in a row are the same. So a change takes effect within two
-// seconds, and files that are written one after the other are loaded together. It
-// also reads the files of secrets that the accounts name.
+// Watch reads the files every second, including the files of secrets that the
+// accounts refer to. It reloads when their contents have changed and two consecutive
+// readings are equal. So a change takes effect within two seconds, and files that are
+// written one after the other are loaded together.
 //
 // Watch returns nil when ctx ends.
 func (l *Live) Watch(ctx context.Context) error {
@@ -94,7 +94,7 @@ func (l *Live) poll() {
 	now := l.loaded.now()
 	settled := maps.Equal(now, l.polled)
 	l.polled = now
-	// A broken file is reported once: it is what the last reload has read.
+	// An invalid file is reported once, because the last reload has read it.
 	if settled && l.loaded.stale(now) {
 		_ = l.reload() // Logged and counted there.
 	}

@@ -23,7 +23,7 @@ func liveAccount(t *testing.T, logger *slog.Logger) (live *Live, dir string) {
 	return live, dir
 }
 
-func TestNewLiveRefusesWhatIsBroken(t *testing.T) {
+func TestNewLiveRefusesInvalidFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := write(t, dir, "accounts.yaml", oneAccount(ac("a")))
 	live, err := NewLive(Files{Accounts: file}, Base{}, slog.New(slog.DiscardHandler))
@@ -62,17 +62,17 @@ func TestReload(t *testing.T) {
 	}
 }
 
-func TestReloadIsWholeOrNot(t *testing.T) {
+func TestReloadIsAtomic(t *testing.T) {
 	var out log
 	live, dir := liveAccount(t, out.logger())
 	before := live.Current()
 
-	// A new secret that is fine, and accounts that are not.
+	// The new secret is valid, and the accounts are not.
 	write(t, dir, "token", "hunter2hunter2\n")
 	write(t, dir, "accounts.yaml", oneAccount(ac("a"))+"  - auth_token: hunter3hunter3\n")
 	err := live.Reload()
 	if err == nil {
-		t.Fatal("a broken file was taken")
+		t.Fatal("an invalid file was loaded")
 	}
 	if live.Current() != before {
 		t.Error("another set is in force")

@@ -18,20 +18,20 @@ import (
 // maxFileBytes is the maximum size of a file.
 const maxFileBytes = 1 << 20
 
-// reading reads files and remembers the hashes of their contents, so that it can
-// tell later whether they have changed.
+// reading reads files and keeps the hashes of their contents, to detect later
+// changes.
 type reading struct {
 	sums contents
-	torn bool // A file was read twice and had changed in between.
+	torn bool // A file changed between two reads.
 }
 
-// contents are the hashes of what files contain, or of the errors of reading
-// them, by path.
+// contents maps paths to the hashes of the files' contents, or of the errors of
+// reading them.
 type contents map[string][sha256.Size]byte
 
 func newReading() *reading { return &reading{sums: contents{}} }
 
-// read returns what the file contains. Its error does not name the file.
+// read returns the content of the file. Its error does not contain the path.
 func (r *reading) read(path string) ([]byte, error) {
 	text, err := readFile(path)
 	sum := sumOf(text, err)
@@ -42,8 +42,8 @@ func (r *reading) read(path string) ([]byte, error) {
 	return text, err
 }
 
-// readSecret returns the secret that a file contains, without the line ends at its
-// end. A relative path is relative to dir. Its error does not name the file.
+// readSecret returns the secret in a file, without trailing line ends. A relative
+// path is relative to dir. Its error does not contain the path.
 func (r *reading) readSecret(dir, path string) (twilio.Secret, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
@@ -71,7 +71,7 @@ func (r *reading) now() contents {
 	return sums
 }
 
-// stale reports whether the files may not be what they were when they were read.
+// stale reports whether the files may have changed since they were read.
 func (r *reading) stale(now contents) bool { return r.torn || !maps.Equal(r.sums, now) }
 
 func sumOf(text []byte, err error) [sha256.Size]byte {
@@ -81,13 +81,13 @@ func sumOf(text []byte, err error) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte("text "), text...))
 }
 
-// readFile returns what a regular file contains. Its errors do not name the file.
+// readFile returns the content of a regular file. Its errors do not contain the path.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path) //nolint:gosec // The operator names the file.
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	// Reading a pipe or a device could block, or never end.
+	// Reading a pipe or a device could block or never end.
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file")
 	}

@@ -1,10 +1,10 @@
-// Package settings reads everything that comes from files and may change while
-// the service runs: the accounts' credentials, the callers' tokens, the policy,
-// the client CAs and the TLS certificate. All of them are one [Set], which is
-// taken whole or not at all. [Live] has the Set in force and keeps it up to date.
+// Package settings reads the configuration files that may change while the service
+// runs: the accounts' credentials, the callers' tokens, the policy, the client CAs
+// and the TLS certificate. Together they are one [Set], which is replaced atomically.
+// [Live] holds the Set in force and keeps it up to date.
 //
-// No error, log line or warning of this package contains a secret, or a value of
-// a file that may be a secret in the wrong place.
+// No error, log line or warning of this package contains a secret, or a value that
+// may be a misplaced secret.
 package settings
 
 import (
@@ -16,13 +16,13 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Files are the paths of the files. An empty path: not used.
+// Files is the paths of the files. A file with an empty path is not used.
 type Files struct {
-	// Accounts is the YAML file of the accounts and the places of their secrets.
+	// Accounts is the YAML file of the accounts, with references to their secrets.
 	Accounts string
 	// Tokens is the YAML file of the callers' bearer tokens, by their digests.
 	Tokens string
-	// Policy is the YAML file of what callers may change.
+	// Policy is the YAML file of the policy.
 	Policy string
 	// ClientCA has the CAs whose client certificates are accepted, in PEM. It needs
 	// TLSCert and TLSKey.
@@ -32,40 +32,42 @@ type Files struct {
 	TLSCert, TLSKey string
 }
 
-// Base is what does not come from these files.
+// Base is the configuration that does not come from these files.
 type Base struct {
 	// Accounts are used if there is no accounts file.
 	Accounts *twilio.Accounts
-	// Environment takes the one account that the TWILIO_ variables define, if there
-	// is no accounts file. Files that they name are read again when they change.
+	// Environment uses the account that the TWILIO_ variables define, if there is no
+	// accounts file. Files that they name are read again when they change.
 	Environment bool
-	// BaseURL is where that account's API is; empty: as the variables say.
+	// BaseURL is the base URL of that account's API. If empty, it follows from the
+	// variables.
 	BaseURL string
 	// JWT verifies the callers' JWTs; nil: none are accepted.
 	JWT *callers.JWT
 }
 
-// Set is what the files contained at one time. It is immutable.
+// Set is the configuration from the files at one time. It is immutable.
 type Set struct {
 	Accounts *twilio.Accounts
 	Callers  *callers.Set
 	// Certificate is the certificate of the listeners; nil: no TLS is configured.
 	Certificate *tls.Certificate
-	// Warnings are what is probably a mistake: certificates that are expired or not
-	// valid yet, and authentication without a policy.
+	// Warnings lists probable mistakes: certificates that are expired or not valid yet,
+	// and authentication without a policy.
 	Warnings []string
 
 	handshake *tls.Config
 }
 
-// maxReadings is how often the files are read if they change at the same time.
+// maxReadings is the maximum number of times that the files are read while they
+// change.
 const maxReadings = 5
 
 // Load reads the files. Its error joins all problems of all files, each with the
 // file and, for YAML, the line and key.
 //
-// Files that change while they are read are read again, so that a Set never has
-// one half of a change. If that does not end, Load returns an error.
+// Files that change while they are read are read again, so that a Set never contains
+// half of a change. After maxReadings, Load returns an error.
 func Load(files Files, base Base) (*Set, error) {
 	set, _, err := load(files, base)
 	return set, err
@@ -108,7 +110,7 @@ func parse(files Files, base Base, from *reading) (*Set, error) {
 	return p.set, nil
 }
 
-// parser makes a Set of files and collects all problems.
+// parser builds a Set from the files and collects all problems.
 type parser struct {
 	from *reading
 	set  *Set
@@ -128,8 +130,8 @@ func (p *parser) accounts(path string, base Base) {
 	p.fail(err)
 }
 
-// read returns what a file contains. It reports false if there is no path, or if
-// the file cannot be read.
+// read returns the content of a file. It reports false if there is no path, or if the
+// file cannot be read.
 func (p *parser) read(path string) ([]byte, bool) {
 	if path == "" {
 		return nil, false

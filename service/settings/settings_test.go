@@ -15,7 +15,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-func TestLoadNothing(t *testing.T) {
+func TestLoadWithoutFiles(t *testing.T) {
 	accounts, err := twilio.NewAccounts("")
 	if err != nil {
 		t.Fatal(err)
@@ -27,13 +27,13 @@ func TestLoadNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if set.Accounts != accounts || set.Callers.JWT != jwt {
-		t.Error("what does not come from files has changed")
+		t.Error("the base has changed")
 	}
 	if diff := cmp.Diff([]string{noPolicy}, set.Warnings); diff != "" {
 		t.Error(diff)
 	}
 	if set.Certificate != nil || set.Callers.Tokens != nil || set.Callers.Policy != nil || set.Callers.ClientCAs != nil {
-		t.Errorf("there is something without a file: %+v", set)
+		t.Errorf("the set is not empty: %+v", set)
 	}
 }
 
@@ -119,16 +119,16 @@ func TestLoadTLS(t *testing.T) {
 		{name: "no key", crt: "crt", errs: []string{"$/crt: is a TLS certificate without a key: name both or neither"}},
 		{name: "no certificate", key: "key", errs: []string{"$/key: is a TLS key without a certificate: name both or neither"}},
 		{name: "the key of another certificate", crt: "crt", key: "other.key", errs: []string{"$/other.key: does not go with $/crt: tls: private key does not match public key"}},
-		{name: "a key that is garbled", crt: "crt", key: "broken.key", errs: []string{"$/broken.key: does not go with $/crt: tls: failed to parse private key"}},
+		{name: "a malformed key", crt: "crt", key: "broken.key", errs: []string{"$/broken.key: does not go with $/crt: tls: failed to parse private key"}},
 		{name: "an empty key", crt: "crt", key: "empty", errs: []string{"$/empty: does not go with $/crt: tls: failed to find any PEM data in key input"}},
 		{name: "certificate and key swapped", crt: "key", key: "crt", errs: []string{"$/key: has no certificate in PEM"}},
 		{name: "files that are missing", crt: "x", key: "y", errs: []string{"$/x: no such file or directory", "$/y: no such file or directory"}},
 		{name: "client CAs without TLS", ca: "ca", errs: []string{"$/ca: needs TLS to ask for client certificates: name a TLS certificate and its key too"}},
 		{name: "no client CA in the file", ca: "empty", crt: "crt", key: "key", errs: []string{"$/empty: has no certificate in PEM"}},
 		{name: "a key as client CA", ca: "key", crt: "crt", key: "key", errs: []string{"$/key: has no certificate in PEM"}},
-		{name: "a client CA that is garbled", ca: "garbled", crt: "crt", key: "key", errs: []string{"$/garbled: PEM block 1: x509: malformed certificate"}},
+		{name: "a malformed client CA", ca: "garbled", crt: "crt", key: "key", errs: []string{"$/garbled: PEM block 1: x509: malformed certificate"}},
 		{name: "a client CA that is damaged, before another", ca: "damaged", crt: "crt", key: "key", errs: []string{"$/damaged: 1 of 2 PEM blocks are damaged"}},
-		{name: "a client CA that is cut off", ca: "cut", crt: "crt", key: "key", errs: []string{"$/cut: 1 of 2 PEM blocks are damaged"}},
+		{name: "a truncated client CA", ca: "cut", crt: "crt", key: "key", errs: []string{"$/cut: 1 of 2 PEM blocks are damaged"}},
 		{name: "a client CA after a byte order mark", ca: "bom", crt: "crt", key: "key", errs: []string{"$/bom: begins with a byte order mark (BOM): save it as UTF-8 without one"}},
 		{name: "a client CA in OpenSSL's own form", ca: "trusted", crt: "crt", key: "key", errs: []string{"$/trusted: PEM block 2: must be between BEGIN CERTIFICATE and END CERTIFICATE"}},
 	} {
@@ -158,8 +158,8 @@ func TestLoadTLS(t *testing.T) {
 	}
 }
 
-// A set has a certificate and a key that belong together, although both files are
-// replaced while they are read.
+// TestLoadIsOneReading checks that the certificate and the key belong together,
+// although both files are replaced while they are read.
 func TestLoadIsOneReading(t *testing.T) {
 	dir := t.TempDir()
 	ca := newCA(t, "ca")
@@ -203,7 +203,7 @@ func swap(dir, version string) error {
 	return os.Rename(next, filepath.Join(dir, "..data"))
 }
 
-func TestAReadingKnowsWhenItIsStale(t *testing.T) {
+func TestReadingDetectsChanges(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(t *testing.T, dir string, r *reading)

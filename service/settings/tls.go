@@ -12,9 +12,9 @@ import (
 )
 
 // TLSConfig returns the listeners' configuration, or nil if no certificate is
-// configured. Each handshake uses the certificate and the client CAs of the Set
-// in force; existing connections do not change. If there are client CAs, clients
-// are asked for a certificate, and one that they present must be verified.
+// configured. Each handshake uses the certificate and the client CAs of the Set in
+// force; existing connections do not change. If there are client CAs, a client
+// certificate is requested, and one that is presented must be valid.
 func (l *Live) TLSConfig() *tls.Config {
 	if l.Current().Certificate == nil {
 		return nil
@@ -47,9 +47,9 @@ func (s *Set) serverTLS() *tls.Config {
 
 func nextProtos() []string { return []string{"h2", "http/1.1"} }
 
-// certificate reads the server's certificate and key. A certificate that is not
-// valid now is only a warning, since a service that does not start is worse, and
-// clients refuse the certificate anyway.
+// certificate reads the server's certificate and key. A certificate that is not valid
+// now is only a warning, because clients refuse it anyway, and not starting would be
+// worse.
 func (p *parser) certificate(certPath, keyPath string) {
 	switch {
 	case certPath == "" && keyPath == "":
@@ -108,8 +108,8 @@ func (p *parser) readPEM(path string) ([]byte, bool) {
 }
 
 // parseCertificates returns the certificates of a PEM file, at least one. Keys are
-// ignored. Damaged blocks and certificates of another form, such as OpenSSL's
-// TRUSTED CERTIFICATE, are refused, since the library would ignore them.
+// ignored. Damaged blocks and other types, such as OpenSSL's TRUSTED CERTIFICATE, are
+// refused, because the library would ignore them.
 func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	begun, read := bytes.Count(text, []byte("-----BEGIN ")), 0

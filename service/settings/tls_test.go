@@ -75,7 +75,7 @@ func (c *client) ask() (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// dial connects and returns what ask does.
+// dial connects, and returns the result of ask.
 func dial(t *testing.T, addr net.Addr, config *tls.Config) (*client, string, error) {
 	t.Helper()
 	config.ServerName = "localhost"

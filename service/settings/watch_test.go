@@ -42,7 +42,7 @@ func watchAccount(t *testing.T, test func(t *testing.T, live *Live, dir string))
 	watch(t, Files{Accounts: accounts}, Base{}, func(t *testing.T, live *Live) { test(t, live, dir) })
 }
 
-// settle waits until a change is certain to be in force.
+// settle waits until a change must be in force.
 func settle() {
 	time.Sleep(2 * pollInterval)
 	synctest.Wait()
@@ -63,7 +63,7 @@ func expectToken(t *testing.T, live *Live, token string) {
 	}
 }
 
-func TestWatchSeesEachFile(t *testing.T) {
+func TestWatchDetectsChangesOfEachFile(t *testing.T) {
 	dir := t.TempDir()
 	ca := newCA(t, "ca")
 	server := ca.server(t, "server")
@@ -115,8 +115,8 @@ func TestWatchDoesNotReloadTheSame(t *testing.T) {
 	})
 }
 
-// A change of several files, or of one in several steps, is one reload, and what is
-// there between two steps is not an error.
+// TestWatchWaitsForTheEndOfAChange checks that a change of several files, or of one
+// in several steps, is one reload, and that the states in between are not errors.
 func TestWatchWaitsForTheEndOfAChange(t *testing.T) {
 	watchAccount(t, func(t *testing.T, live *Live, dir string) {
 		time.Sleep(pollInterval / 2)
@@ -130,14 +130,14 @@ func TestWatchWaitsForTheEndOfAChange(t *testing.T) {
 	})
 }
 
-func TestWatchKeepsTheOldWhenTheNewIsBroken(t *testing.T) {
+func TestWatchKeepsTheSetIfANewFileIsInvalid(t *testing.T) {
 	watchAccount(t, func(t *testing.T, live *Live, dir string) {
 		before := live.Current()
 		replace(t, filepath.Join(dir, "accounts.yaml"), "accounts: [")
 		settle()
 		settle()
 		if live.Current() != before {
-			t.Error("a broken file is in force")
+			t.Error("an invalid file is in force")
 		}
 		expect(t, live, 0, 1) // It is reported once.
 		replace(t, filepath.Join(dir, "accounts.yaml"), oneAccount(ac("b")))
@@ -149,7 +149,7 @@ func TestWatchKeepsTheOldWhenTheNewIsBroken(t *testing.T) {
 	})
 }
 
-func TestWatchFollowsWhatTheAccountsName(t *testing.T) {
+func TestWatchReadsSecretFilesOfAccounts(t *testing.T) {
 	watchAccount(t, func(t *testing.T, live *Live, dir string) {
 		secret := write(t, t.TempDir(), "secret", "two")
 		replace(t, filepath.Join(dir, "accounts.yaml"), strings.ReplaceAll(oneAccount(ac("a")), "token}", secret+"}"))
@@ -160,7 +160,7 @@ func TestWatchFollowsWhatTheAccountsName(t *testing.T) {
 	})
 }
 
-func TestWatchFollowsWhatTheEnvironmentNames(t *testing.T) {
+func TestWatchReadsSecretFilesOfTheEnvironment(t *testing.T) {
 	secret := write(t, t.TempDir(), "secret", "one\n")
 	t.Setenv("TWILIO_ACCOUNT_SID", ac("a"))
 	t.Setenv("TWILIO_AUTH_TOKEN_FILE", secret)
@@ -175,9 +175,9 @@ func TestWatchFollowsWhatTheEnvironmentNames(t *testing.T) {
 	})
 }
 
-// TestWatchSeesEveryKindOfChange makes the change, which puts the token two into
-// force, and then changes the token in place.
-func TestWatchSeesEveryKindOfChange(t *testing.T) {
+// TestWatchDetectsEveryKindOfChange makes a change that sets the token to two, and
+// then writes the token in place.
+func TestWatchDetectsEveryKindOfChange(t *testing.T) {
 	try := func(t *testing.T, err error) {
 		t.Helper()
 		if err != nil {
@@ -230,7 +230,7 @@ func TestWatchSeesEveryKindOfChange(t *testing.T) {
 	}
 }
 
-func TestWatchSeesKubernetesSwaps(t *testing.T) {
+func TestWatchDetectsKubernetesUpdates(t *testing.T) {
 	dir := t.TempDir()
 	version := func(name, token string) {
 		t.Helper()

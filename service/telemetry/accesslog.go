@@ -1,4 +1,4 @@
-// Package telemetry makes the service observable: logs, metrics, traces and audit.
+// Package telemetry provides logs, metrics, traces and the audit.
 package telemetry
 
 import (
@@ -14,13 +14,12 @@ import (
 	"conferenced/service/outcome"
 )
 
-// AccessLog returns the interceptor that logs one line for each call. A line holds
-// ids, names of fields and codes, and never a label, a URL or another value of the
-// request.
+// AccessLog returns the interceptor that logs one line for each call. A line has IDs,
+// field names and codes, and never a label, a URL or another value of the request.
 //
-// Calls of other services than the API's, such as health checks, are logged at debug
-// level. Of calls that end before their caller is authenticated, 20 lines per reason
-// are written in ten seconds, unless the level is debug.
+// Calls of other services, such as health checks, are logged at debug level. Calls
+// that end before their caller is authenticated are limited to 20 lines per reason in
+// ten seconds, unless the level is debug.
 func AccessLog(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	control := ControlOf(logger)
 	return func(
@@ -36,8 +35,8 @@ func AccessLog(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
-// admitCall limits the lines of unauthenticated calls below the levels that the
-// handler limits.
+// admitCall limits the lines of unauthenticated calls at the levels that the handler
+// does not limit.
 func (c *LogControl) admitCall(level slog.Level, made *call.Call, failed *outcome.Error) bool {
 	if c == nil || level >= slog.LevelWarn || c.level.Level() == slog.LevelDebug || !isUnauthenticated(made) || failed == nil {
 		return true
@@ -45,7 +44,7 @@ func (c *LogControl) admitCall(level slog.Level, made *call.Call, failed *outcom
 	return c.sampler.admit(kind{level, "call", failed.Reason})
 }
 
-// isUnauthenticated reports whether a call of the API has ended before its caller was
+// isUnauthenticated reports whether a call of the API ended before its caller was
 // authenticated.
 func isUnauthenticated(c *call.Call) bool { return c.IsAPI() && c.KnownBy == "" }
 

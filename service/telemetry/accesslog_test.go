@@ -47,7 +47,7 @@ func answering(response any, err error) grpc.UnaryHandler {
 	return func(context.Context, any) (any, error) { return response, err }
 }
 
-// logged returns the lines that a call leaves, without their time.
+// logged returns the log lines of a call, without their time.
 func logged(t *testing.T, level string, made call.Call, err error) []map[string]any {
 	t.Helper()
 	var text bytes.Buffer
@@ -57,7 +57,7 @@ func logged(t *testing.T, level string, made call.Call, err error) []map[string]
 	}
 	response, got := through(t.Context(), AccessLog(logger), made, nil, answering("response", err))
 	if response != "response" || !errors.Is(got, err) {
-		t.Errorf("the answer became %v, %v", response, got)
+		t.Errorf("the interceptor returned %v, %v", response, got)
 	}
 	return lines(t, text.String())
 }
@@ -96,7 +96,7 @@ func TestLineOfACall(t *testing.T) {
 		{"a refused request", call.Call{}, outcome.InvalidRequest.Err(outcome.Facts{Detail: "secret"}), map[string]any{
 			"level": "INFO", "code": "InvalidArgument", "reason": "INVALID_REQUEST", "applied": "no",
 		}},
-		{"an error of Twilio's", call.Call{}, outcome.OutcomeUnknown.Err(outcome.Facts{
+		{"an error from Twilio", call.Call{}, outcome.OutcomeUnknown.Err(outcome.Facts{
 			Applied: outcome.Maybe, Cause: errors.New("twilio: answer 500"),
 			Twilio: &outcome.TwilioAnswer{HTTPStatus: 500, Code: 20500, MoreInfo: "https://secret.example/"},
 		}), map[string]any{

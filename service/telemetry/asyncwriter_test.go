@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// gate is a writer whose writes wait until the test releases each.
+// gate is a writer whose writes block until the test releases them.
 type gate struct {
 	began   chan string
 	release chan struct{}
-	err     error // unless it is nil, writes fail with it
+	err     error // returned by writes
 }
 
 func newGate() *gate { return &gate{began: make(chan string), release: make(chan struct{})} }
@@ -33,7 +33,7 @@ func (g *gate) Write(text []byte) (int, error) {
 
 func (g *gate) Close() error { return nil }
 
-func TestLinesThatWaitAreWrittenTogether(t *testing.T) {
+func TestWaitingLinesAreWrittenTogether(t *testing.T) {
 	out := newGate()
 	writer := NewAsyncWriter(out)
 	writeAll(writer, "1\n")
@@ -61,7 +61,7 @@ func writeAll(w io.Writer, lines ...string) {
 	}
 }
 
-func TestAPipeThatNobodyReads(t *testing.T) {
+func TestLinesToAPipeThatIsNotReadAreDropped(t *testing.T) {
 	reader, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 	}
 }
 
-func TestAPipeWhoseReaderHasExited(t *testing.T) {
+func TestLinesToAClosedPipeAreDropped(t *testing.T) {
 	reader, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestAPipeWhoseReaderHasExited(t *testing.T) {
 	}
 }
 
-func TestFlushGivesUp(t *testing.T) {
+func TestFlushReturnsAfterItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		writer := NewAsyncWriter(out)
@@ -125,7 +125,7 @@ func TestFlushGivesUp(t *testing.T) {
 	})
 }
 
-// smallDisk has room for a number of bytes.
+// smallDisk is a writer with limited space.
 type smallDisk struct {
 	bytes.Buffer
 	room   int
@@ -146,7 +146,7 @@ func (d *smallDisk) Close() error {
 	return nil
 }
 
-func TestALineThatIsCutShortStandsAlone(t *testing.T) {
+func TestTruncatedLineIsEndedBeforeTheNext(t *testing.T) {
 	disk := &smallDisk{room: 15}
 	writer := NewAsyncWriter(disk)
 	for _, line := range []string{"line one\n", "line two\n", "line three\n"} {

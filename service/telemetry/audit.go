@@ -12,12 +12,12 @@ import (
 	"conferenced/service/property"
 )
 
-// Record is one line of the audit: who asked for what, and the outcome. It holds no
+// Record is one audit record: the caller, the update and its outcome. It has no
 // label, URL or secret.
 type Record struct {
 	Time time.Time `json:"time"`
-	// Caller is the caller's name and KnownBy how the caller was authenticated:
-	// token, jwt, mtls or anonymous. Both are empty if the call ended before that.
+	// Caller is the caller's name and KnownBy the method of authentication: token, jwt,
+	// mtls or anonymous. Both are empty if the call ended before authentication.
 	Caller  string `json:"caller"`
 	KnownBy string `json:"known_by"`
 	// Peer is the client's address without a port.
@@ -27,7 +27,7 @@ type Record struct {
 
 	AccountSID    string `json:"account_sid,omitempty"`
 	ConferenceSID string `json:"conference_sid,omitempty"`
-	// CallSID is the participant's Call SID. It is empty for an update by label that
+	// CallSID is the participant's Call SID. It is empty if the update used a label and
 	// Twilio did not answer.
 	CallSID string `json:"call_sid,omitempty"`
 	// Properties are the names of the properties in the request, and Values the
@@ -35,7 +35,7 @@ type Record struct {
 	Properties []string        `json:"properties,omitempty"`
 	Values     map[string]bool `json:"values,omitempty"`
 
-	// Outcome is OK or the reason of the error. Applied says whether the update was
+	// Outcome is OK or the reason of the error. Applied is whether the update was
 	// applied: no, maybe or yes.
 	Outcome string `json:"outcome"`
 	Applied string `json:"applied"`
@@ -44,8 +44,8 @@ type Record struct {
 	TwilioRequestID string `json:"twilio_request_id,omitempty"`
 	TraceID         string `json:"trace_id,omitempty"`
 
-	// Skipped counts the unauthenticated calls before this one that have no record,
-	// because there were too many: 10 in a second have one, and 100 after a pause.
+	// Skipped is the number of unauthenticated calls before this one without a record.
+	// Records of unauthenticated calls are limited to 10 per second, with bursts of 100.
 	Skipped int64 `json:"skipped,omitempty"`
 }
 
@@ -80,29 +80,30 @@ func newRecord(c *call.Call, failed *outcome.Error) *Record {
 }
 
 const (
-	// answerTime is how long before a call's deadline it stops waiting for its
-	// record, in order to answer in time.
+	// answerTime is how long before its deadline a call stops waiting for its record, to
+	// answer in time.
 	answerTime = 10 * time.Millisecond
-	// minRecordTime is how long a call waits for its record at least. Otherwise a
-	// call whose deadline has passed would count as a failure of the audit.
+	// minRecordTime is the minimum time that a call waits for its record, so that a call
+	// whose deadline has passed does not count as a failure of the audit.
 	minRecordTime = 20 * time.Millisecond
 )
 
-// Audit writes a [Record] of every call of the API to a sink, refused calls
-// included.
+// Audit writes a [Record] of every call of the API to a sink, including refused
+// calls.
 //
 // A call whose record is not written within its deadline ends with AUDIT_FAILED,
-// which says whether the update was applied. Until records can be written again
-// every further call is refused with AUDIT_FAILED and nothing is sent. With FailOpen
-// calls go on instead.
+// which states whether the update was applied. While records cannot be written,
+// further calls are refused with AUDIT_FAILED before anything is sent. With FailOpen,
+// calls are processed without their records instead.
 type Audit struct {
 	Sink     *AuditSink
 	FailOpen bool
 	Logger   *slog.Logger
 }
 
-// Interceptor returns the interceptor that writes the records. It belongs before all
-// that refuse calls, and after the one that gives every call a deadline.
+// Interceptor returns the interceptor that writes the records. It must run before
+// every interceptor that refuses calls, and after the one that gives every call a
+// deadline.
 func (a *Audit) Interceptor() grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -126,8 +127,7 @@ func (a *Audit) Interceptor() grpc.UnaryServerInterceptor {
 }
 
 // Ready returns the interceptor that refuses calls while records cannot be written.
-// It belongs after authentication, so that a refused call is counted as its
-// caller's.
+// It must run after authentication, so that the refusal is attributed to the caller.
 func (a *Audit) Ready() grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -149,7 +149,7 @@ func (a *Audit) write(ctx context.Context, c *call.Call, record *Record) error {
 		if !a.Sink.admit() {
 			return nil
 		}
-		// The call did not reach Ready. Its record is not worth keeping for later.
+		// The call did not reach Ready. Its record is not queued for later.
 		if err := a.Sink.ready(a.patience(ctx)); err != nil && !a.FailOpen {
 			return err
 		}
@@ -159,7 +159,7 @@ func (a *Audit) write(ctx context.Context, c *call.Call, record *Record) error {
 }
 
 // patience returns how long the call may wait for the sink. With FailOpen no call
-// waits for a write that stalls.
+// waits for a stalled write.
 func (a *Audit) patience(ctx context.Context) time.Duration {
 	deadline, _ := ctx.Deadline()
 	patience := max(time.Until(deadline)-answerTime, minRecordTime)

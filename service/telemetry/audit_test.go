@@ -36,7 +36,7 @@ func auditTo(out io.WriteCloser, failOpen bool) *Audit {
 
 // audited makes a call through both interceptors of the audit.
 func audited(ctx context.Context, audit *Audit, made call.Call, request any, handler grpc.UnaryHandler) (any, error) {
-	if _, bounded := ctx.Deadline(); !bounded { // See server's interceptor.
+	if _, bounded := ctx.Deadline(); !bounded { // As the server's interceptor does.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -108,7 +108,7 @@ func TestRecordOfACall(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			disk := &smallDisk{room: 1000}
 			_, err := audited(t.Context(), auditTo(disk, false), test.call, test.request, answering(nil, test.err))
-			if err != test.err { //nolint:errorlint // It must be the very same.
+			if err != test.err { //nolint:errorlint // It is compared by identity.
 				t.Errorf("the call ended with %v", err)
 			}
 			want := test.want
@@ -166,7 +166,7 @@ func TestAuditFailsOpen(t *testing.T) {
 		}
 	}
 	if got := records(t, disk.String()); len(got) != 4 {
-		t.Errorf("%d records, want 4: those that could not be written come later", len(got))
+		t.Errorf("%d records, want 4: failed records are written later", len(got))
 	}
 }
 
@@ -186,7 +186,7 @@ func TestRecordsOfUnauthenticatedCallsAreBounded(t *testing.T) {
 		audit := auditTo(disk, false)
 		refuse := func() {
 			err := outcome.CallerUnknown.Err(outcome.Facts{})
-			if _, got := audited(t.Context(), audit, call.Call{Method: method}, nil, answering(nil, err)); got != err { //nolint:errorlint // It must be the very same.
+			if _, got := audited(t.Context(), audit, call.Call{Method: method}, nil, answering(nil, err)); got != err { //nolint:errorlint // It is compared by identity.
 				t.Errorf("got %v", got)
 			}
 		}
@@ -210,8 +210,8 @@ func TestRecordsOfUnauthenticatedCallsAreBounded(t *testing.T) {
 	})
 }
 
-// within makes a call with a timeout, which a stalled audit must not exceed, and
-// returns how long it took.
+// within makes a call with a timeout and returns how long it took. A stalled audit
+// must not exceed the timeout.
 func within(t *testing.T, audit *Audit, timeout time.Duration) (took time.Duration, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -221,7 +221,7 @@ func within(t *testing.T, audit *Audit, timeout time.Duration) (took time.Durati
 	return time.Since(began), err
 }
 
-func TestAStalledAuditThatFailsClosed(t *testing.T) {
+func TestStalledAuditFailsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		go func() { <-out.began }()
@@ -251,7 +251,7 @@ func TestAStalledAuditThatFailsClosed(t *testing.T) {
 	})
 }
 
-func TestAStalledAuditThatFailsOpen(t *testing.T) {
+func TestStalledAuditFailsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		go func() { <-out.began }()

@@ -10,13 +10,13 @@ import (
 // auditFile writes whole lines. It is not safe for concurrent use.
 type auditFile struct {
 	out io.WriteCloser
-	// begun is how many bytes of the next line the file ends with, because the last
-	// write was cut short and the file could not be truncated.
+	// begun is the length of the partial line at the end of the file, after a write that
+	// was cut short in a file that could not be truncated.
 	begun int
 }
 
-// write writes the lines, of which the first is the one that was cut short, and returns
-// the length of those that are whole in the file.
+// write writes the lines, and returns the length of those that are complete in the
+// file. The first line must be the one whose write was cut short.
 func (f *auditFile) write(lines []byte) (int, error) {
 	if len(lines) == 0 {
 		return 0, nil
@@ -31,8 +31,8 @@ func (f *auditFile) write(lines []byte) (int, error) {
 	return whole, err
 }
 
-// cutEnd removes the last n bytes written to a regular file, unless another process has
-// appended to it since.
+// cutEnd truncates a regular file by the last n bytes written, unless another process
+// has appended to it since.
 func cutEnd(file *os.File, n int64) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -48,8 +48,8 @@ func cutEnd(file *os.File, n int64) error {
 	return file.Truncate(end - n)
 }
 
-// openLines opens a file to append to. If it ends within a line, as after a crash, that
-// line is ended first, so that it spoils no other.
+// openLines opens a file to append to. If it ends within a line, as after a crash,
+// openLines ends that line.
 func openLines(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names it
 	if err != nil {
@@ -76,7 +76,7 @@ func endsWithinLine(path string) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// unclosed leaves standard output open.
+// unclosed is a writer that Close does not close, for standard output.
 type unclosed struct{ io.Writer }
 
 // Close implements io.Closer.

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestAFileOnAFullDiskHasWholeLines makes the operating system cut a write short.
-func TestAFileOnAFullDiskHasWholeLines(t *testing.T) {
+// TestAuditFileOnAFullDiskHasWholeLines has a write that the operating system cuts
+// short.
+func TestAuditFileOnAFullDiskHasWholeLines(t *testing.T) {
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
 	path := filepath.Join(t.TempDir(), "audit.log")

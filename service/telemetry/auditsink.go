@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// maxPending bounds the bytes of records that are not written yet. Records of
-	// unauthenticated calls may take half of it.
+	// maxPending is the maximum number of bytes of queued records. Records of
+	// unauthenticated calls may use half of it.
 	maxPending = 1 << 20
-	// stallTime is how long one write may take. After that the sink counts as
-	// stalled until the write ends.
+	// stallTime is the maximum duration of a write. After it the sink is stalled until
+	// the write ends.
 	stallTime = time.Second
-	// unauthenticatedRecords bounds the records of unauthenticated calls in a second,
-	// and unauthenticatedBurst those that may come at once after a pause.
+	// unauthenticatedRecords is the maximum rate of records of unauthenticated calls per
+	// second, and unauthenticatedBurst the burst.
 	unauthenticatedRecords = 10
 	unauthenticatedBurst   = 100
 )
 
 var (
-	errStalled = errors.New("a write to the audit stalls")
+	errStalled = errors.New("a write to the audit file has stalled")
 	errTooSlow = errors.New("the audit record was not written in time")
-	errFull    = errors.New("too many audit records wait to be written: this one is lost")
+	errFull    = errors.New("too many audit records are queued: this one is lost")
 )
 
-// AuditSink writes audit records to a file, one line of JSON each. One goroutine at a
-// time writes, and records that arrive meanwhile are then written together. It is
-// safe for concurrent use.
+// AuditSink writes audit records to a file, one line of JSON each. One goroutine
+// writes, and records that arrive during a write are written together afterwards. It
+// is safe for concurrent use.
 //
-// Records that cannot be written are kept, up to 1 MiB, and written before those that
-// follow.
+// Records that cannot be written stay queued, up to 1 MiB, and are written before
+// later ones.
 type AuditSink struct {
 	open func() (io.WriteCloser, error) // nil: for standard output
 
@@ -49,24 +49,24 @@ type AuditSink struct {
 	mu       sync.Mutex
 	pending  []byte    // lines
 	taken    int       // bytes of the lines that are being written
-	began    time.Time // when that write began; zero: there is none
+	began    time.Time // when that write began; zero if there is none
 	next     *auditWrite
-	running  bool           // the goroutine runs
-	reopened io.WriteCloser // replaces the file before the next write; nil: nothing does
+	running  bool           // the goroutine is running
+	reopened io.WriteCloser // replaces the file before the next write; may be nil
 	closing  bool           // the next write closes the file
 	lastErr  error          // of the last write
 
-	file *auditFile // only for run
+	file *auditFile // used by run alone
 }
 
-// auditWrite is one write of all lines that are pending when it begins.
+// auditWrite is one write of all lines that are queued when it begins.
 type auditWrite struct {
 	done chan struct{}
-	err  error // once done is closed
+	err  error // set before done is closed
 }
 
-// OpenAudit opens the file to append to, and creates it with mode 0600. The path - is
-// standard output.
+// OpenAudit opens the file to append to, and creates it with mode 0600. The path "-"
+// means standard output.
 func OpenAudit(path string) (*AuditSink, error) {
 	if path == "-" {
 		return newAuditSink(unclosed{os.Stdout}, nil), nil
@@ -86,9 +86,9 @@ func newAuditSink(out io.WriteCloser, open func() (io.WriteCloser, error)) *Audi
 	}
 }
 
-// Reopen opens the file again, for a rotation that has renamed it. Records that are not
-// yet being written go to the new file, and then the old one is closed. After an error
-// the old file stays in use. Standard output is not opened again.
+// Reopen opens the file again, after a rotation has renamed it. Records whose write
+// has not begun go to the new file, and the old one is closed. After an error the old
+// file stays in use. Standard output is not reopened.
 func (s *AuditSink) Reopen() error {
 	if s.open == nil {
 		return nil
@@ -107,8 +107,8 @@ func (s *AuditSink) Reopen() error {
 	return nil
 }
 
-// Close writes the pending records and closes the file. It waits for at most a second,
-// and not at all for a write that has stalled already.
+// Close writes the queued records and closes the file. It waits for at most a second,
+// and does not wait for a write that has already stalled.
 func (s *AuditSink) Close() error {
 	s.mu.Lock()
 	if s.stalled() {
@@ -121,8 +121,8 @@ func (s *AuditSink) Close() error {
 	return s.wait(write, stallTime)
 }
 
-// admit reports whether an unauthenticated call gets a record, and counts those that
-// do not.
+// admit reports whether an unauthenticated call gets a record, and counts the calls
+// that do not.
 func (s *AuditSink) admit() bool {
 	if s.unauthenticated.Allow() {
 		return true
@@ -133,7 +133,7 @@ func (s *AuditSink) admit() bool {
 }
 
 // ready returns an error if records cannot be written now. If the last write failed,
-// it waits for another one.
+// it tries another write and waits for it.
 func (s *AuditSink) ready(patience time.Duration) error {
 	s.mu.Lock()
 	if s.stalled() {
@@ -150,8 +150,8 @@ func (s *AuditSink) ready(patience time.Duration) error {
 	return s.wait(write, min(patience, stallTime))
 }
 
-// write queues the record and waits until it is written. If that takes too long, the
-// record stays queued.
+// write queues the record and waits until it is written. After an error the record
+// may still be queued.
 func (s *AuditSink) write(record *Record, patience time.Duration) error {
 	line, err := json.Marshal(record)
 	if err != nil {
@@ -198,11 +198,11 @@ func (s *AuditSink) hasStalled() bool {
 	return s.stalled()
 }
 
-// stalled reports whether the current write takes too long. The caller holds mu.
+// stalled reports whether the current write exceeds stallTime. The caller holds mu.
 func (s *AuditSink) stalled() bool { return !s.began.IsZero() && time.Since(s.began) >= stallTime }
 
-// schedule returns the next write, and starts the goroutine unless it runs. The caller
-// holds mu.
+// schedule returns the next write, and starts the goroutine if it is not running. The
+// caller holds mu.
 func (s *AuditSink) schedule() *auditWrite {
 	if s.next == nil {
 		s.next = &auditWrite{done: make(chan struct{})}
@@ -222,7 +222,7 @@ func (s *AuditSink) run() {
 			return
 		}
 		if reopened != nil {
-			_ = s.file.out.Close() // It has all that could be written to it.
+			_ = s.file.out.Close() // Errors of writes were handled by write.
 			s.file = &auditFile{out: reopened}
 		}
 		n, err := s.file.write(lines)
@@ -244,7 +244,7 @@ func (s *AuditSink) take() (write *auditWrite, lines []byte, reopened io.WriteCl
 	return write, lines, reopened
 }
 
-// end ends a write that has left the rest.
+// end ends a write, and queues the rest that it did not write.
 func (s *AuditSink) end(write *auditWrite, rest []byte, err error) {
 	s.mu.Lock()
 	if len(rest) > 0 {

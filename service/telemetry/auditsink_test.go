@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// named is a record that can be recognized.
+// named returns a record with the number as its caller.
 func named(n int) *Record { return &Record{Caller: strconv.Itoa(n), KnownBy: "token"} }
 
-// wantNames compares the text with the lines of named records, in order.
+// wantNames checks that text consists of the named records, in order.
 func wantNames(t *testing.T, text string, names ...int) {
 	t.Helper()
 	var got []int
@@ -32,14 +32,14 @@ func wantNames(t *testing.T, text string, names ...int) {
 	}
 }
 
-func TestRecordsThatWaitAreWrittenTogether(t *testing.T) {
+func TestQueuedRecordsAreWrittenTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		sink := newAuditSink(out, nil)
 		results := make(chan error, 11)
 		for i := range 11 {
 			go func() { results <- sink.write(named(i), time.Hour) }()
-			synctest.Wait() // The first is being written, and the others wait.
+			synctest.Wait() // The first is being written, and the others are queued.
 		}
 		wantNames(t, <-out.began, 0)
 		if len(results) > 0 {
@@ -60,7 +60,7 @@ func TestRecordsThatWaitAreWrittenTogether(t *testing.T) {
 	})
 }
 
-func TestPendingRecordsAreBounded(t *testing.T) {
+func TestQueuedRecordsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		sink := newAuditSink(out, nil)
@@ -70,7 +70,7 @@ func TestPendingRecordsAreBounded(t *testing.T) {
 		fill := func(record *Record) {
 			record.Method = strings.Repeat("x", length)
 			for range 2 * maxPending / length {
-				_ = sink.write(record, 0) // It stalls.
+				_ = sink.write(record, 0) // The write stalls.
 			}
 		}
 		fill(new(Record)) // Unauthenticated.
@@ -122,7 +122,7 @@ func TestRecordsThatArriveDuringAFailedWrite(t *testing.T) {
 	})
 }
 
-func TestAPipeThatIsNotRead(t *testing.T) {
+func TestAuditToAPipeThatIsNotRead(t *testing.T) {
 	reader, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-func TestAFileThatEndsWithinALine(t *testing.T) {
+func TestAuditFileThatEndsWithinALine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	if err := os.WriteFile(path, []byte(`{"time":`), 0o600); err != nil {
 		t.Fatal(err)
@@ -212,7 +212,8 @@ func TestAFileThatEndsWithinALine(t *testing.T) {
 	wantNames(t, rest, 1)
 }
 
-// TestRotationOfAFileThatCannotBeTruncated: the new file has the whole record.
+// TestRotationOfAFileThatCannotBeTruncated checks that the new file has the complete
+// record.
 func TestRotationOfAFileThatCannotBeTruncated(t *testing.T) {
 	full, empty := &smallDisk{room: 10}, &smallDisk{room: 1000}
 	sink := newAuditSink(full, func() (io.WriteCloser, error) { return empty, nil })

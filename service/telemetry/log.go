@@ -11,8 +11,8 @@ import (
 // NewLogger returns a logger that writes to w in the format text or json, at the
 // level debug, info, warn, error or above. [ControlOf] changes the level later.
 //
-// Of warnings and errors of the same kind it writes 20 in ten seconds, and then
-// one line with the number of the others.
+// Warnings and errors of the same level, message and reason are limited to 20 in ten
+// seconds. A summary line then counts the suppressed ones.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	control := new(LogControl)
 	control.output, _ = w.(*AsyncWriter)
@@ -33,7 +33,7 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	return slog.New(&handler{base, control}), nil
 }
 
-// handler drops the lines that its control's sampler refuses.
+// handler drops the lines that its control's sampler does not admit.
 type handler struct {
 	slog.Handler
 	control *LogControl
@@ -57,12 +57,12 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.control}
 }
 
-// LogControl reads and changes a logger while it is in use. It is safe for
-// concurrent use. A nil control belongs to a logger that has none.
+// LogControl reads and changes the level of a logger that is in use. It is safe for
+// concurrent use, and its methods can be called on nil.
 type LogControl struct {
 	level   slog.LevelVar
 	sampler sampler
-	output  *AsyncWriter // nil: the logger writes to something else
+	output  *AsyncWriter // nil if the logger writes to another writer
 }
 
 // ControlOf returns the control of a logger that [NewLogger] returned, or of one
@@ -82,8 +82,8 @@ func (c *LogControl) Level() string {
 	return levelName(c.level.Level())
 }
 
-// SetLevel changes the level to debug, info, warn or error. For any other text,
-// and for a nil control, it returns an error and changes nothing.
+// SetLevel sets the level to debug, info, warn or error. For any other text, and for
+// a nil control, it returns an error and changes nothing.
 func (c *LogControl) SetLevel(text string) error {
 	if c == nil {
 		return fmt.Errorf("the log level cannot be changed")
@@ -97,15 +97,15 @@ func (c *LogControl) SetLevel(text string) error {
 	return fmt.Errorf("log level %q: must be debug, info, warn or error", text)
 }
 
-// Flush writes how many lines were suppressed since the last such summary. It
-// belongs at the end of the process.
+// Flush writes the summary of suppressed lines. It should be called before the
+// process ends.
 func (c *LogControl) Flush() {
 	if c != nil {
 		c.sampler.summarize()
 	}
 }
 
-// suppressed returns how many lines of the level the sampler has dropped.
+// suppressed returns the number of lines of the level that the sampler dropped.
 func (c *LogControl) suppressed(level slog.Level) int64 {
 	if c == nil {
 		return 0
@@ -113,7 +113,7 @@ func (c *LogControl) suppressed(level slog.Level) int64 {
 	return c.sampler.counter(level).Load()
 }
 
-// dropped returns how many lines the output has dropped.
+// dropped returns the number of lines that the output dropped.
 func (c *LogControl) dropped() int64 {
 	if c == nil || c.output == nil {
 		return 0

@@ -47,7 +47,7 @@ func TestNewLoggerWritesItsLevel(t *testing.T) {
 	}
 }
 
-func TestNewLoggerRefuses(t *testing.T) {
+func TestNewLoggerRefusesUnknownLevelsAndFormats(t *testing.T) {
 	tests := []struct{ level, format, want string }{
 		{"loud", "text", `log level "loud": must be debug, info, warn or error`},
 		{"", "text", `log level "": must be debug, info, warn or error`},
@@ -64,7 +64,7 @@ func TestNewLoggerRefuses(t *testing.T) {
 	}
 }
 
-func TestTheLevelChanges(t *testing.T) {
+func TestSetLevelChangesTheLevel(t *testing.T) {
 	var text bytes.Buffer
 	logger, err := NewLogger(&text, "info", "text")
 	if err != nil {
@@ -85,7 +85,7 @@ func TestTheLevelChanges(t *testing.T) {
 	}
 }
 
-func TestALoggerWithoutControl(t *testing.T) {
+func TestLoggerWithoutControl(t *testing.T) {
 	control := ControlOf(slog.New(slog.DiscardHandler))
 	control.Flush()
 	if control.Level() != "" || control.SetLevel("debug") == nil || control.suppressed(slog.LevelWarn) != 0 || control.dropped() != 0 {

@@ -28,17 +28,19 @@ var (
 	waitBuckets = []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10}
 )
 
-// Metrics are the metrics of the service, in a registry of their own. Their labels
-// have closed sets of values: no SID, no participant's label, no caller's name and
-// nothing else that comes from a caller or from Twilio.
+// Metrics is the service's metrics, in their own registry. Their labels have fixed
+// sets of values: no SID, no participant's label, no caller's name and nothing else
+// that a caller or Twilio sent.
 type Metrics struct {
 	registry *prometheus.Registry
 	calls    *callMetrics
 	upstream upstreamMetrics
 	panics   prometheus.Counter
+
+	listeners listenerMetrics
 }
 
-// NewMetrics returns metrics that are all zero. The version is a label of
+// NewMetrics returns metrics with the value 0. The version is a label of
 // conferenced_build_info.
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{
@@ -46,9 +48,12 @@ func NewMetrics(version string) *Metrics {
 		calls:    newCallMetrics(),
 		upstream: newUpstreamMetrics(),
 		panics:   counter("panics_total", "Panics that were caught."),
+
+		listeners: newListenerMetrics(),
 	}
 	m.registry.MustRegister(m.calls.all()...)
 	m.registry.MustRegister(m.upstream.all()...)
+	m.registry.MustRegister(m.listeners.all()...)
 	m.registry.MustRegister(
 		m.panics, buildInfo(version),
 		collectors.NewGoCollector(),
@@ -73,20 +78,20 @@ func (m *Metrics) CountLog(logger *slog.Logger) {
 		"Log lines that were lost because the reader of the output stalled or exited.", nil, control.dropped))
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		m.registry.MustRegister(counterFunc("log_lines_suppressed_total",
-			"Log lines that were not written because many of the same kind were.",
+			"Log lines that were suppressed because there were many of the same kind.",
 			prometheus.Labels{"level": levelName(level)},
 			func() int64 { return control.suppressed(level) }))
 	}
 }
 
-// CountAudit registers the metrics of a sink; nil stands for a sink that counts
-// nothing. It must be called at most once.
+// CountAudit registers the metrics of a sink; for nil they are 0. It must be called
+// at most once.
 func (m *Metrics) CountAudit(sink *AuditSink) {
 	if sink == nil {
 		sink = new(AuditSink)
 	}
 	m.registry.MustRegister(
-		counterFunc("audit_failures_total", "Times that audit records could not be written.", nil, sink.failures.Load),
+		counterFunc("audit_failures_total", "Failures to write audit records.", nil, sink.failures.Load),
 		counterFunc("audit_records_skipped_total",
 			"Unauthenticated calls without an audit record, because there were too many.", nil, sink.skipped.Load))
 }
@@ -172,8 +177,8 @@ func (m *callMetrics) all() []prometheus.Collector {
 	}
 }
 
-// Interceptor returns the interceptor that counts and times calls. An interceptor
-// inside it must turn panics into errors.
+// Interceptor returns the interceptor that counts and times calls. It needs an inner
+// interceptor that turns panics into errors.
 func (m *Metrics) Interceptor() grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -205,5 +210,5 @@ func (m *callMetrics) ended(c *call.Call, failed *outcome.Error) {
 	}
 }
 
-// RefusedByGateway counts a request that the gateway itself refused, by its reason.
+// RefusedByGateway counts a request that the gateway refused, by its reason.
 func (m *Metrics) RefusedByGateway(reason string) { m.calls.gateway.WithLabelValues(reason).Inc() }

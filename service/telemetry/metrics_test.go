@@ -9,7 +9,8 @@ import (
 	"conferenced/service/outcome"
 )
 
-// TestMetricsOfUnauthenticatedCalls: alerts on conferenced_calls_total must not see them.
+// TestMetricsOfUnauthenticatedCalls checks that conferenced_calls_total, on which
+// alerts are based, does not count them.
 func TestMetricsOfUnauthenticatedCalls(t *testing.T) {
 	m := NewMetrics("")
 	step := m.Interceptor()

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// sampleLines is how many lines of one kind are written in a sampleWindow.
+	// sampleLines is the maximum number of lines of one kind in a sampleWindow.
 	sampleLines  = 20
 	sampleWindow = 10 * time.Second
-	// sampleKinds bounds the kinds that a window tells apart. Lines of further
-	// kinds are counted as one.
+	// sampleKinds is the maximum number of kinds counted separately in a window. Lines
+	// of further kinds are counted together.
 	sampleKinds = 256
 )
 
-// kind is what repeated log lines have in common.
+// kind is the attributes by which log lines are limited.
 type kind struct {
 	level           slog.Level
 	message, reason string
@@ -44,7 +44,7 @@ type sampler struct {
 	suppressed [3]atomic.Int64
 
 	mu    sync.Mutex
-	lines map[kind]int // in this window; nil: no window has begun
+	lines map[kind]int // in this window; nil outside a window
 }
 
 // admit reports whether a line of the kind may be written, and counts it.
@@ -81,7 +81,7 @@ func (s *sampler) summarize() {
 		if k.reason != "" {
 			record.AddAttrs(slog.String("reason", k.reason))
 		}
-		_ = s.summaries.Handle(context.Background(), record) // The output counts what it cannot write.
+		_ = s.summaries.Handle(context.Background(), record) // The output counts lines that it drops.
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// page is a log that timers write to.
+// page is a buffer that timers can write to.
 type page struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -53,7 +53,7 @@ func sampled(t *testing.T, test func(*testing.T, *slog.Logger, func() map[string
 	})
 }
 
-// pass lets time pass, and the timers of that time run.
+// pass advances the clock, and waits for the timers.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -90,7 +90,7 @@ func TestRepeatedLinesAreLimitedAndCounted(t *testing.T) {
 	})
 }
 
-func TestLinesOfDifferentKinds(t *testing.T) {
+func TestLinesOfDifferentKindsAreLimitedSeparately(t *testing.T) {
 	sampled(t, func(t *testing.T, logger *slog.Logger, counts func() map[string]int) {
 		for n := range 20 {
 			for _, reason := range []string{"A", "B"} {
@@ -106,7 +106,7 @@ func TestLinesOfDifferentKinds(t *testing.T) {
 	})
 }
 
-func TestTheNumberOfKindsIsBounded(t *testing.T) {
+func TestNumberOfKindsIsBounded(t *testing.T) {
 	sampled(t, func(t *testing.T, logger *slog.Logger, counts func() map[string]int) {
 		for n := range 1000 {
 			logger.Warn(fmt.Sprint("kind ", n))

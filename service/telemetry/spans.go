@@ -17,11 +17,11 @@ import (
 	"conferenced/service/outcome"
 )
 
-// Interceptor returns the interceptor that makes a span of each call of the API, below
-// the span that the caller's W3C traceparent names.
+// Interceptor returns the interceptor that creates a span for each call of the API,
+// as a child of the span in the caller's W3C traceparent.
 //
-// A span holds SIDs, ids and codes, and no label, URL, credential or other text of the
-// caller's.
+// A span has SIDs, IDs and codes, and no label, URL, credential or other text from
+// the caller.
 func (t *Tracing) Interceptor() grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -51,8 +51,8 @@ var (
 	clientSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 )
 
-// withParent returns the context with the remote span that the caller's traceparent
-// names, if there is a valid one.
+// withParent returns the context with the remote span of the caller's traceparent, if
+// that is valid.
 func withParent(ctx context.Context) context.Context {
 	parents := metadata.ValueFromIncomingContext(ctx, "traceparent")
 	if len(parents) != 1 {
@@ -90,8 +90,8 @@ func callAttributes(c *call.Call, failed *outcome.Error) []attribute.KeyValue {
 	return attributes
 }
 
-// isServerError reports whether the code means a failure of the service, and not of
-// its caller.
+// isServerError reports whether the code is a failure of the service rather than the
+// caller's.
 func isServerError(code codes.Code) bool {
 	switch code {
 	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal,
@@ -102,7 +102,7 @@ func isServerError(code codes.Code) bool {
 	}
 }
 
-// attempting begins the span of an attempt, if the call's span is recorded.
+// attempting starts the span of an attempt, if the call's span is recorded.
 func (t *Tracing) attempting(ctx context.Context, n int) context.Context {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
@@ -112,7 +112,7 @@ func (t *Tracing) attempting(ctx context.Context, n int) context.Context {
 	return ctx
 }
 
-// attempted ends the span that attempting began.
+// attempted ends the span that attempting started.
 func (t *Tracing) attempted(ctx context.Context, attempt delivery.Attempt) {
 	if t == nil {
 		return
@@ -146,8 +146,8 @@ func (t *Tracing) replayed(ctx context.Context) {
 	}
 }
 
-// TraceID returns the id of the trace that a call belongs to: that of its span, or of
-// its caller's W3C traceparent; "" if there is none.
+// TraceID returns the trace ID of the call's span or of the caller's W3C traceparent,
+// or "" if there is none.
 func TraceID(ctx context.Context) string {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.HasTraceID() {

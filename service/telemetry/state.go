@@ -8,31 +8,32 @@ import (
 	"conferenced/service/delivery"
 )
 
-// breakerStates are the states of [delivery.Lane].
+// breakerStates are the states of [delivery.UpstreamState].
 var breakerStates = []string{"closed", "open", "half-open", "off"}
 
-// Sources return the state of the service. They are called at each scrape.
+// Sources is the functions that return the state of the service. They are called at
+// each scrape.
 type Sources struct {
-	Lanes   func() []delivery.Lane
-	Stats   func() delivery.Stats
-	Reloads func() Reloads
+	Upstreams func() []delivery.UpstreamState
+	Stats     func() delivery.Stats
+	Reloads   func() Reloads
 }
 
 // Reloads describes the reloads of the settings.
 type Reloads struct {
-	// Worked and Failed count the reloads.
+	// Worked and Failed count the successful and the failed reloads.
 	Worked, Failed int64
-	// LoadedAt is when the settings in force were read.
+	// LoadedAt is the time at which the settings in force were read.
 	LoadedAt time.Time
-	// Failing says that the last reload failed.
+	// Failing is set if the last reload failed.
 	Failing bool
 }
 
-// Tell registers the metrics of the sources' state. It must be called at most once.
-func (m *Metrics) Tell(sources Sources) { m.registry.MustRegister(newState(sources)) }
+// ObserveState registers the metrics of the sources' state. It must be called at most once.
+func (m *Metrics) ObserveState(sources Sources) { m.registry.MustRegister(newState(sources)) }
 
-// state is the collector of the sources' state. It sums over the accounts, since an
-// account is not a label.
+// state is the collector of the sources' state. It sums over the accounts, because no
+// metric has an account as a label.
 type state struct {
 	sources Sources
 
@@ -47,14 +48,14 @@ func newState(sources Sources) *state {
 	}
 	return &state{
 		sources:  sources,
-		queue:    desc("queue_length", "Updates that wait to be sent.", "queue"),
-		inFlight: desc("upstream_in_flight", "Attempts in flight, while there is a limit."),
+		queue:    desc("queue_length", "Updates that wait to be sent, by queue.", "queue"),
+		inFlight: desc("upstream_in_flight", "Attempts in flight, if there is a limit."),
 		limit:    desc("concurrency_limit", "Sum of the limits of attempts in flight over the accounts in use; 0: unlimited."),
-		lowest:   desc("concurrency_limit_lowest", "Lowest limit of an account in use; 0: there is none."),
+		lowest:   desc("concurrency_limit_lowest", "Lowest limit of an account in use; 0: unlimited."),
 		breakers: desc("breakers", "Accounts in use by the state of their circuit breaker.", "state"),
 
 		participants: desc("participants_busy", "Participants with an update in flight or waiting."),
-		records:      desc("request_ids_remembered", "Request ids with a stored or pending answer."),
+		records:      desc("request_ids_remembered", "Request IDs with a stored or pending answer."),
 		labels:       desc("labels_remembered", "Labels whose Call SID is known."),
 
 		reloads: desc("settings_reloads_total", "Reloads of the settings.", "result"),
@@ -75,9 +76,9 @@ func (s *state) Collect(metrics chan<- prometheus.Metric) {
 	gauge(s.participants, float64(sizes.Queues))
 	gauge(s.records, float64(sizes.Records))
 	gauge(s.labels, float64(sizes.Labels))
-	// The first update of each queue does not wait in it.
+	// The first update of each queue is not waiting.
 	gauge(s.queue, float64(max(0, sizes.Waiting-sizes.Queues)), string(delivery.QueueParticipant))
-	s.collectLanes(gauge)
+	s.collectUpstreams(gauge)
 
 	reloads := s.sources.Reloads()
 	gauge(s.loaded, float64(reloads.LoadedAt.UnixNano())/1e9)
@@ -87,17 +88,17 @@ func (s *state) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-func (s *state) collectLanes(gauge func(*prometheus.Desc, float64, ...string)) {
+func (s *state) collectUpstreams(gauge func(*prometheus.Desc, float64, ...string)) {
 	var waiting, inFlight, limit, lowest int
 	breakers := map[string]int{}
-	for i, lane := range s.sources.Lanes() {
-		waiting += lane.Waiting
-		inFlight += lane.InFlight
-		limit += lane.ConcurrencyLimit
-		if i == 0 || lane.ConcurrencyLimit < lowest {
-			lowest = lane.ConcurrencyLimit
+	for i, state := range s.sources.Upstreams() {
+		waiting += state.Waiting
+		inFlight += state.InFlight
+		limit += state.ConcurrencyLimit
+		if i == 0 || state.ConcurrencyLimit < lowest {
+			lowest = state.ConcurrencyLimit
 		}
-		breakers[lane.Breaker]++
+		breakers[state.Breaker]++
 	}
 	gauge(s.queue, float64(waiting), string(delivery.QueueLimit))
 	gauge(s.inFlight, float64(inFlight))

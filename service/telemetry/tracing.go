@@ -25,25 +25,24 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Tracing makes spans and sends them to a collector. A nil Tracing makes none.
+// Tracing creates spans and exports them to a collector. A nil Tracing creates none.
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 }
 
-// invalidSetting is all that is logged of what OpenTelemetry says about a variable: its
-// own texts hold the value, such as a header with a secret.
+// invalidSetting replaces OpenTelemetry's own messages about a variable, which
+// contain its value and so may contain secrets.
 const invalidSetting = "traces: a setting in the OTEL_* variables is invalid and is ignored"
 
 // NewTracing returns the tracing that the standard OTEL_* variables configure, or nil
-// if they do not switch it on: one of OTEL_EXPORTER_OTLP_ENDPOINT,
+// if they do not enable it: one of OTEL_EXPORTER_OTLP_ENDPOINT,
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_TRACES_EXPORTER=otlp must be set, and
 // neither OTEL_SDK_DISABLED=true nor OTEL_TRACES_EXPORTER=none.
 //
 // Spans are exported by OTLP over HTTP, or over gRPC if the protocol is grpc. An
-// invalid endpoint is an error. Other invalid settings are ignored with a warning, and
-// a collector that cannot be reached is logged when spans are lost. Close must be
-// called.
+// invalid endpoint is an error. Other invalid settings are ignored with a warning,
+// and lost spans are logged. Close must be called.
 //
 // NewTracing replaces OpenTelemetry's global logger and error handler.
 func NewTracing(ctx context.Context, version string, logger *slog.Logger) (*Tracing, error) {
@@ -53,7 +52,7 @@ func NewTracing(ctx context.Context, version string, logger *slog.Logger) (*Trac
 	}
 	otel.SetLogger(funcr.New(func(_, _ string) { logger.Warn(invalidSetting) }, funcr.Options{}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		if !errors.Is(err, resource.ErrPartialResource) { // describe logs that.
+		if !errors.Is(err, resource.ErrPartialResource) { // describe logs this error.
 			logger.Warn(invalidSetting, "error", fmt.Sprintf("%T", err))
 		}
 	}))
@@ -64,7 +63,7 @@ func NewTracing(ctx context.Context, version string, logger *slog.Logger) (*Trac
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithResource(describe(ctx, version, logger)),
-		sdktrace.WithoutPanicRecording()) // A panic's text may hold secrets.
+		sdktrace.WithoutPanicRecording()) // The text of a panic may contain secrets.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		logger.Warn("traces: spans are lost", "cause", exportCause(err))
 	}))
@@ -75,7 +74,7 @@ func newTracing(provider *sdktrace.TracerProvider) *Tracing {
 	return &Tracing{provider: provider, tracer: provider.Tracer("conferenced")}
 }
 
-// tracesWanted reports whether the environment switches traces on.
+// tracesWanted reports whether the environment enables traces.
 func tracesWanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
@@ -116,9 +115,9 @@ const (
 
 func endpoint(variable string) string { return strings.TrimSpace(os.Getenv(variable)) }
 
-// checkEndpoint returns an error for an endpoint from which the exporter cannot read a
-// host: it would export to localhost. The error does not repeat the value, which may
-// hold a secret.
+// checkEndpoint returns an error for an endpoint in which the exporter finds no host,
+// because it would then export to localhost. The error does not contain the value,
+// which may contain a secret.
 func checkEndpoint(variable, protocol string) error {
 	text := endpoint(variable)
 	if text == "" {
@@ -134,8 +133,8 @@ func checkEndpoint(variable, protocol string) error {
 	return fmt.Errorf("%s: must be a URL with http:// or https://, such as http://collector.example:4318", variable)
 }
 
-// describe returns the description of this process in the traces. OTEL_SERVICE_NAME
-// and OTEL_RESOURCE_ATTRIBUTES take precedence.
+// describe returns the resource attributes of this process. OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES take precedence.
 func describe(ctx context.Context, version string, logger *slog.Logger) *resource.Resource {
 	described, err := resource.New(ctx,
 		resource.WithAttributes(
@@ -149,8 +148,8 @@ func describe(ctx context.Context, version string, logger *slog.Logger) *resourc
 	return described
 }
 
-// Close sends the remaining spans, until the context ends, and stops. Its error can be
-// logged: it holds no URL and no text of the collector's.
+// Close exports the remaining spans, until the context ends, and stops the export.
+// Its error has no URL and no text from the collector, so it can be logged.
 func (t *Tracing) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -161,9 +160,8 @@ func (t *Tracing) Close(ctx context.Context) error {
 	return nil
 }
 
-// Header adds a traceparent to a request to Twilio, whose context is that of a traced
-// attempt, for proxies in between. Twilio ignores it. The caller's tracestate and
-// baggage are not passed on.
+// Header adds the traceparent of a traced attempt to its request. It is for proxies;
+// Twilio ignores it. The caller's tracestate and baggage are not forwarded.
 func (t *Tracing) Header(ctx context.Context, header http.Header) {
 	if t == nil {
 		return
@@ -177,8 +175,9 @@ func traceparent(span trace.SpanContext) string {
 	return "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
 }
 
-// exportCause returns what can be logged of an error of an exporter. Its own text may
-// hold the endpoint's path, a proxy's password or what the collector answered.
+// exportCause returns a text for an exporter's error that can be logged. The error's
+// own text may contain the endpoint's path, a proxy's password or the collector's
+// answer.
 func exportCause(err error) string {
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		return network.Error()
@@ -192,5 +191,5 @@ func exportCause(err error) string {
 	if st, ok := status.FromError(err); ok {
 		return "the collector answered with the gRPC status " + st.Code().String()
 	}
-	return "the collector refused the spans or broke the connection off: check OTEL_EXPORTER_OTLP_ENDPOINT and its path, and OTEL_EXPORTER_OTLP_HEADERS"
+	return "the collector refused the spans or closed the connection: check OTEL_EXPORTER_OTLP_ENDPOINT and its path, and OTEL_EXPORTER_OTLP_HEADERS"
 }

@@ -21,7 +21,7 @@ const (
 	sampledOut  = "00-" + parentTrace + "-b7ad6b7169203331-00"
 )
 
-// setOTEL sets variables of OpenTelemetry and clears the others.
+// setOTEL sets OTEL_* variables and clears all others.
 func setOTEL(t *testing.T, environment map[string]string) {
 	t.Helper()
 	for _, name := range []string{
@@ -33,7 +33,7 @@ func setOTEL(t *testing.T, environment map[string]string) {
 	}
 }
 
-func TestTracesAreOffUnlessConfigured(t *testing.T) {
+func TestTracesAreDisabledUnlessConfigured(t *testing.T) {
 	const base, traces, exporter, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 		"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL"
 	const form = ": must be a URL with http:// or https://, such as http://collector.example:4318"
@@ -45,7 +45,7 @@ func TestTracesAreOffUnlessConfigured(t *testing.T) {
 	}{
 		{"nothing is set", nil, false, ""},
 		{"an endpoint", map[string]string{base: "http://127.0.0.1:1"}, true, ""},
-		{"an endpoint of traces", map[string]string{traces: "http://127.0.0.1:1/path"}, true, ""},
+		{"an endpoint for traces", map[string]string{traces: "http://127.0.0.1:1/path"}, true, ""},
 		{"an exporter", map[string]string{exporter: "otlp"}, true, ""},
 		{"gRPC", map[string]string{base: "https://127.0.0.1:1", protocol: "grpc"}, true, ""},
 		{"gRPC over a Unix socket", map[string]string{base: "unix:///nowhere", protocol: "grpc"}, true, ""},
@@ -56,8 +56,8 @@ func TestTracesAreOffUnlessConfigured(t *testing.T) {
 		{"a host without a scheme", map[string]string{base: "collector:4318"}, false, base + form},
 		{"an address without a scheme", map[string]string{base: "10.0.0.1:4318"}, false, base + form},
 		{"gRPC to a host without a scheme", map[string]string{base: "collector:4317", protocol: "grpc"}, false, base + form},
-		{"a host alone", map[string]string{traces: "collector"}, false, traces + form},
-		{"a scheme alone", map[string]string{traces: "https:///secret"}, false, traces + form},
+		{"a host without a scheme and port", map[string]string{traces: "collector"}, false, traces + form},
+		{"a URL without a host", map[string]string{traces: "https:///secret"}, false, traces + form},
 		{"HTTP over a Unix socket", map[string]string{base: "unix:///nowhere"}, false, base + form},
 	}
 	for _, test := range tests {
@@ -77,15 +77,16 @@ func TestTracesAreOffUnlessConfigured(t *testing.T) {
 	}
 }
 
-// TestSettingsThatOpenTelemetryIgnores: the service starts, warns and keeps secrets.
-func TestSettingsThatOpenTelemetryIgnores(t *testing.T) {
+// TestInvalidSettingsAreIgnored checks that the service starts, and warns without the
+// secrets in the settings.
+func TestInvalidSettingsAreIgnored(t *testing.T) {
 	tests := []struct{ name, variable, value, want string }{
 		{"a header without a value", "OTEL_EXPORTER_OTLP_HEADERS", "authorization:secret", invalidSetting},
 		{"a header that is not percent-encoded", "OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret%zz", invalidSetting},
 		{"an invalid name of a header", "OTEL_EXPORTER_OTLP_HEADERS", "the secret=a", invalidSetting},
 		{"a sampler", "OTEL_TRACES_SAMPLER", "secret", invalidSetting},
 		{"an attribute without a value", "OTEL_RESOURCE_ATTRIBUTES", "a=b,secret", "OTEL_RESOURCE_ATTRIBUTES"},
-		{"a comma too many", "OTEL_RESOURCE_ATTRIBUTES", "a=b,", "OTEL_RESOURCE_ATTRIBUTES"},
+		{"a trailing comma", "OTEL_RESOURCE_ATTRIBUTES", "a=b,", "OTEL_RESOURCE_ATTRIBUTES"},
 		{"an attribute that is not percent-encoded", "OTEL_RESOURCE_ATTRIBUTES", "a=secret%zz", invalidSetting},
 	}
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
@@ -112,7 +113,7 @@ func TestSettingsThatOpenTelemetryIgnores(t *testing.T) {
 	}
 }
 
-func TestInvalidAttributesAreLeftOut(t *testing.T) {
+func TestInvalidAttributesAreOmitted(t *testing.T) {
 	setOTEL(t, map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "service.name=mine,nonsense,a=b"})
 	got := describe(t.Context(), "v1", discarding).String()
 	if !strings.Contains(got, "a=b") || !strings.Contains(got, "service.name=mine") || !strings.Contains(got, "service.version=v1") {
@@ -120,9 +121,9 @@ func TestInvalidAttributesAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTheExporterKeepSecrets exports to a collector that refuses, and to an
-// address where none is.
-func TestErrorsOfTheExporterKeepSecrets(t *testing.T) {
+// TestExportErrorsContainNoSecrets exports to a collector that refuses spans, and to
+// addresses without a collector.
+func TestExportErrorsContainNoSecrets(t *testing.T) {
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "secret", http.StatusForbidden)
 	}))
@@ -169,7 +170,7 @@ func withTraceparent(ctx context.Context, traceparent string) context.Context {
 	return metadata.NewIncomingContext(ctx, metadata.Pairs("traceparent", traceparent))
 }
 
-func TestACallThatIsSampledOutHasNoSpan(t *testing.T) {
+func TestUnsampledCallHasNoSpan(t *testing.T) {
 	tracing, exporter := recorded()
 	header := http.Header{}
 	var traced string
@@ -200,7 +201,7 @@ func TestOtherServicesAreNotTraced(t *testing.T) {
 	}
 }
 
-func TestAnInvalidTraceparent(t *testing.T) {
+func TestInvalidTraceparentIsIgnored(t *testing.T) {
 	for _, text := range []string{"", "00", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "secret"} {
 		tracing, exporter := recorded()
 		ctx := withTraceparent(t.Context(), text)

@@ -12,7 +12,7 @@ import (
 	"conferenced/service/outcome"
 )
 
-// upstreamMetrics are the metrics of the delivery of updates.
+// upstreamMetrics is the metrics of deliveries.
 type upstreamMetrics struct {
 	attempts    *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
@@ -34,8 +34,8 @@ func newUpstreamMetrics() upstreamMetrics {
 			"Attempts that had a connection, by whether it had been used before.", "reused"),
 		retries:    counter("retries_total", "Attempts after the first one of an update."),
 		superseded: counter("superseded_total", "Updates that a newer one superseded."),
-		replays:    counter("replays_total", "Updates answered with the stored answer to their request id."),
-		refusals:   counters("delivery_refusals_total", "Updates that the service decided not to send, or not to send again.", "reason"),
+		replays:    counter("replays_total", "Updates answered with the stored answer for their request ID."),
+		refusals:   counters("delivery_refusals_total", "Updates that the service refused to send, or to send again.", "reason"),
 		abandoned:  counter("abandoned_total", "Updates in flight when their caller disconnected."),
 		wait:       histograms("queue_wait_seconds", "Time that updates waited before they were sent.", waitBuckets, "queue"),
 		changes:    counters("breaker_changes_total", "Changes of the state of circuit breakers, by the new state.", "state"),
@@ -44,7 +44,7 @@ func newUpstreamMetrics() upstreamMetrics {
 	return m
 }
 
-// fill creates all series, so that the first increase of each is seen as one.
+// fill creates all series, so that a rate includes the first event of each.
 func (m *upstreamMetrics) fill() {
 	for _, result := range delivery.Results() {
 		m.attempts.WithLabelValues(string(result))
@@ -77,8 +77,8 @@ func (m *upstreamMetrics) all() []prometheus.Collector {
 
 func refusalName(refusal outcome.Kind) string { return strings.ToLower(refusal.Reason) }
 
-// Observer returns the observer of the delivery that counts events and traces
-// attempts. A nil tracing traces nothing.
+// Observer returns the delivery observer that counts events and traces attempts. A
+// nil tracing traces nothing.
 func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
 	up := &m.upstream
 	return delivery.Observer{

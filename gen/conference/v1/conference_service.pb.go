@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: conference/v1/conference_service.proto
 
-// Package conference.v1 changes the participants of Twilio conference calls.
+// Package conference.v1 updates the participants of Twilio conferences.
 
 package conferencev1
 
@@ -28,11 +28,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// HttpMethod is the method of a request that Twilio makes to a URL of yours.
+// HttpMethod is the method by which Twilio requests a URL.
 type HttpMethod int32
 
 const (
-	// Not sent; Twilio uses its default, which differs from URL to URL.
+	// Not sent: Twilio uses the default of that URL.
 	HttpMethod_HTTP_METHOD_UNSPECIFIED HttpMethod = 0
 	// Twilio requests the URL by GET.
 	HttpMethod_HTTP_METHOD_GET HttpMethod = 1
@@ -81,23 +81,24 @@ func (HttpMethod) EnumDescriptor() ([]byte, []int) {
 	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{0}
 }
 
-// ParticipantStatus is how far the participant's call has come.
+// ParticipantStatus is the status of the participant's call.
 type ParticipantStatus int32
 
 const (
-	// Twilio named no status, or one that this version of the API does not know.
+	// Twilio's answer has no status, or one that this version of the API does not
+	// have.
 	ParticipantStatus_PARTICIPANT_STATUS_UNSPECIFIED ParticipantStatus = 0
-	// The call waits to be placed.
+	// The call is queued.
 	ParticipantStatus_PARTICIPANT_STATUS_QUEUED ParticipantStatus = 1
 	// The call is being placed.
 	ParticipantStatus_PARTICIPANT_STATUS_CONNECTING ParticipantStatus = 2
-	// The phone rings.
+	// The call is ringing.
 	ParticipantStatus_PARTICIPANT_STATUS_RINGING ParticipantStatus = 3
 	// The participant is in the conference.
 	ParticipantStatus_PARTICIPANT_STATUS_CONNECTED ParticipantStatus = 4
 	// The participant has left.
 	ParticipantStatus_PARTICIPANT_STATUS_COMPLETE ParticipantStatus = 5
-	// The call did not come about.
+	// The call failed.
 	ParticipantStatus_PARTICIPANT_STATUS_FAILED ParticipantStatus = 6
 )
 
@@ -150,65 +151,67 @@ func (ParticipantStatus) EnumDescriptor() ([]byte, []int) {
 	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{1}
 }
 
-// UpdateParticipantRequest names a participant and what to change. At least one
-// of the twelve properties, `muted` to `call_sid_to_coach`, must be set.
+// UpdateParticipantRequest names a participant and sets at least one of the
+// twelve properties, `muted` to `call_sid_to_coach`.
+//
+// URLs are absolute http or https URLs of at most 4000 characters. Characters that
+// RFC 3986 does not allow must be percent-encoded, and an international host must
+// be in its xn-- form.
 type UpdateParticipantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account that the conference belongs to: `AC` and 32 hexadecimal digits.
-	// Empty: the service's default account.
+	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
+	// service's default account.
 	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
-	// The conference: `CF` and 32 hexadecimal digits. Required. Twilio keeps
-	// participants only while their conference has not completed.
+	// The conference: `CF` and 32 hexadecimal digits. Required. A participant exists
+	// only until the conference has completed.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
-	// Required; 1 to 128 characters, none of them a `/`. In a REST path it is
-	// percent-encoded, once: `front%20desk`.
+	// Required: 1 to 128 characters without a `/`. In a REST path it is
+	// percent-encoded once: `front%20desk`.
 	CallSid string `protobuf:"bytes,3,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
-	// Whether the participant is muted: hears the others and is not heard.
+	// Whether the participant is muted: they hear the others, who do not hear them.
 	Muted *bool `protobuf:"varint,4,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
-	// Whether the participant is on hold: hears the hold music, and nobody hears
-	// them.
+	// Whether the participant is on hold: they hear the hold music, and the others do
+	// not hear them.
 	Hold *bool `protobuf:"varint,5,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
-	// What is played to the participant on hold: an absolute http or https URL of
-	// an audio file, which is played once, or of TwiML with Play, Say, Pause or
-	// Redirect, which can loop. Twilio plays music of its own when no URL was
-	// given. A `#fragment` is kept: Twilio reads connection overrides there.
+	// The URL of what the participant hears on hold: an audio file, which is played
+	// once, or TwiML with Play, Say, Pause or Redirect, which can loop. Twilio plays
+	// its own music if no URL was ever set. A `#fragment` is sent too, since Twilio
+	// reads connection overrides from it.
 	HoldUrl *string `protobuf:"bytes,6,opt,name=hold_url,proto3,oneof" json:"hold_url,omitempty"`
 	// How Twilio requests `hold_url`. Unspecified: not sent, and Twilio uses GET.
 	HoldMethod HttpMethod `protobuf:"varint,7,opt,name=hold_method,proto3,enum=conference.v1.HttpMethod" json:"hold_method,omitempty"`
-	// What is announced to this participant alone: an absolute http or https URL
-	// of an audio file or of TwiML. It is played each time it is posted, and the
-	// participant keeps no trace of it; so an update that sets it is never sent
-	// again when its outcome is not known.
+	// The URL of an announcement to this participant alone: an audio file or TwiML.
+	// Twilio plays it again each time it is sent, and its answers do not show it.
+	// Therefore an update that sets it is not repeated if its outcome is unknown.
 	AnnounceUrl *string `protobuf:"bytes,8,opt,name=announce_url,proto3,oneof" json:"announce_url,omitempty"`
 	// How Twilio requests `announce_url`. Unspecified: not sent, and Twilio uses
 	// POST.
 	AnnounceMethod HttpMethod `protobuf:"varint,9,opt,name=announce_method,proto3,enum=conference.v1.HttpMethod" json:"announce_method,omitempty"`
-	// What is played while the participant waits for the conference to start: an
-	// absolute http or https URL, or an empty string to play nothing. The two
-	// differ: unset leaves the music as it is.
+	// The URL of what the participant hears until the conference starts. Empty: they
+	// hear nothing. Unset: it does not change.
 	WaitUrl *string `protobuf:"bytes,10,opt,name=wait_url,proto3,oneof" json:"wait_url,omitempty"`
 	// How Twilio requests `wait_url`. Unspecified: not sent, and Twilio uses POST.
 	WaitMethod HttpMethod `protobuf:"varint,11,opt,name=wait_method,proto3,enum=conference.v1.HttpMethod" json:"wait_method,omitempty"`
-	// Whether a beep tells the others that the participant has left.
+	// Whether a beep is played when the participant leaves.
 	BeepOnExit *bool `protobuf:"varint,12,opt,name=beep_on_exit,proto3,oneof" json:"beep_on_exit,omitempty"`
-	// Whether the conference ends when the participant leaves. While the
-	// participant is on hold, Twilio accepts a change and does not act on it: the
-	// response then has the warning `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`.
+	// Whether the conference ends when the participant leaves. While the participant
+	// is on hold, Twilio accepts a change, which has no effect. The response then has
+	// the warning `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`.
 	EndConferenceOnExit *bool `protobuf:"varint,13,opt,name=end_conference_on_exit,proto3,oneof" json:"end_conference_on_exit,omitempty"`
-	// Whether the participant coaches: is heard by `call_sid_to_coach` alone.
-	// `true` needs `call_sid_to_coach`.
+	// Whether the participant coaches: only the participant with
+	// `call_sid_to_coach` hears them. `true` needs `call_sid_to_coach`.
 	Coaching *bool `protobuf:"varint,14,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
-	// The Call SID of the participant who is coached, `CA` and 32 hexadecimal
-	// digits; never a label. Setting it without `coaching` starts coaching too.
-	// The one who is coached must be in the conference and not on hold.
+	// The Call SID of the participant to coach: `CA` and 32 hexadecimal digits, not a
+	// label. That participant must be in the conference and not on hold. Setting it
+	// without `coaching` starts coaching too.
 	CallSidToCoach *string `protobuf:"bytes,15,opt,name=call_sid_to_coach,proto3,oneof" json:"call_sid_to_coach,omitempty"`
-	// The caller's idempotency key, a UUID; not sent to Twilio. In REST it may
-	// come in the `Idempotency-Key` header instead. For ten minutes, unless
-	// configured otherwise, the same id with the same content gets the answer of
-	// the first call, also while that is under way; with other content it is
-	// refused. A first call that changed nothing and may fare better now, such as
-	// one that was rate limited, does not count: the update is then really made.
+	// The caller's idempotency key, a UUID, which is not sent to Twilio. REST also
+	// takes it from the `Idempotency-Key` header. For ten minutes, unless configured
+	// otherwise, a request with the same id and the same content gets the first
+	// call's answer, also while that call is in flight; one with other content is
+	// refused. If the first call was not applied and can succeed later, as one that
+	// was rate limited, the update is sent again.
 	RequestId     string `protobuf:"bytes,16,opt,name=request_id,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,10 +362,10 @@ func (x *UpdateParticipantRequest) GetRequestId() string {
 // UpdateParticipantResponse is Twilio's answer to an update that was applied.
 type UpdateParticipantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The participant as Twilio shows it after the update.
+	// The participant after the update.
 	Participant *Participant `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
-	// What Twilio accepted and does not do. Empty when there is nothing known to
-	// be wrong.
+	// The properties that Twilio accepted and that have no effect, as far as is
+	// known.
 	Warnings      []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -412,26 +415,26 @@ func (x *UpdateParticipantResponse) GetWarnings() []*Warning {
 	return nil
 }
 
-// Participant is a participant of a conference as Twilio shows it. Twilio may
-// leave any property but `status` null, which is unset here. It never shows the
-// URLs, their methods or the beep.
+// Participant is a participant of a conference as Twilio's answer describes it.
+// Any property but `status` can be null there, and is unset here. The answer does
+// not have the URLs, their methods and the beep.
 type Participant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account that the conference belongs to.
+	// The account of the conference.
 	AccountSid *string `protobuf:"bytes,1,opt,name=account_sid,proto3,oneof" json:"account_sid,omitempty"`
 	// The participant's Call SID.
 	CallSid *string `protobuf:"bytes,2,opt,name=call_sid,proto3,oneof" json:"call_sid,omitempty"`
-	// The label that the participant was given when it was added.
+	// The participant's label, which was set when the participant was added.
 	Label *string `protobuf:"bytes,3,opt,name=label,proto3,oneof" json:"label,omitempty"`
-	// The Call SID of the participant that this one coaches.
+	// The Call SID of the participant whom this one coaches.
 	CallSidToCoach *string `protobuf:"bytes,4,opt,name=call_sid_to_coach,proto3,oneof" json:"call_sid_to_coach,omitempty"`
 	// Whether the participant coaches.
 	Coaching *bool `protobuf:"varint,5,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
 	// The conference.
 	ConferenceSid *string `protobuf:"bytes,6,opt,name=conference_sid,proto3,oneof" json:"conference_sid,omitempty"`
-	// When the participant was made, to the second.
+	// When the participant was created, to the second.
 	DateCreated *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=date_created,proto3" json:"date_created,omitempty"`
-	// When the participant was last changed, to the second.
+	// When the participant was last updated, to the second.
 	DateUpdated *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=date_updated,proto3" json:"date_updated,omitempty"`
 	// Whether the conference ends when the participant leaves.
 	EndConferenceOnExit *bool `protobuf:"varint,9,opt,name=end_conference_on_exit,proto3,oneof" json:"end_conference_on_exit,omitempty"`
@@ -441,11 +444,11 @@ type Participant struct {
 	Hold *bool `protobuf:"varint,11,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
 	// Whether the conference starts when the participant joins.
 	StartConferenceOnEnter *bool `protobuf:"varint,12,opt,name=start_conference_on_enter,proto3,oneof" json:"start_conference_on_enter,omitempty"`
-	// How far the participant's call has come.
+	// The status of the participant's call.
 	Status ParticipantStatus `protobuf:"varint,13,opt,name=status,proto3,enum=conference.v1.ParticipantStatus" json:"status,omitempty"`
 	// How long the call waited in Twilio's queue, to the millisecond.
 	QueueTime *durationpb.Duration `protobuf:"bytes,14,opt,name=queue_time,proto3" json:"queue_time,omitempty"`
-	// The participant's address at Twilio, relative to https://api.twilio.com.
+	// The path of the participant's resource, relative to https://api.twilio.com.
 	Uri           *string `protobuf:"bytes,15,opt,name=uri,proto3,oneof" json:"uri,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -586,15 +589,15 @@ func (x *Participant) GetUri() string {
 	return ""
 }
 
-// Warning is something that Twilio accepted and does not do.
+// Warning is about a property that Twilio accepted and that has no effect.
 type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is, in a form that a program can compare, such as
-	// `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`.
+	// The kind of warning, for programs: `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`.
+	// Later versions may add others.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// The property of the request that it is about.
+	// The name of the property in the request.
 	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
-	// What it means, for a person.
+	// The description, for people.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -655,22 +658,22 @@ var File_conference_v1_conference_service_proto protoreflect.FileDescriptor
 
 const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\n" +
-	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\xfd\v\n" +
+	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\x9f\r\n" +
 	"\x18UpdateParticipantRequest\x12?\n" +
 	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
 	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
 	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\x12\x19\n" +
 	"\x05muted\x18\x04 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
-	"\x04hold\x18\x05 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x8e\x01\n" +
-	"\bhold_url\x18\x06 \x01(\tBm\xbaHj\xba\x01g\n" +
-	"\bhold_url\x12%must be an absolute http or https URL\x1a4this.isUri() && this.matches('^(?i)https?://[^/?#]')H\x02R\bhold_url\x88\x01\x01\x12E\n" +
-	"\vhold_method\x18\a \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vhold_method\x12\x9a\x01\n" +
-	"\fannounce_url\x18\b \x01(\tBq\xbaHn\xba\x01k\n" +
-	"\fannounce_url\x12%must be an absolute http or https URL\x1a4this.isUri() && this.matches('^(?i)https?://[^/?#]')H\x03R\fannounce_url\x88\x01\x01\x12M\n" +
-	"\x0fannounce_method\x18\t \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0fannounce_method\x12\xb9\x01\n" +
+	"\x04hold\x18\x05 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\xc5\x01\n" +
+	"\bhold_url\x18\x06 \x01(\tB\xa3\x01\xbaH\x9f\x01\xba\x01\x96\x01\n" +
+	"\bhold_url\x12%must be an absolute http or https URL\x1acthis.isUri() && this.matches('^(?i)https?://([^/?#@]*@)?([a-z0-9._-]+|[[][0-9a-f:]+[]])([:/?#]|$)')r\x03\x18\xa0\x1fH\x02R\bhold_url\x88\x01\x01\x12E\n" +
+	"\vhold_method\x18\a \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vhold_method\x12\xd1\x01\n" +
+	"\fannounce_url\x18\b \x01(\tB\xa7\x01\xbaH\xa3\x01\xba\x01\x9a\x01\n" +
+	"\fannounce_url\x12%must be an absolute http or https URL\x1acthis.isUri() && this.matches('^(?i)https?://([^/?#@]*@)?([a-z0-9._-]+|[[][0-9a-f:]+[]])([:/?#]|$)')r\x03\x18\xa0\x1fH\x03R\fannounce_url\x88\x01\x01\x12M\n" +
+	"\x0fannounce_method\x18\t \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0fannounce_method\x12\xed\x01\n" +
 	"\bwait_url\x18\n" +
-	" \x01(\tB\x97\x01\xbaH\x93\x01\xba\x01\x8f\x01\n" +
-	"\bwait_url\x12?must be an absolute http or https URL, or empty to play nothing\x1aBthis == '' || this.isUri() && this.matches('^(?i)https?://[^/?#]')H\x04R\bwait_url\x88\x01\x01\x12E\n" +
+	" \x01(\tB\xcb\x01\xbaH\xc7\x01\xba\x01\xbe\x01\n" +
+	"\bwait_url\x12?must be an absolute http or https URL, or empty to play nothing\x1aqthis == '' || this.isUri() && this.matches('^(?i)https?://([^/?#@]*@)?([a-z0-9._-]+|[[][0-9a-f:]+[]])([:/?#]|$)')r\x03\x18\xa0\x1fH\x04R\bwait_url\x88\x01\x01\x12E\n" +
 	"\vwait_method\x18\v \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vwait_method\x12'\n" +
 	"\fbeep_on_exit\x18\f \x01(\bH\x05R\fbeep_on_exit\x88\x01\x01\x12;\n" +
 	"\x16end_conference_on_exit\x18\r \x01(\bH\x06R\x16end_conference_on_exit\x88\x01\x01\x12\x1f\n" +
@@ -741,9 +744,9 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
 	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\xae\x03\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
-	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\xae\x04\xfaP\xfe\x02\n" +
-	"\xfb\x02\n" +
-	"\vconferenced\x124Update a participant of a Twilio conference, safely.\x1a\xb1\x02One typed call in front of Twilio's \"update a conference participant\". Every error is a google.rpc.Status whose details hold a google.rpc.ErrorInfo of the domain `conferenced`: its `reason` names what happened, and `metadata.applied` says whether the change reached the conference: `no`, `maybe` or `yes`.:\x02v1\n" +
+	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\x9b\x04\xfaP\xeb\x02\n" +
+	"\xe8\x02\n" +
+	"\vconferenced\x124Update a participant of a Twilio conference, safely.\x1a\x9e\x02Twilio's \"update a conference participant\" as one typed call. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.:\x02v1\n" +
 	"\x11com.conference.v1B\x16ConferenceServiceProtoP\x01Z*conferenced/gen/conference/v1;conferencev1\xa2\x02\x03CXX\xaa\x02\rConference.V1\xca\x02\rConference\\V1\xe2\x02\x19Conference\\V1\\GPBMetadata\xea\x02\x0eConference::V1b\x06proto3"
 
 var (

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: conference/v1/conference_service.proto
 
-// Package conference.v1 changes the participants of Twilio conference calls.
+// Package conference.v1 updates the participants of Twilio conferences.
 
 package conferencev1
 
@@ -28,20 +28,21 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ConferenceService changes the participants of conferences that are in
-// progress at Twilio.
+// ConferenceService updates the participants of conferences that are in progress
+// at Twilio.
 type ConferenceServiceClient interface {
-	// UpdateParticipant changes one participant of a conference: mute, hold,
-	// announce, coach, hold music, beep, and whether the conference ends when the
-	// participant leaves.
+	// UpdateParticipant updates one participant of a conference: mute, hold, hold
+	// music, announcement, wait music, beep, coaching, and whether the conference
+	// ends when the participant leaves.
 	//
-	// A property that is not set in the request is left as it is. `false` and an
-	// empty string are values and are sent.
+	// A property that is unset in the request does not change. `false` and an empty
+	// string are values and are sent.
 	//
-	// Every error carries a google.rpc.ErrorInfo of the domain `conferenced`. Its
-	// metadata always has `applied`, which says whether the change was made:
-	// `no`, `maybe` or `yes`; and, where Twilio answered, `twilio_status`,
-	// `twilio_code`, `twilio_request_id` and `more_info`.
+	// Every error has a google.rpc.ErrorInfo of the domain `conferenced`. Its
+	// metadata always has `applied`, which says whether the update was applied:
+	// `no`, `maybe` or `yes`. If Twilio answered, the metadata also has
+	// `twilio_status`, `twilio_code`, `twilio_request_id` and `more_info`, as far as
+	// the answer has them.
 	UpdateParticipant(ctx context.Context, in *UpdateParticipantRequest, opts ...grpc.CallOption) (*UpdateParticipantResponse, error)
 }
 
@@ -67,20 +68,21 @@ func (c *conferenceServiceClient) UpdateParticipant(ctx context.Context, in *Upd
 // All implementations must embed UnimplementedConferenceServiceServer
 // for forward compatibility.
 //
-// ConferenceService changes the participants of conferences that are in
-// progress at Twilio.
+// ConferenceService updates the participants of conferences that are in progress
+// at Twilio.
 type ConferenceServiceServer interface {
-	// UpdateParticipant changes one participant of a conference: mute, hold,
-	// announce, coach, hold music, beep, and whether the conference ends when the
-	// participant leaves.
+	// UpdateParticipant updates one participant of a conference: mute, hold, hold
+	// music, announcement, wait music, beep, coaching, and whether the conference
+	// ends when the participant leaves.
 	//
-	// A property that is not set in the request is left as it is. `false` and an
-	// empty string are values and are sent.
+	// A property that is unset in the request does not change. `false` and an empty
+	// string are values and are sent.
 	//
-	// Every error carries a google.rpc.ErrorInfo of the domain `conferenced`. Its
-	// metadata always has `applied`, which says whether the change was made:
-	// `no`, `maybe` or `yes`; and, where Twilio answered, `twilio_status`,
-	// `twilio_code`, `twilio_request_id` and `more_info`.
+	// Every error has a google.rpc.ErrorInfo of the domain `conferenced`. Its
+	// metadata always has `applied`, which says whether the update was applied:
+	// `no`, `maybe` or `yes`. If Twilio answered, the metadata also has
+	// `twilio_status`, `twilio_code`, `twilio_request_id` and `more_info`, as far as
+	// the answer has them.
 	UpdateParticipant(context.Context, *UpdateParticipantRequest) (*UpdateParticipantResponse, error)
 	mustEmbedUnimplementedConferenceServiceServer()
 }

@@ -82,9 +82,9 @@ var errURL = errors.New("redisstore: URL is not one that can be read: want " +
 	"redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH")
 
 func (c Config) options() (rueidis.ClientOption, error) {
-	options, err := rueidis.ParseURL(c.URL)
+	options, err := parseURL(c.URL)
 	if err != nil {
-		return options, errURL
+		return options, err
 	}
 	if c.Password != "" {
 		options.Password = c.Password

@@ -24,7 +24,7 @@ import (
 
 const (
 	updateMethod = "/conference.v1.ConferenceService/UpdateParticipant"
-	someID       = "RQ..." // Stands for any id of the sandbox's.
+	someID       = "RQ..." // Replaces the sandbox's request IDs.
 	loopback     = "127.0.0.1"
 
 	requestID   = "6f1c7f0e-9f55-4c1e-8a9b-0d6f4c9d2c11"
@@ -34,8 +34,8 @@ const (
 
 var twilioID = regexp.MustCompile(`^RQ[0-9a-f]{32}$`)
 
-// records are those that came to the audit since the last time, with someID for
-// Twilio's ids.
+// records returns the audit records since the last call, with someID in place of
+// Twilio's request IDs.
 func (w *world) records(t *testing.T) []telemetry.Record {
 	t.Helper()
 	text := read(t, w.auditPath)[w.audited:]
@@ -53,8 +53,8 @@ func recordsOf(t *testing.T, text string) []telemetry.Record {
 		if err := decoder.Decode(&record); err != nil {
 			t.Fatalf("the line %q: %v", line, err)
 		}
-		if age := time.Since(record.Time); age < 0 || age > patience {
-			t.Errorf("the record is of %v", record.Time)
+		if age := time.Since(record.Time); age < 0 || age > waitTimeout {
+			t.Errorf("the record's time is %v", record.Time)
 		}
 		if twilioID.MatchString(record.TwilioRequestID) {
 			record.TwilioRequestID = someID
@@ -68,22 +68,23 @@ func diffRecords(want, got []telemetry.Record) string {
 	return cmp.Diff(want, got, cmpopts.IgnoreFields(telemetry.Record{}, "Time"))
 }
 
-// recorded is what a call with these members leaves over the way.
-func recorded(by way, record telemetry.Record) telemetry.Record {
-	record.Protocol, record.Method, record.Peer = by.name, updateMethod, loopback
+// recorded returns the expected record of a call, with the fields that all calls over
+// the protocol have.
+func recorded(via protocol, record telemetry.Record) telemetry.Record {
+	record.Protocol, record.Method, record.Peer = via.name, updateMethod, loopback
 	if record.ConferenceSID == "" {
 		record.ConferenceSID = sandbox.ConferenceSID
 	}
 	return record
 }
 
-// audited is a call, how it is made, and the record that it leaves.
+// audited is a call with its caller and its expected record.
 type audited struct {
 	name    string
 	caller  caller
 	header  []string
 	message *request
-	// hook answers in Twilio's place.
+	// hook answers instead of Twilio.
 	hook hook
 	want telemetry.Record
 }
@@ -91,7 +92,7 @@ type audited struct {
 func answering(code int, body string) hook {
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(code)
-		_, _ = w.Write([]byte(body)) // The service is there until the end.
+		_, _ = w.Write([]byte(body)) // The service does not disconnect.
 		return true
 	}
 }
@@ -104,9 +105,9 @@ func (w *world) auditedCalls(t *testing.T) []audited {
 		EndConferenceOnExit: proto.Bool(true), WaitUrl: proto.String(""),
 	})
 	announcing := to("", &request{AnnounceUrl: proto.String("https://a.example/bell")})
-	nobody := to("", &request{CallSid: "Ada Lovelace", Muted: proto.Bool(true)})
+	absent := to("", &request{CallSid: "Ada Lovelace", Muted: proto.Bool(true)})
 	invalid := to("", &request{CallSid: "Ada Lovelace", Muted: proto.Bool(true), RequestId: "not a UUID"})
-	// A deadline that ends while Twilio is silent.
+	// Twilio does not answer before the deadline.
 	silent := func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
 	return []audited{
 		{"allowed, by label", withToken("ui"), []string{"traceparent", traceparent}, full, nil, telemetry.Record{
@@ -141,7 +142,7 @@ func (w *world) auditedCalls(t *testing.T) []audited {
 			Caller: "ui", KnownBy: "token", AccountSID: foreignSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
 			Outcome: "ACCOUNT_NOT_CONFIGURED", Applied: "no",
 		}},
-		{"nobody of that label", withToken("ui"), nil, nobody, nil, telemetry.Record{
+		{"an unknown label", withToken("ui"), nil, absent, nil, telemetry.Record{
 			Caller: "ui", KnownBy: "token", AccountSID: mainSID, Properties: muted, Values: values,
 			Outcome: "PARTICIPANT_NOT_FOUND", Applied: "no", TwilioRequestID: someID,
 		}},
@@ -153,7 +154,7 @@ func (w *world) auditedCalls(t *testing.T) []audited {
 			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: []string{"announce_url"},
 			Outcome: "OUTCOME_UNKNOWN", Applied: "maybe",
 		}},
-		{"an answer that is unreadable", withToken("ui"), nil, muting(""), answering(200, "{"), telemetry.Record{
+		{"an unreadable answer", withToken("ui"), nil, muting(""), answering(200, "{"), telemetry.Record{
 			Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: muted, Values: values,
 			Outcome: "TWILIO_UNEXPECTED_ANSWER", Applied: "yes",
 		}},
@@ -164,24 +165,24 @@ func (w *world) auditedCalls(t *testing.T) []audited {
 	}
 }
 
-// TestAuditOfEveryCall compares the one record that each call leaves, over each
-// way in.
+// TestAuditOfEveryCall checks that each call has exactly its expected record, over
+// each protocol.
 func TestAuditOfEveryCall(t *testing.T) {
 	w := start(t, with(
 		tokensFile, tokensText("ui", "guests"),
 		policyFile, `rules: [{callers: [{name: "ui"}], accounts: ["*"], properties: ["*"]}]`,
 	))
 	calls := w.auditedCalls(t)
-	for _, by := range bothWays {
+	for _, via := range protocols {
 		for _, call := range calls {
-			t.Run(by.name+" "+call.name, func(t *testing.T) {
+			t.Run(via.name+" "+call.name, func(t *testing.T) {
 				w.up.setHook(call.hook)
-				got := w.callWithTimeout(t, by, call)
+				got := w.callWithTimeout(t, via, call)
 				var records []telemetry.Record
 				// On a busy machine, the caller may have left before the service answers.
 				eventually(t, "a record", func() bool { records = w.records(t); return len(records) > 0 })
-				want := recorded(by, call.want)
-				if by.name == "rest" && want.Outcome == "CALLER_UNKNOWN" { // The body was not read.
+				want := recorded(via, call.want)
+				if via.name == "rest" && want.Outcome == "CALLER_UNKNOWN" { // The body was not read.
 					want.Properties, want.Values = nil, nil
 				}
 				if diff := diffRecords([]telemetry.Record{want}, records); diff != "" {
@@ -197,11 +198,12 @@ func TestAuditOfEveryCall(t *testing.T) {
 	}
 }
 
-// callWithTimeout gives gRPC its deadline as its client does: it is no metadata.
-func (w *world) callWithTimeout(t *testing.T, by way, call audited) reply {
+// callWithTimeout makes the call. Over gRPC the timeout becomes the context's
+// deadline, because a client cannot set it as metadata.
+func (w *world) callWithTimeout(t *testing.T, via protocol, call audited) reply {
 	t.Helper()
 	ctx, header := t.Context(), call.header
-	if by.name == "grpc" && len(header) > 0 && header[0] == "grpc-timeout" {
+	if via.name == "grpc" && len(header) > 0 && header[0] == "grpc-timeout" {
 		timeout, err := time.ParseDuration(header[1] + "s")
 		if err != nil {
 			t.Fatal(err)
@@ -211,10 +213,10 @@ func (w *world) callWithTimeout(t *testing.T, by way, call audited) reply {
 		defer cancel()
 		header = nil
 	}
-	return by.call(withHeader(ctx, header...), w.client(call.caller.certificate), call.caller.authorization, call.message)
+	return via.call(withHeader(ctx, header...), w.client(call.caller.certificate), call.caller.authorization, call.message)
 }
 
-// TestAuditOfACancelledCall cancels while Twilio has it.
+// TestAuditOfACancelledCall cancels a call while its update is in flight.
 func TestAuditOfACancelledCall(t *testing.T) {
 	w := start(t)
 	arrived := make(chan struct{})
@@ -223,19 +225,19 @@ func TestAuditOfACancelledCall(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	})
-	for _, by := range bothWays {
-		t.Run(by.name, func(t *testing.T) {
+	for _, via := range protocols {
+		t.Run(via.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan reply, 1)
-			go func() { ended <- by.call(ctx, w.client(nil), withToken("ui").authorization, muting("")) }()
+			go func() { ended <- via.call(ctx, w.client(nil), withToken("ui").authorization, muting("")) }()
 			await(t, arrived, "the call to arrive")
 			cancel()
-			if got := await(t, ended, "the call to end"); got.failed == nil {
+			if got := await(t, ended, "the call to end"); got.err == nil {
 				t.Errorf("%v", got)
 			}
 			var records []telemetry.Record
 			eventually(t, "a record", func() bool { records = w.records(t); return len(records) > 0 })
-			want := recorded(by, telemetry.Record{
+			want := recorded(via, telemetry.Record{
 				Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: []string{"muted"},
 				Values: map[string]bool{"muted": true}, Outcome: "CANCELLED", Applied: "maybe",
 			})
@@ -246,7 +248,7 @@ func TestAuditOfACancelledCall(t *testing.T) {
 	}
 }
 
-// TestForwardedFor is believed of proxies that are trusted, and of nobody else.
+// TestForwardedFor checks that X-Forwarded-For is trusted from trusted proxies only.
 func TestForwardedFor(t *testing.T) {
 	trusting := func(networks ...string) func(*setup) {
 		return func(s *setup) {
@@ -261,39 +263,39 @@ func TestForwardedFor(t *testing.T) {
 		header []string
 		want   string
 	}{
-		{"of nobody", trusting(), []string{"x-forwarded-for", "203.0.113.7"}, loopback},
-		{"of another network", trusting("10.0.0.0/8"), []string{"x-forwarded-for", "203.0.113.7"}, loopback},
-		{"of a proxy", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "203.0.113.7"}, "203.0.113.7"},
-		{"of a proxy, IPv6", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "2001:db8::7"}, "2001:db8::7"},
-		{"with what the client made up in front", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9, 203.0.113.7"}, "203.0.113.7"},
-		{"by way of two proxies", trusting("127.0.0.0/8", "10.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9, 203.0.113.7, 10.1.2.3"}, "203.0.113.7"},
+		{"without trusted proxies", trusting(), []string{"x-forwarded-for", "203.0.113.7"}, loopback},
+		{"from an untrusted network", trusting("10.0.0.0/8"), []string{"x-forwarded-for", "203.0.113.7"}, loopback},
+		{"from a trusted proxy", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "203.0.113.7"}, "203.0.113.7"},
+		{"from a trusted proxy, with an IPv6 address", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "2001:db8::7"}, "2001:db8::7"},
+		{"with an address forged by the client", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9, 203.0.113.7"}, "203.0.113.7"},
+		{"through two trusted proxies", trusting("127.0.0.0/8", "10.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9, 203.0.113.7, 10.1.2.3"}, "203.0.113.7"},
 		{"in two headers", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "198.51.100.9", "x-forwarded-for", "203.0.113.7"}, "203.0.113.7"},
-		{"that is no address", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "evil"}, loopback},
+		{"that is not an address", trusting("127.0.0.0/8"), []string{"x-forwarded-for", "evil"}, loopback},
 		{"that is empty", trusting("127.0.0.0/8"), []string{"x-forwarded-for", ""}, loopback},
-		{"that is not there", trusting("127.0.0.0/8"), nil, loopback},
-		{"of other names", trusting("127.0.0.0/8"), []string{"x-real-ip", "203.0.113.7", "forwarded", "for=203.0.113.7"}, loopback},
+		{"that is missing", trusting("127.0.0.0/8"), nil, loopback},
+		{"in other headers", trusting("127.0.0.0/8"), []string{"x-real-ip", "203.0.113.7", "forwarded", "for=203.0.113.7"}, loopback},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			w := start(t, test.choose)
-			for _, by := range bothWays {
-				// By certificate: who is called for by a proxy is known as before.
-				got := by.call(withHeader(t.Context(), test.header...), w.client(w.clientCA.client(t, "ui")), nil, muting(""))
+			for _, via := range protocols {
+				// The caller is still authenticated by the proxy's certificate.
+				got := via.call(withHeader(t.Context(), test.header...), w.client(w.clientCA.client(t, "ui")), nil, muting(""))
 				if !got.ok() {
 					t.Fatal(got)
 				}
 				if record := w.records(t)[0]; record.Peer != test.want || record.Caller != "ui" {
-					t.Errorf("%s: peer %s, caller %s, want %s", by.name, record.Peer, record.Caller, test.want)
+					t.Errorf("%s: peer %s, caller %s, want %s", via.name, record.Peer, record.Caller, test.want)
 				}
 			}
 		})
 	}
 }
 
-// fullDisk is a file that can be opened and not be written to.
+// fullDisk is a device on which every write fails.
 const fullDisk = "/dev/full"
 
-// onFullDisk has the audit go to a name that leads to a full disk.
+// onFullDisk makes the audit file a link to fullDisk.
 func onFullDisk(t *testing.T, path string) func(*setup) {
 	t.Helper()
 	if _, err := os.Stat(fullDisk); err != nil {
@@ -305,32 +307,32 @@ func onFullDisk(t *testing.T, path string) func(*setup) {
 
 var auditFailed = refusal{codes.Internal, 500, "AUDIT_FAILED", "the audit record of the call could not be written", ""}
 
-// TestAuditThatFailsClosed lets nothing through until it is mended: but for the
-// call with which it was found out, which is told what came of it.
-func TestAuditThatFailsClosed(t *testing.T) {
-	for _, by := range bothWays {
-		t.Run(by.name, func(t *testing.T) {
+// TestAuditFailsClosed checks that calls are refused until the audit can be written
+// again. The call during which it failed is applied, and its error says so.
+func TestAuditFailsClosed(t *testing.T) {
+	for _, via := range protocols {
+		t.Run(via.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit")
 			w := start(t, onFullDisk(t, path))
 			ui := withToken("ui")
-			first := by.call(t.Context(), w.client(nil), ui.authorization, muting(""))
+			first := via.call(t.Context(), w.client(nil), ui.authorization, muting(""))
 			if first.reason() != auditFailed.reason || !strings.Contains(first.String(), `value:"yes"`) {
 				t.Errorf("the first: %v", first)
 			}
 			if _, journal := w.up.take(); len(journal) != 1 {
-				t.Errorf("the first is not applied, and says that it is: %v", journal)
+				t.Errorf("the first is reported as applied, and was not: %v", journal)
 			}
-			w.expectRefused(t, "the second", auditFailed, by, ui, muting(""))
-			w.expectRefused(t, "an unknown caller", auditFailed, by, caller{}, muting(""))
+			w.expectRefused(t, "the second", auditFailed, via, ui, muting(""))
+			w.expectRefused(t, "an unknown caller", auditFailed, via, caller{}, muting(""))
 			if len(w.log.lines(`"audit failed: the call is refused","cause":"write `+path)) != 2 {
 				t.Errorf("the log has no cause: %s", w.log)
 			}
 
 			rename(t, path, path+".full")
 			w.Reload()
-			got := by.call(t.Context(), w.client(nil), ui.authorization, muting(""))
+			got := via.call(t.Context(), w.client(nil), ui.authorization, muting(""))
 			w.expectApplied(t, "mended", got, arrival{account: mainSID, user: mainSID, password: mainToken, form: "Muted=true"})
-			one := recorded(by, telemetry.Record{
+			one := recorded(via, telemetry.Record{
 				Caller: "ui", KnownBy: "token", AccountSID: mainSID, CallSID: sandbox.AgentSID, Properties: []string{"muted"},
 				Values: map[string]bool{"muted": true}, Outcome: "OK", Applied: "yes", TwilioRequestID: someID,
 			})
@@ -341,21 +343,21 @@ func TestAuditThatFailsClosed(t *testing.T) {
 	}
 }
 
-// TestAuditThatFailsOpen lets calls through, and says so. Their records are
-// written at the end at the latest.
-func TestAuditThatFailsOpen(t *testing.T) {
-	for _, by := range bothWays {
-		t.Run(by.name, func(t *testing.T) {
+// TestAuditFailsOpen checks that calls are processed and the failures are logged. The
+// records are written at the latest when the service stops.
+func TestAuditFailsOpen(t *testing.T) {
+	for _, via := range protocols {
+		t.Run(via.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit")
 			w := start(t, onFullDisk(t, path), func(s *setup) { s.AuditFailOpen = true })
 			const calls = 3
 			for range calls {
-				got := by.call(t.Context(), w.client(nil), withToken("ui").authorization, muting(""))
+				got := via.call(t.Context(), w.client(nil), withToken("ui").authorization, muting(""))
 				w.expectApplied(t, "a call", got, arrival{account: mainSID, user: mainSID, password: mainToken, form: "Muted=true"})
 			}
-			w.expectRefused(t, "an unknown caller", callerUnknown, by, caller{}, muting(""))
+			w.expectRefused(t, "an unknown caller", callerUnknown, via, caller{}, muting(""))
 			if got := len(w.log.lines(`"msg":"audit failed"`)); got != calls+1 {
-				t.Errorf("the log tells of %d: %s", got, w.log)
+				t.Errorf("the log has %d failures: %s", got, w.log)
 			}
 			rename(t, path, path+".full")
 			w.Reload()

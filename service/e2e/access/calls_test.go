@@ -29,12 +29,12 @@ import (
 
 type request = conferencev1.UpdateParticipantRequest
 
-// muting is an update of the agent in the account.
+// muting returns an update that mutes the agent in the account.
 func muting(account string) *request {
 	return to(account, &request{Muted: proto.Bool(true)})
 }
 
-// to is the change for the agent in the account.
+// to addresses the change to the agent in the account.
 func to(account string, change *request) *request {
 	change = proto.CloneOf(change)
 	change.AccountSid, change.ConferenceSid = account, sandbox.ConferenceSID
@@ -44,30 +44,30 @@ func to(account string, change *request) *request {
 	return change
 }
 
-// reply is how a call ended.
+// reply is the result of a call.
 type reply struct {
 	response *conferencev1.UpdateParticipantResponse
-	// status is the service's own, of an error.
+	// status is the service's status of an error.
 	status *spb.Status
-	// failed says why the service was not reached.
-	failed error
+	// err is set if the service did not answer.
+	err error
 
-	// header is that of the answer, with gRPC's trailer.
+	// header is the answer's headers and, over gRPC, trailers.
 	header metadata.MD
-	// Over REST alone.
+	// Over REST only.
 	code int
 	body string
 }
 
 func (r reply) ok() bool { return r.response != nil }
 
-// reason is that of the service's error, or "".
+// reason returns the reason of the service's error, or "".
 func (r reply) reason() string { return outcometest.Info(status.FromProto(r.status)).GetReason() }
 
 func (r reply) String() string {
 	switch {
-	case r.failed != nil:
-		return "not reached: " + r.failed.Error()
+	case r.err != nil:
+		return "not reached: " + r.err.Error()
 	case r.status != nil:
 		return fmt.Sprintf("refused: %v", r.status)
 	default:
@@ -75,19 +75,19 @@ func (r reply) String() string {
 	}
 }
 
-// way is a protocol to make a call by, with authorization headers.
-type way struct {
+// protocol makes calls over gRPC or REST.
+type protocol struct {
 	name string
 	call func(ctx context.Context, c *client, authorization []string, message *request) reply
 }
 
-// bothWays are the protocols that must not differ.
-var bothWays = []way{{"grpc", callGRPC}, {"rest", callREST}}
+// protocols is the protocols, which must behave alike.
+var protocols = []protocol{{"grpc", callGRPC}, {"rest", callREST}}
 
 type headerKey struct{}
 
-// withHeader has calls bring further headers, given as pairs: gRPC metadata or
-// headers of HTTP.
+// withHeader adds headers, given as pairs, to the calls with the context: gRPC
+// metadata or HTTP headers.
 func withHeader(ctx context.Context, pairs ...string) context.Context {
 	return context.WithValue(ctx, headerKey{}, pairs)
 }
@@ -113,7 +113,7 @@ func callGRPC(ctx context.Context, c *client, authorization []string, message *r
 	case outcometest.Info(st) != nil:
 		got.status = st.Proto()
 	default:
-		got.failed = err
+		got.err = err
 	}
 	return got
 }
@@ -145,7 +145,7 @@ func restBody(message *request) string {
 func send(ctx context.Context, c *client, path, body string, header http.Header) reply {
 	outgoing, err := http.NewRequestWithContext(ctx, http.MethodPatch, c.url+path, strings.NewReader(body))
 	if err != nil {
-		return reply{failed: err}
+		return reply{err: err}
 	}
 	outgoing.Header = header.Clone()
 	if host := header.Get("Host"); host != "" {
@@ -154,7 +154,7 @@ func send(ctx context.Context, c *client, path, body string, header http.Header)
 	outgoing.Header.Set("Content-Type", "application/json")
 	incoming, err := c.http.Do(outgoing)
 	if err != nil {
-		return reply{failed: err}
+		return reply{err: err}
 	}
 	defer incoming.Body.Close()
 	return readREST(incoming)
@@ -163,7 +163,7 @@ func send(ctx context.Context, c *client, path, body string, header http.Header)
 func readREST(incoming *http.Response) reply {
 	text, err := io.ReadAll(incoming.Body)
 	if err != nil {
-		return reply{failed: err}
+		return reply{err: err}
 	}
 	got := reply{code: incoming.StatusCode, header: metadata.MD{}, body: string(text)}
 	for name, values := range incoming.Header {
@@ -178,18 +178,18 @@ func readREST(incoming *http.Response) reply {
 		into = got.status
 	}
 	if err := protojson.Unmarshal(text, into); err != nil {
-		return reply{failed: fmt.Errorf("the answer %d is unreadable: %w: %s", got.code, err, text)}
+		return reply{err: fmt.Errorf("the answer %d is unreadable: %w: %s", got.code, err, text)}
 	}
 	return got
 }
 
-// refusal is an error as it is expected, whichever way it comes.
+// refusal is an expected error, over either protocol.
 type refusal struct {
 	code          codes.Code
 	http          int
 	reason        string
 	message       string
-	authenticates string // The header WWW-Authenticate.
+	authenticates string // The value of WWW-Authenticate.
 }
 
 var callerUnknown = refusal{codes.Unauthenticated, 401, "CALLER_UNKNOWN", "the caller is not known", "Bearer"}
@@ -198,13 +198,13 @@ var notConfigured = refusal{
 	codes.FailedPrecondition, 400, "ACCOUNT_NOT_CONFIGURED", "the service has no credentials for this account", "",
 }
 
-// notAllowed is the refusal of what the policy does not allow.
+// notAllowed returns the refusal of an update that the policy does not allow.
 func notAllowed(what string) refusal {
 	return refusal{codes.PermissionDenied, 403, "NOT_ALLOWED", "the caller may not make this update: " + what, ""}
 }
 
-// check compares a reply with the refusal: the whole status, and over REST the
-// status line and all headers besides.
+// check compares a reply with the refusal: the status, and over REST also the HTTP
+// status and headers.
 func (r refusal) check(t *testing.T, what string, got reply) {
 	t.Helper()
 	if got.status == nil {

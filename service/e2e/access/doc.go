@@ -1,6 +1,5 @@
-// Package access tests from outside who gets into the whole service and what
-// they may touch: every kind of caller against every property and account, over
-// gRPC and REST; what is written while calls go wrong, in which no secret may
-// be found; the replacement of every file while calls run; and the record that
-// the audit keeps of all that.
+// Package access tests the whole service's access control: every kind of caller with
+// every property and account, over gRPC and REST; that no secret is in any output
+// while calls fail; the replacement of every file while calls run; and the audit
+// records of all calls.
 package access

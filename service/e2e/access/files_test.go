@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// tokenOf is the bearer token of the caller with that name.
+// tokenOf returns the bearer token of the caller with that name.
 func tokenOf(name string) string { return "token-of-" + name + "-0123456789abcdef" }
 
-// bearer is the value of the authorization header that holds the token.
+// bearer returns the Authorization header for the token.
 func bearer(token string) string { return "Bearer " + token }
 
-// accountsText is the file of the accounts, with Twilio at the URL.
+// accountsText returns an accounts file, with Twilio at the URL.
 func accountsText(url string) string {
 	return `default: ` + mainSID + `
 accounts:
@@ -26,7 +26,7 @@ accounts:
 `
 }
 
-// tokensText is a tokens file of callers with those names.
+// tokensText returns a tokens file of callers with those names.
 func tokensText(names ...string) string {
 	var text strings.Builder
 	text.WriteString("tokens:\n")
@@ -40,11 +40,11 @@ func tokenEntry(name, token string) string {
 	return fmt.Sprintf("  - {name: %s, sha256: \"%x\"}\n", name, sha256.Sum256([]byte(token)))
 }
 
-// allowAll is the policy that every known caller may do everything.
+// allowAll is a policy that allows every authenticated caller everything.
 const allowAll = `rules: [{callers: [{name: "*"}], accounts: ["*"], properties: ["*"]}]` + "\n"
 
-// policyText is a policy that lets callers of every kind with that name set the
-// properties.
+// policyText returns a policy that allows callers of every kind with these names to
+// set the properties.
 func policyText(accounts string, rules map[string][]string) string {
 	var text strings.Builder
 	text.WriteString("rules:\n")

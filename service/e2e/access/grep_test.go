@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// secret is a text that must not be found.
+// secret is a text that must not be in the outputs.
 type secret struct {
 	name, value string
-	// shown names the places where it may be found all the same.
+	// shown names the outputs that may contain it.
 	shown []string
 }
 
-// forms are the ways in which a text can stand in another.
+// forms returns the encodings in which a text may be contained in another.
 func forms(value string) map[string]string {
 	quoted := strconv.Quote(value)
 	found := map[string]string{
@@ -42,13 +42,13 @@ func forms(value string) map[string]string {
 func inJSON(value string) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // A text can be written.
+		panic(err) // A string can always be encoded.
 	}
 	return string(text[1 : len(text)-1])
 }
 
-// inBase64 is what a text of which the value is part has in base64 for certain,
-// when as many bytes stand in front of the value, or three more.
+// inBase64 returns the base64 characters that depend on the value alone, if the
+// number of bytes before it is before modulo 3.
 func inBase64(encoding *base64.Encoding, value string, before int) string {
 	const bits = 6
 	first := (before*8 + bits - 1) / bits
@@ -57,7 +57,7 @@ func inBase64(encoding *base64.Encoding, value string, before int) string {
 	return encoding.EncodeToString([]byte(padded))[first:last]
 }
 
-// find names the secrets that are found in the text, and how.
+// find returns the names of the secrets in the text, with their encodings.
 func find(text string, secrets []secret) []string {
 	var found []string
 	for _, s := range secrets {
@@ -72,19 +72,19 @@ func find(text string, secrets []secret) []string {
 	return found
 }
 
-// haul is everything that was written, by where.
-type haul map[string]*strings.Builder
+// outputs is all texts that were written, by output.
+type outputs map[string]*strings.Builder
 
-func (h haul) add(where, format string, args ...any) {
+func (h outputs) add(where, format string, args ...any) {
 	if h[where] == nil {
 		h[where] = new(strings.Builder)
 	}
 	fmt.Fprintf(h[where], format+"\n", args...)
 }
 
-// check looks for the secrets everywhere, and for the text that must be found in
-// each place.
-func (h haul) check(t *testing.T, secrets []secret, controls map[string]string) {
+// check searches every output for the secrets, and for the control text that it must
+// contain.
+func (h outputs) check(t *testing.T, secrets []secret, controls map[string]string) {
 	t.Helper()
 	for where, text := range h {
 		hidden := slices.DeleteFunc(slices.Clone(secrets), func(s secret) bool { return slices.Contains(s.shown, where) })
@@ -97,12 +97,12 @@ func (h haul) check(t *testing.T, secrets []secret, controls map[string]string) 
 		}
 	}
 	if len(h) != len(controls) {
-		t.Errorf("looked into %v", slices.Collect(maps.Keys(h)))
+		t.Errorf("searched %v", slices.Collect(maps.Keys(h)))
 	}
 }
 
-// TestFindFindsEveryForm of a secret in the middle of other texts: without that
-// nothing would be shown by finding none.
+// TestFindFindsEveryForm checks that find detects each form of a secret within
+// another text.
 func TestFindFindsEveryForm(t *testing.T) {
 	const value = `c0ntr/ol+"s&cret%=<0123456789>`
 	s := []secret{{name: "s", value: value}}

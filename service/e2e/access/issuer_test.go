@@ -21,7 +21,7 @@ import (
 	"conferenced/service/callers"
 )
 
-// audience is the service's own in JWTs.
+// audience is the service's audience in JWTs.
 const audience = "conferenced"
 
 const keyID = "key-1"
@@ -57,7 +57,7 @@ func newIssuer(t *testing.T) *issuer {
 
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value) // Whoever asked is gone.
+	_ = json.NewEncoder(w).Encode(value) // The client may have disconnected.
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {
@@ -69,7 +69,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// verifier accepts the issuer's JWTs for the audience.
+// verifier returns a verifier of the issuer's JWTs for the audience.
 func (i *issuer) verifier(t *testing.T, audience string) *callers.JWT {
 	t.Helper()
 	transport := new(http.Transport)
@@ -84,8 +84,8 @@ func (i *issuer) verifier(t *testing.T, audience string) *callers.JWT {
 	return verifier
 }
 
-// claims are good ones of the subject, with changes: a nil value leaves the
-// claim out.
+// claims returns valid claims for the subject, with changes. A nil value removes the
+// claim.
 func (i *issuer) claims(subject string, changes map[string]any) map[string]any {
 	claims := map[string]any{
 		"iss": i.url, "sub": subject, "aud": audience,
@@ -96,7 +96,7 @@ func (i *issuer) claims(subject string, changes map[string]any) map[string]any {
 	return claims
 }
 
-// token is a JWT of the issuer.
+// token returns a JWT signed by the issuer.
 func (i *issuer) token(t *testing.T, subject string, changes map[string]any) string {
 	t.Helper()
 	return sign(t, jwt.SigningMethodES256, i.key, keyID, i.claims(subject, changes))
@@ -113,21 +113,21 @@ func sign(t *testing.T, algorithm jwt.SigningMethod, key any, kid string, claims
 	return text
 }
 
-// unsigned is a JWT that says of itself that it needs no signature.
+// unsigned returns a JWT with the algorithm none.
 func (i *issuer) unsigned(t *testing.T, subject, signature string) string {
 	t.Helper()
 	return encoded(t, map[string]any{"alg": "none", "typ": "JWT"}) + "." +
 		encoded(t, i.claims(subject, nil)) + "." + signature
 }
 
-// tampered is a JWT of one subject with the signature of another's.
+// tampered returns a JWT of one subject with the signature of another subject's JWT.
 func (i *issuer) tampered(t *testing.T, signed, subject string) string {
 	t.Helper()
 	parts := strings.Split(i.token(t, signed, nil), ".")
 	return parts[0] + "." + encoded(t, i.claims(subject, nil)) + "." + parts[2]
 }
 
-// confused is a JWT whose secret is the issuer's public key.
+// confused returns an HS256 JWT signed with the issuer's public key as its secret.
 func (i *issuer) confused(t *testing.T, subject string) string {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(i.key.Public())

@@ -26,7 +26,7 @@ func newAuthority(t *testing.T, name string) authority {
 	})}
 }
 
-// server is a certificate for this machine's loopback.
+// server returns a server certificate for the loopback addresses.
 func (a authority) server(t *testing.T) *tls.Certificate {
 	t.Helper()
 	return issue(t, a.Certificate, &x509.Certificate{
@@ -35,7 +35,7 @@ func (a authority) server(t *testing.T) *tls.Certificate {
 	})
 }
 
-// client is a client certificate with the names, which are URIs or DNS names.
+// client returns a client certificate with the names, which are URIs or DNS names.
 func (a authority) client(t *testing.T, names ...string) *tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
@@ -59,8 +59,8 @@ func (a authority) pool() *x509.CertPool {
 	return pool
 }
 
-// issue makes a certificate of the parent, or one of its own without a parent.
-// It is valid for an hour unless the template says otherwise.
+// issue returns a certificate signed by the parent, or a self-signed one if parent is
+// nil. It is valid for an hour unless the template sets another time.
 func issue(t *testing.T, parent *tls.Certificate, template *x509.Certificate) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -11,25 +11,25 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// callEvery is how often each caller of a load calls.
+// callEvery is the interval between the calls of each worker.
 const callEvery = 20 * time.Millisecond
 
-// presented is what a caller of a load shows, and over which connections.
-type presented struct {
+// identity is the client and the Authorization header that a worker uses.
+type identity struct {
 	*client
 	authorization []string
 }
 
-// worker is a caller who calls all the time.
+// worker makes calls until the load ends.
 type worker struct {
-	name  string
-	by    way
-	whom  string // Their own participant, so that nobody takes their place.
-	shows atomic.Pointer[presented]
-	calls atomic.Int64
+	name        string
+	via         protocol
+	participant string // Its own participant, so that its updates are not superseded.
+	creds       atomic.Pointer[identity]
+	calls       atomic.Int64
 }
 
-// load is callers who call all the time while things change.
+// load is workers that make calls while files are replaced.
 type load struct {
 	workers []*worker
 	stop    context.CancelFunc
@@ -41,15 +41,14 @@ type load struct {
 
 var participants = []string{sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID, sandbox.FrontDeskSID}
 
-// newLoad starts a caller for each way and each of the things to show. It goes
-// on until it is finished.
-func newLoad(kinds map[string]*presented) *load {
+// newLoad starts a worker for each protocol and identity. They run until finish.
+func newLoad(kinds map[string]*identity) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{stop: stop}
-	for kind, shows := range kinds {
-		for _, by := range bothWays {
-			w := &worker{name: kind, by: by, whom: participants[len(l.workers)]}
-			w.shows.Store(shows)
+	for kind, creds := range kinds {
+		for _, via := range protocols {
+			w := &worker{name: kind, via: via, participant: participants[len(l.workers)]}
+			w.creds.Store(creds)
 			l.workers = append(l.workers, w)
 			l.group.Go(func() { l.work(ctx, w) })
 		}
@@ -61,16 +60,16 @@ func (l *load) work(ctx context.Context, w *worker) {
 	ticker := time.NewTicker(callEvery)
 	defer ticker.Stop()
 	message := muting("")
-	message.CallSid = w.whom
+	message.CallSid = w.participant
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		shows := w.shows.Load()
-		if got := w.by.call(context.Background(), shows.client, shows.authorization, message); !got.ok() {
-			l.fail(fmt.Sprintf("%s over %s: call %d: %v", w.name, w.by.name, w.calls.Load(), got))
+		creds := w.creds.Load()
+		if got := w.via.call(context.Background(), creds.client, creds.authorization, message); !got.ok() {
+			l.fail(fmt.Sprintf("%s over %s: call %d: %v", w.name, w.via.name, w.calls.Load(), got))
 		}
 		w.calls.Add(1)
 	}
@@ -82,26 +81,26 @@ func (l *load) fail(text string) {
 	l.failures = append(l.failures, text)
 }
 
-// show has the callers of a kind show something else from now on. When it
-// returns, no call is under way that shows what they showed before.
-func (l *load) show(t *testing.T, kind string, shows *presented) {
+// use changes the identity of the workers of a kind. When it returns, no call with the
+// previous identity is in flight.
+func (l *load) use(t *testing.T, kind string, creds *identity) {
 	t.Helper()
 	for _, w := range l.workers {
 		if w.name == kind {
-			w.shows.Store(shows)
+			w.creds.Store(creds)
 		}
 	}
-	l.goesOn(t)
+	l.awaitCalls(t)
 }
 
-// goesOn waits until all calls that were under way have ended, and others have
-// been made.
-func (l *load) goesOn(t *testing.T) {
+// awaitCalls waits until all calls in flight have ended, and further ones have been
+// made.
+func (l *load) awaitCalls(t *testing.T) {
 	t.Helper()
-	const further = 2 // The one that was under way, and one more.
+	const further = 2 // The one in flight, and one more.
 	for _, w := range l.workers {
 		before := w.calls.Load()
-		eventually(t, "the load goes on", func() bool { return w.calls.Load() >= before+further })
+		eventually(t, "the workers make calls", func() bool { return w.calls.Load() >= before+further })
 	}
 	l.check(t)
 }
@@ -117,7 +116,7 @@ func (l *load) check(t *testing.T) {
 	l.failures = nil
 }
 
-// finish ends the load. It fails the test if any call failed.
+// finish stops the workers. It fails the test if any call failed.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.stop()

@@ -13,8 +13,8 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// alone sets each property by itself, and says what Twilio is to be sent.
-var alone = []struct {
+// eachProperty has an update for each property, with the form that Twilio should get.
+var eachProperty = []struct {
 	property string
 	change   *request
 	form     string
@@ -34,22 +34,22 @@ var alone = []struct {
 }
 
 func propertyNames() []string {
-	names := make([]string, len(alone))
-	for i, one := range alone {
+	names := make([]string, len(eachProperty))
+	for i, one := range eachProperty {
 		names[i] = one.property
 	}
 	return names
 }
 
-// The callers' names in the policy, by what they may set.
+// The callers' names in the policy, by the properties that they may set.
 const (
-	onlyPrefix = "only-"     // One property.
-	butPrefix  = "all-but-"  // All others.
-	listeners  = "listeners" // muted and hold.
-	everything = "everything"
+	onlyPrefix   = "only-"     // One property.
+	allButPrefix = "all-but-"  // All properties but one.
+	listeners    = "listeners" // muted and hold.
+	everything   = "everything"
 )
 
-// rules say what each name may set. call_sid_to_coach does not go without
+// rules returns the properties that each caller may set. call_sid_to_coach requires
 // coaching.
 func rules() map[string][]string {
 	rules := map[string][]string{listeners: {"hold", "muted"}, everything: {`"*"`}}
@@ -57,31 +57,31 @@ func rules() map[string][]string {
 		others := slices.DeleteFunc(propertyNames(), func(other string) bool {
 			return other == name || name == "coaching" && other == "call_sid_to_coach"
 		})
-		rules[butPrefix+name], rules[onlyPrefix+name] = others, []string{name}
+		rules[allButPrefix+name], rules[onlyPrefix+name] = others, []string{name}
 	}
 	rules[onlyPrefix+"call_sid_to_coach"] = []string{"coaching", "call_sid_to_coach"}
 	return rules
 }
 
-// update is one that a caller makes, and what is to become of it.
+// update is an update of a caller, with its expected result.
 type update struct {
 	name   string
-	caller string // Their name in the policy.
+	caller string // The caller's name in the policy.
 	change *request
 	form   string
-	// refused is the property that is not allowed; "" allows the update.
+	// refused is the property that is not allowed; empty if the update is allowed.
 	refused string
 }
 
 func updates() []update {
-	all, allForm := new(request), make([]string, len(alone))
+	all, allForm := new(request), make([]string, len(eachProperty))
 	var updates []update
-	for i, one := range alone {
+	for i, one := range eachProperty {
 		proto.Merge(all, one.change)
 		allForm[i] = one.form
 		updates = append(updates,
 			update{one.property + " alone", onlyPrefix + one.property, one.change, one.form, ""},
-			update{one.property + " alone, with all others allowed", butPrefix + one.property, one.change, one.form, one.property})
+			update{one.property + " alone, with all others allowed", allButPrefix + one.property, one.change, one.form, one.property})
 	}
 	both := &request{Muted: proto.Bool(true), Hold: proto.Bool(true)}
 	mixed := &request{
@@ -89,19 +89,19 @@ func updates() []update {
 		CallSidToCoach: proto.String(sandbox.CustomerSID),
 	}
 	return append(updates,
-		update{"two that are allowed", listeners, both, "Muted=true&Hold=true", ""},
-		update{"one that is allowed and three that are not", listeners, mixed, "", "beep_on_exit"},
+		update{"two allowed properties", listeners, both, "Muted=true&Hold=true", ""},
+		update{"one allowed property and three others", listeners, mixed, "", "beep_on_exit"},
 		update{"all", everything, all, strings.Join(allForm, "&"), ""},
-		update{"all, but for one", butPrefix + "wait_method", all, "", "wait_method"},
+		update{"all properties, with one not allowed", allButPrefix + "wait_method", all, "", "wait_method"},
 	)
 }
 
-// accounts are those that a call can name.
+// accounts is the accounts that calls use.
 var accounts = []struct {
 	name, sid string
-	// allowed says whether the policy has the account, for everybody alike.
+	// allowed is set if the policy allows the account to every caller.
 	allowed bool
-	// user and password are what Twilio is to be sent; empty where the account
+	// user and password are the credentials that Twilio should get; empty if the account
 	// is not configured.
 	user, password string
 }{
@@ -113,8 +113,8 @@ var accounts = []struct {
 	{"an account without credentials", foreignSID, true, "", ""},
 }
 
-// newMatrixWorld is a world of the callers of rules. One token was revoked while
-// it ran.
+// newMatrixWorld returns a world with the callers of rules, and a token that was
+// revoked while it ran.
 func newMatrixWorld(t *testing.T) *world {
 	t.Helper()
 	var names []string
@@ -128,18 +128,18 @@ func newMatrixWorld(t *testing.T) *world {
 		policyFile, policyText(strings.Join([]string{mainSID, subSID, foreignSID}, ", "), rules()),
 	))
 	if got := callGRPC(t.Context(), w.client(nil), withToken(revokedName).authorization, muting("")); got.reason() != "NOT_ALLOWED" {
-		t.Fatalf("before it is revoked, the token is answered: %v", got)
+		t.Fatalf("a call with the token before its revocation: %v", got)
 	}
 	w.put(t, map[string]string{tokensFile: tokens})
 	w.Reload()
 	return w
 }
 
-// expect makes the call and checks that it is refused, and that nothing was sent
-// to Twilio.
-func (w *world) expectRefused(t *testing.T, what string, want refusal, by way, c caller, message *request) {
+// expectRefused makes the call and checks that it is refused, and that nothing is
+// sent to Twilio.
+func (w *world) expectRefused(t *testing.T, what string, want refusal, via protocol, c caller, message *request) {
 	t.Helper()
-	want.check(t, what, by.call(t.Context(), w.client(c.certificate), c.authorization, message))
+	want.check(t, what, via.call(t.Context(), w.client(c.certificate), c.authorization, message))
 	w.expectNothingSent(t, what)
 }
 
@@ -150,8 +150,8 @@ func (w *world) expectNothingSent(t *testing.T, what string) {
 	}
 }
 
-// expectApplied checks that the call is answered, that it alone arrived, with
-// these credentials and this form, and that it was applied.
+// expectApplied checks that the call succeeded, and that exactly one request with
+// these credentials and this form arrived and was applied.
 func (w *world) expectApplied(t *testing.T, what string, got reply, sent arrival) {
 	t.Helper()
 	if !got.ok() {
@@ -179,38 +179,38 @@ func plain(t *testing.T, form string) string {
 	return text
 }
 
-// TestMatrixOfKnownCallers has callers of each kind set each property, and
-// several, in each account, over each protocol.
+// TestMatrixOfKnownCallers has callers of each kind that set each property, and
+// several properties, in each account, over each protocol.
 func TestMatrixOfKnownCallers(t *testing.T) {
 	w := newMatrixWorld(t)
-	for _, by := range bothWays {
+	for _, via := range protocols {
 		for _, kind := range []func(string) caller{
 			withToken,
 			func(name string) caller { return w.withJWT(t, name) },
 			func(name string) caller { return w.withCertificate(t, name) },
 		} {
-			t.Run(by.name+" "+kind(listeners).name, func(t *testing.T) {
+			t.Run(via.name+" "+kind(listeners).name, func(t *testing.T) {
 				for _, u := range updates() {
-					w.expectInEachAccount(t, by, kind(u.caller), u)
+					w.expectInEachAccount(t, via, kind(u.caller), u)
 				}
 			})
 		}
 	}
 }
 
-func (w *world) expectInEachAccount(t *testing.T, by way, c caller, u update) {
+func (w *world) expectInEachAccount(t *testing.T, via protocol, c caller, u update) {
 	t.Helper()
 	for _, account := range accounts {
 		what, message := u.name+" in "+account.name, to(account.sid, u.change)
 		switch {
 		case !account.allowed:
-			w.expectRefused(t, what, notAllowed("account "+account.sid), by, c, message)
+			w.expectRefused(t, what, notAllowed("account "+account.sid), via, c, message)
 		case u.refused != "":
-			w.expectRefused(t, what, notAllowed("property "+u.refused), by, c, message)
+			w.expectRefused(t, what, notAllowed("property "+u.refused), via, c, message)
 		case account.user == "":
-			w.expectRefused(t, what, notConfigured, by, c, message)
+			w.expectRefused(t, what, notConfigured, via, c, message)
 		default:
-			got := by.call(t.Context(), w.client(c.certificate), c.authorization, message)
+			got := via.call(t.Context(), w.client(c.certificate), c.authorization, message)
 			w.expectApplied(t, what, got, arrival{
 				account: orDefault(account.sid), user: account.user, password: account.password, form: u.form,
 			})
@@ -225,72 +225,72 @@ func orDefault(sid string) string {
 	return sid
 }
 
-// TestMatrixOfStrangers has callers who must not be known do the same: none
-// learns anything of properties and accounts. Each of them tries each property
-// and each account, and all of them together each property in each account.
-func TestMatrixOfStrangers(t *testing.T) {
+// TestMatrixOfUnknownCallers has unauthenticated callers. Their errors must not
+// depend on properties and accounts. Each of them tries each property and each
+// account, and together they try each property in each account.
+func TestMatrixOfUnknownCallers(t *testing.T) {
 	w := newMatrixWorld(t)
-	for _, by := range bothWays {
-		for i, stranger := range w.strangers(t, everything) {
-			t.Run(by.name+" "+stranger.name, func(t *testing.T) {
+	for _, via := range protocols {
+		for i, presented := range w.unknownCallers(t, everything) {
+			t.Run(via.name+" "+presented.name, func(t *testing.T) {
 				w.log.clear()
-				for j, one := range alone {
+				for j, one := range eachProperty {
 					account := accounts[(i+j)%len(accounts)]
-					w.expectRefused(t, one.property+" in "+account.name, callerUnknown, by, stranger, to(account.sid, one.change))
+					w.expectRefused(t, one.property+" in "+account.name, callerUnknown, via, presented, to(account.sid, one.change))
 				}
 			})
 		}
 	}
 }
 
-// TestCertificatesThatNoConnectionIsMadeWith shows them to the handshake, which
-// refuses them whatever the call presents besides.
-func TestCertificatesThatNoConnectionIsMadeWith(t *testing.T) {
+// TestRefusedCertificates checks that the TLS handshake refuses certificates,
+// whatever the Authorization header is.
+func TestRefusedCertificates(t *testing.T) {
 	w := newMatrixWorld(t)
-	for _, by := range bothWays {
-		for _, intruder := range w.intruders(t, everything) {
-			t.Run(by.name+" "+intruder.name, func(t *testing.T) {
-				got := by.call(t.Context(), w.client(intruder.certificate), intruder.authorization, muting(""))
-				if got.failed == nil {
+	for _, via := range protocols {
+		for _, presented := range w.refusedCertificates(t, everything) {
+			t.Run(via.name+" "+presented.name, func(t *testing.T) {
+				got := via.call(t.Context(), w.client(presented.certificate), presented.authorization, muting(""))
+				if got.err == nil {
 					t.Errorf("%v", got)
 				}
-				w.expectNothingSent(t, intruder.name)
+				w.expectNothingSent(t, presented.name)
 			})
 		}
 	}
 }
 
-// TestJWTReplayedToAnotherService has a JWT that one service accepts shown to
-// one of another audience with the same issuer.
+// TestJWTReplayedToAnotherService sends a JWT that one service accepts to a service
+// with the same issuer and another audience.
 func TestJWTReplayedToAnotherService(t *testing.T) {
 	w := start(t)
 	c := w.withJWT(t, "ui")
-	for _, by := range bothWays {
-		if got := by.call(t.Context(), w.client(nil), c.authorization, muting("")); !got.ok() {
-			t.Fatalf("%s: %v", by.name, got)
+	for _, via := range protocols {
+		if got := via.call(t.Context(), w.client(nil), c.authorization, muting("")); !got.ok() {
+			t.Fatalf("%s: %v", via.name, got)
 		}
 	}
 	other := start(t, func(s *setup) { s.issuer, s.audience = w.issuer, "billing" })
-	for _, by := range bothWays {
-		other.expectRefused(t, by.name, callerUnknown, by, c, muting(""))
+	for _, via := range protocols {
+		other.expectRefused(t, via.name, callerUnknown, via, c, muting(""))
 	}
-	if len(other.log.lines("audience")) != len(bothWays) {
+	if len(other.log.lines("audience")) != len(protocols) {
 		t.Errorf("the log has other causes: %s", other.log)
 	}
 }
 
-// TestWhoIsKnownByWhat has callers whose authorization decides although they
-// have a certificate, and other ways to write the same.
-func TestWhoIsKnownByWhat(t *testing.T) {
+// TestPrecedenceOfCredentials has callers with an Authorization header and a
+// certificate, and variants of both.
+func TestPrecedenceOfCredentials(t *testing.T) {
 	w := start(t, with(policyFile, policyText(mainSID, map[string][]string{"ui": {"muted"}})))
 	agents := w.clientCA.client(t, "agents")
 	tests := []struct {
 		caller
 		known bool
 	}{
-		{caller{name: "a token beats a certificate", authorization: withToken("ui").authorization, certificate: agents}, true},
-		{caller{name: "the certificate alone", certificate: agents}, false},
-		{caller{name: "the scheme in other letters", authorization: []string{"bEARER " + tokenOf("ui")}}, true},
+		{caller{name: "a token takes precedence over a certificate", authorization: withToken("ui").authorization, certificate: agents}, true},
+		{caller{name: "only a certificate", certificate: agents}, false},
+		{caller{name: "the scheme in another case", authorization: []string{"bEARER " + tokenOf("ui")}}, true},
 		{caller{name: "several blanks", authorization: []string{"Bearer   " + tokenOf("ui")}}, true},
 		{caller{name: "a JWT for two audiences", authorization: []string{
 			bearer(w.issuer.token(t, "ui", map[string]any{"aud": []string{"billing", audience}})),
@@ -298,14 +298,14 @@ func TestWhoIsKnownByWhat(t *testing.T) {
 		{caller{name: "a certificate's second DNS name", certificate: w.clientCA.client(t, "web", "ui")}, true},
 		{caller{name: "a certificate's DNS name in capitals", certificate: w.clientCA.client(t, "UI")}, true},
 	}
-	for _, by := range bothWays {
+	for _, via := range protocols {
 		for _, test := range tests {
-			t.Run(by.name+" "+test.name, func(t *testing.T) {
+			t.Run(via.name+" "+test.name, func(t *testing.T) {
 				if !test.known {
-					w.expectRefused(t, test.name, notAllowed("account "+mainSID), by, test.caller, muting(""))
+					w.expectRefused(t, test.name, notAllowed("account "+mainSID), via, test.caller, muting(""))
 					return
 				}
-				got := by.call(t.Context(), w.client(test.certificate), test.authorization, muting(""))
+				got := via.call(t.Context(), w.client(test.certificate), test.authorization, muting(""))
 				w.expectApplied(t, test.name, got, arrival{
 					account: mainSID, user: mainSID, password: mainToken, form: "Muted=true",
 				})

@@ -20,8 +20,8 @@ import (
 type change struct {
 	name      string
 	projected bool
-	// told says that the service is told to read them, and does so at once.
-	told bool
+	// reload is set if the test calls Reload, so that the change takes effect at once.
+	reload bool
 }
 
 // rotation is a world under load whose files are replaced.
@@ -29,16 +29,17 @@ type rotation struct {
 	*world
 	*load
 	change
-	nextServerCA authority // Which all clients trust as well.
+	nextServerCA authority // Also trusted by all clients.
 }
 
-// newRotation puts ui under load by token and by certificate, over each way.
+// newRotation starts a load of the caller ui, by token and by certificate, over each
+// protocol.
 func newRotation(t *testing.T, c change) *rotation {
 	t.Helper()
 	w := start(t, func(s *setup) { s.projected = c.projected }, with(policyFile, rotationPolicy("muted")))
 	next := newAuthority(t, "more servers")
 	w.trusted.AddCert(next.Leaf)
-	return &rotation{w, newLoad(map[string]*presented{
+	return &rotation{w, newLoad(map[string]*identity{
 		"token":       {w.client(nil), withToken("ui").authorization},
 		"certificate": {w.client(w.clientCA.client(t, "ui")), nil},
 	}), c, next}
@@ -48,26 +49,26 @@ func rotationPolicy(properties ...string) string {
 	return policyText(mainSID, map[string][]string{"ui": properties})
 }
 
-// until replaces files and waits until it is so. Where the service is told, it
-// is so at once.
-func (r *rotation) until(t *testing.T, what string, texts map[string]string, isSo func() bool) {
+// until replaces files and waits until the condition holds. After Reload it must hold
+// at once.
+func (r *rotation) until(t *testing.T, what string, texts map[string]string, condition func() bool) {
 	t.Helper()
-	if isSo() {
-		t.Fatalf("%s: it was so before", what)
+	if condition() {
+		t.Fatalf("%s: the condition held before", what)
 	}
 	r.put(t, texts)
-	if r.told {
+	if r.reload {
 		r.Reload()
-		if !isSo() {
-			t.Fatalf("%s: it is not so:\n%s", what, r.log)
+		if !condition() {
+			t.Fatalf("%s: the condition does not hold:\n%s", what, r.log)
 		}
 	} else {
-		eventually(t, what, isSo)
+		eventually(t, what, condition)
 	}
-	r.goesOn(t)
+	r.awaitCalls(t)
 }
 
-// probe makes a call and returns how it ended: "" if it was answered.
+// probe makes a call and returns the reason of its error, or "".
 func (r *rotation) probe(t *testing.T, c *client, authorization []string, change *request) string {
 	t.Helper()
 	message := to("", change)
@@ -76,7 +77,7 @@ func (r *rotation) probe(t *testing.T, c *client, authorization []string, change
 	switch {
 	case got.ok():
 		return ""
-	case got.failed != nil:
+	case got.err != nil:
 		return "not reached"
 	}
 	return got.reason()
@@ -84,13 +85,13 @@ func (r *rotation) probe(t *testing.T, c *client, authorization []string, change
 
 var mute = &request{Muted: proto.Bool(true)}
 
-// TestRotationUnderLoad replaces everything that can be replaced while calls are
-// made all the time, of which none fails.
+// TestRotationUnderLoad replaces every file while calls are made, of which none may
+// fail.
 func TestRotationUnderLoad(t *testing.T) {
 	for _, c := range []change{
 		{name: "files renamed over"},
-		{name: "links moved as by Kubernetes", projected: true},
-		{name: "files renamed over, and told", told: true},
+		{name: "links replaced as by Kubernetes", projected: true},
+		{name: "files renamed over, with Reload", reload: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,24 +109,24 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 }
 
-// rotateTokens gives ui a second token and then takes the first away.
+// rotateTokens adds a second token for ui and then removes the first.
 func (r *rotation) rotateTokens(t *testing.T) {
 	t.Helper()
 	const fresh = "a-fresh-token-of-ui-0123456789abcdef"
 	old, now := withToken("ui").authorization, []string{bearer(fresh)}
 	r.until(t, "the new token works", map[string]string{tokensFile: tokensText("ui") + tokenEntry("ui", fresh)},
 		func() bool { return r.probe(t, r.client(nil), now, mute) == "" })
-	r.show(t, "token", &presented{r.client(nil), now})
-	r.until(t, "the old token does not", map[string]string{tokensFile: "tokens:\n" + tokenEntry("ui", fresh)},
+	r.use(t, "token", &identity{r.client(nil), now})
+	r.until(t, "the old token is refused", map[string]string{tokensFile: "tokens:\n" + tokenEntry("ui", fresh)},
 		func() bool { return r.probe(t, r.client(nil), old, mute) == "CALLER_UNKNOWN" })
 }
 
-// rotatePolicy allows ui more, and then less again.
+// rotatePolicy allows ui another property, and then forbids it again.
 func (r *rotation) rotatePolicy(t *testing.T) {
 	t.Helper()
-	shows := r.workers[0].shows.Load()
+	creds := r.workers[0].creds.Load()
 	holding := func() string {
-		return r.probe(t, shows.client, shows.authorization, &request{Hold: proto.Bool(true)})
+		return r.probe(t, creds.client, creds.authorization, &request{Hold: proto.Bool(true)})
 	}
 	if got := holding(); got != "NOT_ALLOWED" {
 		t.Fatalf("before: %q", got)
@@ -136,12 +137,12 @@ func (r *rotation) rotatePolicy(t *testing.T) {
 		func() bool { return holding() == "NOT_ALLOWED" })
 }
 
-// rotateTwilioToken replaces the account's token, of which Twilio accepts both
-// for a while, as it does.
+// rotateTwilioToken replaces the account's auth token. Twilio accepts both tokens
+// meanwhile.
 func (r *rotation) rotateTwilioToken(t *testing.T) {
 	t.Helper()
 	const fresh = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-	shows := r.workers[0].shows.Load()
+	creds := r.workers[0].creds.Load()
 	sends := func() string {
 		var password string
 		r.up.setHook(func(_ http.ResponseWriter, request *http.Request) bool {
@@ -151,7 +152,7 @@ func (r *rotation) rotateTwilioToken(t *testing.T) {
 			return false
 		})
 		defer r.up.setHook(nil)
-		if got := r.probe(t, shows.client, shows.authorization, mute); got != "" {
+		if got := r.probe(t, creds.client, creds.authorization, mute); got != "" {
 			t.Fatal(got)
 		}
 		return password
@@ -160,12 +161,11 @@ func (r *rotation) rotateTwilioToken(t *testing.T) {
 	r.until(t, "the new token is sent", map[string]string{mainTokenFile: fresh + "\n"},
 		func() bool { return sends() == fresh })
 	r.up.accept(fresh)
-	r.goesOn(t)
+	r.awaitCalls(t)
 }
 
-// rotateClientCA replaces the authority of the certificates, both of which are
-// accepted for a while. At the end the old one is good for nothing, not on a
-// connection that was made before either.
+// rotateClientCA replaces the client CA. Both are accepted meanwhile. Afterwards
+// certificates of the old CA are refused, also on existing connections.
 func (r *rotation) rotateClientCA(t *testing.T) {
 	t.Helper()
 	fresh, old := newAuthority(t, "more clients"), r.clientCA
@@ -178,7 +178,7 @@ func (r *rotation) rotateClientCA(t *testing.T) {
 		defer c.conn.Close()
 		return r.probe(t, c, nil, mute) == ""
 	})
-	r.show(t, "certificate", &presented{r.client(fresh.client(t, "ui")), nil})
+	r.use(t, "certificate", &identity{r.client(fresh.client(t, "ui")), nil})
 	r.until(t, "the old CA is not accepted any more", map[string]string{clientCAFile: certPEM(fresh.Certificate)},
 		func() bool { return r.probe(t, before, nil, mute) == "CALLER_UNKNOWN" })
 	if got := r.probe(t, r.newClient(t, r.tlsConfig(old.client(t, "ui"))), nil, mute); got != "not reached" {
@@ -191,16 +191,16 @@ func (r *rotation) rotateServerCertificate(t *testing.T) {
 	t.Helper()
 	fresh := r.nextServerCA.server(t)
 	texts := map[string]string{certFile: certPEM(fresh), keyFile: keyPEM(t, fresh)}
-	r.until(t, "the new certificate is shown", texts, func() bool {
+	r.until(t, "the new certificate is served", texts, func() bool {
 		return bytes.Equal(shown(t, r.GRPC.String()), fresh.Certificate[0]) &&
 			bytes.Equal(shown(t, r.HTTP.String()), fresh.Certificate[0])
 	})
 }
 
-// shown is the certificate that a listener shows.
+// shown returns the certificate that a listener serves.
 func shown(t *testing.T, addr string) []byte {
 	t.Helper()
-	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) // It is looked at here.
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) // The test checks the certificate.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,11 +208,11 @@ func shown(t *testing.T, addr string) []byte {
 	return conn.ConnectionState().PeerCertificates[0].Raw
 }
 
-// TestCallsUnderWayEndAsTheyBegan holds calls in Twilio while everything that
-// let them in is taken away, and has them sent once more after that.
-func TestCallsUnderWayEndAsTheyBegan(t *testing.T) {
-	for _, by := range bothWays {
-		t.Run(by.name, func(t *testing.T) {
+// TestCallsInFlightKeepTheirSettings delays calls at Twilio while all settings that
+// allowed them are removed. Their updates are then sent once more.
+func TestCallsInFlightKeepTheirSettings(t *testing.T) {
+	for _, via := range protocols {
+		t.Run(via.name, func(t *testing.T) {
 			w := start(t)
 			arrived, released := make(chan struct{}), make(chan struct{})
 			w.up.setHook(func(answer http.ResponseWriter, _ *http.Request) bool {
@@ -223,7 +223,7 @@ func TestCallsUnderWayEndAsTheyBegan(t *testing.T) {
 				return true
 			})
 			c, ended := withToken("ui"), make(chan reply, 1)
-			go func() { ended <- by.call(t.Context(), w.client(nil), c.authorization, muting("")) }()
+			go func() { ended <- via.call(t.Context(), w.client(nil), c.authorization, muting("")) }()
 			await(t, arrived, "the call to arrive")
 
 			w.put(t, map[string]string{
@@ -244,14 +244,15 @@ func TestCallsUnderWayEndAsTheyBegan(t *testing.T) {
 	}
 }
 
-// TestBrokenFilesChangeNothing leaves everything in force, though other files are
-// good; says so where it can be seen; and is forgotten when it is mended.
-func TestBrokenFilesChangeNothing(t *testing.T) {
+// TestInvalidFilesChangeNothing checks that after an invalid file all settings stay
+// in force, though other files are valid; that the error is reported; and that a
+// valid file clears it.
+func TestInvalidFilesChangeNothing(t *testing.T) {
 	w := start(t)
 	good, fresh := maps.Clone(w.texts), newAuthority(t, "others").server(t)
 	tests := []struct{ name, file, text, want string }{
 		{"a policy", policyFile, "rules:\n  - callers: []\n", "line 2: "},
-		{"a policy that is no YAML", policyFile, "rules: [", "line 1: "},
+		{"a policy that is not YAML", policyFile, "rules: [", "line 1: "},
 		{"tokens", tokensFile, "tokens: [{name: ui, sha256: x}]", "line 1: tokens[0].sha256: must be 64"},
 		{"accounts", accountsFile, "accounts: []", "accounts: must not be empty"},
 		{"an account's token", mainTokenFile, "\n", "secret file main-token: is empty"},
@@ -274,21 +275,22 @@ func TestBrokenFilesChangeNothing(t *testing.T) {
 	}
 }
 
-// expectStill checks that nothing has changed but for what is said of the file.
+// expectStill checks that the settings have not changed, and that the error of the
+// file is reported.
 func (w *world) expectStill(t *testing.T, file, want string, failures int64) {
 	t.Helper()
-	for _, by := range bothWays {
+	for _, via := range protocols {
 		for _, c := range []*client{w.client(nil), w.newClient(t, w.tlsConfig(nil))} {
-			if got := by.call(t.Context(), c, withToken("ui").authorization, muting("")); !got.ok() {
-				t.Errorf("%s: %v", by.name, got)
+			if got := via.call(t.Context(), c, withToken("ui").authorization, muting("")); !got.ok() {
+				t.Errorf("%s: %v", via.name, got)
 			}
 		}
 		w.up.take()
-		w.expectRefused(t, "a token that comes with it", callerUnknown, by, withToken("guests"), muting(""))
+		w.expectRefused(t, "a token that was added together with it", callerUnknown, via, withToken("guests"), muting(""))
 	}
 	page := w.adminPage(t, "/readyz")
 	if !strings.HasPrefix(page, "ok\nsettings of ") || !strings.Contains(page, file) || !strings.Contains(page, want) {
-		t.Errorf("/readyz has no %q of %s: %s", want, file, page)
+		t.Errorf("/readyz has no %q for %s: %s", want, file, page)
 	}
 	if lines := w.log.lines("settings not reloaded: those in force stay"); len(lines) == 0 || !strings.Contains(lines[0], want) {
 		t.Errorf("the log has no %q: %s", want, w.log)
@@ -305,24 +307,24 @@ func (w *world) expectStill(t *testing.T, file, want string, failures int64) {
 	}
 }
 
-// TestBrokenFileIsSeenUnasked as is its mending.
-func TestBrokenFileIsSeenUnasked(t *testing.T) {
+// TestInvalidFileIsDetectedByPolling also covers its correction.
+func TestInvalidFileIsDetectedByPolling(t *testing.T) {
 	w := start(t)
 	good := w.texts[policyFile]
 	says := func(page string) func() bool {
 		return func() bool { return strings.HasPrefix(w.adminPage(t, "/readyz"), page) }
 	}
 	w.put(t, map[string]string{policyFile: "rules: 1\n"})
-	eventually(t, "it is seen", says("ok\nsettings of "))
+	eventually(t, "the error is reported", says("ok\nsettings of "))
 	if got := callGRPC(t.Context(), w.client(nil), withToken("ui").authorization, muting("")); !got.ok() {
 		t.Error(got)
 	}
 	w.put(t, map[string]string{policyFile: good})
-	eventually(t, "it is mended", func() bool { return w.adminPage(t, "/readyz") == "ok\n" })
+	eventually(t, "the error is cleared", func() bool { return w.adminPage(t, "/readyz") == "ok\n" })
 	if err := os.Remove(w.path(tokensFile)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a file is missed", says("ok\nsettings of "))
+	eventually(t, "a missing file is reported", says("ok\nsettings of "))
 	if got := callGRPC(t.Context(), w.client(nil), withToken("ui").authorization, muting("")); !got.ok() {
 		t.Error(got)
 	}

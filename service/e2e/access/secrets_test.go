@@ -31,7 +31,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-// What is planted, besides what other tests use.
+// The secrets, besides those that other tests use.
 const (
 	keySecretVariable = "OTHER_KEY_SECRET"
 	keySecret         = `pl4nted/api+key:s&cret=%7E"<0123456789>`
@@ -44,12 +44,12 @@ const (
 	proxyPassword     = "pr0xy-password-0123456789abcdef"
 	label             = "Ada Lovelace 0123456789"
 
-	// What has to be found where it belongs.
+	// The texts that must be found in the outputs.
 	controlName    = "control-name-0123456789"
 	controlMessage = "control-message-0123456789"
 )
 
-// The places to look into.
+// The outputs to search.
 const (
 	inJSONLog = "the log in JSON"
 	inTextLog = "the log in text"
@@ -62,48 +62,48 @@ const (
 	inErrors  = "errors of the start"
 )
 
-// betrayal is a world full of secrets, in which everything goes wrong.
-type betrayal struct {
+// secretsTest is a world whose calls and files fail in many ways, with the outputs to
+// search for secrets.
+type secretsTest struct {
 	*world
-	haul
+	outputs
 	textLog *logged
 	traces  *logged
 	secrets []secret
 	good    []caller
 }
 
-func newBetrayal(t *testing.T) *betrayal {
+func newSecretsTest(t *testing.T) *secretsTest {
 	t.Helper()
 	t.Setenv(keySecretVariable, keySecret)
-	b := &betrayal{haul: haul{}, textLog: newLogged(), traces: collectTraces(t)}
+	b := &secretsTest{outputs: outputs{}, textLog: newLogged(), traces: collectTraces(t)}
 	tracing, err := telemetry.NewTracing(t.Context(), "test", slog.New(slog.DiscardHandler))
 	if err != nil || tracing == nil {
 		t.Fatalf("no traces: %v", err)
 	}
 	b.world = start(t, func(s *setup) {
 		s.texts[accountsFile] = strings.Replace(s.texts[accountsFile], "{file: "+otherKeyFile+"}", "{env: "+keySecretVariable+"}", 1)
-		s.texts[tokensFile] = tokensText(controlName, expiredName) // Which is taken back below.
-		s.Upstream = twilio.Config{Proxy: treacherous}
+		s.texts[tokensFile] = tokensText(controlName, expiredName) // expiredName is removed below.
+		s.Upstream = twilio.Config{Proxy: failingProxy}
 		s.Tracing = tracing
-		s.tee = treacherousLog{slog.NewTextHandler(b.textLog, &slog.HandlerOptions{Level: slog.LevelDebug})}
+		s.tee = panickingLog{slog.NewTextHandler(b.textLog, &slog.HandlerOptions{Level: slog.LevelDebug})}
 	})
 	b.up.accepted[otherSID] = []string{otherKeySID + ":" + keySecret}
 	b.put(t, map[string]string{tokensFile: tokensText(controlName) + strings.Replace(
 		tokenEntry(expiredName, tokenOf(expiredName)), "}", `, expires: "2024-02-29T12:00:00Z"}`, 1)})
 	b.Reload()
 	b.good = []caller{withToken(controlName), b.withJWT(t, controlName), b.withCertificate(t, controlName)}
-	b.plant(t)
+	b.listSecrets(t)
 	return b
 }
 
-// collectTraces takes what is exported, by OTLP over HTTP, as it is: a text
-// stands in it as in its message.
+// collectTraces collects the exported OTLP messages, which contain texts unencoded.
 func collectTraces(t *testing.T) *logged {
 	t.Helper()
 	traces := newLogged()
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Content-Encoding") != "" {
-			t.Error("the traces are packed: nothing can be found in them")
+			t.Error("the traces are compressed, so they cannot be searched")
 		}
 		_, _ = io.Copy(traces, r.Body)
 	}))
@@ -112,8 +112,9 @@ func collectTraces(t *testing.T) *logged {
 	return traces
 }
 
-// treacherous is a proxy setting that fails with secrets for some participants.
-func treacherous(r *http.Request) (*url.URL, error) {
+// failingProxy is a proxy function that fails with errors that contain secrets, for
+// some participants.
+func failingProxy(r *http.Request) (*url.URL, error) {
 	switch {
 	case strings.Contains(r.URL.Path, "panic"):
 		panic(panicText + r.Header.Get("Authorization"))
@@ -125,12 +126,12 @@ func treacherous(r *http.Request) (*url.URL, error) {
 	return nil, nil
 }
 
-// treacherousLog panics when it is told of a call of one participant: in the
-// steps of the call, not on the way to Twilio.
-type treacherousLog struct{ slog.Handler }
+// panickingLog is a log handler that panics for the calls of one participant, outside
+// the delivery.
+type panickingLog struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (l treacherousLog) Handle(ctx context.Context, record slog.Record) error {
+func (l panickingLog) Handle(ctx context.Context, record slog.Record) error {
 	record.Attrs(func(a slog.Attr) bool {
 		if a.Value.String() == sandbox.ConnectingSID {
 			panic(panicText)
@@ -140,15 +141,14 @@ func (l treacherousLog) Handle(ctx context.Context, record slog.Record) error {
 	return l.Handler.Handle(ctx, record)
 }
 
-// plant lists the secrets. Answers to a caller may show the label that they
-// brought themselves.
-func (b *betrayal) plant(t *testing.T) {
+// listSecrets sets the secrets. Answers may contain the label that the caller sent.
+func (b *secretsTest) listSecrets(t *testing.T) {
 	t.Helper()
 	own := []string{inStatus, inBody}
 	b.secrets = []secret{
 		{"the auth token", mainToken, nil}, {"the API key's secret", keySecret, nil},
-		{"a good token", tokenOf(controlName), nil}, {"an expired token", tokenOf(expiredName), nil},
-		{"a wrong token", wrongToken, nil}, {"a garbage token", garbageToken, nil},
+		{"a valid token", tokenOf(controlName), nil}, {"an expired token", tokenOf(expiredName), nil},
+		{"a wrong token", wrongToken, nil}, {"a malformed token", garbageToken, nil},
 		{"a basic password", basicPassword, nil}, {"the password of a URL", urlPassword, nil},
 		{"a text of a body", bodyText, nil}, {"the text of a panic", panicText, nil},
 		{"the password of a proxy", proxyPassword, nil}, {"a label", label, own},
@@ -156,7 +156,7 @@ func (b *betrayal) plant(t *testing.T) {
 	for _, line := range strings.Split(b.texts[keyFile], "\n")[1:3] {
 		b.secrets = append(b.secrets, secret{"the server's key", line, nil})
 	}
-	for _, c := range append(b.forgers(t, controlName), b.good[1]) {
+	for _, c := range append(b.invalidJWTs(t, controlName), b.good[1]) {
 		for _, part := range strings.Split(strings.TrimPrefix(c.authorization[0], "Bearer "), ".")[1:] {
 			if len(part) > len("AAAA") {
 				b.secrets = append(b.secrets, secret{"a part of " + c.name, part, nil})
@@ -165,8 +165,8 @@ func (b *betrayal) plant(t *testing.T) {
 	}
 }
 
-// hear notes what a caller is told.
-func (b *betrayal) hear(got reply) {
+// record adds an answer to the outputs.
+func (b *secretsTest) record(got reply) {
 	where := inStatus
 	if got.code != 0 {
 		where = inBody
@@ -178,31 +178,31 @@ func (b *betrayal) hear(got reply) {
 	if got.status != nil {
 		b.add(where, "%s\n%s", got.status, prototext.Format(got.status))
 	}
-	if got.failed != nil {
-		b.add(where, "%v", got.failed)
+	if got.err != nil {
+		b.add(where, "%v", got.err)
 	}
 }
 
-func (b *betrayal) call(t *testing.T, by way, c caller, message *request) {
+func (b *secretsTest) call(t *testing.T, via protocol, c caller, message *request) {
 	t.Helper()
-	// Long enough for whatever is not to hang.
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	// The timeout is long, and ends only calls that hang.
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if strings.HasPrefix(message.GetCallSid(), "fault:hang") {
 		ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
 	}
-	b.hear(by.call(ctx, b.client(c.certificate), c.authorization, message))
+	b.record(via.call(ctx, b.client(c.certificate), c.authorization, message))
 }
 
-// TestNoSecretIsWritten makes everything go wrong that can, and then looks for
-// each secret in everything that was written.
+// TestNoSecretIsWritten makes calls and files fail in every way, and then searches
+// all outputs for each secret.
 func TestNoSecretIsWritten(t *testing.T) {
-	b := newBetrayal(t)
-	for _, by := range bothWays {
-		b.tryCallers(t, by)
-		b.tryMessages(t, by)
-		b.tryEchoes(t, by)
+	b := newSecretsTest(t)
+	for _, via := range protocols {
+		b.tryCallers(t, via)
+		b.tryMessages(t, via)
+		b.tryEchoes(t, via)
 	}
 	b.tryMalformed(t)
 	b.tryFiles(t)
@@ -223,10 +223,10 @@ func TestNoSecretIsWritten(t *testing.T) {
 	})
 }
 
-// tryCallers lets everybody call who can be made up.
-func (b *betrayal) tryCallers(t *testing.T, by way) {
+// tryCallers makes calls with all kinds of credentials.
+func (b *secretsTest) tryCallers(t *testing.T, via protocol) {
 	t.Helper()
-	bad := append(b.strangers(t, controlName), b.intruders(t, controlName)...)
+	bad := append(b.unknownCallers(t, controlName), b.refusedCertificates(t, controlName)...)
 	for _, value := range []string{
 		bearer(wrongToken), bearer(garbageToken), wrongToken, garbageToken, "Digest username=" + wrongToken,
 		"Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+basicPassword)), bearer(strings.Repeat(wrongToken, 100)),
@@ -234,13 +234,13 @@ func (b *betrayal) tryCallers(t *testing.T, by way) {
 		bad = append(bad, caller{name: "of a value", authorization: []string{value}})
 	}
 	for _, c := range append(bad, b.good...) {
-		b.call(t, by, c, muting(""))
+		b.call(t, via, c, muting(""))
 	}
 }
 
-// tryMessages sends what is invalid, what Twilio refuses, and what fails on the
-// way there.
-func (b *betrayal) tryMessages(t *testing.T, by way) {
+// tryMessages makes calls that are invalid, that Twilio refuses, and that do not
+// reach Twilio.
+func (b *secretsTest) tryMessages(t *testing.T, via protocol) {
 	t.Helper()
 	const dangerous = "https://user:" + urlPassword + "@a.example/h?token=" + bodyText
 	urls := &request{HoldUrl: proto.String(dangerous), WaitUrl: proto.String(dangerous), AnnounceUrl: proto.String(dangerous)}
@@ -263,12 +263,12 @@ func (b *betrayal) tryMessages(t *testing.T, by way) {
 			to(otherSID, &request{CallSid: "fault:" + kind, AnnounceUrl: proto.String(dangerous)}))
 	}
 	for _, message := range messages {
-		b.call(t, by, b.good[0], message)
+		b.call(t, via, b.good[0], message)
 	}
 }
 
-// tryEchoes has Twilio repeat in every place of an answer what it was sent.
-func (b *betrayal) tryEchoes(t *testing.T, by way) {
+// tryEchoes makes Twilio repeat the request in every part of its answer.
+func (b *secretsTest) tryEchoes(t *testing.T, via protocol) {
 	t.Helper()
 	defer b.up.setHook(nil)
 	for _, code := range []int{200, 204, 302, 400, 401, 403, 404, 409, 418, 429, 500, 503} {
@@ -280,17 +280,17 @@ func (b *betrayal) tryEchoes(t *testing.T, by way) {
 		} {
 			b.up.setHook(echoing(code, body))
 			for _, account := range []string{mainSID, otherSID} {
-				b.call(t, by, b.good[0], to(account, &request{CallSid: label, AnnounceUrl: proto.String("https://user:" + urlPassword + "@a.example/")}))
+				b.call(t, via, b.good[0], to(account, &request{CallSid: label, AnnounceUrl: proto.String("https://user:" + urlPassword + "@a.example/")}))
 			}
 		}
 	}
 	for _, code := range []string{"", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\nContent-Length: ", "HTTP/1.1 200 OK\r\n"} {
-		b.up.setHook(garbling(code))
-		b.call(t, by, b.good[0], muting(""))
+		b.up.setHook(malformed(code))
+		b.call(t, via, b.good[0], muting(""))
 	}
 }
 
-// echo is all that the service sent, credentials first.
+// echo returns the request as text, credentials first.
 func echo(r *http.Request) string {
 	user, password, _ := r.BasicAuth()
 	form, _ := io.ReadAll(r.Body)
@@ -298,8 +298,8 @@ func echo(r *http.Request) string {
 	return strings.Join([]string{r.Header.Get("Authorization"), user + ":" + password, password, query}, " ")
 }
 
-// garbling answers what is not HTTP.
-func garbling(begin string) hook {
+// malformed answers with bytes that are not HTTP.
+func malformed(begin string) hook {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		text := echo(r)
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -325,7 +325,7 @@ func echoing(code int, format string) hook {
 	}
 }
 
-// escaped is the text as a body of that format has it.
+// escaped encodes the text for a body of that format.
 func escaped(format, text string) string {
 	if strings.HasPrefix(format, "<") {
 		return html.EscapeString(text)
@@ -333,8 +333,8 @@ func escaped(format, text string) string {
 	return inJSON(text)
 }
 
-// tryMalformed sends what is no call at all.
-func (b *betrayal) tryMalformed(t *testing.T) {
+// tryMalformed sends requests that are not calls.
+func (b *secretsTest) tryMalformed(t *testing.T) {
 	t.Helper()
 	c, path := b.client(nil), restPath(muting(""))
 	for _, body := range []string{
@@ -342,25 +342,25 @@ func (b *betrayal) tryMalformed(t *testing.T) {
 		`{"hold_method": "` + bodyText + `"}`, `["` + bodyText + `"]`, "\xff" + bodyText, `{"muted": true, "muted": "` + bodyText + `"}`,
 		strings.Repeat(bodyText, 4000),
 	} {
-		b.hear(send(t.Context(), c, path, body, http.Header{"Authorization": {bearer(tokenOf(controlName))}}))
+		b.record(send(t.Context(), c, path, body, http.Header{"Authorization": {bearer(tokenOf(controlName))}}))
 	}
 	for _, path := range []string{
 		path + "?token=" + bodyText, "/v1/" + bodyText, "/v1/conferences/" + bodyText + "/participants/" + bodyText, "/" + bodyText + "%2F", "/docs/" + bodyText,
 	} {
-		b.hear(send(t.Context(), c, path, `{"muted": true}`, http.Header{"Authorization": {bearer(wrongToken)}}))
+		b.record(send(t.Context(), c, path, `{"muted": true}`, http.Header{"Authorization": {bearer(wrongToken)}}))
 	}
 	for _, header := range []http.Header{
 		{"Idempotency-Key": {bodyText}}, {"Grpc-Timeout": {bodyText}}, {"Traceparent": {bodyText}}, {"Origin": {"https://" + bodyText}},
 		{"Cookie": {wrongToken}, "X-Api-Key": {wrongToken}}, {"Authorization": {"Bearer \x80" + wrongToken}},
 	} {
-		b.hear(send(t.Context(), c, path, `{"muted": true}`, header))
+		b.record(send(t.Context(), c, path, `{"muted": true}`, header))
 	}
 	b.tryBytes(t)
 	b.tryUnreadable(t)
 }
 
-// tryBytes sends over each listener what is neither HTTP nor gRPC.
-func (b *betrayal) tryBytes(t *testing.T) {
+// tryBytes sends bytes that are neither HTTP nor gRPC to each listener.
+func (b *secretsTest) tryBytes(t *testing.T) {
 	t.Helper()
 	for _, protocol := range []string{"h2", "http/1.1"} {
 		for _, addr := range []string{b.GRPC.String(), b.HTTP.String()} {
@@ -377,24 +377,24 @@ func (b *betrayal) tryBytes(t *testing.T) {
 	}
 }
 
-func (b *betrayal) tryText(t *testing.T, addr, protocol, text string) {
+func (b *secretsTest) tryText(t *testing.T, addr, protocol, text string) {
 	t.Helper()
 	config := b.tlsConfig(nil)
 	config.NextProtos = []string{protocol}
 	conn, err := tls.Dial("tcp", addr, config)
-	if err != nil { // gRPC's listener insists on its protocol.
+	if err != nil { // The gRPC listener requires its ALPN protocol.
 		b.add(inBody, "%v", err)
 		return
 	}
 	defer conn.Close()
-	_, _ = conn.Write([]byte(text)) // It may be closed at any time.
+	_, _ = conn.Write([]byte(text)) // The service may close the connection at any time.
 	_ = conn.CloseWrite()
 	answer, _ := io.ReadAll(conn)
 	b.add(inBody, "%s", answer)
 }
 
-// tryUnreadable sends bytes over gRPC that are no message.
-func (b *betrayal) tryUnreadable(t *testing.T) {
+// tryUnreadable sends gRPC messages that cannot be decoded.
+func (b *secretsTest) tryUnreadable(t *testing.T) {
 	t.Helper()
 	for _, authorization := range []string{bearer(tokenOf(controlName)), bearer(wrongToken)} {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", authorization, "x-secret", wrongToken, "secret-bin", wrongToken)
@@ -405,7 +405,7 @@ func (b *betrayal) tryUnreadable(t *testing.T) {
 	}
 }
 
-// rawBytes sends bytes as they are.
+// rawBytes is a codec that sends bytes unchanged.
 type rawBytes struct{}
 
 func (rawBytes) Name() string { return "proto" }
@@ -419,9 +419,8 @@ func (rawBytes) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// tryFiles puts secrets where they do not belong, in every file, both at a start
-// and at a reload.
-func (b *betrayal) tryFiles(t *testing.T) {
+// tryFiles misplaces secrets in every file, at the start and at a reload.
+func (b *secretsTest) tryFiles(t *testing.T) {
 	t.Helper()
 	good := maps.Clone(b.texts)
 	for _, name := range slices.Sorted(maps.Keys(b.misplaced(t))) {
@@ -439,10 +438,10 @@ func (b *betrayal) tryFiles(t *testing.T) {
 	}
 }
 
-// misplaced are texts of each file that are wrong, with secrets in them.
-func (b *betrayal) misplaced(t *testing.T) map[string][]string {
+// misplaced returns invalid texts of each file that contain secrets.
+func (b *secretsTest) misplaced(t *testing.T) map[string][]string {
 	t.Helper()
-	key := keyPEM(t, b.serverCA.Certificate) // Listed as a secret by its lines.
+	key := keyPEM(t, b.serverCA.Certificate) // Each of its lines is listed as a secret.
 	for _, line := range strings.Split(key, "\n")[1:3] {
 		b.secrets = append(b.secrets, secret{"a misplaced key", line, nil})
 	}

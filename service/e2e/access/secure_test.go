@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const everywhere = "0.0.0.0:0"
+const allInterfaces = "0.0.0.0:0"
 
 func onGRPC(addr string) func(*setup) { return func(s *setup) { s.GRPCAddr = addr } }
 
@@ -21,9 +21,9 @@ func onHTTP(addr string) func(*setup) { return func(s *setup) { s.HTTPAddr = add
 
 func allowingAnonymous(s *setup) { s.AllowAnonymous = true }
 
-const warned = `"level":"WARN","msg":"callers are not authenticated: anybody who reaches this service may change any conference"`
+const warned = `"level":"WARN","msg":"callers are not authenticated: every client that reaches this service may change any conference"`
 
-// stopped makes a service and has it stop before it serves.
+// stopped creates a service and stops it before it serves.
 func stopped(t *testing.T, choose ...func(*setup)) (*world, error) {
 	t.Helper()
 	w, err := build(t, choose...)
@@ -34,10 +34,10 @@ func stopped(t *testing.T, choose ...func(*setup)) (*world, error) {
 	return w, err
 }
 
-func TestWhoIsServedByDefault(t *testing.T) {
+func TestAddressesRequireAuthentication(t *testing.T) {
 	const refused = " is not a loopback address and callers are not authenticated: " +
 		"configure tokens, JWTs or client certificates, or allow anonymous callers"
-	const noPolicy = "callers are authenticated, but there is no policy that says what they may do"
+	const noPolicy = "callers are authenticated, but there is no policy"
 	kinds := map[string]func(*setup){
 		"tokens":              func(s *setup) { without(clientCAFile)(s); withoutJWT(s) },
 		"JWTs":                without(clientCAFile, tokensFile),
@@ -50,12 +50,12 @@ func TestWhoIsServedByDefault(t *testing.T) {
 		warned bool
 	}{
 		{"anonymous callers on loopback", []func(*setup){anonymous}, "", false},
-		{"anonymous callers of gRPC from anywhere", []func(*setup){anonymous, onGRPC(everywhere)}, refused, false},
-		{"anonymous callers of REST from anywhere", []func(*setup){anonymous, onHTTP(everywhere)}, refused, false},
+		{"anonymous callers of gRPC from anywhere", []func(*setup){anonymous, onGRPC(allInterfaces)}, refused, false},
+		{"anonymous callers of REST from anywhere", []func(*setup){anonymous, onHTTP(allInterfaces)}, refused, false},
 		{"anonymous callers on all of IPv6", []func(*setup){anonymous, onHTTP(":0")}, refused, false},
-		{"anonymous callers over TLS", []func(*setup){without(tokensFile, policyFile, clientCAFile), withoutJWT, onGRPC(everywhere)}, refused, false},
-		{"anonymous callers with a policy", []func(*setup){without(tokensFile, clientCAFile), withoutJWT, onGRPC(everywhere)}, refused, false},
-		{"anonymous callers from anywhere, allowed", []func(*setup){anonymous, onGRPC(everywhere), onHTTP(everywhere), allowingAnonymous}, "", true},
+		{"anonymous callers over TLS", []func(*setup){without(tokensFile, policyFile, clientCAFile), withoutJWT, onGRPC(allInterfaces)}, refused, false},
+		{"anonymous callers with a policy", []func(*setup){without(tokensFile, clientCAFile), withoutJWT, onGRPC(allInterfaces)}, refused, false},
+		{"anonymous callers from anywhere, allowed", []func(*setup){anonymous, onGRPC(allInterfaces), onHTTP(allInterfaces), allowingAnonymous}, "", true},
 		{"anonymous callers on loopback, allowed", []func(*setup){anonymous, allowingAnonymous}, "", true},
 	}
 	for name, kind := range kinds {
@@ -65,14 +65,14 @@ func TestWhoIsServedByDefault(t *testing.T) {
 			want   string
 			warned bool
 		}{
-			{name + " from anywhere", []func(*setup){kind, onGRPC(everywhere), onHTTP(everywhere)}, "", false},
+			{name + " from anywhere", []func(*setup){kind, onGRPC(allInterfaces), onHTTP(allInterfaces)}, "", false},
 			{name + " without a policy", []func(*setup){kind, without(policyFile)}, noPolicy, false},
 			{name + " without a policy, with anonymous callers allowed", []func(*setup){kind, without(policyFile), allowingAnonymous}, noPolicy, false},
 		}...)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for range 2 { // It is said at each start.
+			for range 2 { // The warning is repeated at each start.
 				w, err := stopped(t, test.choose...)
 				if got := errorText(err); !strings.HasSuffix(got, test.want) || (got == "") != (test.want == "") {
 					t.Errorf("got %q, want %q", got, test.want)
@@ -92,7 +92,8 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// TestTLSErrorsStopTheStart instead of serving without TLS.
+// TestTLSErrorsStopTheStart checks that the service does not serve without TLS
+// instead.
 func TestTLSErrorsStopTheStart(t *testing.T) {
 	other := newAuthority(t, "others").server(t)
 	tests := []struct {
@@ -103,11 +104,11 @@ func TestTLSErrorsStopTheStart(t *testing.T) {
 		{"a certificate without a key", without(keyFile), certFile + ": is a TLS certificate without a key"},
 		{"a key without a certificate", without(certFile), keyFile + ": is a TLS key without a certificate"},
 		{"the key of another certificate", with(keyFile, keyPEM(t, other)), keyFile + ": does not go with"},
-		{"a key that is none", with(keyFile, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), keyFile + ": does not go with"},
+		{"a malformed key", with(keyFile, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), keyFile + ": does not go with"},
 		{"an empty key", with(keyFile, ""), keyFile + ": does not go with"},
-		{"a certificate that is none", with(certFile, "here be dragons"), certFile + ": has no certificate in PEM"},
-		{"client CAs that are none", with(clientCAFile, "here be dragons"), clientCAFile + ": has no certificate in PEM"},
-		{"client CAs that are damaged", with(clientCAFile, certPEM(other)[:200]), clientCAFile + ": 1 of 1 PEM blocks are damaged"},
+		{"a malformed certificate", with(certFile, "here be dragons"), certFile + ": has no certificate in PEM"},
+		{"malformed client CAs", with(clientCAFile, "here be dragons"), clientCAFile + ": has no certificate in PEM"},
+		{"truncated client CAs", with(clientCAFile, certPEM(other)[:200]), clientCAFile + ": 1 of 1 PEM blocks are damaged"},
 		{"client CAs without TLS", without(certFile, keyFile), clientCAFile + ": needs TLS to ask for client certificates"},
 	}
 	for _, test := range tests {
@@ -117,14 +118,14 @@ func TestTLSErrorsStopTheStart(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 			if w.Server != nil {
-				t.Error("there is a server all the same")
+				t.Error("a server was created")
 			}
 		})
 	}
 }
 
-// TestFilesThatAreMissingStopTheStart whichever of them it is.
-func TestFilesThatAreMissingStopTheStart(t *testing.T) {
+// TestMissingFilesStopTheStart removes each file in turn.
+func TestMissingFilesStopTheStart(t *testing.T) {
 	for _, name := range []string{
 		accountsFile, mainTokenFile, otherKeyFile, tokensFile, policyFile, clientCAFile, certFile, keyFile,
 	} {
@@ -133,13 +134,13 @@ func TestFilesThatAreMissingStopTheStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.run(t) // So that its end is that of a service that ran.
+			w.run(t) // The test's cleanup expects a service that ran.
 			if err := os.Remove(w.path(name)); err != nil {
 				t.Fatal(err)
 			}
 			again := w.setup(t)
 			again.issuer = w.issuer
-			second := &world{up: w.up, place: w.place, log: newLogged()}
+			second := &world{up: w.up, settingsDir: w.settingsDir, log: newLogged()}
 			if got := errorText(second.compose(t, again)); !strings.Contains(got, name) || !strings.Contains(got, "no such file") {
 				t.Errorf("got %q", got)
 			}
@@ -152,16 +153,16 @@ func TestPlaintextIsNotServedWithTLS(t *testing.T) {
 	if err := os.Remove(w.path(certFile)); err != nil {
 		t.Fatal(err)
 	}
-	w.Reload() // What is broken later does not change it either.
+	w.Reload() // Files that become invalid later do not change it.
 	if !strings.Contains(w.adminPage(t, "/readyz"), certFile) {
-		t.Fatal("the certificate is not missed")
+		t.Fatal("the missing certificate is not reported")
 	}
 	c := w.newClient(t, nil)
-	for _, by := range bothWays {
-		if got := by.call(t.Context(), c, withToken("ui").authorization, muting("")); got.failed == nil {
-			t.Errorf("%s: %v", by.name, got)
+	for _, via := range protocols {
+		if got := via.call(t.Context(), c, withToken("ui").authorization, muting("")); got.err == nil {
+			t.Errorf("%s: %v", via.name, got)
 		}
-		w.expectNothingSent(t, by.name)
+		w.expectNothingSent(t, via.name)
 	}
 }
 
@@ -191,7 +192,7 @@ func TestVersionsOfTLS(t *testing.T) {
 	}
 }
 
-// reflected asks for the services by reflection.
+// reflected lists the services by reflection.
 func reflected(t *testing.T, c *client) error {
 	t.Helper()
 	stream, err := grpc_reflection_v1.NewServerReflectionClient(c.conn).ServerReflectionInfo(t.Context())
@@ -208,8 +209,8 @@ func reflected(t *testing.T, c *client) error {
 	return err
 }
 
-// TestWhatDescribesTheAPI can be switched off, each by itself.
-func TestWhatDescribesTheAPI(t *testing.T) {
+// TestReflectionAndDocsCanBeDisabled enables each separately.
+func TestReflectionAndDocsCanBeDisabled(t *testing.T) {
 	for name, choose := range map[string]func(*setup){
 		"both":       func(*setup) {},
 		"docs":       func(s *setup) { s.NoReflection = true },
@@ -250,8 +251,8 @@ func statusOf(t *testing.T, c *client, path string) int {
 	return response.StatusCode
 }
 
-// TestHealthNeedsNoCaller while everything else does.
-func TestHealthNeedsNoCaller(t *testing.T) {
+// TestHealthNeedsNoAuthentication checks that everything else does.
+func TestHealthNeedsNoAuthentication(t *testing.T) {
 	w := start(t)
 	for _, name := range []string{"", "conference.v1.ConferenceService"} {
 		answer, err := grpc_health_v1.NewHealthClient(w.client(nil).conn).
@@ -268,11 +269,11 @@ func TestHealthNeedsNoCaller(t *testing.T) {
 			t.Errorf("%s is served to callers too: %d", path, got)
 		}
 	}
-	w.expectRefused(t, "anonymous", callerUnknown, bothWays[0], caller{}, muting(""))
+	w.expectRefused(t, "anonymous", callerUnknown, protocols[0], caller{}, muting(""))
 }
 
-// TestHostOfAnonymousCallers keeps out web pages whose name was made to lead to
-// this machine.
+// TestHostOfAnonymousCallers refuses web pages whose host name resolves to this
+// machine.
 func TestHostOfAnonymousCallers(t *testing.T) {
 	refused := notAllowed("callers are not authenticated, so the Host must be localhost or a loopback address")
 	tests := []struct {
@@ -297,8 +298,8 @@ func TestHostOfAnonymousCallers(t *testing.T) {
 	}
 }
 
-// TestHostOfOtherCallers is their own business: they are known, or strangers are
-// welcome.
+// TestHostOfOtherCallers checks that any Host is accepted if callers are
+// authenticated or anonymous callers are allowed.
 func TestHostOfOtherCallers(t *testing.T) {
 	for name, choose := range map[string]func(*setup){
 		"known callers":             func(*setup) {},

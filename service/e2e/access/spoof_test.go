@@ -13,8 +13,8 @@ import (
 	"conferenced/service/telemetry"
 )
 
-// forgeries are headers by which somebody may want to be taken for ui, or for
-// somebody elsewhere. Over gRPC they are metadata.
+// forgeries returns headers that try to forge the caller ui or another address. Over
+// gRPC they are metadata.
 func forgeries() []string {
 	const name = "ui"
 	forged := []string{
@@ -36,8 +36,8 @@ func forgeries() []string {
 	return forged
 }
 
-// TestForgeries shows each header by itself, and all at once, with callers of
-// whom the call is refused, and with one of whom it is not.
+// TestForgeries sends each header, and all at once, with calls that must be refused
+// and one that must succeed.
 func TestForgeries(t *testing.T) {
 	w := start(t, with(
 		tokensFile, tokensText("ui", "guests"),
@@ -45,42 +45,42 @@ func TestForgeries(t *testing.T) {
 	))
 	all := forgeries()
 	sets := append(slices.Collect(slices.Chunk(all, 2)), all)
-	for _, by := range bothWays {
+	for _, via := range protocols {
 		for _, set := range sets {
 			name := set[0]
 			if len(set) > 2 {
 				name = "all"
 			}
-			t.Run(by.name+" "+name, func(t *testing.T) {
-				w.expectNobodyFooled(t, by, set)
+			t.Run(via.name+" "+name, func(t *testing.T) {
+				w.expectForgeriesIgnored(t, via, set)
 			})
 		}
 	}
 }
 
-func (w *world) expectNobodyFooled(t *testing.T, by way, forged []string) {
+func (w *world) expectForgeriesIgnored(t *testing.T, via protocol, forged []string) {
 	t.Helper()
 	ctx := withHeader(t.Context(), forged...)
 	call := func(c caller) reply {
-		return by.call(ctx, w.client(c.certificate), c.authorization, muting(mainSID))
+		return via.call(ctx, w.client(c.certificate), c.authorization, muting(mainSID))
 	}
-	callerUnknown.check(t, "a stranger", call(caller{}))
+	callerUnknown.check(t, "an unknown caller", call(caller{}))
 	notAllowed("property muted").check(t, "a guest", call(withToken("guests")))
-	w.expectNothingSent(t, "a stranger and a guest")
+	w.expectNothingSent(t, "an unknown caller and a guest")
 	got := call(withToken("ui"))
 	if !got.ok() {
-		t.Errorf("who may: %v", got)
+		t.Errorf("an allowed caller: %v", got)
 	}
 	w.expectUsualHeaders(t)
 
-	asked := recorded(by, telemetry.Record{
+	asked := recorded(via, telemetry.Record{
 		AccountSID: mainSID, CallSID: sandbox.AgentSID,
 		Properties: []string{"muted"}, Values: map[string]bool{"muted": true}, Applied: "no",
 	})
 	guest, ui := asked, asked
 	guest.Outcome, guest.Caller, guest.KnownBy = "NOT_ALLOWED", "guests", "token"
 	ui.Outcome, ui.Caller, ui.KnownBy, ui.Applied, ui.TwilioRequestID = "OK", "ui", "token", "yes", someID
-	// Of the strangers, the audit has some only.
+	// The audit has records of only some of the unknown callers.
 	known := slices.DeleteFunc(w.records(t), func(r telemetry.Record) bool {
 		return r.Outcome == "CALLER_UNKNOWN" && r.Caller == "" && r.Peer == asked.Peer
 	})
@@ -89,7 +89,7 @@ func (w *world) expectNobodyFooled(t *testing.T, by way, forged []string) {
 	}
 }
 
-// expectUsualHeaders checks that Twilio got the service's own headers alone.
+// expectUsualHeaders checks that Twilio got only the service's own headers.
 func (w *world) expectUsualHeaders(t *testing.T) {
 	t.Helper()
 	arrivals, _ := w.up.take()
@@ -102,14 +102,15 @@ func (w *world) expectUsualHeaders(t *testing.T) {
 	}
 }
 
-// TestForgedAuthorizationBesideARealOne leaves the real one to decide.
+// TestForgedAuthorizationBesideARealOne checks that only the Authorization header
+// authenticates the caller.
 func TestForgedAuthorizationBesideARealOne(t *testing.T) {
 	w := start(t, with(tokensFile, tokensText("ui", "guests")))
 	for _, header := range []string{"Grpc-Metadata-Authorization", "Grpcgateway-Authorization", "Proxy-Authorization"} {
-		for _, by := range bothWays {
+		for _, via := range protocols {
 			ctx := withHeader(t.Context(), header, bearer(tokenOf("guests")))
-			if got := by.call(ctx, w.client(nil), withToken("ui").authorization, muting("")); !got.ok() {
-				t.Errorf("%s, %s: %v", by.name, header, got)
+			if got := via.call(ctx, w.client(nil), withToken("ui").authorization, muting("")); !got.ok() {
+				t.Errorf("%s, %s: %v", via.name, header, got)
 			}
 		}
 	}
@@ -120,9 +121,9 @@ func TestForgedAuthorizationBesideARealOne(t *testing.T) {
 	}
 }
 
-// TestAuthorizationThatNoMetadataCanHold is an authorization all the same: a
-// certificate does not make up for it.
-func TestAuthorizationThatNoMetadataCanHold(t *testing.T) {
+// TestAuthorizationInvalidInMetadata checks that such a header is not ignored in
+// favour of a certificate.
+func TestAuthorizationInvalidInMetadata(t *testing.T) {
 	w := start(t)
 	for _, value := range []string{"Bearer \u00e9", "Bearer \t" + tokenOf("ui"), "\x80"} {
 		header := http.Header{"Authorization": {value}}
@@ -132,16 +133,16 @@ func TestAuthorizationThatNoMetadataCanHold(t *testing.T) {
 	}
 }
 
-// TestRequestIDsOfOthers are not answered with the others' answers, whoever has
-// the same name.
+// TestRequestIDsOfOthers checks that a caller does not get the answer for another
+// caller's request ID, even if both have the same name.
 func TestRequestIDsOfOthers(t *testing.T) {
 	w := start(t, with(tokensFile, tokensText("ui", "guests")))
 	message := to("", &request{RequestId: requestID, Muted: proto.Bool(true)})
 	callers := []caller{withToken("ui"), withToken("guests"), w.withJWT(t, "ui"), w.withCertificate(t, "ui")}
 	for _, c := range callers {
-		for _, by := range bothWays { // The second is a repetition of the first.
-			if got := by.call(t.Context(), w.client(c.certificate), c.authorization, message); !got.ok() {
-				t.Errorf("%s: %v", by.name, got)
+		for _, via := range protocols { // The second call repeats the first.
+			if got := via.call(t.Context(), w.client(c.certificate), c.authorization, message); !got.ok() {
+				t.Errorf("%s: %v", via.name, got)
 			}
 		}
 	}

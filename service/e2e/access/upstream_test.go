@@ -18,7 +18,7 @@ const (
 	subSID     = "ACac000000000000000000000000000002" // With the credentials of mainSID.
 	otherSID   = "ACac000000000000000000000000000003" // With an API key.
 	foreignSID = "ACac000000000000000000000000000004" // In the policy, but without credentials.
-	unknownSID = "ACac000000000000000000000000000005" // Nowhere.
+	unknownSID = "ACac000000000000000000000000000005" // Not configured at all.
 
 	otherKeySID = "SKac000000000000000000000000000003"
 )
@@ -29,15 +29,15 @@ const (
 	otherKeySecret = "Q7w9ZtVfLr2XkP4mNs8bHdYc6uJgEa3T"
 )
 
-// arrival is a request as it came to Twilio.
+// arrival is a request that Twilio got.
 type arrival struct {
 	account, user, password string
 	form                    string
 	header                  http.Header
 }
 
-// upstream is a Twilio with several accounts, whose credentials can change, in
-// front of the sandbox's one.
+// upstream is a Twilio with several accounts, whose credentials can change. All use
+// the sandbox's one account.
 type upstream struct {
 	box *sandbox.Sandbox
 	url string
@@ -48,7 +48,7 @@ type upstream struct {
 	hook     hook
 }
 
-// hook sees a request before the sandbox does, and may answer in its place.
+// hook is called before the sandbox, and may answer instead of it.
 type hook func(http.ResponseWriter, *http.Request) (answered bool)
 
 func newUpstream(t *testing.T) *upstream {
@@ -65,7 +65,7 @@ func newUpstream(t *testing.T) *upstream {
 	return u
 }
 
-// accept replaces the credentials that open the main account and its subaccount.
+// accept replaces the auth tokens of the main account and its subaccount.
 func (u *upstream) accept(tokens ...string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -82,7 +82,8 @@ func (u *upstream) setHook(h hook) {
 	u.hook = h
 }
 
-// take returns what arrived and what was applied since the last take.
+// take returns the requests that arrived and the updates that were applied since the
+// last take.
 func (u *upstream) take() ([]arrival, []sandbox.Entry) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -94,7 +95,7 @@ func (u *upstream) take() ([]arrival, []sandbox.Entry) {
 	return arrivals, journal
 }
 
-// ServeHTTP answers as the account that the path names.
+// ServeHTTP answers for the account in the path.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	account := strings.SplitN(r.URL.Path, "/", 5)[3]
 	known, hook := u.arrive(account, r)
@@ -109,10 +110,10 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.box.ServeHTTP(&renaming{w, account}, r)
 }
 
-// arrive notes the request, and says whether its credentials are the account's.
+// arrive records the request, and reports whether its credentials are the account's.
 func (u *upstream) arrive(account string, r *http.Request) (known bool, _ hook) {
 	var body bytes.Buffer
-	_, _ = body.ReadFrom(r.Body) // A client that is gone is noted as well.
+	_, _ = body.ReadFrom(r.Body) // A request whose client disconnected is recorded too.
 	r.Body = http.NoBody
 	if body.Len() > 0 {
 		r.Body = nopCloser{bytes.NewReader(body.Bytes())}
@@ -130,7 +131,7 @@ type nopCloser struct{ *bytes.Reader }
 
 func (nopCloser) Close() error { return nil }
 
-// renaming shows the sandbox's account under another SID.
+// renaming replaces the sandbox's account SID in answers.
 type renaming struct {
 	http.ResponseWriter
 	account string
@@ -140,5 +141,5 @@ func (r *renaming) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(bytes.ReplaceAll(p, []byte(sandbox.AccountSID), []byte(r.account)))
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (r *renaming) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -27,11 +27,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must come. It is never waited for
-// to its end by a test that passes.
-const patience = time.Minute
+// waitTimeout is the timeout of every wait. Tests that pass do not reach it.
+const waitTimeout = time.Minute
 
-// The files of a place.
+// The files in a settingsDir.
 const (
 	accountsFile  = "accounts.yaml"
 	tokensFile    = "tokens.yaml"
@@ -43,22 +42,22 @@ const (
 	otherKeyFile  = "other-secret"
 )
 
-// setup is what a test can choose of a world.
+// setup is the configuration of a world.
 type setup struct {
 	server.Config
-	// texts are the files. Those that are left out are not used.
+	// texts is the files' texts. Settings without a file are not used.
 	texts     map[string]string
 	projected bool
-	// issuer is the one whose JWTs are accepted for the audience; nil: none are.
+	// issuer issues the JWTs that are accepted for the audience; nil if none are.
 	issuer   *issuer
 	audience string
-	// tee, if it is set, is told of all that is logged too.
+	// tee, if set, also handles all log records.
 	tee slog.Handler
-	// auditPath is where the audit goes; "" leaves it out.
+	// auditPath is the audit file; empty disables the audit.
 	auditPath string
 }
 
-// without leaves files out.
+// without removes files.
 func without(names ...string) func(*setup) {
 	return func(s *setup) {
 		for _, name := range names {
@@ -67,7 +66,7 @@ func without(names ...string) func(*setup) {
 	}
 }
 
-// with has other files, given as pairs of a name and a text.
+// with sets files, given as pairs of a name and a text.
 func with(pairs ...string) func(*setup) {
 	return func(s *setup) {
 		for i := 0; i < len(pairs); i += 2 {
@@ -78,35 +77,35 @@ func with(pairs ...string) func(*setup) {
 
 func withoutJWT(s *setup) { s.issuer = nil }
 
-// anonymous leaves out everything by which callers could be known, and TLS.
+// anonymous removes all authentication, and TLS.
 func anonymous(s *setup) {
 	without(tokensFile, policyFile, clientCAFile, certFile, keyFile)(s)
 	withoutJWT(s)
 }
 
-// world is a service between callers of every kind and a Twilio.
+// world is a service with an embedded Twilio, and the credentials of its callers.
 type world struct {
 	*server.Server
-	*place
+	*settingsDir
 	up                 *upstream
 	issuer             *issuer
 	serverCA, clientCA authority
-	trusted            *x509.CertPool // What clients take for the service's.
+	trusted            *x509.CertPool // The CAs that clients trust.
 	log                *logged
 	auditPath          string
-	audited            int // Bytes of it that were looked at.
+	audited            int // The number of bytes of it that were read.
 
 	stop  context.CancelFunc
 	ended chan struct{} // Closed after err is set.
 	err   error         // What Run returned.
 
-	t       *testing.T // What is made for the world ends with it.
+	t       *testing.T // The test at whose end the world is closed.
 	clients map[*tls.Certificate]*client
-	named   map[string]*tls.Certificate // Client certificates by their one name.
+	named   map[string]*tls.Certificate // Client certificates by name.
 }
 
-// build makes a world whose service does not run yet. An error is that of
-// loading the settings or of making the server.
+// build returns a world whose service does not run yet. It returns the error of
+// loading the settings or of creating the server.
 func build(t *testing.T, choose ...func(*setup)) (*world, error) {
 	t.Helper()
 	w := &world{
@@ -119,20 +118,20 @@ func build(t *testing.T, choose ...func(*setup)) (*world, error) {
 	for _, change := range choose {
 		change(s)
 	}
-	w.place = newPlace(t, s.projected)
+	w.settingsDir = newSettingsDir(t, s.projected)
 	w.put(t, s.texts)
 	w.auditPath, w.issuer = s.auditPath, s.issuer
 	return w, w.compose(t, s)
 }
 
-// setup is the usual one: all kinds of callers, known, over TLS.
+// setup returns the usual configuration: all methods of authentication, over TLS.
 func (w *world) setup(t *testing.T) *setup {
 	t.Helper()
 	certificate := w.serverCA.server(t)
 	return &setup{
 		Config: server.Config{
 			GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
-			Delivery: quick(), DefaultTimeout: patience, ShutdownTimeout: patience,
+			Delivery: quickDelivery(), DefaultTimeout: waitTimeout, ShutdownTimeout: waitTimeout,
 		},
 		texts: map[string]string{
 			accountsFile: accountsText(w.up.url), mainTokenFile: mainToken + "\n", otherKeyFile: otherKeySecret + "\n",
@@ -146,9 +145,9 @@ func (w *world) setup(t *testing.T) *setup {
 	}
 }
 
-// quick are the usual settings of delivery with short waits. There is no
-// breaker: one test's failures are not the next one's.
-func quick() delivery.Config {
+// quickDelivery returns the default delivery configuration with short waits, and
+// without a breaker, so that failures do not affect later calls.
+func quickDelivery() delivery.Config {
 	cfg := delivery.Default()
 	cfg.Retrying.Base, cfg.Retrying.Cap = time.Millisecond, 2*time.Millisecond
 	cfg.Breaking.Failures = 0
@@ -176,13 +175,13 @@ func (w *world) compose(t *testing.T, s *setup) error {
 		if s.Audit, err = telemetry.OpenAudit(s.auditPath); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = s.Audit.Close() }) // Of a service that did not run.
+		t.Cleanup(func() { _ = s.Audit.Close() }) // Run closes it if the service runs.
 	}
 	w.Server, err = server.New(s.Config)
 	return err
 }
 
-// files are those of the place that the settings name.
+// files returns the paths of the settings' files.
 func (w *world) files() settings.Files {
 	at := func(name string) string {
 		if _, used := w.texts[name]; !used {
@@ -196,7 +195,7 @@ func (w *world) files() settings.Files {
 	}
 }
 
-// start makes a world and runs its service until the test ends.
+// start returns a world whose service runs until the test ends.
 func start(t *testing.T, choose ...func(*setup)) *world {
 	t.Helper()
 	w, err := build(t, choose...)
@@ -228,16 +227,15 @@ func (w *world) end(t *testing.T) {
 	}
 }
 
-// client is a caller's way to the service: connections with one certificate, or
-// with none.
+// client is connections to the service, with one certificate or none.
 type client struct {
 	conn *grpc.ClientConn
 	http *http.Client
-	url  string // Of REST.
+	url  string // The REST API's base URL.
 }
 
-// client is the one with that certificate, which it shows whether it is asked
-// for or not.
+// client returns the client with that certificate, which it sends whether the server
+// requests it or not.
 func (w *world) client(certificate *tls.Certificate) *client {
 	if w.clients[certificate] == nil {
 		w.clients[certificate] = w.newClient(w.t, w.tlsConfig(certificate))
@@ -255,7 +253,7 @@ func (w *world) tlsConfig(certificate *tls.Certificate) *tls.Config {
 	return config
 }
 
-// newClient is one with new connections. A nil config makes them plaintext.
+// newClient returns a client with new connections. A nil config makes them plaintext.
 func (w *world) newClient(t *testing.T, config *tls.Config) *client {
 	t.Helper()
 	scheme, security := "http://", insecure.NewCredentials()
@@ -274,7 +272,7 @@ func (w *world) newClient(t *testing.T, config *tls.Config) *client {
 	return &client{conn: conn, http: &http.Client{Transport: transport}, url: scheme + w.HTTP.String()}
 }
 
-// adminPage is what the admin listener answers.
+// adminPage returns the admin listener's answer.
 func (w *world) adminPage(t *testing.T, path string) string {
 	t.Helper()
 	response, err := http.Get("http://" + w.Admin.String() + path)
@@ -290,37 +288,37 @@ func (w *world) adminPage(t *testing.T, path string) string {
 	return string(body)
 }
 
-// await waits for a channel to be closed, or for one value of it.
+// await waits until the channel is closed or sends a value.
 func await[T any](t *testing.T, came <-chan T, what string) T {
 	t.Helper()
 	select {
 	case value := <-came:
 		return value
-	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+	case <-time.After(waitTimeout):
+		t.Fatalf("timeout waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// pollEvery is how often [eventually] looks.
+// pollEvery is the interval of polling in eventually.
 const pollEvery = 20 * time.Millisecond
 
-// eventually waits until it is so.
-func eventually(t *testing.T, what string, isSo func() bool) {
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(waitTimeout)
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
-	for !isSo() {
+	for !condition() {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timeout waiting until %s", what)
 		}
 	}
 }
 
-// logged is a log that can be read while it is written.
+// logged is a buffer that can be read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -346,7 +344,7 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// lines are those that hold the text.
+// lines returns the lines that contain the text.
 func (l *logged) lines(text string) []string {
 	var found []string
 	for line := range strings.Lines(l.String()) {

@@ -1,7 +1,6 @@
-// Package sdk tests Twilio's own SDKs, as they are published, against the
-// service and against the embedded Twilio behind it: to both they are to talk as
-// they talk to Twilio.
+// Package sdk tests Twilio's published SDKs against the service and against the
+// embedded Twilio behind it. Both must work as Twilio does.
 //
-// The SDK for Go is tested by go test, the one for Node by the test in
-// testdata/node, which .ci/node-sdk installs and runs.
+// go test tests the SDK for Go. .ci/node-sdk tests the SDK for Node with
+// testdata/node.
 package sdk

@@ -11,10 +11,11 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// answered is what an error of the SDK says of Twilio's answer.
+// answered is the status and the code in an error of the SDK.
 type answered struct{ status, code int }
 
-// answerOf is that of an error of the SDK's own type.
+// answerOf returns the status and the code of an error, which must be of the SDK's
+// type.
 func answerOf(t *testing.T, err error) answered {
 	t.Helper()
 	var typed *client.TwilioRestError
@@ -43,13 +44,13 @@ func TestErrors(t *testing.T) {
 		params                *update
 		service, sandbox      answered
 	}{
-		{"a participant who is not there", inProgress, someoneAbsent, muting, answered{404, 20404}, answered{404, 20404}},
+		{"an unknown participant", inProgress, someoneAbsent, muting, answered{404, 20404}, answered{404, 20404}},
 		{"a conference that is over", over, sandbox.CustomerSID, muting, answered{404, 20404}, answered{404, 20404}},
 		{"a conference that has not begun", sandbox.InitConferenceSID, sandbox.ConnectingSID, muting, answered{400, 16099}, answered{400, 16099}},
 		{"a malformed conference SID", "CF1", sandbox.CustomerSID, muting, answered{400, 20001}, answered{405, 20004}},
-		{"a URL that is none", inProgress, sandbox.CustomerSID, new(update).SetHoldUrl("hold"), answered{400, 20001}, answered{400, 21205}},
-		{"coaching nobody", inProgress, sandbox.CustomerSID, new(update).SetCoaching(true), answered{400, 20001}, answered{400, 20001}},
-		{"coaching somebody on hold", inProgress, sandbox.CustomerSID, new(update).SetCallSidToCoach(sandbox.HeldSID), answered{400, 16027}, answered{400, 16027}},
+		{"an invalid URL", inProgress, sandbox.CustomerSID, new(update).SetHoldUrl("hold"), answered{400, 20001}, answered{400, 21205}},
+		{"coaching without a Call SID", inProgress, sandbox.CustomerSID, new(update).SetCoaching(true), answered{400, 20001}, answered{400, 20001}},
+		{"coaching a participant on hold", inProgress, sandbox.CustomerSID, new(update).SetCallSidToCoach(sandbox.HeldSID), answered{400, 16027}, answered{400, 16027}},
 		{"a slash in the label", inProgress, "a%2Fb", muting, answered{400, 20001}, answered{404, 20404}},
 		{"a rate limit", inProgress, "fault:429", muting, answered{429, 20429}, answered{429, 20429}},
 		{"a rate limit, announcing", inProgress, "fault:429", announcing, answered{429, 20429}, answered{429, 20429}},
@@ -75,9 +76,9 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// What is no JSON has no code for the SDK, and what is lost has no status: the
-// service gives them both.
-func TestErrorsThatTheServiceMakesReadable(t *testing.T) {
+// TestServiceCompletesErrors has answers in which the SDK finds no code, because they
+// are not JSON, and lost answers without a status. The service adds both.
+func TestServiceCompletesErrors(t *testing.T) {
 	for _, test := range []struct {
 		who    string
 		params *update
@@ -104,19 +105,19 @@ func TestErrorsThatTheServiceMakesReadable(t *testing.T) {
 func TestRateLimitThatEnds(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world, to target, sdk *api.ApiService) {
 		_, err := sdk.UpdateParticipant(sandbox.ConferenceSID, "fault:429x2", new(update).SetMuted(true))
-		if to.name == "sandbox" { // The SDK does not try again.
+		if to.name == "sandbox" { // The SDK does not retry.
 			if got := answerOf(t, err); got != (answered{429, 20429}) {
 				t.Errorf("status and code %v", got)
 			}
 			return
 		}
 		if asked := w.asked.Load(); err != nil || asked != 3 {
-			t.Errorf("Twilio was asked %d times, error %v", asked, err)
+			t.Errorf("Twilio got %d requests, error %v", asked, err)
 		}
 	})
 }
 
-func TestOperationsThatTheServiceDoesNotHave(t *testing.T) {
+func TestUnsupportedOperations(t *testing.T) {
 	w := start(t, "", "")
 	sdk := w.targets[0].sdk(t, sandbox.AccountSID, sandbox.AuthToken)
 	_, fetching := sdk.FetchParticipant(sandbox.ConferenceSID, sandbox.CustomerSID, nil)
@@ -138,6 +139,6 @@ func TestOperationsThatTheServiceDoesNotHave(t *testing.T) {
 		}
 	}
 	if asked := w.asked.Load(); asked != 0 {
-		t.Errorf("Twilio was asked %d times", asked)
+		t.Errorf("Twilio got %d requests", asked)
 	}
 }

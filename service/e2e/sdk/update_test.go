@@ -11,13 +11,13 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// labels are those of participants who are there besides the seeded ones.
+// labels is the labels of participants that are added to the seeded ones.
 var labels = []string{"café", "a+b", "100%", "a?b#c", "x.json"}
 
 type update = api.UpdateParticipantParams
 
-// onEach runs a test against each target, in a world of its own where callers
-// are anonymous, with the account's own credentials.
+// onEach runs a test against each target, with a new world in which callers are
+// anonymous, and with the account's credentials.
 func onEach(t *testing.T, test func(*testing.T, *world, target, *api.ApiService)) {
 	for i, name := range []string{"service", "sandbox"} {
 		t.Run(name, func(t *testing.T) {
@@ -27,7 +27,7 @@ func onEach(t *testing.T, test func(*testing.T, *world, target, *api.ApiService)
 	}
 }
 
-// applied is the form of the one update that was applied.
+// applied returns the form of the only applied update.
 func (w *world) applied(t *testing.T) url.Values {
 	t.Helper()
 	journal := w.box.Journal()
@@ -62,7 +62,7 @@ func TestUpdateBySID(t *testing.T) {
 	})
 }
 
-// The SDK puts a label into the path as it is, so it has to be escaped before.
+// TestUpdateByLabel escapes labels, because the SDK does not.
 func TestUpdateByLabel(t *testing.T) {
 	for _, label := range append([]string{"front desk"}, labels...) {
 		t.Run(label, func(t *testing.T) {

@@ -22,26 +22,26 @@ import (
 	"conferenced/service/outcome/outcometest"
 )
 
-// answer is what a caller was told.
+// answer is the answer that a caller got.
 type answer struct {
-	// heard is false if the caller left before it was told anything.
-	heard     bool
+	// answered is false if the caller left before it got an answer.
+	answered  bool
 	code      codes.Code
 	reason    string
 	applied   string
-	requestID string // Twilio's, of an update that was answered OK.
+	requestID string // Twilio's request ID, if the answer is OK.
 }
 
-func (a answer) ok() bool { return a.heard && a.code == codes.OK }
+func (a answer) ok() bool { return a.answered && a.code == codes.OK }
 
-// ended says whether the answer is that the caller's time was up.
+// ended reports whether the call ended by its deadline or its cancellation.
 func (a answer) ended() bool {
-	return !a.heard || a.code == codes.DeadlineExceeded || a.code == codes.Canceled
+	return !a.answered || a.code == codes.DeadlineExceeded || a.code == codes.Canceled
 }
 
 func (a answer) String() string {
 	switch {
-	case !a.heard:
+	case !a.answered:
 		return "(left)"
 	case a.code == codes.OK:
 		return "OK"
@@ -50,26 +50,26 @@ func (a answer) String() string {
 	}
 }
 
-// answerOf reads a status. One that the service did not make came from the
-// client itself, when the caller's time was up.
+// answerOf converts a status. A DeadlineExceeded or Canceled without ErrorInfo was
+// created by the client.
 func answerOf(err error) answer {
 	st := status.Convert(err)
 	if st.Code() == codes.OK {
-		return answer{heard: true}
+		return answer{answered: true}
 	}
 	info := outcometest.Info(st)
 	return answer{
-		heard:   info != nil || st.Code() != codes.DeadlineExceeded && st.Code() != codes.Canceled,
-		code:    st.Code(),
-		reason:  info.GetReason(),
-		applied: info.GetMetadata()[outcome.KeyApplied],
+		answered: info != nil || st.Code() != codes.DeadlineExceeded && st.Code() != codes.Canceled,
+		code:     st.Code(),
+		reason:   info.GetReason(),
+		applied:  info.GetMetadata()[outcome.KeyApplied],
 	}
 }
 
-// send makes a call and returns what its caller is told.
+// send makes a call and returns what its caller gets.
 type send func(context.Context, *call) answer
 
-// do makes the call, in its time.
+// do makes the call with its deadline and cancellation.
 func (c *call) do(ctx context.Context, send send) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -86,7 +86,7 @@ func (c *call) do(ctx context.Context, send send) {
 	c.end = time.Now()
 }
 
-// send calls the service as the call says, over gRPC or REST.
+// send calls the service over gRPC or REST.
 func (w *world) send(ctx context.Context, c *call) answer {
 	if c.conn == rest {
 		return w.sendREST(ctx, c)
@@ -95,17 +95,17 @@ func (w *world) send(ctx context.Context, c *call) answer {
 	var header metadata.MD
 	_, err := conferencev1.NewConferenceServiceClient(w.conns[c.conn]).
 		UpdateParticipant(ctx, c.request(), grpc.Header(&header))
-	told := answerOf(err)
+	got := answerOf(err)
 	for _, id := range header.Get(service.RequestIDHeader) {
-		told.requestID = id
+		got.requestID = id
 	}
-	return told
+	return got
 }
 
 func (w *world) sendREST(ctx context.Context, c *call) answer {
 	request, err := w.restRequest(ctx, c)
 	if err != nil {
-		return answer{heard: true, code: codes.Internal, reason: err.Error()}
+		return answer{answered: true, code: codes.Internal, reason: err.Error()}
 	}
 	response, err := w.http.Do(request)
 	if err != nil {
@@ -121,22 +121,22 @@ func (w *world) sendREST(ctx context.Context, c *call) answer {
 
 func restAnswer(response *http.Response, body []byte) answer {
 	if response.StatusCode == http.StatusOK {
-		return answer{heard: true, requestID: response.Header.Get(service.RequestIDHeader)}
+		return answer{answered: true, requestID: response.Header.Get(service.RequestIDHeader)}
 	}
 	var message spb.Status
 	if err := protojson.Unmarshal(body, &message); err != nil {
-		return answer{heard: true, code: codes.Internal, reason: err.Error()}
+		return answer{answered: true, code: codes.Internal, reason: err.Error()}
 	}
 	st := status.FromProto(&message)
-	told := answerOf(st.Err())
+	got := answerOf(st.Err())
 	if want := outcometest.HTTPStatus(st); response.StatusCode != want {
-		told.reason += fmt.Sprintf(" (over HTTP %d, not %d)", response.StatusCode, want)
+		got.reason += fmt.Sprintf(" (over HTTP %d, not %d)", response.StatusCode, want)
 	}
-	return told
+	return got
 }
 
-// restRequest varies what REST leaves open: the method, and where the request
-// id goes.
+// restRequest varies the method, and whether the request ID is in the header or the
+// body.
 func (w *world) restRequest(ctx context.Context, c *call) (*http.Request, error) {
 	message := c.request()
 	message.ConferenceSid, message.CallSid = "", ""

@@ -14,17 +14,17 @@ import (
 	"conferenced/service/twilio"
 )
 
-// callerCount is how many callers there are, each with a token of its own.
+// callerCount is the number of callers. Each has its own token.
 const callerCount = 3
 
-// tokenOf is what the caller shows.
+// tokenOf returns the caller's token.
 func tokenOf(caller int) string { return fmt.Sprintf("token-of-caller-%d", caller) }
 
-// authorizationOf is the value of the header that holds the caller's token.
+// authorizationOf returns the caller's Authorization header.
 func authorizationOf(caller int) string { return "Bearer " + tokenOf(caller) }
 
-// newSettings are the account, with Twilio at the address, and the callers, who
-// may do everything.
+// newSettings returns settings with one account, whose Twilio is at the address, and
+// callers that may do everything.
 func newSettings(t *testing.T, upstreamAddr string) *settings.Live {
 	t.Helper()
 	accounts, err := twilio.NewAccounts(sandbox.AccountSID, twilio.Account{

@@ -12,123 +12,125 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// rule is something that must hold of every history.
+// rule is a guarantee that must hold in every history.
 type rule string
 
 const (
-	playedOnce     rule = "an announcement is played once"
-	playedTogether rule = "no announcement is played while what replicas share cannot be asked"
-	okApplied      rule = "OK: applied exactly as sent"
-	noNotApplied   rule = "applied=no: not applied"
-	yesApplied     rule = "applied=yes: applied"
-	nothingElse    rule = "nothing is applied but what was asked"
-	inOrder        rule = "what came first is not applied after what came later"
-	oneAtATime     rule = "one update of a participant is in flight at a time"
-	notUndone      rule = "a repetition undoes nothing"
-	lastStays      rule = "the final state is that of the last OK or of a newer update"
-	stateShown     rule = "the final state is what was applied last"
-	overtaken      rule = "only an update of all its properties supersedes another"
-	notLost        rule = "an update that no newer one replaces, and that is neither rejected nor out of time, is applied"
-	sameAnswer     rule = "a request id gets its first answer"
-	idsKept        rule = "a request id belongs to its content"
-	inTable        rule = "every answer is in the table"
+	playedOnce           rule = "an announcement is played once"
+	notPlayedInOutage    rule = "no announcement is played while Redis is down"
+	okApplied            rule = "OK: applied exactly as sent"
+	noNotApplied         rule = "applied=no: not applied"
+	yesApplied           rule = "applied=yes: applied"
+	nothingElse          rule = "only requested updates are applied"
+	inOrder              rule = "an older update is not applied after a newer one"
+	oneAtATime           rule = "one update of a participant is in flight at a time"
+	notUndone            rule = "a retry does not undo a newer update"
+	lastStays            rule = "the final state is that of the last update answered OK, or of a newer one"
+	stateShown           rule = "the final state is that of the update applied last"
+	supersededByCovering rule = "an update is superseded only by one that sets all its properties"
+	notLost              rule = "an update is superseded only by one that was or may have been applied"
+	sameAnswer           rule = "a request ID gets its first answer"
+	idsKept              rule = "a request ID belongs to its content"
+	inTable              rule = "every answer is in the outcome table"
 )
 
-// verdict is what was found wrong, and how much was looked at.
-type verdict struct {
-	broken map[rule][]string
-	// applications and announcements were applied in all.
+// findings is the violations that were found, and counts of what was checked.
+type findings struct {
+	violations map[rule][]string
+	// applications and announcements count all applied updates and announcements.
 	applications, announcements int
-	// ordered applications were held against those before them; late ones were
-	// not, since their attempt may have been given up on the way.
+	// ordered counts the applications whose order was checked. late ones were not
+	// checked, because their attempt may have been abandoned in flight.
 	ordered, late int
-	// relaxed applications were not either, for an outage.
-	relaxed int
-	// forgotten updates had calls that came too late for their request id.
-	forgotten int
+	// exempt ones were not checked because of an outage.
+	exempt int
+	// expired counts the updates that were played again after their request ID had
+	// expired.
+	expired int
 }
 
-func (v *verdict) breach(r rule, format string, args ...any) {
-	v.broken[r] = append(v.broken[r], fmt.Sprintf(format, args...))
+func (v *findings) violate(r rule, format string, args ...any) {
+	v.violations[r] = append(v.violations[r], fmt.Sprintf(format, args...))
 }
 
-// examine checks the history by every rule.
-func examine(h *history) *verdict {
-	v := &verdict{broken: map[rule][]string{}, applications: len(h.journal)}
-	asked, unasked := h.records()
-	for _, entry := range unasked {
-		v.breach(nothingElse, "entry %d: %v", entry.Seq, entry.Form)
+// examine checks the history against every rule.
+func examine(h *history) *findings {
+	v := &findings{violations: map[rule][]string{}, applications: len(h.journal)}
+	updates, unrequested := h.records()
+	for _, entry := range unrequested {
+		v.violate(nothingElse, "entry %d: %v", entry.Seq, entry.Form)
 	}
-	for _, marker := range slices.Sorted(maps.Keys(asked)) {
-		r := asked[marker]
+	for _, marker := range slices.Sorted(maps.Keys(updates)) {
+		r := updates[marker]
 		v.checkAnnouncement(h, r)
 		v.checkApplied(r)
 		v.checkTable(r)
-		v.checkRequestID(h, r, asked)
+		v.checkRequestID(h, r, updates)
 	}
 	for _, p := range h.participants {
-		line := newLine(h, p, asked)
-		v.checkOrder(h, line)
-		v.checkSuperseded(line)
-		v.checkFinal(h, line)
+		tl := newTimeline(h, p, updates)
+		v.checkOrder(h, tl)
+		v.checkSuperseded(tl)
+		v.checkFinal(h, tl)
 	}
 	return v
 }
 
-func (v *verdict) checkAnnouncement(h *history, r *record) {
+func (v *findings) checkAnnouncement(h *history, r *record) {
 	if !r.announces() {
 		return
 	}
 	v.announcements += len(r.applied)
 	for _, entry := range r.applied {
-		if h.outage.alone(r, entry) {
-			v.breach(playedTogether, "update %d: %v", r.marker, r)
+		if h.outage.contains(r, entry) {
+			v.violate(notPlayedInOutage, "update %d: %v", r.marker, r)
 		}
 	}
 	switch {
 	case len(r.applied) < 2:
-	case !r.remembered(h.bounds):
-		v.forgotten++
+	case !r.withinRetention(h.bounds):
+		v.expired++
 	default:
-		v.breach(playedOnce, "update %d was played %d times: %v", r.marker, len(r.applied), r)
+		v.violate(playedOnce, "update %d was played %d times: %v", r.marker, len(r.applied), r)
 	}
 }
 
-// checkApplied holds the answers against the journal.
-func (v *verdict) checkApplied(r *record) {
+// checkApplied compares the answers with the journal.
+func (v *findings) checkApplied(r *record) {
 	for _, entry := range r.applied {
 		if !sameForm(entry.Form, r.form) || entry.CallSID != r.participant.CallSID {
-			v.breach(okApplied, "update %d was applied to %s as %v: %v", r.marker, entry.CallSID, entry.Form, r)
+			v.violate(okApplied, "update %d was applied to %s as %v: %v", r.marker, entry.CallSID, entry.Form, r)
 		}
 	}
 	allNo := true
 	for _, c := range r.calls {
-		allNo = allNo && c.answer.heard && c.answer.applied == "no"
+		allNo = allNo && c.answer.answered && c.answer.applied == "no"
 		if c.answer.ok() && !r.has(c.answer.requestID) {
-			v.breach(okApplied, "update %d was not applied by request %q: %v", r.marker, c.answer.requestID, r)
+			v.violate(okApplied, "update %d was not applied by request %q: %v", r.marker, c.answer.requestID, r)
 		}
-		if c.answer.heard && c.answer.applied == "yes" && len(r.applied) == 0 {
-			v.breach(yesApplied, "update %d: %v", r.marker, r)
+		if c.answer.answered && c.answer.applied == "yes" && len(r.applied) == 0 {
+			v.violate(yesApplied, "update %d: %v", r.marker, r)
 		}
 	}
 	if allNo && len(r.applied) > 0 {
-		v.breach(noNotApplied, "update %d was applied %d times: %v", r.marker, len(r.applied), r)
+		v.violate(noNotApplied, "update %d was applied %d times: %v", r.marker, len(r.applied), r)
 	}
 }
 
-// has says whether a request to Twilio applied the update.
+// has reports whether the request to Twilio with this ID applied the update.
 func (r *record) has(requestID string) bool {
 	return slices.ContainsFunc(r.applied, func(e sandbox.Entry) bool { return e.RequestID == requestID })
 }
 
 func sameForm(a, b url.Values) bool { return maps.EqualFunc(a, b, slices.Equal) }
 
-// appliedOf is what the storm's rows of the table may say of being applied. Rows
-// that end an update after several attempts may say what an earlier one did, and
-// a deadline may pass when Twilio's answer is just being read.
+// appliedOf maps reasons to the values that applied may have. After several attempts,
+// applied may describe an earlier one, and a deadline may pass while Twilio's answer
+// is being read.
 var appliedOf = map[string][]string{
 	outcome.RequestIDReused.Reason:           {"no"},
 	outcome.ConflictingState.Reason:          {"no", "maybe"},
+	outcome.TwilioRejected.Reason:            {"no", "maybe"}, // A 400 whose body, with Twilio's code, is cut short.
 	outcome.TwilioCredentialsRejected.Reason: {"no", "maybe"},
 	outcome.TwilioRateLimited.Reason:         {"no", "maybe"},
 	outcome.Overloaded.Reason:                {"no", "maybe"},
@@ -142,17 +144,17 @@ var appliedOf = map[string][]string{
 	outcome.Cancelled.Reason:                 {"no", "maybe", "yes"},
 }
 
-func (v *verdict) checkTable(r *record) {
+func (v *findings) checkTable(r *record) {
 	for _, c := range r.calls {
 		a := c.answer
 		switch {
-		case !a.heard && c.timeout == 0 && c.cancelAfter == 0:
-			v.breach(inTable, "update %d was not answered, and its caller had time: %v", r.marker, r)
-		case !a.heard, a.code == codes.OK:
+		case !a.answered && c.timeout == 0 && c.cancelAfter == 0:
+			v.violate(inTable, "update %d was not answered, and its caller had no deadline: %v", r.marker, r)
+		case !a.answered, a.code == codes.OK:
 		case !isRow(a), !slices.Contains(appliedOf[a.reason], a.applied):
-			v.breach(inTable, "update %d: %v", r.marker, r)
+			v.violate(inTable, "update %d: %v", r.marker, r)
 		case r.announces() && a.code == codes.Unavailable && a.applied != "no":
-			v.breach(inTable, "announcement %d would be sent again: %v", r.marker, r)
+			v.violate(inTable, "announcement %d would be retried by clients: %v", r.marker, r)
 		}
 	}
 }
@@ -163,42 +165,42 @@ func isRow(a answer) bool {
 	})
 }
 
-// checkRequestID holds what calls with one request id were answered against the
-// first of them that was answered OK.
-func (v *verdict) checkRequestID(h *history, r *record, asked map[int]*record) {
+// checkRequestID compares the answers to calls with one request ID with the first OK
+// among them.
+func (v *findings) checkRequestID(h *history, r *record, updates map[int]*record) {
 	if first := r.firstOK(); first != nil {
 		for _, c := range r.calls {
-			if c.begin.After(first.end) && c.end.Sub(r.begin()) < h.memory &&
-				!c.answer.ended() && c.answer != first.answer && !h.excused(c.answer) {
-				v.breach(sameAnswer, "update %d: %v", r.marker, r)
+			if c.begin.After(first.end) && c.end.Sub(r.begin()) < h.retention &&
+				!c.answer.ended() && c.answer != first.answer && !h.explainedByOutage(c.answer) {
+				v.violate(sameAnswer, "update %d: %v", r.marker, r)
 			}
 		}
 	}
-	if r.impostorOf == nil {
+	if r.reusesIDOf == nil {
 		return
 	}
-	owner := asked[r.impostorOf.marker]
+	owner := updates[r.reusesIDOf.marker]
 	if r.caller != owner.caller {
-		v.checkStranger(r)
+		v.checkOtherCaller(r)
 		return
 	}
 	first := owner.firstOK()
-	if first == nil || !r.begin().After(first.end) || r.end().Sub(owner.begin()) >= h.memory {
+	if first == nil || !r.begin().After(first.end) || r.end().Sub(owner.begin()) >= h.retention {
 		return
 	}
 	for _, c := range r.calls {
-		if !c.answer.ended() && c.answer.reason != outcome.RequestIDReused.Reason && !h.excused(c.answer) {
-			v.breach(idsKept, "update %d has the request id of %d: %v", r.marker, owner.marker, r)
+		if !c.answer.ended() && c.answer.reason != outcome.RequestIDReused.Reason && !h.explainedByOutage(c.answer) {
+			v.violate(idsKept, "update %d has the request ID of %d: %v", r.marker, owner.marker, r)
 		}
 	}
 }
 
-// checkStranger looks at an update with a request id of another caller's: each
-// caller has request ids of its own.
-func (v *verdict) checkStranger(r *record) {
+// checkOtherCaller checks an update with a request ID of another caller. Each caller
+// has its own request IDs.
+func (v *findings) checkOtherCaller(r *record) {
 	for _, c := range r.calls {
 		if c.answer.reason == outcome.RequestIDReused.Reason {
-			v.breach(idsKept, "update %d has the request id of another caller: %v", r.marker, r)
+			v.violate(idsKept, "update %d has the request ID of another caller: %v", r.marker, r)
 		}
 	}
 }
@@ -212,7 +214,7 @@ func (r *record) firstOK() *call {
 	return nil
 }
 
-// String tells the update's story in one line.
+// String describes the update's calls and applications in one line.
 func (r *record) String() string {
 	text := r.participant.Label
 	for _, c := range r.calls {

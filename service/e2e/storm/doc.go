@@ -1,19 +1,19 @@
-// Package storm tests the whole service at its worst: many callers at once in
-// front of a Twilio that fails in every way it can, and networks that fail in
-// between.
+// Package storm tests the whole service under faults: many concurrent callers, a
+// Twilio that fails in every way it can, and networks that fail.
 //
-// TestStorm makes random calls and then holds the journal of the embedded
-// Twilio against what the callers were told. The flags -calls, -workers and
-// -seed make it longer, wider, or repeat a seed that was printed:
+// TestStorm makes random calls, and then compares the journal of the embedded Twilio
+// with the answers that the callers got. The flags -calls and -workers set the number
+// of calls and of concurrent callers; -seed repeats a seed that was printed:
 //
 //	go test ./service/e2e/storm -run TestStorm -v -calls 100000
 //
 // TestStormReplicas does the same with three replicas that share their state in
-// Redis, which is killed and started again on the way. Where updates go on without
-// it, the order of those is not checked, but that of announcements is.
+// Redis, which is killed and restarted during the storm. Where updates continue
+// without Redis, the order of announcements is still checked, but not that of other
+// updates.
 //
-// TestStormReplicasApart, TestStormNaiveClient and TestStormSwitchedOff let replicas
-// that share nothing, a client without order and memory, and the service without
-// them, through the same storm, to show that the same checks find what they are
-// there for.
+// TestStormIndependentReplicas, TestStormNaiveClient and TestStormWithoutMechanisms
+// run the same storm on replicas without Redis, with a simple client, and on a
+// service without queues or request IDs. They show that the checks find the
+// violations that the service prevents.
 package storm

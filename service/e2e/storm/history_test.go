@@ -9,94 +9,91 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// history is all that happened: what was asked and answered on one side, what
-// was applied on the other.
+// history is all calls with their answers, and all updates that were applied.
 type history struct {
 	bounds
 	calls        []*call
 	journal      []sandbox.Entry
 	arrived      map[int]time.Time
-	participants []*sandbox.Participant // As they are in the end.
-	outage       *outage                // Nil: what replicas share could always be asked.
+	participants []*sandbox.Participant // In their final state.
+	outage       *outage                // nil if Redis was never down.
 }
 
-// outage is when what replicas share could not be asked: it ends when every
-// replica has played an announcement again.
+// outage is a time in which Redis was down. It ends when every replica has played an
+// announcement again.
 type outage struct {
 	from, to time.Time
-	// dead and alive are when it certainly could not be asked.
-	dead, alive time.Time
-	// goesOn says that updates go on meanwhile, but for announcements.
-	goesOn bool
+	// Redis was certainly down between downFrom and downTo.
+	downFrom, downTo time.Time
+	// continues says that updates go on meanwhile, but for announcements.
+	continues bool
 }
 
-// alone says whether the update began and was applied while nobody could ask.
-func (o *outage) alone(r *record, e sandbox.Entry) bool {
-	return o != nil && r.begin().After(o.dead) && e.Time.Before(o.alive)
+// contains reports whether the update began and was applied while Redis was down.
+func (o *outage) contains(r *record, e sandbox.Entry) bool {
+	return o != nil && r.begin().After(o.downFrom) && e.Time.Before(o.downTo)
 }
 
-// during says whether there was an outage at that time.
+// during reports whether there was an outage at that time.
 func (h *history) during(at time.Time) bool {
 	return h.outage != nil && !at.Before(h.outage.from) && !at.After(h.outage.to)
 }
 
-// relaxed says whether the update's order is not promised: it goes on without what
-// replicas share, and was under way while that could not be asked. That another
-// comes too early or too late for it is then no breach; between two of which
-// neither is relaxed, it is.
-func (h *history) relaxed(r *record) bool {
+// exempt reports whether the update's order is not guaranteed, because it was or may
+// have been sent in an outage without Redis. Order is checked only between updates
+// that are not exempt.
+func (h *history) exempt(r *record) bool {
 	o := h.outage
-	return o != nil && o.goesOn && !r.announces() &&
+	return o != nil && o.continues && !r.announces() &&
 		!r.begin().After(o.to) && !r.end().Add(h.grace).Before(o.from)
 }
 
-// excused says whether the answer is one that an outage explains: that nobody can
-// be asked, or what became of an update when nobody could be told its end.
-func (h *history) excused(a answer) bool {
+// explainedByOutage reports whether an outage explains the answer: Redis could not be
+// reached, or the result of the first call with the request ID could not be stored.
+func (h *history) explainedByOutage(a answer) bool {
 	return h.outage != nil && (a.reason == outcome.StateUnavailable.Reason || a.reason == outcome.OutcomeUnknown.Reason)
 }
 
-// bounds are the times that the service was configured with.
+// bounds is the service's configured times.
 type bounds struct {
 	grace          time.Duration
-	attemptTimeout time.Duration // 0: none that matters
+	attemptTimeout time.Duration // 0: longer than the other bounds.
 	defaultTimeout time.Duration
-	// memory is for how long request ids and labels are surely remembered.
-	memory time.Duration
+	// retention is how long request IDs and labels are certainly kept.
+	retention time.Duration
 }
 
-// record is an update with all that became of it.
+// record is an update with its calls and applications.
 type record struct {
 	*update
 	calls   []*call
 	applied []sandbox.Entry
-	arrived time.Time // Zero: never.
+	arrived time.Time // At Twilio, the first time; zero if never.
 }
 
-// records returns the updates by their markers, and what was applied without
-// having been asked for.
-func (h *history) records() (asked map[int]*record, unasked []sandbox.Entry) {
-	asked = map[int]*record{}
+// records returns the updates by marker, and the applied entries without a call.
+func (h *history) records() (updates map[int]*record, unrequested []sandbox.Entry) {
+	updates = map[int]*record{}
 	for _, c := range h.calls {
-		r := asked[c.marker]
+		r := updates[c.marker]
 		if r == nil {
 			r = &record{update: c.update, arrived: h.arrived[c.marker]}
-			asked[c.marker] = r
+			updates[c.marker] = r
 		}
 		r.calls = append(r.calls, c)
 	}
-	for _, r := range asked {
+	for _, r := range updates {
 		slices.SortFunc(r.calls, func(a, b *call) int { return a.begin.Compare(b.begin) })
 	}
 	for _, entry := range h.journal {
-		r := asked[marker(entry.Form)]
+		r := updates[marker(entry.Form)]
 		if r == nil {
-			unasked = append(unasked, entry)
+			unrequested = append(unrequested, entry)
 			continue
 		}
 		r.applied = append(r.applied, entry)
 	}
-	return asked, unasked
+	return updates, unrequested
 }
 
 func marker(form url.Values) int {
@@ -106,7 +103,7 @@ func marker(form url.Values) int {
 
 func (r *record) begin() time.Time { return r.calls[0].begin }
 
-// end is when the last of the calls was over.
+// end returns when the last of the calls ended.
 func (r *record) end() time.Time {
 	end := r.calls[0].end
 	for _, c := range r.calls {
@@ -115,16 +112,15 @@ func (r *record) end() time.Time {
 	return end
 }
 
-// heard says whether every caller was told something.
-func (r *record) heard() bool {
-	return !slices.ContainsFunc(r.calls, func(c *call) bool { return !c.answer.heard })
+// allAnswered reports whether every call was answered.
+func (r *record) allAnswered() bool {
+	return !slices.ContainsFunc(r.calls, func(c *call) bool { return !c.answer.answered })
 }
 
-// remembered says whether the service remembers the request id at every one of
-// the calls.
-func (r *record) remembered(b bounds) bool { return r.end().Sub(r.begin()) < b.memory }
+// withinRetention reports whether the request ID was kept during all of the calls.
+func (r *record) withinRetention(b bounds) bool { return r.end().Sub(r.begin()) < b.retention }
 
-// conn is the connection of the calls, or rest if they came over several.
+// conn returns the connection of the calls, or rest if they used several.
 func (r *record) conn() int {
 	for _, c := range r.calls {
 		if c.conn != r.calls[0].conn {
@@ -134,33 +130,32 @@ func (r *record) conn() int {
 	return r.calls[0].conn
 }
 
-// settled is the moment from which no update that begins on the connection can
+// queuedBy is the moment from which no update that begins on the connection can
 // come before this one; zero if there is none.
 //
-// An update has its place in line at the latest when its first attempt arrives
-// at Twilio, and nothing more is sent of it after its caller was told the end.
-// Of a caller that left, the service knows once it has heard of it, which is
-// certain before what comes later on the same connection.
+// An update is in its queue at the latest when its first attempt arrives at Twilio,
+// and is not sent any more after its caller was answered. If the caller left, the
+// service certainly noticed that before a later call on the same connection.
 //
-// With several calls of one update, nobody can tell which of them an attempt
-// belongs to, so that only their ends count.
-func (r *record) settled(conn int) time.Time {
-	var settled time.Time
+// If an update has several calls, it is not known which of them an attempt belongs
+// to, so only their ends count.
+func (r *record) queuedBy(conn int) time.Time {
+	var queuedBy time.Time
 	for _, c := range r.calls {
-		if !c.answer.heard && (c.conn == rest || c.conn != conn) {
-			settled = time.Time{}
+		if !c.answer.answered && (c.conn == rest || c.conn != conn) {
+			queuedBy = time.Time{}
 			break
 		}
-		settled = later(settled, c.end)
+		queuedBy = later(queuedBy, c.end)
 	}
-	if len(r.calls) == 1 && !r.arrived.IsZero() && (settled.IsZero() || r.arrived.Before(settled)) {
+	if len(r.calls) == 1 && !r.arrived.IsZero() && (queuedBy.IsZero() || r.arrived.Before(queuedBy)) {
 		return r.arrived
 	}
-	return settled
+	return queuedBy
 }
 
-// cutOff is the earliest moment at which an attempt can have been given up while
-// it was on the way. What Twilio does with it after that is beyond the service.
+// cutOff returns the earliest time at which an attempt may have been abandoned in
+// flight. The service does not control what Twilio does with it after that.
 func (r *record) cutOff(b bounds) time.Time {
 	var earliest time.Time
 	for _, c := range r.calls {
@@ -175,8 +170,8 @@ func (r *record) cutOff(b bounds) time.Time {
 	return earliest
 }
 
-// lasts is for how long the call's context lasts at least. The service keeps a
-// tenth of a deadline, or less, to answer in.
+// lasts returns the minimum duration of the call's context. The service reserves at
+// most a tenth of a deadline to answer in.
 func (c *call) lasts(b bounds) time.Duration {
 	lasts := b.defaultTimeout
 	if c.timeout > 0 {

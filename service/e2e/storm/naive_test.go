@@ -17,9 +17,8 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// naive is the client that is written in an afternoon: it posts, tries again on any
-// error, knows neither order nor request ids, and lets a newer update of the same
-// properties replace an older one as soon as it comes.
+// naive is a simple client: it retries on any error, has neither order nor request
+// IDs, and drops an update as soon as a newer one of the same properties arrives.
 type naive struct {
 	base string
 	http *http.Client
@@ -44,7 +43,8 @@ func newNaive(up *upstream) *naive {
 	}
 }
 
-// replaced notes the update if it is new, and says whether a newer one has come.
+// replaced records the update if it is new, and reports whether a newer one has
+// arrived.
 func (n *naive) replaced(u *update, isNew bool) bool {
 	key := u.participant.CallSID + " " + strings.Join(slices.Sorted(maps.Keys(u.form)), " ")
 	n.mu.Lock()
@@ -65,19 +65,19 @@ func (n *naive) send(ctx context.Context, c *call) answer {
 		case <-ctx.Done():
 			timer.Stop()
 			if applied == "no" {
-				return answer{heard: true, code: codes.DeadlineExceeded, reason: "DEADLINE", applied: applied}
+				return answer{answered: true, code: codes.DeadlineExceeded, reason: "DEADLINE", applied: applied}
 			}
 			return answer{}
 		}
 		if n.replaced(c.update, false) {
-			return answer{heard: true, code: codes.Aborted, reason: "SUPERSEDED", applied: applied}
+			return answer{answered: true, code: codes.Aborted, reason: "SUPERSEDED", applied: applied}
 		}
 		applied, wait = "maybe", rand.N(naiveWait)
 		if id, ok := n.post(ctx, c.update); ok {
-			return answer{heard: true, requestID: id}
+			return answer{answered: true, requestID: id}
 		}
 	}
-	return answer{heard: true, code: codes.Unknown, reason: "FAILED", applied: applied}
+	return answer{answered: true, code: codes.Unknown, reason: "FAILED", applied: applied}
 }
 
 func (n *naive) post(ctx context.Context, u *update) (requestID string, ok bool) {

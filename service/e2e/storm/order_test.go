@@ -9,75 +9,75 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// line is what was asked of one participant and what was applied to it, in the
+// timeline is the updates of one participant, and those that were applied in the
 // order of the journal.
-type line struct {
+type timeline struct {
 	participant *sandbox.Participant
 	records     []*record
 	entries     []sandbox.Entry
-	asked       map[int]*record
-	known       []time.Time // When an answer told which label is whose, ascending.
+	updates     map[int]*record
+	learned     []time.Time // When answers showed both names, ascending.
 }
 
-func newLine(h *history, p *sandbox.Participant, asked map[int]*record) *line {
-	l := &line{participant: p, asked: asked}
+func newTimeline(h *history, p *sandbox.Participant, updates map[int]*record) *timeline {
+	l := &timeline{participant: p, updates: updates}
 	for _, e := range h.journal {
-		if e.CallSID == p.CallSID && asked[marker(e.Form)] != nil {
+		if e.CallSID == p.CallSID && updates[marker(e.Form)] != nil {
 			l.entries = append(l.entries, e)
 		}
 	}
-	for _, r := range asked {
+	for _, r := range updates {
 		if r.participant.CallSID != p.CallSID {
 			continue
 		}
 		l.records = append(l.records, r)
 		for _, c := range r.calls {
-			// What is learnt in an outage, the others are not told.
+			// Names learned in an outage are not shared with the other replicas.
 			if c.answer.ok() && !h.during(c.end) {
-				l.known = append(l.known, c.end)
+				l.learned = append(l.learned, c.end)
 			}
 		}
 	}
-	slices.SortFunc(l.known, time.Time.Compare)
+	slices.SortFunc(l.learned, time.Time.Compare)
 	return l
 }
 
-// oneName says whether the service surely knows at that time that the label and
-// the Call SID are the same participant.
-func (l *line) oneName(at time.Time, b bounds) bool {
-	i, _ := slices.BinarySearchFunc(l.known, at, time.Time.Compare)
-	return i > 0 && at.Sub(l.known[i-1]) < b.memory
+// namesKnown reports whether the service certainly knows at that time that the label
+// and the Call SID name the same participant.
+func (l *timeline) namesKnown(at time.Time, b bounds) bool {
+	i, _ := slices.BinarySearchFunc(l.learned, at, time.Time.Compare)
+	return i > 0 && at.Sub(l.learned[i-1]) < b.retention
 }
 
-// class is what decides whether an update is known to be newer than another,
-// apart from when it began.
-type class struct {
-	conn    int
-	byLabel bool
-	oneName bool
+// orderKey is the attributes of an update that, apart from its time, decide whether
+// it is certainly newer than another.
+type orderKey struct {
+	conn       int
+	byLabel    bool
+	namesKnown bool
 }
 
-func (l *line) classOf(r *record, b bounds) class {
-	return class{conn: r.conn(), byLabel: r.byLabel, oneName: l.oneName(r.begin(), b)}
+func (l *timeline) orderKeyOf(r *record, b bounds) orderKey {
+	return orderKey{conn: r.conn(), byLabel: r.byLabel, namesKnown: l.namesKnown(r.begin(), b)}
 }
 
-// isOlder says whether the update had its place in line before the one of the
-// class that began at the time.
-func (r *record) isOlder(newer class, began time.Time) bool {
-	if !newer.oneName && newer.byLabel != r.byLabel {
+// isOlder reports whether the update certainly joined the queue before a newer one
+// with the key that began at the time.
+func (r *record) isOlder(newer orderKey, began time.Time) bool {
+	if !newer.namesKnown && newer.byLabel != r.byLabel {
 		return false
 	}
-	settled := r.settled(newer.conn)
-	return !settled.IsZero() && settled.Before(began)
+	queuedBy := r.queuedBy(newer.conn)
+	return !queuedBy.IsZero() && queuedBy.Before(began)
 }
 
-// sameLine says whether the two surely stand in one line, by their names.
-func (l *line) sameLine(a, b *record, bounds bounds) bool {
-	return a.byLabel == b.byLabel || l.oneName(a.begin(), bounds) || l.oneName(b.begin(), bounds)
+// sameQueue reports whether the two updates certainly share a queue.
+func (l *timeline) sameQueue(a, b *record, bounds bounds) bool {
+	return a.byLabel == b.byLabel || l.namesKnown(a.begin(), bounds) || l.namesKnown(b.begin(), bounds)
 }
 
-// shares says whether the updates set a property in common. The order of others does
-// not matter: one may be sent past the other.
+// shares reports whether the updates have a property in common. The order of other
+// updates does not matter.
 func (r *record) shares(other *record) bool {
 	for key := range r.form {
 		if other.form.Has(key) {
@@ -87,40 +87,40 @@ func (r *record) shares(other *record) bool {
 	return false
 }
 
-// checkOrder goes through the journal: nothing older may come after anything newer
-// with which it shares a property, no newer one is sent while an older is in flight,
-// and nothing that shares a property comes between two applications of one update.
-func (v *verdict) checkOrder(h *history, l *line) {
-	applied := map[class][]*record{}
+// checkOrder checks the journal for updates that share a property: an older one must
+// not be applied after a newer one, a newer one must not be sent while an older one
+// is in flight, and none must be applied between two applications of another.
+func (v *findings) checkOrder(h *history, l *timeline) {
+	applied := map[orderKey][]*record{}
 	last := map[int]int{}
 	for i, entry := range l.entries {
-		r := l.asked[marker(entry.Form)]
-		relaxed := h.relaxed(r)
+		r := l.updates[marker(entry.Form)]
+		exempt := h.exempt(r)
 		switch {
-		case relaxed:
-			v.relaxed++
+		case exempt:
+			v.exempt++
 		case entry.Time.Before(r.cutOff(h.bounds)):
 			v.ordered++
-			v.checkPlace(r, entry, applied)
-			v.checkAlone(h, l, i)
-			if before, again := last[r.marker]; again && r.remembered(h.bounds) {
-				v.checkRepetition(h, l, r, l.entries[before+1:i])
+			v.checkArrivalOrder(r, entry, applied)
+			v.checkOneInFlight(h, l, i)
+			if before, again := last[r.marker]; again && r.withinRetention(h.bounds) {
+				v.checkRetries(h, l, r, l.entries[before+1:i])
 			}
 		default:
 			v.late++
 		}
 		last[r.marker] = i
-		if c := l.classOf(r, h.bounds); !relaxed {
+		if c := l.orderKeyOf(r, h.bounds); !exempt {
 			applied[c] = append(applied[c], r)
 		}
 	}
 }
 
-func (v *verdict) checkPlace(r *record, entry sandbox.Entry, applied map[class][]*record) {
+func (v *findings) checkArrivalOrder(r *record, entry sandbox.Entry, applied map[orderKey][]*record) {
 	for c, before := range applied {
 		for _, newer := range before {
 			if newer != r && newer.shares(r) && r.isOlder(c, newer.begin()) {
-				v.breach(inOrder, "entry %d is of %d, after the newer %d\n\t\told %v\n\t\tnew %v",
+				v.violate(inOrder, "entry %d is of %d, after the newer %d\n\t\tolder %v\n\t\tnewer %v",
 					entry.Seq, r.marker, newer.marker, r, newer)
 				return
 			}
@@ -128,13 +128,13 @@ func (v *verdict) checkPlace(r *record, entry sandbox.Entry, applied map[class][
 	}
 }
 
-// checkAlone looks at what was applied between an update's first arrival and its
-// application: no newer one that shares a property, for the queue goes on only when an
-// attempt has ended, and after one that may have been applied nothing newer is sent
-// before its retry but what supersedes it. Of several calls it cannot be told which
-// arrived.
-func (v *verdict) checkAlone(h *history, l *line, i int) {
-	r := l.asked[marker(l.entries[i].Form)]
+// checkOneInFlight checks the updates applied between an update's first arrival and
+// its application. None may be newer and share a property: the queue sends the next
+// update after an attempt has ended, and after one that may have been applied nothing
+// newer is sent before the retry, unless it supersedes the update. Updates with
+// several calls are not checked, because it is not known which of them arrived.
+func (v *findings) checkOneInFlight(h *history, l *timeline, i int) {
+	r := l.updates[marker(l.entries[i].Form)]
 	if len(r.calls) > 1 || r.arrived.IsZero() {
 		return
 	}
@@ -142,43 +142,44 @@ func (v *verdict) checkAlone(h *history, l *line, i int) {
 		if entry.Time.Before(r.arrived) {
 			return
 		}
-		other := l.asked[marker(entry.Form)]
-		if len(other.calls) == 1 && !h.relaxed(other) && other.arrived.After(r.arrived) && l.sameLine(r, other, h.bounds) &&
-			r.shares(other) && r.isOlder(l.classOf(other, h.bounds), other.begin()) {
-			v.breach(oneAtATime, "%d arrived during %d\n\t\tfirst %v\n\t\tsecond %v", other.marker, r.marker, r, other)
+		other := l.updates[marker(entry.Form)]
+		if len(other.calls) == 1 && !h.exempt(other) && other.arrived.After(r.arrived) && l.sameQueue(r, other, h.bounds) &&
+			r.shares(other) && r.isOlder(l.orderKeyOf(other, h.bounds), other.begin()) {
+			v.violate(oneAtATime, "%d arrived during %d\n\t\tfirst %v\n\t\tsecond %v", other.marker, r.marker, r, other)
 			return
 		}
 	}
 }
 
-// checkSuperseded looks for what superseded the updates that were told so: a newer one
-// of all their properties that was or may have been applied.
-func (v *verdict) checkSuperseded(l *line) {
+// checkSuperseded checks that a superseded update has a newer one of all its
+// properties that was or may have been applied.
+func (v *findings) checkSuperseded(l *timeline) {
 	for _, r := range l.records {
-		told := slices.ContainsFunc(r.calls, func(c *call) bool { return c.answer.reason == outcome.Superseded.Reason })
-		if !told {
+		got := slices.ContainsFunc(r.calls, func(c *call) bool { return c.answer.reason == outcome.Superseded.Reason })
+		if !got {
 			continue
 		}
-		superseding := slices.DeleteFunc(slices.Clone(l.records), func(to *record) bool { return !r.yields(to) })
+		superseding := slices.DeleteFunc(slices.Clone(l.records), func(to *record) bool { return !r.supersededBy(to) })
 		if r.announces() || len(superseding) == 0 {
-			v.breach(overtaken, "nothing supersedes update %d: %v", r.marker, r)
+			v.violate(supersededByCovering, "nothing supersedes update %d: %v", r.marker, r)
 		} else if len(r.applied) == 0 && !slices.ContainsFunc(superseding, (*record).mayBeApplied) {
-			v.breach(notLost, "update %d was superseded by %d, which was not applied\n\t\told %v\n\t\tnew %v",
+			v.violate(notLost, "update %d was superseded by %d, which was not applied\n\t\tolder %v\n\t\tnewer %v",
 				r.marker, superseding[0].marker, r, superseding[0])
 		}
 	}
 }
 
-// mayBeApplied says whether the update was applied, as far as its callers know.
+// mayBeApplied reports whether the update was applied, or may have been according to
+// its answers.
 func (r *record) mayBeApplied() bool {
 	return len(r.applied) > 0 ||
-		slices.ContainsFunc(r.calls, func(c *call) bool { return !c.answer.heard || c.answer.applied != "no" })
+		slices.ContainsFunc(r.calls, func(c *call) bool { return !c.answer.answered || c.answer.applied != "no" })
 }
 
-// yields says whether the other update may have superseded this one. One whose caller
-// left may have joined the queue after that.
-func (r *record) yields(to *record) bool {
-	over := to.heard() && to.end().Before(r.begin())
+// supersededBy reports whether the other update may have superseded this one. An
+// update whose caller left may have joined the queue later.
+func (r *record) supersededBy(to *record) bool {
+	over := to.allAnswered() && to.end().Before(r.begin())
 	if to == r || over || to.begin().After(r.end()) {
 		return false
 	}
@@ -190,38 +191,37 @@ func (r *record) yields(to *record) bool {
 	return true
 }
 
-// checkRepetition looks at what was applied between two applications of an
-// update: nothing of the same queue that shares a property, unless it was given up in
-// flight.
-func (v *verdict) checkRepetition(h *history, l *line, r *record, between []sandbox.Entry) {
+// checkRetries checks the updates applied between two applications of an update. None
+// may be of the same queue and share a property, unless it was abandoned in flight.
+func (v *findings) checkRetries(h *history, l *timeline, r *record, between []sandbox.Entry) {
 	for _, entry := range between {
-		other := l.asked[marker(entry.Form)]
-		if other != r && other.shares(r) && !h.relaxed(other) && l.sameLine(r, other, h.bounds) && entry.Time.Before(other.cutOff(h.bounds)) {
-			v.breach(notUndone, "%d was applied between\n\t\trepeated %v\n\t\tbetween %v", other.marker, r, other)
+		other := l.updates[marker(entry.Form)]
+		if other != r && other.shares(r) && !h.exempt(other) && l.sameQueue(r, other, h.bounds) && entry.Time.Before(other.cutOff(h.bounds)) {
+			v.violate(notUndone, "%d was applied between\n\t\trepeated %v\n\t\tbetween %v", other.marker, r, other)
 			return
 		}
 	}
 }
 
-// checkFinal looks at each property in the end: it must be as the last update
-// set it, and no newer one that was answered OK may have set it.
-func (v *verdict) checkFinal(h *history, l *line) {
+// checkFinal checks each property's final value: the last applied update must have
+// set it, and no newer update that sets it may have been answered OK.
+func (v *findings) checkFinal(h *history, l *timeline) {
 	for key, value := range finalState(l.participant) {
 		i := lastSetting(l.entries, key)
 		if i < 0 {
 			continue
 		}
-		r := l.asked[marker(l.entries[i].Form)]
+		r := l.updates[marker(l.entries[i].Form)]
 		if want := r.form.Get(key); value != want {
-			v.breach(stateShown, "%s of %s is %q, not %q", key, l.participant.Label, value, want)
+			v.violate(stateShown, "%s of %s is %q, not %q", key, l.participant.Label, value, want)
 		}
-		if h.relaxed(r) || !l.entries[i].Time.Before(r.cutOff(h.bounds)) {
+		if h.exempt(r) || !l.entries[i].Time.Before(r.cutOff(h.bounds)) {
 			continue
 		}
 		for _, newer := range l.records {
-			if newer != r && !h.relaxed(newer) && newer.form.Has(key) && newer.firstOK() != nil &&
-				r.isOlder(l.classOf(newer, h.bounds), newer.begin()) {
-				v.breach(lastStays, "%s is of %d, and %d is newer\n\t\told %v\n\t\tnew %v",
+			if newer != r && !h.exempt(newer) && newer.form.Has(key) && newer.firstOK() != nil &&
+				r.isOlder(l.orderKeyOf(newer, h.bounds), newer.begin()) {
+				v.violate(lastStays, "%s is of %d, and %d is newer\n\t\tolder %v\n\t\tnewer %v",
 					key, r.marker, newer.marker, r, newer)
 			}
 		}
@@ -237,8 +237,8 @@ func lastSetting(entries []sandbox.Entry, key string) int {
 	return -1
 }
 
-// finalState is the participant's properties under their names in a form. Who is
-// coached is left out, since it is not kept when coaching ends.
+// finalState returns the participant's properties by form key. CallSidToCoach is
+// omitted, because it is cleared when coaching ends.
 func finalState(p *sandbox.Participant) map[string]string {
 	state := map[string]string{
 		"Muted":               strconv.FormatBool(p.Muted),

@@ -7,15 +7,15 @@ import (
 	"conferenced/service/delivery"
 )
 
-// kinds are the kinds of update that outages are tried with.
+// kinds is the kinds of updates that are tested in outages.
 var kinds = []struct {
 	name      string
 	announces bool
 }{{"mute", false}, {"announcement", true}}
 
-// TestUpAgain begins an update while the network is down and brings it up while
-// the update waits: it must get there, once.
-func TestUpAgain(t *testing.T) {
+// TestNetworkRecoversDuringRetries starts an update while the network is down, and
+// restores the network during the retries. The update must be applied once.
+func TestNetworkRecoversDuringRetries(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			n := newNetwork(t, "guest", func(s *setup) {
@@ -25,14 +25,14 @@ func TestUpAgain(t *testing.T) {
 				s.delivery.Breaking.Failures = 0
 			})
 			n.proxy.Stop()
-			told := make(chan answer, 1)
-			go func() { told <- n.call(t, kind.announces) }()
-			n.await(t, "it is tried again", func(h health) bool { return h.Delivery.Retries >= 2 })
+			got := make(chan answer, 1)
+			go func() { got <- n.call(t, kind.announces) }()
+			n.await(t, "the update is retried", func(h health) bool { return h.Delivery.Retries >= 2 })
 			if err := n.proxy.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if answer := <-told; answer != fine {
-				t.Errorf("the caller was told %v", answer)
+			if answer := <-got; answer != fine {
+				t.Errorf("the caller got %v", answer)
 			}
 			if _, journal := n.end(t); len(journal) != 1 {
 				t.Errorf("it was applied %d times", len(journal))
@@ -41,34 +41,34 @@ func TestUpAgain(t *testing.T) {
 	}
 }
 
-// TestKeptConnectionDies breaks the connection that the service keeps between
-// two updates. The second may meet it before its end is noticed; then it was
-// sent, and only what can be repeated gets there for sure.
-func TestKeptConnectionDies(t *testing.T) {
+// TestIdleConnectionBreaks breaks the service's idle connection between two updates.
+// The second may be written before the break is noticed; then only a repeatable
+// update is certainly applied.
+func TestIdleConnectionBreaks(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			n := newNetwork(t, "guest", nil)
-			if told := n.call(t, kind.announces); told != fine {
-				t.Fatalf("the first caller was told %v", told)
+			if got := n.call(t, kind.announces); got != fine {
+				t.Fatalf("the first caller got %v", got)
 			}
 			n.proxy.Stop()
 			if err := n.proxy.Start(); err != nil {
 				t.Fatal(err)
 			}
-			told := n.call(t, kind.announces)
+			got := n.call(t, kind.announces)
 			_, journal := n.end(t)
 			switch second := len(journal) - 1; {
-			case told == fine && second == 1:
-			case kind.announces && told == unknownSound && second == 0:
+			case got == fine && second == 1:
+			case kind.announces && got == unknownAnnouncement && second == 0:
 			default:
-				t.Errorf("the second caller was told %v, and it was applied %d times", told, second)
+				t.Errorf("the second caller got %v, and it was applied %d times", got, second)
 			}
 		})
 	}
 }
 
-// TestBreakerOpens lets the network go down. Once the breaker is open, nothing is
-// sent, even if the network is up again.
+// TestBreakerOpens takes the network down until the breaker opens. While it is open,
+// nothing is sent, even if the network is up again.
 func TestBreakerOpens(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -76,14 +76,14 @@ func TestBreakerOpens(t *testing.T) {
 				s.delivery.Breaking = delivery.Breaking{Failures: proxyAttempts, OpenFor: time.Hour, Probes: 1}
 			})
 			n.proxy.Stop()
-			if told := n.call(t, kind.announces); told != unreachable {
-				t.Errorf("with the network down, the caller was told %v", told)
+			if got := n.call(t, kind.announces); got != unreachable {
+				t.Errorf("with the network down, the caller got %v", got)
 			}
 			if err := n.proxy.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if told := n.call(t, kind.announces); told != circuitOpen {
-				t.Errorf("with the breaker open, the caller was told %v", told)
+			if got := n.call(t, kind.announces); got != circuitOpen {
+				t.Errorf("with the breaker open, the caller got %v", got)
 			}
 			n.await(t, "the breaker is open", func(h health) bool { return h.Upstream[0].Breaker == "open" })
 			stats, journal := n.end(t)
@@ -94,8 +94,8 @@ func TestBreakerOpens(t *testing.T) {
 	}
 }
 
-// TestBreakerCloses lets the network go down and come up again: the first update
-// after that is the probe, and gets there.
+// TestBreakerCloses takes the network down and up again. The next update is the
+// probe, and is applied.
 func TestBreakerCloses(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -105,17 +105,17 @@ func TestBreakerCloses(t *testing.T) {
 				}
 			})
 			n.proxy.Stop()
-			if told := n.call(t, kind.announces); told != unreachable {
-				t.Errorf("with the network down, the caller was told %v", told)
+			if got := n.call(t, kind.announces); got != unreachable {
+				t.Errorf("with the network down, the caller got %v", got)
 			}
 			if err := n.proxy.Start(); err != nil {
 				t.Fatal(err)
 			}
-			n.await(t, "the breaker lets probes through", func(h health) bool {
+			n.await(t, "the breaker allows probes", func(h health) bool {
 				return h.Upstream[0].Breaker == "half-open"
 			})
-			if told := n.call(t, kind.announces); told != fine {
-				t.Errorf("with the network up again, the caller was told %v", told)
+			if got := n.call(t, kind.announces); got != fine {
+				t.Errorf("with the network up again, the caller got %v", got)
 			}
 			n.await(t, "the breaker closes", func(h health) bool { return h.Upstream[0].Breaker == "closed" })
 			if _, journal := n.end(t); len(journal) != 1 {

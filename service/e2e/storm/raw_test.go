@@ -27,7 +27,7 @@ type rawUpstream struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
-	dealt  map[rawFault]int
+	count  map[rawFault]int
 }
 
 // rawFault is what goes wrong in an exchange.
@@ -59,8 +59,8 @@ func newRawUpstream(t *testing.T, seed uint64) *rawUpstream {
 		t.Fatal(err)
 	}
 	r := &rawUpstream{
-		upstream: newUpstream(t, &deck{cards: make([]sandbox.Fault, deckSize)}), listener: listener,
-		random: rand.New(rand.NewPCG(seed, 2)), dealt: map[rawFault]int{},
+		upstream: newUpstream(t, &faultCycle{faults: make([]sandbox.Fault, faultPeriod)}), listener: listener,
+		random: rand.New(rand.NewPCG(seed, 2)), count: map[rawFault]int{},
 	}
 	r.conns.Go(func() {
 		for {
@@ -80,14 +80,14 @@ func (r *rawUpstream) close() {
 	r.conns.Wait()
 }
 
-func (r *rawUpstream) deal() rawFault {
+func (r *rawUpstream) nextFault() rawFault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fault := noFault
 	if r.random.IntN(100) < rawFaultPercent {
 		fault = rawFaults[r.random.IntN(len(rawFaults))]
 	}
-	r.dealt[fault]++
+	r.count[fault]++
 	return fault
 }
 
@@ -116,7 +116,7 @@ func (r *rawUpstream) serve(conn *net.TCPConn) {
 
 // exchange serves one request and reports whether the connection goes on.
 func (r *rawUpstream) exchange(conn net.Conn, in *bufio.Reader) bool {
-	fault := r.deal()
+	fault := r.nextFault()
 	if fault == endsReading {
 		_, _ = io.CopyN(io.Discard, in, int64(1+r.n(400)))
 		return false
@@ -170,7 +170,7 @@ func (r *rawUpstream) answer(conn net.Conn, in *bufio.Reader, fault rawFault, an
 // older update after a newer one, no lost update, and no answer of another update.
 func TestStormRawUpstream(t *testing.T) {
 	first, seeds, calls, keep := plan()
-	total, dealt := newReport(), map[rawFault]int{}
+	total, count := newReport(), map[rawFault]int{}
 	for i := range seeds {
 		p := profiles[i%len(profiles)]
 		seed := first + uint64(i)
@@ -181,8 +181,8 @@ func TestStormRawUpstream(t *testing.T) {
 			s.through = raw.listener.Addr().String()
 			w := newWorld(t, s, raw.upstream)
 			storm := newStorm(t, raw.upstream, seed, w.send)
-			storm.rage(t, calls)
-			stats := w.await(t, "everything is forgotten after the retention", forgotten).Delivery
+			storm.run(t, calls)
+			stats := w.await(t, "all state expires after the retention", expired).Delivery
 			w.close(t)
 			raw.close()
 			h := storm.history(s.bounds())
@@ -191,16 +191,16 @@ func TestStormRawUpstream(t *testing.T) {
 			total.add(fmt.Sprint(seed), h, v)
 			total.addUpstream(raw.upstream)
 			total.addStats(stats)
-			for fault, n := range raw.dealt {
-				dealt[fault] += n
+			for fault, n := range raw.count {
+				count[fault] += n
 			}
 			goleak.VerifyNone(t, leaks)
 		})
 	}
 	total.print(t, "the service in front of a raw upstream")
-	t.Logf("faults: %v", dealt)
+	t.Logf("faults: %v", count)
 	for _, fault := range rawFaults {
-		if !t.Failed() && dealt[fault] == 0 {
+		if !t.Failed() && count[fault] == 0 {
 			t.Errorf("no exchange in which %s", fault)
 		}
 	}

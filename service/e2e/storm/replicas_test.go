@@ -13,14 +13,14 @@ import (
 	"conferenced/service/delivery/redisstore/redistest"
 )
 
-// replicaCount is how many servers share one Redis.
+// replicaCount is the number of servers that share one Redis.
 const replicaCount = 3
 
-// TestStormReplicas lets callers of three replicas through the storm: what holds
-// for one must hold for all together.
+// TestStormReplicas is TestStorm with three replicas. The guarantees must hold across
+// replicas.
 func TestStormReplicas(t *testing.T) {
 	calls := *callsFlag / 4
-	slow := calls / 2 // The imitation of Redis is.
+	slow := calls / 2 // miniredis is slower than Redis.
 	total := newReport()
 	t.Run("miniredis", func(t *testing.T) {
 		stormReplicas(t, total, redistest.StartMini(t).URL, slow, nil)
@@ -38,35 +38,35 @@ func TestStormReplicas(t *testing.T) {
 	total.print(t, "three replicas")
 }
 
-// TestStormReplicasApart lets callers of three replicas that share nothing through
-// the storm. What the checks find there is what sharing is for.
-func TestStormReplicasApart(t *testing.T) {
+// TestStormIndependentReplicas runs the storm on three replicas without Redis, and
+// expects the violations that sharing prevents.
+func TestStormIndependentReplicas(t *testing.T) {
 	const calls = 600
-	s := stormSetup(profiles[0], patience)
+	s := stormSetup(profiles[0], waitTimeout)
 	s.replicas = replicaCount
 	seed := firstSeed()
-	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
+	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
 	w := newWorld(t, s, up)
 	storm := newStorm(t, up, seed, w.send)
-	storm.patient = true
-	storm.rage(t, calls)
-	w.await(t, "nothing is on the way", idle)
+	storm.noDeadlines = true
+	storm.run(t, calls)
+	w.await(t, "the service is idle", idle)
 	w.close(t)
 	h := storm.history(s.bounds())
 	v := examine(h)
 	seen := newReport()
 	seen.add(fmt.Sprint(seed), h, v)
 	seen.addUpstream(up)
-	seen.print(t, "three replicas apart")
+	seen.print(t, "three independent replicas")
 	for _, rule := range []rule{playedOnce, oneAtATime} {
-		if len(v.broken[rule]) == 0 {
+		if len(v.violations[rule]) == 0 {
 			t.Errorf("not found: %s", rule)
 		}
 	}
 }
 
-// stormReplicas is stormOnce for replicas. A Redis that is given is killed while
-// the storm rages.
+// stormReplicas is stormOnce for replicas. If killed is set, that Redis is killed and
+// restarted during the storm.
 func stormReplicas(t *testing.T, total *report, url string, calls int, killed *redis) {
 	ignored := goleak.IgnoreCurrent()
 	s := stormSetup(profiles[0], longRetention)
@@ -76,27 +76,27 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 		s.redis.Failure = killed.failure
 	}
 	seed := firstSeed()
-	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
+	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
 	w := newWorld(t, s, up)
 	storm := newStorm(t, up, seed, w.send)
-	storm.introduce(t)
+	storm.learnLabels(t)
 	outages := make(chan *outage, 1)
 	if killed != nil {
 		go func() { outages <- killed.killWhile(t, storm, int64(calls)) }()
 	} else {
 		outages <- nil
 	}
-	storm.rage(t, calls)
+	storm.run(t, calls)
 	outage := <-outages
-	stats := w.await(t, "everything is forgotten after the retention", forgotten).Delivery
+	stats := w.await(t, "all state expires after the retention", expired).Delivery
 	w.close(t)
 
 	h := storm.history(s.bounds())
 	h.outage = outage
 	v := examine(h)
 	v.require(t)
-	if outage != nil && outage.goesOn && v.relaxed == 0 {
-		t.Error("nothing went on in the outage")
+	if outage != nil && outage.continues && v.exempt == 0 {
+		t.Error("no update was sent in the outage")
 	}
 	total.add(fmt.Sprint(seed), h, v)
 	total.addUpstream(up)
@@ -104,10 +104,11 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 	goleak.VerifyNone(t, ignored, redistest.Delays)
 }
 
-// redis is a real one, which keeps what it was told when it is killed.
+// redis is a Redis server that persists every write, so that it loses nothing when it
+// is killed.
 type redis struct {
 	*redistest.Server
-	failure redisstore.Failure // What becomes of updates while it is killed.
+	failure redisstore.Failure // The configured behaviour while Redis is down.
 }
 
 func newRedis(t *testing.T) *redis {
@@ -115,21 +116,21 @@ func newRedis(t *testing.T) *redis {
 	return &redis{Server: redistest.StartServer(t, "--save", "", "--appendonly", "yes", "--appendfsync", "always")}
 }
 
-// killWhile kills Redis when a third of the calls have been made, and starts it
-// again when two thirds have.
+// killWhile kills Redis after a third of the calls, and starts it again after two
+// thirds.
 func (r *redis) killWhile(t *testing.T, s *storm, calls int64) *outage {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for s.left.Load() > 2*calls/3 || s.left.Load() == 0 {
 		<-ticker.C
 	}
-	o := &outage{from: time.Now(), goesOn: r.failure == redisstore.Mixed}
+	o := &outage{from: time.Now(), continues: r.failure == redisstore.Mixed}
 	r.Kill()
-	o.dead = time.Now()
+	o.downFrom = time.Now()
 	for s.left.Load() > calls/3 {
 		<-ticker.C
 	}
-	o.alive = time.Now()
+	o.downTo = time.Now()
 	if err := r.Start(); err != nil {
 		t.Error(err)
 	}
@@ -141,10 +142,10 @@ func (r *redis) killWhile(t *testing.T, s *storm, calls int64) *outage {
 	return o
 }
 
-// announce asks the replica of a connection for announcements until one is played,
-// which takes what replicas share.
+// announce sends announcements to the connection's replica until one is played, which
+// requires Redis.
 func (s *storm) announce(t *testing.T, script *script, conn int) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
 		u := script.next()
@@ -157,5 +158,5 @@ func (s *storm) announce(t *testing.T, script *script, conn int) {
 			return
 		}
 	}
-	t.Error("no announcement is played any more")
+	t.Error("no announcement was played after the outage")
 }

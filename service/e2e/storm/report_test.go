@@ -10,28 +10,28 @@ import (
 	"conferenced/service/delivery"
 )
 
-// report counts what happened in one storm or in several.
+// report counts the events of one or several storms.
 type report struct {
-	seeds         []string
-	calls, asked  int
-	repeated      int // Updates with several calls of the same request id.
-	outcomes      map[string]int
-	faults        map[string]int
-	stats         delivery.Stats
-	requests      int
-	applications  int
-	announcements int
-	ordered, late int
-	relaxed       int
-	forgotten     int
-	broken        map[rule]int
+	seeds          []string
+	calls, updates int
+	repeated       int // Updates with several calls.
+	outcomes       map[string]int
+	faults         map[string]int
+	stats          delivery.Stats
+	requests       int
+	applications   int
+	announcements  int
+	ordered, late  int
+	exempt         int
+	expired        int
+	broken         map[rule]int
 }
 
 func newReport() *report {
 	return &report{outcomes: map[string]int{}, faults: map[string]int{}, broken: map[rule]int{}}
 }
 
-func (r *report) add(seed string, h *history, v *verdict) {
+func (r *report) add(seed string, h *history, v *findings) {
 	r.seeds = append(r.seeds, seed)
 	r.calls += len(h.calls)
 	markers := map[int]int{}
@@ -42,19 +42,19 @@ func (r *report) add(seed string, h *history, v *verdict) {
 		}
 		r.outcomes[c.answer.String()]++
 	}
-	r.asked += len(markers)
+	r.updates += len(markers)
 	r.applications += v.applications
 	r.announcements += v.announcements
 	r.ordered += v.ordered
 	r.late += v.late
-	r.relaxed += v.relaxed
-	r.forgotten += v.forgotten
-	for broken, examples := range v.broken {
+	r.exempt += v.exempt
+	r.expired += v.expired
+	for broken, examples := range v.violations {
 		r.broken[broken] += len(examples)
 	}
 }
 
-// addUpstream adds what the upstream saw.
+// addUpstream adds the counts of the upstream.
 func (r *report) addUpstream(up *upstream) {
 	r.requests += up.requests()
 	for kind, count := range up.Faults() {
@@ -88,16 +88,16 @@ func (r *report) print(t *testing.T, who string) {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s; seeds %s\n", who, strings.Join(r.seeds, " "))
-	fmt.Fprintf(&b, "  calls %d, of %d updates, %d of them asked for again with their request id\n",
-		r.calls, r.asked, r.repeated)
+	fmt.Fprintf(&b, "  calls %d, of %d updates, %d of them with repeated calls\n",
+		r.calls, r.updates, r.repeated)
 	fmt.Fprintf(&b, "  upstream: requests %d, applied %d, announcements played %d\n",
 		r.requests, r.applications, r.announcements)
 	if s := r.stats; s.Updates > 0 {
 		fmt.Fprintf(&b, "  delivery: updates %d, attempts %d, retries %d, superseded %d, replays %d, refused %d, abandoned %d\n",
 			s.Updates, s.Attempts, s.Retries, s.Superseded, s.Replays, s.Refused, s.Abandoned)
 	}
-	fmt.Fprintf(&b, "  order: %d applications checked, %d late, %d in an outage; %d repeated after their request id was forgotten\n",
-		r.ordered, r.late, r.relaxed, r.forgotten)
+	fmt.Fprintf(&b, "  order: %d applications checked, %d late, %d in an outage; %d announcements repeated after their request ID expired\n",
+		r.ordered, r.late, r.exempt, r.expired)
 	list(&b, "faults", r.faults)
 	list(&b, "outcomes", r.outcomes)
 	broken := map[string]int{}

@@ -10,7 +10,7 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// story is a small history made by hand, about one participant.
+// story is a hand-written history of one participant.
 type story struct {
 	*history
 	start time.Time
@@ -23,7 +23,7 @@ func newStory() *story {
 		start: time.Unix(0, 0),
 		whose: p,
 		history: &history{
-			bounds:       bounds{grace: time.Hour, defaultTimeout: time.Hour, memory: time.Hour},
+			bounds:       bounds{grace: time.Hour, defaultTimeout: time.Hour, retention: time.Hour},
 			arrived:      map[int]time.Time{},
 			participants: []*sandbox.Participant{p},
 		},
@@ -32,7 +32,7 @@ func newStory() *story {
 
 func (s *story) at(second int) time.Time { return s.start.Add(time.Duration(second) * time.Second) }
 
-// update asks for music on hold, or an announcement.
+// update returns an update that sets key, HoldUrl or AnnounceUrl.
 func (s *story) update(marker, key string) *update {
 	number, _ := markerOf("/hold/" + marker)
 	kind := map[string]string{"HoldUrl": "hold", "AnnounceUrl": "announce"}[key]
@@ -42,13 +42,13 @@ func (s *story) update(marker, key string) *update {
 	}
 }
 
-func (s *story) call(u *update, begin, end int, told answer) *call {
-	c := &call{update: u, begin: s.at(begin), end: s.at(end), answer: told}
+func (s *story) call(u *update, begin, end int, got answer) *call {
+	c := &call{update: u, begin: s.at(begin), end: s.at(end), answer: got}
 	s.calls = append(s.calls, c)
 	return c
 }
 
-// apply puts the update into the journal, under the name of the request.
+// apply adds the update to the journal, with Twilio's request ID.
 func (s *story) apply(u *update, second int, request string) {
 	s.journal = append(s.journal, sandbox.Entry{
 		Seq: len(s.journal) + 1, Time: s.at(second),
@@ -59,41 +59,41 @@ func (s *story) apply(u *update, second int, request string) {
 	}
 }
 
-// outOfOrder lets a first update end at 4 and a second at 7, and be applied in
-// the other order. The first may be announced, the second too.
+// outOfOrder adds a first call that ends at 3 and a second from 4 to 7, whose updates
+// are applied in the other order. The arguments are the properties that they set.
 func (s *story) outOfOrder(first, second string) {
 	a, b := s.update("1", first), s.update("2", second)
-	s.call(a, 2, 3, noWord)
+	s.call(a, 2, 3, unknownAnnouncement)
 	s.call(b, 4, 7, ok("y"))
 	s.apply(b, 5, "y")
 	s.apply(a, 8, "x")
 }
 
-func ok(request string) answer { return answer{heard: true, requestID: request} }
+func ok(request string) answer { return answer{answered: true, requestID: request} }
 
 var (
-	noWord     = answer{heard: true, code: codes.Unknown, reason: "OUTCOME_UNKNOWN", applied: "maybe"}
-	lost       = answer{heard: true, code: codes.Unavailable, reason: "OUTCOME_UNKNOWN", applied: "maybe"}
-	full       = answer{heard: true, code: codes.ResourceExhausted, reason: "OVERLOADED", applied: "no"}
-	superseded = answer{heard: true, code: codes.Aborted, reason: "SUPERSEDED", applied: "no"}
-	reused     = answer{heard: true, code: codes.InvalidArgument, reason: "REQUEST_ID_REUSED", applied: "no"}
-	odd        = answer{heard: true, code: codes.Internal, reason: "TWILIO_UNEXPECTED_ANSWER", applied: "yes"}
+	unknownAnnouncement = answer{answered: true, code: codes.Unknown, reason: "OUTCOME_UNKNOWN", applied: "maybe"}
+	unknown             = answer{answered: true, code: codes.Unavailable, reason: "OUTCOME_UNKNOWN", applied: "maybe"}
+	overloaded          = answer{answered: true, code: codes.ResourceExhausted, reason: "OVERLOADED", applied: "no"}
+	superseded          = answer{answered: true, code: codes.Aborted, reason: "SUPERSEDED", applied: "no"}
+	reused              = answer{answered: true, code: codes.InvalidArgument, reason: "REQUEST_ID_REUSED", applied: "no"}
+	unexpected          = answer{answered: true, code: codes.Internal, reason: "TWILIO_UNEXPECTED_ANSWER", applied: "yes"}
 )
 
-// TestRules breaks each rule once, so that none of the checks is an idle one.
+// TestRules violates each rule once, to show that each check can fail.
 func TestRules(t *testing.T) {
 	for name, c := range map[string]struct {
-		tell   func(*story)
+		build  func(*story)
 		broken []rule
 	}{
-		"all is well": {func(s *story) {
+		"no violation": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
 			s.call(a, 0, 2, ok("x"))
 			s.call(b, 3, 5, ok("y"))
 			s.apply(a, 1, "x")
 			s.apply(b, 4, "y")
 		}, nil},
-		"two at once in either order": {func(s *story) {
+		"two concurrent updates in either order": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
 			s.call(a, 0, 9, ok("x"))
 			s.call(b, 1, 9, ok("y"))
@@ -106,7 +106,7 @@ func TestRules(t *testing.T) {
 			s.apply(a, 1, "x")
 			s.apply(a, 2, "y")
 		}, []rule{playedOnce}},
-		"played again for its request id": {func(s *story) {
+		"played again for the same request ID": {func(s *story) {
 			a := s.update("1", "AnnounceUrl")
 			s.call(a, 0, 2, ok("x"))
 			s.call(a, 3, 5, ok("y"))
@@ -116,7 +116,7 @@ func TestRules(t *testing.T) {
 		"OK and not applied": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 2, ok("x"))
 		}, []rule{okApplied}},
-		"applied otherwise": {func(s *story) {
+		"applied with other properties": {func(s *story) {
 			a := s.update("1", "HoldUrl")
 			s.call(a, 0, 2, ok("x"))
 			other := *a
@@ -126,23 +126,23 @@ func TestRules(t *testing.T) {
 		}, []rule{okApplied, stateShown}},
 		"applied=no and applied": {func(s *story) {
 			a := s.update("1", "HoldUrl")
-			s.call(a, 0, 2, full)
+			s.call(a, 0, 2, overloaded)
 			s.apply(a, 1, "x")
 		}, []rule{noNotApplied}},
 		"applied=yes and not applied": {func(s *story) {
-			s.call(s.update("1", "HoldUrl"), 0, 2, odd)
+			s.call(s.update("1", "HoldUrl"), 0, 2, unexpected)
 		}, []rule{yesApplied}},
-		"applied and never asked for": {func(s *story) {
+		"applied without a call": {func(s *story) {
 			s.apply(s.update("1", "HoldUrl"), 1, "x")
 		}, []rule{nothingElse}},
-		"an older one after a newer one": {func(s *story) {
+		"an older update after a newer one": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
-			s.call(a, 0, 2, lost)
+			s.call(a, 0, 2, unknown)
 			s.call(b, 3, 5, ok("y"))
 			s.apply(b, 4, "y")
 			s.apply(a, 6, "x")
 		}, []rule{inOrder, lastStays}},
-		"two on their way at once": {func(s *story) {
+		"two in flight for one participant": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
 			s.call(a, 0, 9, ok("x"))
 			s.call(b, 2, 9, ok("y"))
@@ -150,24 +150,24 @@ func TestRules(t *testing.T) {
 			s.apply(b, 4, "y")
 			s.apply(a, 5, "x")
 		}, []rule{oneAtATime, inOrder, lastStays}},
-		"an older one after a newer one, in an outage": {func(s *story) {
+		"an older update after a newer one, in an outage": {func(s *story) {
 			s.outOfOrder("HoldUrl", "HoldUrl")
-			s.outage = &outage{from: s.at(5), to: s.at(6), goesOn: true}
+			s.outage = &outage{from: s.at(5), to: s.at(6), continues: true}
 		}, nil},
-		"an older one after a newer one, and the newer in an outage": {func(s *story) {
+		"an older update after a newer one that was sent in an outage": {func(s *story) {
 			s.outOfOrder("AnnounceUrl", "HoldUrl")
-			s.outage = &outage{from: s.at(4), to: s.at(5), goesOn: true}
+			s.outage = &outage{from: s.at(4), to: s.at(5), continues: true}
 		}, nil},
 		"an announcement after another, in an outage": {func(s *story) {
 			s.outOfOrder("AnnounceUrl", "AnnounceUrl")
-			s.outage = &outage{from: s.at(0), to: s.at(9), goesOn: true}
+			s.outage = &outage{from: s.at(0), to: s.at(9), continues: true}
 		}, []rule{inOrder}},
-		"an older one after a newer one, after an outage": {func(s *story) {
-			s.call(s.update("3", "HoldUrl"), 0, 1, lost)
+		"an older update after a newer one, after an outage": {func(s *story) {
+			s.call(s.update("3", "HoldUrl"), 0, 1, unknown)
 			s.outOfOrder("HoldUrl", "HoldUrl")
-			s.outage = &outage{from: s.at(0), to: s.at(1), goesOn: true}
+			s.outage = &outage{from: s.at(0), to: s.at(1), continues: true}
 		}, []rule{inOrder, lastStays}},
-		"an older one after a newer one, in an outage in which nothing goes on": {func(s *story) {
+		"an older update after a newer one, in an outage in which nothing is sent": {func(s *story) {
 			s.outOfOrder("HoldUrl", "HoldUrl")
 			s.outage = &outage{from: s.at(0), to: s.at(9)}
 		}, []rule{inOrder, lastStays}},
@@ -175,42 +175,42 @@ func TestRules(t *testing.T) {
 			a := s.update("1", "AnnounceUrl")
 			s.call(a, 1, 3, ok("x"))
 			s.apply(a, 2, "x")
-			s.outage = &outage{from: s.at(0), dead: s.at(0), alive: s.at(4), to: s.at(9), goesOn: true}
-		}, []rule{playedTogether}},
+			s.outage = &outage{from: s.at(0), downFrom: s.at(0), downTo: s.at(4), to: s.at(9), continues: true}
+		}, []rule{notPlayedInOutage}},
 		"played twice in an outage": {func(s *story) {
 			a := s.update("1", "AnnounceUrl")
 			s.call(a, 0, 9, ok("y"))
 			s.apply(a, 1, "x")
 			s.apply(a, 2, "y")
-			s.outage = &outage{from: s.at(0), to: s.at(9), goesOn: true}
+			s.outage = &outage{from: s.at(0), to: s.at(9), continues: true}
 		}, []rule{playedOnce}},
-		"superseded by the next": {func(s *story) {
+		"superseded by a newer update": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
 			b := s.update("2", "HoldUrl")
 			s.call(b, 1, 9, ok("y"))
 			s.apply(b, 4, "y")
 		}, nil},
-		"superseded by one that was not applied": {func(s *story) {
+		"superseded by an update that was not applied": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
-			s.call(s.update("2", "HoldUrl"), 1, 9, full)
+			s.call(s.update("2", "HoldUrl"), 1, 9, overloaded)
 		}, []rule{notLost}},
-		"superseded by one that may have been applied": {func(s *story) {
+		"superseded by an update that may have been applied": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
-			s.call(s.update("2", "HoldUrl"), 1, 9, lost)
+			s.call(s.update("2", "HoldUrl"), 1, 9, unknown)
 		}, nil},
-		"superseded by nobody": {func(s *story) {
+		"superseded by no update": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 9, superseded)
 			b := s.update("2", "AnnounceUrl")
 			s.call(b, 1, 9, ok("y"))
 			s.apply(b, 4, "y")
-		}, []rule{overtaken}},
+		}, []rule{supersededByCovering}},
 		"an announcement superseded": {func(s *story) {
 			s.call(s.update("1", "AnnounceUrl"), 0, 9, superseded)
 			b := s.update("2", "AnnounceUrl")
 			s.call(b, 1, 9, ok("y"))
 			s.apply(b, 4, "y")
-		}, []rule{overtaken}},
-		"a repetition after a newer one": {func(s *story) {
+		}, []rule{supersededByCovering}},
+		"a retry after a newer update": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
 			s.call(a, 0, 9, ok("z"))
 			s.call(b, 2, 5, ok("y"))
@@ -225,26 +225,26 @@ func TestRules(t *testing.T) {
 			s.apply(a, 1, "x")
 			s.whose.HoldURL = "https://media.example/hold/7"
 		}, []rule{stateShown}},
-		"a request id for other content": {func(s *story) {
+		"a request ID with other content": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
-			b.impostorOf = a
+			b.reusesIDOf = a
 			s.call(a, 0, 2, ok("x"))
 			s.call(b, 3, 5, ok("y"))
 			s.apply(a, 1, "x")
 			s.apply(b, 4, "y")
 		}, []rule{idsKept}},
-		"a request id that another caller had": {func(s *story) {
+		"a request ID of another caller": {func(s *story) {
 			a, b := s.update("1", "HoldUrl"), s.update("2", "HoldUrl")
-			b.impostorOf, b.caller = a, 1
+			b.reusesIDOf, b.caller = a, 1
 			s.call(a, 0, 2, ok("x"))
 			s.call(b, 3, 5, reused)
 			s.apply(a, 1, "x")
 		}, []rule{idsKept}},
-		"an answer that is in no row": {func(s *story) {
-			s.call(s.update("1", "HoldUrl"), 0, 2, answer{heard: true, code: codes.Unknown, applied: "maybe"})
+		"an answer that is not in the outcome table": {func(s *story) {
+			s.call(s.update("1", "HoldUrl"), 0, 2, answer{answered: true, code: codes.Unknown, applied: "maybe"})
 		}, []rule{inTable}},
-		"an announcement that clients send again": {func(s *story) {
-			s.call(s.update("1", "AnnounceUrl"), 0, 2, lost)
+		"an announcement with a status that clients retry": {func(s *story) {
+			s.call(s.update("1", "AnnounceUrl"), 0, 2, unknown)
 		}, []rule{inTable}},
 		"no answer without a reason": {func(s *story) {
 			s.call(s.update("1", "HoldUrl"), 0, 2, answer{})
@@ -252,13 +252,13 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory()
-			c.tell(s)
+			c.build(s)
 			v := examine(s.history)
 			for _, rule := range c.broken {
-				if len(v.broken[rule]) == 0 {
+				if len(v.violations[rule]) == 0 {
 					t.Errorf("not found: %s", rule)
 				}
-				delete(v.broken, rule)
+				delete(v.violations, rule)
 			}
 			v.require(t)
 		})

@@ -14,22 +14,22 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// labels are those of the participants that the storm is about.
+// labels are the labels of the storm's participants.
 var labels = []string{
 	"host", "front desk 2", "café", "a?b#c", "100%", "x+y&z=1", "guest 7", "Ω",
 	"interpreter", "back office", "line-9", "line_10",
 }
 
-// update is one change of one participant. Each has a marker of its own in a URL
-// that it sets, by which the journal tells it apart.
+// update is one change of one participant. Each has a unique marker in a URL that it
+// sets, by which it is found in the journal.
 type update struct {
 	marker      int
 	caller      int
 	participant *sandbox.Participant
 	byLabel     bool
-	form        url.Values // What Twilio is to be sent.
+	form        url.Values // The form that Twilio should get.
 	requestID   string
-	impostorOf  *update // Whose request id this other update uses.
+	reusesIDOf  *update // The update whose request ID this one uses; may be nil.
 }
 
 func (u *update) announces() bool { return u.form.Has("AnnounceUrl") }
@@ -41,7 +41,7 @@ func (u *update) name() string {
 	return u.participant.CallSID
 }
 
-// request is the update as a message of the API.
+// request returns the update as a request of the API.
 func (u *update) request() *conferencev1.UpdateParticipantRequest {
 	return &conferencev1.UpdateParticipantRequest{
 		ConferenceSid:       sandbox.ConferenceSID,
@@ -80,17 +80,16 @@ func (u *update) method(key string) conferencev1.HttpMethod {
 	return conferencev1.HttpMethod(conferencev1.HttpMethod_value["HTTP_METHOD_"+u.form.Get(key)])
 }
 
-// script makes up the calls of one caller. Which they are depends on the seed
-// alone.
+// script generates the calls of one caller. They are determined by the seed.
 type script struct {
 	random       *rand.Rand
 	caller       int
-	patient      bool // Nobody sets a deadline or leaves.
+	noDeadlines  bool // No call has a deadline or is cancelled.
 	participants []*sandbox.Participant
 	markers      *atomic.Int64
 }
 
-// next is an update that nobody asked for before.
+// next returns a new update.
 func (s *script) next() *update {
 	u := &update{
 		marker:      int(s.markers.Add(1)),
@@ -106,16 +105,17 @@ func (s *script) next() *update {
 	return u
 }
 
-// impostor is an update that uses the request id of another, of the same caller
-// or not.
-func (s *script) impostor(of *update) *update {
+// reuseID returns a new update with the request ID of another update, from the same
+// caller or another.
+func (s *script) reuseID(of *update) *update {
 	u := s.next()
-	u.requestID, u.impostorOf = of.requestID, of
+	u.requestID, u.reusesIDOf = of.requestID, of
 	u.caller = s.random.IntN(callerCount)
 	return u
 }
 
-// participant is often one of the first few, for updates to meet.
+// participant picks a participant, often one of the first three, so that updates
+// compete.
 func (s *script) participant() *sandbox.Participant {
 	if s.chance(35) {
 		return s.participants[s.random.IntN(3)]
@@ -125,7 +125,7 @@ func (s *script) participant() *sandbox.Participant {
 
 func (s *script) chance(percent int) bool { return s.random.IntN(100) < percent }
 
-// fill sets properties. They are chosen so that some updates cover others.
+// fill sets properties in such combinations that some updates cover others.
 func (s *script) fill(u *update) {
 	switch dice := s.random.IntN(100); {
 	case dice < 35:
@@ -159,7 +159,7 @@ func (s *script) flag(u *update, key string, percent int) {
 	}
 }
 
-// url sets a URL that has what a form must escape, and sometimes its method.
+// url sets a URL with characters that a form must escape, and sometimes its method.
 func (s *script) url(u *update, property string) {
 	kind := map[string]string{"Hold": "hold", "Wait": "wait", "Announce": "announce"}[property]
 	text := fmt.Sprintf("https://media.example/%s/%d", kind, u.marker)
@@ -172,8 +172,8 @@ func (s *script) url(u *update, property string) {
 	}
 }
 
-// coach begins or ends coaching; it begins sometimes with somebody who is on
-// hold, which Twilio refuses.
+// coach begins or ends coaching. Sometimes the coached participant is on hold, which
+// Twilio refuses.
 func (s *script) coach(u *update) {
 	if s.chance(40) {
 		u.form.Set("Coaching", "false")
@@ -191,7 +191,7 @@ func (s *script) uuid() string {
 		s.random.IntN(1<<12), s.random.IntN(1<<12), s.random.Int64N(1<<48))
 }
 
-// call is one call that asks for an update.
+// call is one call of the API.
 type call struct {
 	*update
 	conn        int           // The gRPC connection; rest for REST.
@@ -201,16 +201,17 @@ type call struct {
 	answer      answer
 }
 
-// rest is the place of a connection in calls over REST.
+// rest is the conn of calls over REST.
 const rest = -1
 
-// call asks for the update, in a way of its own.
+// call returns a call for the update, with a random protocol, deadline and
+// cancellation.
 func (s *script) call(u *update, conn int) *call {
 	c := &call{update: u, conn: conn}
 	if s.chance(20) {
 		c.conn = rest
 	}
-	if s.patient {
+	if s.noDeadlines {
 		return c
 	}
 	switch dice := s.random.IntN(100); {

@@ -19,39 +19,38 @@ import (
 )
 
 var (
-	callsFlag   = flag.Int("calls", 1600, "how many calls TestStorm makes at least")
-	workersFlag = flag.Int("workers", 32, "how many callers TestStorm has at a time")
+	callsFlag   = flag.Int("calls", 1600, "minimum number of calls that TestStorm makes")
+	workersFlag = flag.Int("workers", 32, "number of concurrent callers of TestStorm")
 	seedFlag    = flag.Uint64("seed", 0, "the first seed of TestStorm; 0 picks one")
 )
 
 const (
-	// callsPerSeed is how many calls a longer storm makes before the next seed.
+	// callsPerSeed is the number of calls per seed in a long storm.
 	callsPerSeed = 5000
-	// retention of request ids and labels: short, to see them go, but not so short
-	// that they are gone before a busy machine has told that they are known.
+	// retention is that of request IDs and labels. It is short enough to see them
+	// expire, and long enough for a busy machine.
 	retention = time.Second
-	// longRetention is that of longer and of slower storms, for more to come in
-	// time.
+	// longRetention is the retention in long and slow storms.
 	longRetention = 2 * time.Second
-	// usualGrace is short enough for what hangs to come to an end soon, and long
-	// enough for what does not to come to its own.
+	// usualGrace is the usual grace period: short, so that hanging attempts end soon,
+	// but longer than other attempts take.
 	usualGrace = 300 * time.Millisecond
 )
 
-// profile is a way of composing the service.
+// profile is a configuration of the service.
 type profile struct {
 	name  string
 	known bool // Labels are known before the storm begins.
 	tune  func(*setup)
 }
 
-// profiles take turns, seed by seed.
+// profiles are used in rotation, one per seed.
 var profiles = []profile{
 	{"usual", true, func(*setup) {}},
-	{"touchy breaker", true, func(s *setup) {
+	{"sensitive breaker", true, func(s *setup) {
 		s.delivery.Breaking = delivery.Breaking{Failures: 3, OpenFor: 10 * time.Millisecond, Probes: 1}
 	}},
-	{"narrow", false, func(s *setup) {
+	{"low limits", false, func(s *setup) {
 		s.delivery.Limits = delivery.Limits{MaxConcurrency: 8, MinConcurrency: 2, Queue: 4}
 		s.delivery.Bounds.Queue = 3
 	}},
@@ -77,12 +76,12 @@ func (s setup) bounds() bounds {
 		grace:          s.delivery.Grace,
 		attemptTimeout: s.attemptTimeout,
 		defaultTimeout: s.defaultTimeout,
-		memory:         s.delivery.Bounds.Retention / 2,
+		retention:      s.delivery.Bounds.Retention / 2,
 	}
 }
 
-// TestStorm makes many random calls at once in front of a Twilio that fails, and
-// checks all that it applied against all that the callers were told.
+// TestStorm makes many concurrent random calls to a service whose Twilio fails, and
+// compares the updates that Twilio applied with the answers that the callers got.
 func TestStorm(t *testing.T) {
 	total := newReport()
 	first, seeds, calls, keep := plan()
@@ -94,11 +93,11 @@ func TestStorm(t *testing.T) {
 	}
 	total.print(t, "the service")
 	if !t.Failed() {
-		total.checkLively(t)
+		total.checkCoverage(t)
 	}
 }
 
-// firstSeed is the same for all tests of a run.
+// firstSeed returns the first seed, which is the same for all tests of a run.
 var firstSeed = sync.OnceValue(func() uint64 {
 	if *seedFlag != 0 {
 		return *seedFlag
@@ -106,7 +105,7 @@ var firstSeed = sync.OnceValue(func() uint64 {
 	return rand.Uint64N(1_000_000) + 1
 })
 
-// plan spreads the calls over seeds: each profile gets some.
+// plan distributes the calls over seeds, at least one per profile.
 func plan() (first uint64, seeds, calls int, keep time.Duration) {
 	first, keep = firstSeed(), retention
 	seeds = len(profiles)
@@ -119,14 +118,14 @@ func plan() (first uint64, seeds, calls int, keep time.Duration) {
 func stormOnce(t *testing.T, total *report, p profile, seed uint64, calls int, keep time.Duration) {
 	leaks := goleak.IgnoreCurrent()
 	s := stormSetup(p, keep)
-	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
+	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
 	w := newWorld(t, s, up)
 	storm := newStorm(t, up, seed, w.send)
 	if p.known {
-		storm.introduce(t)
+		storm.learnLabels(t)
 	}
-	storm.rage(t, calls)
-	stats := w.await(t, "everything is forgotten after the retention", forgotten).Delivery
+	storm.run(t, calls)
+	stats := w.await(t, "all state expires after the retention", expired).Delivery
 	w.close(t)
 
 	h := storm.history(s.bounds())
@@ -141,20 +140,20 @@ func stormOnce(t *testing.T, total *report, p profile, seed uint64, calls int, k
 	goleak.VerifyNone(t, leaks)
 }
 
-// require fails the test for each rule that was broken.
-func (v *verdict) require(t *testing.T) {
+// require fails the test for each violated rule.
+func (v *findings) require(t *testing.T) {
 	t.Helper()
 	const shown = 3
-	for rule, examples := range v.broken {
-		t.Errorf("broken %d times: %s", len(examples), rule)
+	for rule, examples := range v.violations {
+		t.Errorf("violated %d times: %s", len(examples), rule)
 		for _, example := range examples[:min(shown, len(examples))] {
 			t.Errorf("\t%s", example)
 		}
 	}
 }
 
-// checkLively fails the test if the storm was none.
-func (r *report) checkLively(t *testing.T) {
+// checkCoverage fails the test if a kind of fault or of event did not occur.
+func (r *report) checkCoverage(t *testing.T) {
 	t.Helper()
 	for _, kind := range faultKinds {
 		if r.faults[string(kind)] == 0 {
@@ -174,12 +173,12 @@ func (r *report) checkLively(t *testing.T) {
 	}
 }
 
-// storm is many callers at once.
+// storm is many concurrent callers.
 type storm struct {
 	upstream     *upstream
 	participants []*sandbox.Participant
 	seed         uint64
-	patient      bool
+	noDeadlines  bool
 	send         send
 	markers      atomic.Int64
 	left         atomic.Int64
@@ -198,22 +197,22 @@ func newStorm(t *testing.T, up *upstream, seed uint64, send send) *storm {
 	return s
 }
 
-// introduce lets the service learn every label. A busy machine may need a while.
-func (s *storm) introduce(t *testing.T) {
+// learnLabels makes calls until the service has learned every label.
+func (s *storm) learnLabels(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	script := s.script(0, 0)
 	for _, p := range s.participants {
-		for !s.introduced(t, script, p) {
+		for !s.learnedLabel(t, script, p) {
 			if ctx.Err() != nil {
-				t.Fatalf("%s cannot be introduced", p.Label)
+				t.Fatalf("%s cannot be learnedLabel", p.Label)
 			}
 		}
 	}
 }
 
-func (s *storm) introduced(t *testing.T, script *script, p *sandbox.Participant) bool {
+func (s *storm) learnedLabel(t *testing.T, script *script, p *sandbox.Participant) bool {
 	u := script.next()
 	u.participant, u.byLabel = p, true
 	c := &call{update: u}
@@ -221,10 +220,10 @@ func (s *storm) introduced(t *testing.T, script *script, p *sandbox.Participant)
 	return c.answer.ok() || c.answer.code == codes.FailedPrecondition
 }
 
-// rage makes the calls, with faults.
-func (s *storm) rage(t *testing.T, calls int) {
+// run makes the calls, with faults enabled.
+func (s *storm) run(t *testing.T, calls int) {
 	t.Helper()
-	s.upstream.faults.armed.Store(true)
+	s.upstream.faults.enabled.Store(true)
 	s.left.Store(int64(calls))
 	var callers sync.WaitGroup
 	for i := range *workersFlag {
@@ -242,14 +241,14 @@ func (s *storm) script(stream uint64, caller int) *script {
 	return &script{
 		random:       rand.New(rand.NewPCG(s.seed, stream)),
 		caller:       caller,
-		patient:      s.patient,
+		noDeadlines:  s.noDeadlines,
 		participants: s.participants,
 		markers:      &s.markers,
 	}
 }
 
-// step asks for one update, and sometimes again: at the same time, or after the
-// answer, or for another with its request id.
+// step makes a call for a new update, and sometimes more calls: with the same update
+// concurrently or afterwards, or with another update and the same request ID.
 func (s *storm) step(t *testing.T, script *script, conn int) {
 	u := script.next()
 	if u.requestID == "" {
@@ -260,16 +259,16 @@ func (s *storm) step(t *testing.T, script *script, conn int) {
 	if script.chance(15) {
 		calls = append(calls, script.call(u, script.random.IntN(connections)))
 	}
-	s.together(t, calls)
+	s.makeAll(t, calls)
 	for script.chance(30) {
 		s.make(t, script.call(u, conn))
 	}
 	if script.chance(5) {
-		s.make(t, script.call(script.impostor(u), conn))
+		s.make(t, script.call(script.reuseID(u), conn))
 	}
 }
 
-func (s *storm) together(t *testing.T, calls []*call) {
+func (s *storm) makeAll(t *testing.T, calls []*call) {
 	var callers sync.WaitGroup
 	for _, c := range calls {
 		callers.Go(func() { s.make(t, c) })
@@ -284,12 +283,12 @@ func (s *storm) make(t *testing.T, c *call) {
 	s.calls = append(s.calls, c)
 }
 
-// history is what happened, once everything has ended.
+// history returns the history after all calls have ended.
 func (s *storm) history(b bounds) *history {
 	h := &history{bounds: b, calls: s.calls, journal: s.upstream.Journal()}
 	s.upstream.mu.Lock()
 	defer s.upstream.mu.Unlock()
-	h.arrived = maps.Clone(s.upstream.arrived) // What was left on the way may still arrive.
+	h.arrived = maps.Clone(s.upstream.arrived) // Abandoned attempts may still arrive.
 	for _, account := range s.upstream.State().Accounts {
 		for _, conference := range account.Conferences {
 			if conference.SID == sandbox.ConferenceSID {
@@ -300,8 +299,8 @@ func (s *storm) history(b bounds) *history {
 	return h
 }
 
-// TestStormNaiveClient lets the naive client through the storm. The checks must find
-// what it does wrong, and nothing that it does not.
+// TestStormNaiveClient runs the storm with the naive client. The checks must find the
+// violations that it causes, and no others.
 func TestStormNaiveClient(t *testing.T) {
 	first, seeds, calls, _ := plan()
 	total := newReport()
@@ -314,26 +313,26 @@ func TestStormNaiveClient(t *testing.T) {
 	total.print(t, "the naive client")
 	for _, rule := range []rule{playedOnce, inOrder, notUndone, notLost} {
 		if total.broken[rule] == 0 {
-			t.Errorf("the naive client was not found out: %s", rule)
+			t.Errorf("not found: %s", rule)
 		}
 	}
 	for _, rule := range []rule{okApplied, nothingElse, stateShown} {
 		if total.broken[rule] != 0 {
-			t.Errorf("the naive client cannot break this rule: %s", rule)
+			t.Errorf("found, but the naive client cannot violate it: %s", rule)
 		}
 	}
 }
 
 func naiveOnce(t *testing.T, seed uint64, calls int) (*history, *upstream) {
 	t.Helper()
-	up := newUpstream(t, newDeck(rand.New(rand.NewPCG(seed, 0))))
+	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
 	client := newNaive(up)
 	s := newStorm(t, up, seed, client.send)
-	s.rage(t, calls)
+	s.run(t, calls)
 	client.http.CloseIdleConnections()
 	up.close()
-	// Nothing is forgotten, since nothing is remembered.
+	// The client keeps no state, so nothing expires.
 	return s.history(bounds{
-		attemptTimeout: naiveTimeout, defaultTimeout: patience, memory: patience,
+		attemptTimeout: naiveTimeout, defaultTimeout: waitTimeout, retention: waitTimeout,
 	}), up
 }

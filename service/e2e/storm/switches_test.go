@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestStormSwitchedOff lets the storm at a service whose order and request ids are
-// switched off. What the checks find there is what those mechanisms are for.
-func TestStormSwitchedOff(t *testing.T) {
+// TestStormWithoutMechanisms runs the storm on a service without queues or without
+// request IDs, and expects the violations that those prevent.
+func TestStormWithoutMechanisms(t *testing.T) {
 	first := firstSeed()
 	for _, c := range []struct {
 		name  string
@@ -16,18 +16,18 @@ func TestStormSwitchedOff(t *testing.T) {
 		found rule
 	}{
 		{"unordered", func(s *setup) { s.delivery.Unordered = true }, notUndone},
-		{"forgetful", func(s *setup) { s.delivery.Forgetful = true }, playedOnce},
+		{"request IDs ignored", func(s *setup) { s.delivery.IgnoreRequestIDs = true }, playedOnce},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const calls = 600
-			s := stormSetup(profiles[0], patience)
+			s := stormSetup(profiles[0], waitTimeout)
 			c.tune(&s)
-			up := newUpstream(t, newDeck(rand.New(rand.NewPCG(first, 0))))
+			up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(first, 0))))
 			w := newWorld(t, s, up)
 			storm := newStorm(t, up, first, w.send)
-			storm.patient = true
-			storm.rage(t, calls)
-			w.await(t, "nothing is on the way", idle)
+			storm.noDeadlines = true
+			storm.run(t, calls)
+			w.await(t, "the service is idle", idle)
 			w.close(t)
 			h := storm.history(s.bounds())
 			v := examine(h)
@@ -35,7 +35,7 @@ func TestStormSwitchedOff(t *testing.T) {
 			seen.add(fmt.Sprint(first), h, v)
 			seen.addUpstream(up)
 			seen.print(t, c.name)
-			if len(v.broken[c.found]) == 0 {
+			if len(v.violations[c.found]) == 0 {
 				t.Errorf("not found: %s", c.found)
 			}
 		})

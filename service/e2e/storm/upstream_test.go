@@ -15,20 +15,20 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// upstream is a Twilio on a real socket. It notes what arrives, and deals the
-// faults that the storm prepared.
+// upstream is an embedded Twilio on a real socket. It records when updates arrive,
+// and injects faults.
 type upstream struct {
 	*sandbox.Sandbox
 	addr   string
 	server *http.Server
-	faults *deck
+	faults *faultCycle
 
 	mu       sync.Mutex
 	arrived  map[int]time.Time // By marker, the first time.
 	arrivals int
 }
 
-func newUpstream(t *testing.T, faults *deck) *upstream {
+func newUpstream(t *testing.T, faults *faultCycle) *upstream {
 	t.Helper()
 	u := &upstream{faults: faults, arrived: map[int]time.Time{}}
 	u.Sandbox = sandbox.New(sandbox.Config{Fault: u.fault})
@@ -57,7 +57,8 @@ func (u *upstream) close() {
 	_ = u.server.Close()
 }
 
-// fault is the sandbox's hook: it sees every request before it is applied.
+// fault is the sandbox's hook. It is called for every request before the update is
+// applied.
 func (u *upstream) fault(r *http.Request) sandbox.Fault {
 	now := time.Now()
 	marker, _ := markerOf(r.FormValue("HoldUrl"), r.FormValue("WaitUrl"), r.FormValue("AnnounceUrl"))
@@ -67,10 +68,10 @@ func (u *upstream) fault(r *http.Request) sandbox.Fault {
 	if _, again := u.arrived[marker]; !again {
 		u.arrived[marker] = now
 	}
-	return u.faults.deal()
+	return u.faults.next()
 }
 
-// requests is how many arrived.
+// requests returns the number of requests that arrived.
 func (u *upstream) requests() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -79,7 +80,7 @@ func (u *upstream) requests() int {
 
 var marked = regexp.MustCompile(`/(?:hold|wait|announce)/([0-9]+)`)
 
-// markerOf finds the marker of the update in one of its URLs.
+// markerOf returns the marker in one of the URLs of an update.
 func markerOf(urls ...string) (int, bool) {
 	for _, u := range urls {
 		if found := marked.FindStringSubmatch(u); found != nil {
@@ -90,19 +91,19 @@ func markerOf(urls ...string) (int, bool) {
 	return 0, false
 }
 
-// deck deals faults in a random order that contains each kind in its share. A
-// nil deck deals none.
-type deck struct {
-	cards []sandbox.Fault
-	dealt int
-	armed atomic.Bool
+// faultCycle is a random sequence of faults that is repeated. A nil faultCycle has no
+// faults.
+type faultCycle struct {
+	faults  []sandbox.Fault
+	used    int
+	enabled atomic.Bool
 }
 
-// deckSize is how many requests see each kind of fault at least once.
-const deckSize = 400
+// faultPeriod is the length of a faultCycle, which has each kind of fault.
+const faultPeriod = 400
 
-// shares is how many cards of a deck are which fault.
-var shares = map[sandbox.FaultKind]int{
+// faultCounts is the number of faults of each kind in a faultCycle.
+var faultCounts = map[sandbox.FaultKind]int{
 	sandbox.TooManyRequests: 28,
 	sandbox.Unavailable:     20,
 	sandbox.FailAfter:       20,
@@ -116,47 +117,47 @@ var shares = map[sandbox.FaultKind]int{
 	sandbox.Hang:            1,
 }
 
-func newDeck(random *rand.Rand) *deck {
-	d := &deck{}
+func newFaultCycle(random *rand.Rand) *faultCycle {
+	d := &faultCycle{}
 	for _, kind := range faultKinds {
-		for range shares[kind] {
+		for range faultCounts[kind] {
 			fault := sandbox.Fault{Kind: kind}
 			if kind == sandbox.Slow {
 				fault.Delay = time.Duration(1+random.IntN(15_000)) * time.Microsecond
 			}
-			d.cards = append(d.cards, fault)
+			d.faults = append(d.faults, fault)
 		}
 	}
-	d.cards = append(d.cards, make([]sandbox.Fault, deckSize-len(d.cards))...)
-	random.Shuffle(deckSize, func(i, j int) { d.cards[i], d.cards[j] = d.cards[j], d.cards[i] })
+	d.faults = append(d.faults, make([]sandbox.Fault, faultPeriod-len(d.faults))...)
+	random.Shuffle(faultPeriod, func(i, j int) { d.faults[i], d.faults[j] = d.faults[j], d.faults[i] })
 	d.bringForward(random)
 	return d
 }
 
-// bringForward puts a card of each kind among the first, so that a storm on a slow
-// machine, which sees few of the cards, sees each kind.
-func (d *deck) bringForward(random *rand.Rand) {
+// bringForward moves one fault of each kind to the beginning, so that a short storm
+// has each kind.
+func (d *faultCycle) bringForward(random *rand.Rand) {
 	const every = 5
 	for i, kind := range faultKinds {
 		to := 1 + every*i + random.IntN(every)
-		from := to + slices.IndexFunc(d.cards[to:], func(f sandbox.Fault) bool { return f.Kind == kind })
+		from := to + slices.IndexFunc(d.faults[to:], func(f sandbox.Fault) bool { return f.Kind == kind })
 		if from >= to {
-			d.cards[to], d.cards[from] = d.cards[from], d.cards[to]
+			d.faults[to], d.faults[from] = d.faults[from], d.faults[to]
 		}
 	}
 }
 
-// deal is called under the upstream's lock.
-func (d *deck) deal() sandbox.Fault {
-	if d == nil || !d.armed.Load() {
+// next is called with the upstream's lock held.
+func (d *faultCycle) next() sandbox.Fault {
+	if d == nil || !d.enabled.Load() {
 		return sandbox.Fault{}
 	}
-	d.dealt++
-	return d.cards[d.dealt%deckSize]
+	d.used++
+	return d.faults[d.used%faultPeriod]
 }
 
-// faultKinds are the kinds in an order that does not change, for seeds to mean
-// the same each time.
+// faultKinds is the kinds in a fixed order, so that a seed always has the same
+// faults.
 var faultKinds = []sandbox.FaultKind{
 	sandbox.TooManyRequests, sandbox.Unavailable, sandbox.FailAfter, sandbox.Reset,
 	sandbox.ResetAfter, sandbox.HTML, sandbox.Truncated, sandbox.Slow,

@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// connections is how many gRPC connections the callers share.
+	// connections is the number of gRPC connections that the callers share.
 	connections = 3
-	// patience bounds every wait for something that must happen.
-	patience = time.Minute
-	// pollEvery is how often a wait looks.
+	// waitTimeout is the timeout of every wait.
+	waitTimeout = time.Minute
+	// pollEvery is the interval of polling in await.
 	pollEvery = 5 * time.Millisecond
 )
 
-// leakChecks are how often it is looked for goroutines that are left. Those of a
-// proxy end by themselves when the latency that they imitate is over.
+// leakChecks is the number of checks for leaked goroutines. A proxy's goroutines end
+// after the latency that they simulate.
 const leakChecks = 20
 
 func TestMain(m *testing.M) {
@@ -50,24 +50,24 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// setup says how the service is composed.
+// setup is the configuration of the service.
 type setup struct {
 	delivery       delivery.Config
 	attemptTimeout time.Duration // 0: the client's default
 	defaultTimeout time.Duration
-	through        string // An address in front of the upstream; "" for none.
+	through        string // The address of a proxy in front of the upstream; may be empty.
 	redis          redisstore.Config
 	replicas       int // 0: one
 }
 
-// world is the service between its callers and a Twilio, all on real sockets.
+// world is the service with its clients and an embedded Twilio, on real sockets.
 type world struct {
 	upstream *upstream
 	servers  []*server.Server // The replicas.
 	conns    []*grpc.ClientConn
 	http     *http.Client
 	stop     context.CancelFunc
-	stopped  chan error // Of each replica.
+	stopped  chan error // Receives the error of each replica.
 }
 
 func newWorld(t *testing.T, s setup, up *upstream) *world {
@@ -100,7 +100,7 @@ func newServer(t *testing.T, s setup, upstreamAddr string) *server.Server {
 	if s.through != "" {
 		upstreamAddr = s.through
 	}
-	// Not a handler that is disabled: what is logged is to be written.
+	// The logger formats every line, so that races in logging are found.
 	logger, err := telemetry.NewLogger(io.Discard, "debug", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func newServer(t *testing.T, s setup, upstreamAddr string) *server.Server {
 		Delivery:        s.delivery,
 		Redis:           s.redis,
 		DefaultTimeout:  s.defaultTimeout,
-		ShutdownTimeout: patience,
+		ShutdownTimeout: waitTimeout,
 		Logger:          logger,
 	})
 	if err != nil {
@@ -121,10 +121,10 @@ func newServer(t *testing.T, s setup, upstreamAddr string) *server.Server {
 	return created
 }
 
-// health is what the admin listener tells of the service.
+// health is the state in the admin listener's /healthz.
 type health struct {
-	Upstream []delivery.Lane `json:"upstream"`
-	Delivery delivery.Stats  `json:"delivery"`
+	Upstream []delivery.UpstreamState `json:"upstream"`
+	Delivery delivery.Stats           `json:"delivery"`
 }
 
 func (w *world) health(ctx context.Context) (health, error) {
@@ -155,10 +155,10 @@ func (w *world) healthOf(ctx context.Context, replica *server.Server) (health, e
 	return h, json.NewDecoder(response.Body).Decode(&h)
 }
 
-// await polls the health until it is as wanted, and returns it.
+// await polls the health until wanted reports true, and returns it.
 func (w *world) await(t *testing.T, what string, wanted func(health) bool) health {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -170,25 +170,26 @@ func (w *world) await(t *testing.T, what string, wanted func(health) bool) healt
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatalf("%s: it did not come to that; the health was %+v, %v", what, h, err)
+			t.Fatalf("timeout waiting until %s; the health is %+v, %v", what, h, err)
 		}
 	}
 }
 
-// idle says whether nothing is on the way and nothing waits.
+// idle reports whether no update is in flight or waits.
 func idle(h health) bool {
-	for _, lane := range h.Upstream {
-		if lane.InFlight != 0 || lane.Waiting != 0 {
+	for _, state := range h.Upstream {
+		if state.InFlight != 0 || state.Waiting != 0 {
 			return false
 		}
 	}
 	return h.Delivery.Queues == 0 && h.Delivery.Waiting == 0
 }
 
-// forgotten says whether the service is idle and remembers nothing.
-func forgotten(h health) bool { return idle(h) && h.Delivery.Sizes == (delivery.Sizes{}) }
+// expired reports whether the service is idle and keeps no state.
+func expired(h health) bool { return idle(h) && h.Delivery.Sizes == (delivery.Sizes{}) }
 
-// close ends everything, from outside in. What was applied by then was all.
+// close closes the clients, the servers and the upstream, in this order. After it,
+// nothing more is applied.
 func (w *world) close(t *testing.T) {
 	t.Helper()
 	for _, conn := range w.conns {
@@ -206,7 +207,7 @@ func (w *world) close(t *testing.T) {
 	w.upstream.close()
 }
 
-// participantPath is a participant's path of the REST API.
+// participantPath returns a participant's path in the REST API.
 func participantPath(name string) string {
 	return fmt.Sprintf("/v1/accounts/%s/conferences/%s/participants/%s",
 		sandbox.AccountSID, sandbox.ConferenceSID, name)

@@ -11,14 +11,14 @@ import (
 	"conferenced/service/outcome"
 )
 
-// received is where the bytes of a request go, and why they are no message.
+// received is a message to decode, and the error of decoding it.
 type received struct {
 	message any
 	err     error
 }
 
-// codec is gRPC's, but for what it decodes into a received: gRPC answers an error
-// of its codec by itself, with INTERNAL and past every interceptor.
+// codec is gRPC's codec, except that it stores the error of a *received. gRPC answers
+// an error that the codec returns with INTERNAL, and skips the interceptors.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
@@ -32,23 +32,22 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// readable returns the service's description with every method answering
-// INVALID_ARGUMENT, as the table says, when the bytes of a request are no message.
-// The interceptors see that call too. It is for a server that has this package's
-// codec.
-func readable(desc grpc.ServiceDesc) *grpc.ServiceDesc {
+// withDecodeErrors returns the service's description, for a server with this
+// package's codec. Its methods answer INVALID_REQUEST to a request that cannot be
+// decoded, after the call has gone through the interceptors.
+func withDecodeErrors(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	methods := make([]grpc.MethodDesc, len(desc.Methods))
 	for i, method := range desc.Methods {
 		methods[i] = grpc.MethodDesc{
 			MethodName: method.MethodName,
-			Handler:    readableHandler("/"+desc.ServiceName+"/"+method.MethodName, method.Handler),
+			Handler:    withDecodeError("/"+desc.ServiceName+"/"+method.MethodName, method.Handler),
 		}
 	}
 	desc.Methods = methods
 	return &desc
 }
 
-func readableHandler(fullMethod string, handler grpc.MethodHandler) grpc.MethodHandler {
+func withDecodeError(fullMethod string, handler grpc.MethodHandler) grpc.MethodHandler {
 	return func(
 		srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor,
 	) (any, error) {
@@ -63,11 +62,11 @@ func readableHandler(fullMethod string, handler grpc.MethodHandler) grpc.MethodH
 		if in.err == nil {
 			return response, err
 		}
-		return intercept(ctx, nil, &grpc.UnaryServerInfo{Server: srv, FullMethod: fullMethod}, refuseUnreadable)
+		return intercept(ctx, nil, &grpc.UnaryServerInfo{Server: srv, FullMethod: fullMethod}, refuseUndecodable)
 	}
 }
 
-func refuseUnreadable(context.Context, any) (any, error) {
+func refuseUndecodable(context.Context, any) (any, error) {
 	return nil, outcome.InvalidRequest.Err(outcome.Facts{
 		Detail: "it is not a message of this method, or a text in it is not UTF-8",
 	})

@@ -9,27 +9,27 @@ import (
 	"testing"
 )
 
-// place is a directory with the files of the settings, which are replaced while
-// the service reads them.
-type place struct {
+// settingsDir is a directory with the settings' files, which can be replaced while
+// the service runs.
+type settingsDir struct {
 	dir string
-	// projected places their files as Kubernetes does: links by way of ..data, a
-	// link to a directory which is replaced as a whole.
+	// projected is set if the files are links through ..data, a link to a directory that
+	// is replaced atomically, as in a Kubernetes volume.
 	projected bool
 
 	texts      map[string]string
 	generation int
 }
 
-func newPlace(t *testing.T, projected bool) *place {
+func newSettingsDir(t *testing.T, projected bool) *settingsDir {
 	t.Helper()
-	return &place{dir: t.TempDir(), projected: projected, texts: map[string]string{}}
+	return &settingsDir{dir: t.TempDir(), projected: projected, texts: map[string]string{}}
 }
 
-func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
+func (p *settingsDir) path(name string) string { return filepath.Join(p.dir, name) }
 
-// put replaces the files that are named, and leaves the others as they are.
-func (p *place) put(t *testing.T, texts map[string]string) {
+// put replaces the given files, and leaves the others unchanged.
+func (p *settingsDir) put(t *testing.T, texts map[string]string) {
 	t.Helper()
 	maps.Copy(p.texts, texts)
 	if p.projected {
@@ -42,8 +42,8 @@ func (p *place) put(t *testing.T, texts map[string]string) {
 	}
 }
 
-// project makes a new directory of all files and points ..data to it.
-func (p *place) project(t *testing.T) {
+// project creates a new directory with all files and points ..data to it.
+func (p *settingsDir) project(t *testing.T) {
 	t.Helper()
 	before := p.path(fmt.Sprintf("..generation-%d", p.generation))
 	p.generation++

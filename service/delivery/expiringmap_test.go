@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-func withAging(t *testing.T, size int, test func(*testing.T, *aging[string, int])) {
+func withMap(t *testing.T, size int, test func(*testing.T, *expiringMap[string, int])) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newAging[string, int](size, time.Minute)) })
+	synctest.Test(t, func(t *testing.T) { test(t, newExpiringMap[string, int](size, time.Minute)) })
 }
 
-func wantEntry(t *testing.T, a *aging[string, int], key string, want int, has bool) {
+func wantEntry(t *testing.T, a *expiringMap[string, int], key string, want int, has bool) {
 	t.Helper()
 	if got, ok := a.get(key); got != want || ok != has {
 		t.Errorf("%s is %d, %t, want %d, %t", key, got, ok, want, has)
 	}
 }
 
-func TestEntryGoesWithoutBeingAskedFor(t *testing.T) {
-	withAging(t, 10, func(t *testing.T, a *aging[string, int]) {
+func TestTimerRemovesExpiredEntries(t *testing.T) {
+	withMap(t, 10, func(t *testing.T, a *expiringMap[string, int]) {
 		a.put("a", 1)
 		timer := a.timer
 		<-time.After(30 * time.Second)
 		a.put("b", 2)
 		if a.timer != timer {
-			t.Error("there is another timer, want one for all")
+			t.Error("put created a second timer, want one for all entries")
 		}
 		<-time.After(30*time.Second - 1)
 		wantEntry(t, a, "a", 1, true)
@@ -44,7 +44,7 @@ func TestEntryGoesWithoutBeingAskedFor(t *testing.T) {
 		if got := a.len(); got != 0 || a.timer != nil {
 			t.Errorf("%d entries and timer %v, want neither", got, a.timer)
 		}
-		a.put("c", 3) // It works again after it was empty.
+		a.put("c", 3) // A new timer is set after the map was empty.
 		<-time.After(time.Minute)
 		synctest.Wait()
 		if got := a.len(); got != 0 {
@@ -53,9 +53,10 @@ func TestEntryGoesWithoutBeingAskedFor(t *testing.T) {
 	})
 }
 
-// An entry is not found when it is too old, though nobody has removed it yet.
-func TestEntryIsTooOldBeforeItIsGone(t *testing.T) {
-	withAging(t, 10, func(t *testing.T, a *aging[string, int]) {
+// TestExpiredEntryIsNotFound covers an expired entry that the timer has not removed
+// yet.
+func TestExpiredEntryIsNotFound(t *testing.T) {
+	withMap(t, 10, func(t *testing.T, a *expiringMap[string, int]) {
 		a.put("a", 1)
 		a.timer.Stop()
 		<-time.After(time.Minute)
@@ -63,8 +64,8 @@ func TestEntryIsTooOldBeforeItIsGone(t *testing.T) {
 	})
 }
 
-func TestPuttingAgainMakesAnEntryYoung(t *testing.T) {
-	withAging(t, 2, func(t *testing.T, a *aging[string, int]) {
+func TestPutAgainRenewsAnEntry(t *testing.T) {
+	withMap(t, 2, func(t *testing.T, a *expiringMap[string, int]) {
 		a.put("a", 1)
 		a.put("b", 2)
 		<-time.After(40 * time.Second)
@@ -79,11 +80,11 @@ func TestPuttingAgainMakesAnEntryYoung(t *testing.T) {
 	})
 }
 
-func TestOldestEntryMakesRoom(t *testing.T) {
-	withAging(t, 2, func(t *testing.T, a *aging[string, int]) {
+func TestFullMapEvictsTheOldestEntry(t *testing.T) {
+	withMap(t, 2, func(t *testing.T, a *expiringMap[string, int]) {
 		a.put("a", 1)
 		a.put("b", 2)
-		wantEntry(t, a, "a", 1, true) // Asking does not make it younger.
+		wantEntry(t, a, "a", 1, true) // get does not renew it.
 		a.put("c", 3)
 		wantEntry(t, a, "a", 0, false)
 		wantEntry(t, a, "b", 2, true)

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+
+	"conferenced/service/call"
+	"conferenced/service/telemetry"
+)
+
+// Bounds of one listener. Connections that have brought an authenticated call are
+// bounded by their number alone.
+const (
+	// maxConnections is the maximum number of all connections of a listener, where the
+	// limit of file descriptors allows as many.
+	maxConnections = 1 << 18
+	// maxUnauthenticated is the maximum number of connections without an authenticated call.
+	maxUnauthenticated = 1024
+	// maxUnauthenticatedLoad is the maximum of their loads in all, in bytes. The
+	// memory may be ten times that, if the bytes arrive in very small HTTP/2 frames.
+	maxUnauthenticatedLoad = 12 << 20
+	// requestLoad is the load of a request in progress, besides its bytes: a
+	// goroutine, a stream and buffers.
+	requestLoad = 8 << 10
+)
+
+// connections is a listener that bounds its connections. If too many are without an
+// authenticated call it closes the oldest of them, and if their load is too high the
+// one with the highest load. At the limit of all it closes one of these too, or else
+// the new connection.
+type connections struct {
+	net.Listener
+	limit   int // of all connections
+	logger  *slog.Logger
+	metrics *telemetry.ListenerMetrics
+
+	mu              sync.Mutex
+	open            int
+	unauthenticated map[*conn]struct{}
+	load            int // of the unauthenticated connections
+	draining        bool
+}
+
+func newConnections(l net.Listener, limit int, logger *slog.Logger, metrics *telemetry.ListenerMetrics) *connections {
+	return &connections{
+		Listener: l, limit: limit, logger: logger, metrics: metrics, unauthenticated: map[*conn]struct{}{},
+	}
+}
+
+// Accept returns the next connection, a *conn. An error that the server will retry
+// after, such as too many open files, is logged and counted.
+func (l *connections) Accept() (net.Conn, error) {
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				l.metrics.AcceptFailed()
+				l.logger.Error("accepting a connection failed", "listener", l.Addr().String(), "cause", err)
+			}
+			return nil, err
+		}
+		c := &conn{Conn: accepted, listener: l, opened: time.Now()}
+		if l.add(c) {
+			return c, nil
+		}
+		l.metrics.Closed("limit")
+		_ = accepted.Close() // It is of no use any more.
+	}
+}
+
+// add makes room for the connection. It returns false if there is none.
+func (l *connections) add(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.draining {
+		return false
+	}
+	if len(l.unauthenticated) >= maxUnauthenticated || l.open >= l.limit {
+		oldest := l.choose(func(a, b *conn) bool { return a.opened.Before(b.opened) })
+		if oldest == nil {
+			return false
+		}
+		l.evict(oldest, "oldest")
+	}
+	l.open++
+	l.unauthenticated[c] = struct{}{}
+	return true
+}
+
+// choose returns the first of the unauthenticated connections in an order, or nil.
+func (l *connections) choose(before func(a, b *conn) bool) *conn {
+	var first *conn
+	for c := range l.unauthenticated {
+		if first == nil || before(c, first) {
+			first = c
+		}
+	}
+	return first
+}
+
+func (l *connections) evict(c *conn, reason string) {
+	l.metrics.Closed(reason)
+	l.remove(c)
+	_ = c.Conn.Close() // It is of no use any more.
+}
+
+// remove forgets an open connection.
+func (l *connections) remove(c *conn) {
+	if !c.removed {
+		c.removed = true
+		l.open--
+		l.forgetLoad(c)
+	}
+}
+
+// forgetLoad takes a connection out of the unauthenticated ones.
+func (l *connections) forgetLoad(c *conn) {
+	l.load -= c.load
+	c.load = 0
+	delete(l.unauthenticated, c)
+}
+
+// addLoad changes the load of a connection.
+func (l *connections) addLoad(c *conn, n int) {
+	if _, ok := l.unauthenticated[c]; !ok {
+		return
+	}
+	c.load += n
+	l.load += n
+	if n > 0 && l.load > maxUnauthenticatedLoad {
+		l.evict(l.choose(func(a, b *conn) bool { return a.load > b.load }), "load")
+	}
+}
+
+// drain closes the connections on which nothing has arrived yet, and those that are
+// accepted later. gRPC and net/http would wait seconds for their first byte.
+func (l *connections) drain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.draining = true
+	for c := range l.unauthenticated {
+		if !c.used {
+			l.remove(c)
+			_ = c.Conn.Close()
+		}
+	}
+}
+
+// conn is a connection of a client.
+type conn struct {
+	net.Conn
+	listener      *connections
+	opened        time.Time
+	authenticated atomic.Bool
+
+	// Under the listener's lock.
+	removed  bool
+	used     bool // something has arrived
+	requests int  // in progress
+	load     int  // requestLoad for each, and what has arrived since there was none
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.authenticated.Load() {
+		return n, err
+	}
+	l := c.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.used = true
+	if c.requests == 0 {
+		l.addLoad(c, -c.load)
+	}
+	l.addLoad(c, n)
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.listener.mu.Lock()
+	c.listener.remove(c)
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// begin counts a request in progress, whose load is size more than requestLoad. It
+// returns the function that ends it, which may be called more than once.
+func (c *conn) begin(size int) (end func()) {
+	if c.authenticated.Load() {
+		return func() {}
+	}
+	c.addRequest(1, requestLoad+size)
+	return sync.OnceFunc(func() { c.addRequest(-1, -requestLoad-size) })
+}
+
+func (c *conn) addRequest(n, load int) {
+	l := c.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.requests += n
+	l.addLoad(c, load)
+	if c.requests == 0 {
+		l.addLoad(c, -c.load)
+	}
+}
+
+// setAuthenticated records that an authenticated call arrived.
+func (c *conn) setAuthenticated() {
+	if c.authenticated.Swap(true) {
+		return
+	}
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.listener.forgetLoad(c)
+}
+
+// connAddr is a client's address by which gRPC's contexts lead to its connection.
+type connAddr struct {
+	net.Addr
+	conn *conn
+}
+
+// RemoteAddr implements net.Conn.
+func (c *conn) RemoteAddr() net.Addr { return connAddr{c.Conn.RemoteAddr(), c} }
+
+type connKey struct{}
+
+func withConn(ctx context.Context, c *conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf returns the connection of a call, or nil if the listener is none of ours.
+func connOf(ctx context.Context) *conn {
+	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+		return c
+	}
+	if r := arrivalOf(ctx); r != nil { // An interceptor may have replaced the peer.
+		return r.conn
+	}
+	if from, ok := peer.FromContext(ctx); ok {
+		if addr, ok := from.Addr.(connAddr); ok {
+			return addr.conn
+		}
+	}
+	return nil
+}
+
+// countRequests counts the HTTP requests in progress of unauthenticated connections. A
+// request ends when its answer is written, which over HTTP/2 is after the handler.
+func countRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := connOf(r.Context()); c != nil && !c.authenticated.Load() {
+			context.AfterFunc(r.Context(), c.begin(0))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// markAuthenticated is the interceptor after the caller's authentication.
+func markAuthenticated(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if c := connOf(ctx); c != nil && call.IsAPI(info.FullMethod) {
+		c.setAuthenticated()
+	}
+	return handler(ctx, request)
+}
