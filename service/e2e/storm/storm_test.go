@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -304,15 +305,18 @@ func (s *storm) history(b bounds) *history {
 func TestStormNaiveClient(t *testing.T) {
 	first, seeds, calls, _ := plan()
 	total := newReport()
-	for i := range seeds {
+	expected := []rule{playedOnce, inOrder, notUndone, notLost}
+	missing := func(r rule) bool { return total.broken[r] == 0 }
+	// How often each rule is broken depends on the machine.
+	for i := 0; i < seeds || i < 10*seeds && slices.ContainsFunc(expected, missing); i++ {
 		seed := first + uint64(i)
 		h, up := naiveOnce(t, seed, calls)
 		total.add(fmt.Sprint(seed), h, examine(h))
 		total.addUpstream(up)
 	}
 	total.print(t, "the naive client")
-	for _, rule := range []rule{playedOnce, inOrder, notUndone, notLost} {
-		if total.broken[rule] == 0 {
+	for _, rule := range expected {
+		if missing(rule) {
 			t.Errorf("not found: %s", rule)
 		}
 	}
