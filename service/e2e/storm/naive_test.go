@@ -18,10 +18,12 @@ import (
 )
 
 // naive is a simple client: it retries on any error, has neither order nor request
-// IDs, and drops an update as soon as a newer one of the same properties arrives.
+// IDs, and, if it debounces, drops an update as soon as a newer one of the same
+// properties arrives.
 type naive struct {
-	base string
-	http *http.Client
+	base      string
+	http      *http.Client
+	debounces bool
 
 	mu     sync.Mutex
 	newest map[string]*update // By participant and properties.
@@ -34,10 +36,11 @@ const (
 	naiveTimeout  = 300 * time.Millisecond
 )
 
-func newNaive(up *upstream) *naive {
+func newNaive(up *upstream, debounces bool) *naive {
 	return &naive{
-		base: "http://" + up.addr,
-		http: &http.Client{Timeout: naiveTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		base:      "http://" + up.addr,
+		debounces: debounces,
+		http:      &http.Client{Timeout: naiveTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 
 		newest: map[string]*update{},
 	}
@@ -52,12 +55,15 @@ func (n *naive) replaced(u *update, isNew bool) bool {
 	if isNew {
 		n.newest[key] = u
 	}
-	return n.newest[key] != u && !u.announces()
+	return n.debounces && n.newest[key] != u && !u.announces()
 }
 
 func (n *naive) send(ctx context.Context, c *call) answer {
 	n.replaced(c.update, true)
-	applied, wait := "no", naiveDebounce
+	applied, wait := "no", rand.N(naiveWait)
+	if n.debounces {
+		wait = naiveDebounce
+	}
 	for range naiveAttempts {
 		timer := time.NewTimer(wait)
 		select {

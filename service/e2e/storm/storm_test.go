@@ -330,7 +330,7 @@ func TestStormNaiveClient(t *testing.T) {
 func naiveOnce(t *testing.T, seed uint64, calls int) (*history, *upstream) {
 	t.Helper()
 	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
-	client := newNaive(up)
+	client := newNaive(up, seed%2 == 0)
 	s := newStorm(t, up, seed, client.send)
 	s.run(t, calls)
 	client.http.CloseIdleConnections()
