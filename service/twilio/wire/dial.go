@@ -81,6 +81,10 @@ type dialled struct{ net.Conn }
 // Dial implements proxy.Dialer.
 func (d dialled) Dial(string, string) (net.Conn, error) { return d.Conn, nil }
 
+// DialContext implements proxy.ContextDialer. Without it, x/net/proxy calls Dial on a
+// goroutine that it leaves behind, with a data race, when ctx ends.
+func (d dialled) DialContext(context.Context, string, string) (net.Conn, error) { return d.Conn, nil }
+
 // connectByHTTP has the HTTP proxy connect the stream with the host.
 func (c *conn) connectByHTTP(ctx context.Context) error {
 	addr := address(c.host.base)
