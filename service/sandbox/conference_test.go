@@ -217,6 +217,33 @@ func TestPageOfConferencesHasLinks(t *testing.T) {
 	link := conferencesPath + ".json?DateCreated%3C=2020-01-01&PageSize=1&Page="
 	diff(t, map[string]any{
 		"page": 1.0, "page_size": 1.0, "start": 1.0, "end": 1.0,
-		"first_page_uri": link + "0", "previous_page_uri": link + "0", "uri": link + "1", "next_page_uri": link + "2",
+		"first_page_uri": link + "0", "previous_page_uri": link + "0&PageToken=PB" + InitConferenceSID,
+		"uri": link + "1", "next_page_uri": link + "2&PageToken=PA" + InitConferenceSID,
 	}, page)
+}
+
+func TestConferencesOfOneName(t *testing.T) {
+	state, err := ParseState("state", []byte(`
+accounts:
+  - sid: `+AccountSID+`
+    auth_token: `+AuthToken+`
+    conferences:
+      - {friendly_name: Support, status: completed}
+      - {friendly_name: Support, status: completed}
+      - {friendly_name: Support}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t, Config{State: state})
+	list := func(query string) (sids []any) {
+		for _, c := range s.get(conferencesPath + ".json?FriendlyName=Support" + query).json(t)["conferences"].([]any) {
+			sids = append(sids, c.(map[string]any)["sid"])
+		}
+		return sids
+	}
+	all, running := list(""), list("&Status=in-progress")
+	diff(t, []int{3, 1}, []int{len(all), len(running)})
+	diff(t, all[0], running[0])
+	diff(t, running[0], s.create("Support", calling(nil)).json(t)["conference_sid"])
 }

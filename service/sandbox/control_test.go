@@ -67,6 +67,7 @@ func TestStateHasEverythingButCredentials(t *testing.T) {
 		"sequence_number":            0.0,
 		"calls_placed":               0.0,
 		"announcements":              []any{},
+		"faults_served":              0.0,
 		"date_created":               "2011-02-18T21:07:19Z",
 		"date_updated":               "2011-02-18T21:07:19Z",
 	}, conference)

@@ -26,7 +26,7 @@ func (w *world) createParticipant(c *call, now time.Time) (any, *apiError) {
 	conference.CallsPlaced++
 	p.CallSID = makeSID("CA", conference.SID, "/call/"+strconv.Itoa(conference.CallsPlaced))
 	p.Status, p.StatusDue = statusQueued, now.Add(w.callStep)
-	conference.Participants = append(conference.Participants, p)
+	w.append(conference, p)
 	c.target.conference = conference.SID
 	shown := c.target.showParticipant(p)
 	shown.QueueTime = nullable(strconv.FormatInt(w.callStep.Milliseconds(), 10))

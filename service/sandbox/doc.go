@@ -115,6 +115,12 @@
 // says, whether it is addressed by label or by Call SID. In a conference in
 // progress the first update of such a label creates the participant. [FaultKind]
 // lists the kinds. "xN" after any of them limits it to the participant's first N
-// updates: fault:429x2 refuses twice and then works. Reset restarts the counts. A
+// updates: fault:429x2 refuses twice and then works. The name of another operation
+// before the kind makes that one fail instead: fault:remove:reset-after. The first
+// fetch of such a label creates the participant, too. Reset restarts the counts. A
 // label that begins so and is malformed names no participant: 404.
+//
+// The friendly name of a conference can have the same form. It concerns the requests
+// that read the conference, its participants, or the list of conferences of that
+// name, or the requests of the operation that it names.
 package sandbox

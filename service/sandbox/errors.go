@@ -36,6 +36,7 @@ var (
 	errNoTo             = newError(http.StatusBadRequest, 21201, "No 'To' number specified")
 	errNoFrom           = newError(http.StatusBadRequest, 21213, "'From' phone number is required")
 	errNoCoached        = badRequest("CallSidToCoach is required when Coaching is true")
+	errPageToken        = badRequest("PageToken is not one of this list")
 	errConferenceStatus = newError(http.StatusBadRequest, 16099, "Unexpected conference status")
 )
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,8 @@ type Fault struct {
 }
 
 // A FaultKind is a kind of fault, named as in labels: "fault:" and the kind, and
-// for Slow "fault:slow=300ms", with any duration up to a minute.
+// for Slow "fault:slow=300ms", with any duration up to a minute. Between them can be
+// an operation and a colon: "fault:remove:reset-after".
 type FaultKind string
 
 // The faults. Those that apply the request first do not change its answer if the
@@ -167,28 +169,31 @@ func (k FaultKind) known() bool {
 	return instead || after || k == Hang || k == Slow
 }
 
-// A labelFault is the fault that a label specifies.
-type labelFault struct {
+// A rule is a fault for the requests that match it.
+type rule struct {
 	Fault
-	times int // The number of updates that get it; 0 means all.
+	operation string // The name of an operation, or "" for any read.
+	times     int    // The number of requests that get it; 0 means all.
 }
 
 func isFaultLabel(label string) bool { return strings.HasPrefix(label, faultPrefix) }
 
-// faultTimes matches a fault label with a number of times.
-var faultTimes = regexp.MustCompile(`^(.+)x([1-9][0-9]{0,5})$`)
+// faultForm matches what follows "fault:" in a label: an operation, a kind and a
+// number of times.
+var faultForm = regexp.MustCompile(`^(?:([a-z-]+):)?(.+?)(?:x([1-9][0-9]{0,5}))?$`)
 
-func parseFaultLabel(label string) (labelFault, error) {
-	var f labelFault
-	rest := strings.TrimPrefix(label, faultPrefix)
-	if match := faultTimes.FindStringSubmatch(rest); match != nil {
-		rest = match[1]
-		f.times, _ = strconv.Atoi(match[2]) // It has at most six digits.
+// parseFaultLabel returns the rule of a participant's label or a conference's name.
+func parseFaultLabel(label string) (rule, error) {
+	invalid := fmt.Errorf("the label %q names no fault", label)
+	parts := faultForm.FindStringSubmatch(strings.TrimPrefix(label, faultPrefix))
+	if parts == nil || parts[1] != "" && !slices.Contains(operationNames, parts[1]) {
+		return rule{}, invalid
 	}
-	kind, delay, delayed := strings.Cut(rest, "=")
-	f.Kind = FaultKind(kind)
+	kind, delay, delayed := strings.Cut(parts[2], "=")
+	f := rule{Fault: Fault{Kind: FaultKind(kind)}, operation: parts[1]}
+	f.times, _ = strconv.Atoi(parts[3]) // Absent, or it has at most six digits.
 	if !f.Kind.known() || delayed != (f.Kind == Slow) {
-		return labelFault{}, fmt.Errorf("the label %q names no fault", label)
+		return rule{}, invalid
 	}
 	if !delayed {
 		return f, nil
@@ -196,36 +201,79 @@ func parseFaultLabel(label string) (labelFault, error) {
 	var err error
 	f.Delay, err = time.ParseDuration(delay)
 	if err != nil || f.Delay <= 0 || f.Delay > maxSlow {
-		return labelFault{}, fmt.Errorf("the label %q needs a duration up to %v", label, maxSlow)
+		return rule{}, fmt.Errorf("the label %q needs a duration up to %v", label, maxSlow)
 	}
 	return f, nil
 }
 
-// faultOfLabel returns the fault that an update gets because of its participant's
-// label, and counts it. If no participant has the fault label, one joins a conference
-// in progress.
-func (s *Sandbox) faultOfLabel(t target) (Fault, *apiError) {
+// matchFault returns the fault that a request gets because of the label of its
+// participant or the name of its conference, and counts it.
+func (s *Sandbox) matchFault(c *call) Fault {
 	now := s.lock()
 	defer s.mu.Unlock()
-	c, apiErr := s.world.findConference(t)
-	if apiErr != nil {
-		return Fault{}, apiErr
+	conference := s.world.conferenceOf(c)
+	if conference == nil {
+		return Fault{}
 	}
-	p := c.participant(t.participant)
-	if p == nil && isFaultLabel(t.participant) && c.Status == conferenceInProgress {
-		// It fails if the label is malformed or the conference full, which is a 404.
-		p, _ = s.world.add(c, Participant{Label: t.participant, StartConferenceOnEnter: true}, now)
+	if r, p := s.world.faultOfLabel(conference, c, now); p != nil && r.serve(c, &p.FaultsServed) {
+		return r.Fault
 	}
-	if p == nil {
-		return Fault{}, notFound(t)
+	if !isFaultLabel(conference.FriendlyName) {
+		return Fault{}
 	}
-	if !isFaultLabel(p.Label) {
-		return Fault{}, nil
+	if r, err := parseFaultLabel(conference.FriendlyName); err == nil && r.serve(c, &conference.FaultsServed) {
+		return r.Fault
 	}
-	f, err := parseFaultLabel(p.Label)
-	if err != nil || f.times > 0 && p.FaultsServed >= f.times {
-		return Fault{}, nil
+	return Fault{}
+}
+
+// serve reports whether the request gets the rule's fault, and counts it if so.
+func (r rule) serve(c *call, served *int) bool {
+	matches := r.operation == c.operation || r.operation == "" && c.isRead()
+	if !matches || r.times > 0 && *served >= r.times {
+		return false
 	}
-	p.FaultsServed++
-	return f.Fault, nil
+	*served++
+	return true
+}
+
+// conferenceOf returns the conference that a request concerns, which for a list of
+// conferences is the newest with the name that it asks for, or nil.
+func (w *world) conferenceOf(c *call) *Conference {
+	if c.target.resource != conferenceList {
+		conference, _ := w.findConference(c.target)
+		return conference
+	}
+	for _, conference := range slices.Backward(w.account(c.target.account).Conferences) {
+		if conference.FriendlyName == c.URL.Query().Get("FriendlyName") {
+			return conference
+		}
+	}
+	return nil
+}
+
+// faultOfLabel returns the rule of the label of the participant that a request
+// concerns, and the participant, which is nil if there is no rule. The first update of
+// a fault label adds the participant to a conference in progress, and so does the
+// first fetch of one that names an operation.
+func (w *world) faultOfLabel(in *Conference, c *call, now time.Time) (rule, *Participant) {
+	label := c.target.participant
+	p := in.participant(label)
+	if p != nil {
+		label = p.Label
+	}
+	if !isFaultLabel(label) {
+		return rule{}, nil
+	}
+	r, err := parseFaultLabel(label)
+	if err != nil {
+		return rule{}, nil
+	}
+	adds := c.operation == opUpdate || c.operation == opFetch && r.operation != ""
+	if p == nil && adds && in.Status == conferenceInProgress {
+		// It fails if the conference is full, which is a 404.
+		p, _ = w.add(in, Participant{Label: label, StartConferenceOnEnter: true}, now)
+	}
+	setDefault(&r.operation, opUpdate)
+	return r, p
 }

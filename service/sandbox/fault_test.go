@@ -16,10 +16,16 @@ import (
 	"time"
 )
 
-// observe sends an update and returns what the client sees.
-func (s *stage) observe(key string) string {
+// announce sends an update and returns what the client sees.
+func (s *stage) announce(key string) string {
 	s.t.Helper()
-	got, err := s.try(s.request(http.MethodPost, participantPath(key), "AnnounceUrl=http://example.com/a"))
+	return s.observe(s.request(http.MethodPost, participantPath(key), "AnnounceUrl=http://example.com/a"))
+}
+
+// observe sends a request and returns what the client sees.
+func (s *stage) observe(r *http.Request) string {
+	s.t.Helper()
+	got, err := s.try(r)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) && got.status != 0:
 		return fmt.Sprintf("%d cut short", got.status)
@@ -57,9 +63,9 @@ func TestFaultLabels(t *testing.T) {
 	for label, test := range faultCases {
 		t.Run(label, func(t *testing.T) {
 			s := newStage(t, Config{})
-			diff(t, test.sees, s.observe(label))
+			diff(t, test.sees, s.announce(label))
 			p := s.participant(label)
-			diff(t, test.sees, s.observe(p.CallSID))
+			diff(t, test.sees, s.announce(p.CallSID))
 			diff(t, map[string]int{string(test.fault.Kind): 2}, s.Faults())
 
 			want := 0
@@ -83,7 +89,7 @@ func TestConfigFault(t *testing.T) {
 				}
 				return test.fault
 			}})
-			diff(t, test.sees, s.observe(AgentSID))
+			diff(t, test.sees, s.announce(AgentSID))
 			diff(t, test.applied, len(s.Journal()) == 1)
 			diff(t, map[string]int{string(test.fault.Kind): 1}, s.Faults())
 			diff(t, "200", s.update(AgentSID, "Muted=true").outcome())
@@ -106,7 +112,7 @@ func TestFaultLabelsWithNumberOfTimes(t *testing.T) {
 			s := newStage(t, Config{})
 			var got []string
 			for range want {
-				got = append(got, s.observe(label))
+				got = append(got, s.announce(label))
 			}
 			diff(t, want, got)
 		})
@@ -238,7 +244,7 @@ func TestConnectionResetOverHTTP2AndTLS(t *testing.T) {
 func TestErrorRateOfOneFailsEveryRequest(t *testing.T) {
 	s := newStage(t, Config{ErrorRate: 1, Seed: 7})
 	for range 60 {
-		if got := s.observe(AgentSID); got == "200" {
+		if got := s.announce(AgentSID); got == "200" {
 			t.Fatal("a request succeeded")
 		}
 	}
@@ -283,4 +289,78 @@ func TestUnknownFaultPanics(t *testing.T) {
 	}()
 	s := New(Config{Fault: func(*http.Request) Fault { return Fault{Kind: "nonsense"} }})
 	s.ServeHTTP(httptest.NewRecorder(), newRequest(t, "http://sandbox", http.MethodGet, participantPath(AgentSID), ""))
+}
+
+func TestFaultsOfReadsAndRemovals(t *testing.T) {
+	const named = "CFcf000000000000000000000000000009"
+	byName := conferencesPath + ".json?FriendlyName=fault:503x4"
+	get, remove := http.MethodGet, http.MethodDelete
+	tests := map[string]struct {
+		name     string // Of the conference.
+		label    string // Of its participant.
+		requests []string
+		want     []string
+	}{
+		"a fetch": {
+			"room", "fault:fetch:503x1",
+			[]string{get + " /guest", get + " /guest", http.MethodPost + " /guest"}, []string{"503/20503", "200", "200"},
+		},
+		"a removal": {
+			"room", "fault:remove:reset-after",
+			[]string{get + " /guest", remove + " /guest", remove + " /guest"}, []string{"200", "reset", "404/20404"},
+		},
+		"an update does not count for a removal": {
+			"room", "fault:remove:429x1",
+			[]string{http.MethodPost + " /guest", remove + " /guest", remove + " /guest"}, []string{"200", "429/20429", "204"},
+		},
+		"every read of a conference": {
+			"fault:503x4", "guest",
+			[]string{get, get + " list", get + " " + byName, get + " /guest", get + " list"},
+			[]string{"503/20503", "503/20503", "503/20503", "503/20503", "200"},
+		},
+		"updates in a conference": {
+			"fault:update:500-after", "guest",
+			[]string{http.MethodPost + " /guest", get + " /guest"}, []string{"500/20500", "200"},
+		},
+		"a list of conferences by name": {
+			"fault:list-conferences:html", "guest",
+			[]string{get + " " + conferencesPath + ".json?FriendlyName=fault:list-conferences:html", get + " " + conferencesPath + ".json"},
+			[]string{"503 HTML", "200"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			state, err := ParseState("state", fmt.Appendf(nil, `
+accounts:
+  - sid: %s
+    auth_token: %s
+    conferences:
+      - {sid: %s, friendly_name: "%s", participants: [{label: "%s"}, {label: other}]}
+`, AccountSID, AuthToken, named, test.name, test.label))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newStage(t, Config{State: state})
+			for i, request := range test.requests {
+				method, path, _ := strings.Cut(request, " ")
+				switch path {
+				case "":
+					path = conferencePath(named)
+				case "list":
+					path = participantsPath(named) + ".json"
+				case "/guest":
+					path = participantsPath(named) + "/" + test.label + ".json"
+				}
+				diff(t, test.want[i], s.observe(s.request(method, path, "")))
+			}
+		})
+	}
+}
+
+func TestFirstFetchAddsFaultLabel(t *testing.T) {
+	s := newStage(t, Config{})
+	diff(t, []string{"503/20503", "200"}, []string{
+		s.get(participantPath("fault:fetch:503x1")).outcome(), s.get(participantPath("fault:fetch:503x1")).outcome(),
+	})
+	diff(t, "404/20404", s.remove("fault:remove:503").outcome())
 }

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,8 +21,13 @@ const (
 type listQuery struct {
 	path       string
 	page, size int
+	token      string
 	filters    url.Values // In the form that the links to other pages have.
 }
+
+// pageToken matches the token of the page after or before an item: PA or PB and its
+// SID.
+var pageToken = regexp.MustCompile(`^P[AB]C[AF][0-9a-fA-F]{32}$`)
 
 // A filter normalizes the value of a filter, or returns false if it is malformed.
 type filter func(value string) (string, bool)
@@ -51,6 +58,9 @@ func parseListQuery(c *call, known map[string]filter) (listQuery, *apiError) {
 	q := listQuery{path: c.target.path, size: defaultPageSize, filters: url.Values{}}
 	if !parseNumber(query, "PageSize", &q.size, 1, maxPageSize) || !parseNumber(query, "Page", &q.page, 0, maxPage) {
 		return listQuery{}, badRequest("Page or PageSize is out of range")
+	}
+	if q.token = query.Get("PageToken"); q.token != "" && !pageToken.MatchString(q.token) {
+		return listQuery{}, errPageToken
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if !query.Has(name) {
@@ -90,33 +100,79 @@ func (q listQuery) matchesDate(name string, date time.Time) bool {
 		(!q.filters.Has(name+">") || day >= q.filters.Get(name+">"))
 }
 
-func (q listQuery) uri(page int) string {
+func (q listQuery) uri(page int, token string) string {
 	filters := q.filters.Encode()
 	if filters != "" {
 		filters += "&"
 	}
-	return fmt.Sprintf("%s?%sPageSize=%d&Page=%d", q.path, filters, q.size, page)
+	uri := fmt.Sprintf("%s?%sPageSize=%d&Page=%d", q.path, filters, q.size, page)
+	if token != "" {
+		uri += "&PageToken=" + token
+	}
+	return uri
 }
 
-// pageFrom returns the page of the matches that the query asks for.
-func pageFrom[T any](q listQuery, matches []T) ([]T, paging) {
-	start := min(q.page*q.size, len(matches))
-	end := min(start+q.size, len(matches))
+// A list has the items that pass the filters.
+type list[T any] struct {
+	items []T
+	sids  []string // Of items.
+	order []string // The SIDs of all items, those that are gone included, in the list's order.
+}
+
+func (l *list[T]) add(item T, sid string) {
+	l.items = append(l.items, item)
+	l.sids = append(l.sids, sid)
+}
+
+// bounds returns the indexes of the page that the query asks for: from its token, and
+// without one from the number of the page.
+func (l *list[T]) bounds(q listQuery) (start, end int, err *apiError) {
+	if q.token == "" {
+		start = min(q.page*q.size, len(l.items))
+		return start, min(start+q.size, len(l.items)), nil
+	}
+	at := slices.Index(l.order, q.token[2:])
+	if at < 0 {
+		return 0, 0, errPageToken
+	}
+	first := 0 // The first item that is not before the token's.
+	for first < len(l.sids) && slices.Index(l.order, l.sids[first]) < at {
+		first++
+	}
+	if strings.HasPrefix(q.token, "PB") {
+		return max(0, first-q.size), first, nil
+	}
+	if first < len(l.sids) && l.sids[first] == l.order[at] {
+		first++
+	}
+	return first, min(first+q.size, len(l.items)), nil
+}
+
+// page returns the page of the list that the query asks for.
+func (l *list[T]) page(q listQuery) ([]T, paging, *apiError) {
+	start, end, err := l.bounds(q)
+	if err != nil {
+		return nil, paging{}, err
+	}
+	first := q.page * q.size
 	p := paging{
 		Page:         q.page,
 		PageSize:     q.size,
-		FirstPageURI: q.uri(0),
-		URI:          q.uri(q.page),
-		Start:        start,
-		End:          max(start, end-1),
+		FirstPageURI: q.uri(0, ""),
+		URI:          q.uri(q.page, q.token),
+		Start:        first,
+		End:          first + max(0, end-start-1),
 	}
-	if end < len(matches) {
-		p.NextPageURI = nullable(q.uri(q.page + 1))
+	if 0 < end && end < len(l.items) {
+		p.NextPageURI = nullable(q.uri(q.page+1, "PA"+l.sids[end-1]))
 	}
-	if q.page > 0 {
-		p.PreviousPageURI = nullable(q.uri(q.page - 1))
+	switch {
+	case q.page > 0 && start < len(l.items):
+		p.PreviousPageURI = nullable(q.uri(q.page-1, "PB"+l.sids[start]))
+	case q.page > 0:
+		p.PreviousPageURI = nullable(q.uri(q.page-1, ""))
 	}
-	return matches[start:end], p
+	return append([]T{}, l.items[start:end]...), p, nil
 }
 
 func (w *world) listParticipants(c *call, _ time.Time) (any, *apiError) {
@@ -128,15 +184,15 @@ func (w *world) listParticipants(c *call, _ time.Time) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	matches := []participantResource{}
+	matches := list[participantResource]{order: w.everyone[conference.SID]}
 	for _, p := range conference.Participants {
 		if q.matches("Muted", strconv.FormatBool(p.Muted)) && q.matches("Hold", strconv.FormatBool(p.Hold)) &&
 			q.matches("Coaching", strconv.FormatBool(p.Coaching)) {
-			matches = append(matches, c.target.showParticipant(p))
+			matches.add(c.target.showParticipant(p), p.CallSID)
 		}
 	}
-	page, paging := pageFrom(q, matches)
-	return participantsPage{Participants: page, paging: paging}, nil
+	page, paging, err := matches.page(q)
+	return participantsPage{Participants: page, paging: paging}, err
 }
 
 // listConferences lists the conferences by date of creation, the latest first.
@@ -148,13 +204,14 @@ func (w *world) listConferences(c *call, _ time.Time) (any, *apiError) {
 	sorted := slices.Clone(w.account(c.target.account).Conferences)
 	slices.Reverse(sorted)
 	slices.SortStableFunc(sorted, func(x, y *Conference) int { return y.DateCreated.Compare(x.DateCreated) })
-	matches := []conferenceResource{}
+	var matches list[conferenceResource]
 	for _, conference := range sorted {
+		matches.order = append(matches.order, conference.SID)
 		if q.matches("Status", conference.Status) && q.matches("FriendlyName", conference.FriendlyName) &&
 			q.matchesDate("DateCreated", conference.DateCreated) && q.matchesDate("DateUpdated", conference.DateUpdated) {
-			matches = append(matches, c.target.showConference(conference))
+			matches.add(c.target.showConference(conference), conference.SID)
 		}
 	}
-	page, paging := pageFrom(q, matches)
-	return conferencesPage{Conferences: page, paging: paging}, nil
+	page, paging, err := matches.page(q)
+	return conferencesPage{Conferences: page, paging: paging}, err
 }

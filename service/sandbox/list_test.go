@@ -42,8 +42,8 @@ func TestListOnSeveralPages(t *testing.T) {
 		"page":              1.0,
 		"page_size":         2.0,
 		"first_page_uri":    path + "?PageSize=2&Page=0",
-		"next_page_uri":     path + "?PageSize=2&Page=2",
-		"previous_page_uri": path + "?PageSize=2&Page=0",
+		"next_page_uri":     path + "?PageSize=2&Page=2&PageToken=PA" + FrontDeskSID,
+		"previous_page_uri": path + "?PageSize=2&Page=0&PageToken=PB" + SupervisorSID,
 		"uri":               path + "?PageSize=2&Page=1",
 		"start":             2.0,
 		"end":               3.0,
@@ -106,7 +106,7 @@ func TestListFilters(t *testing.T) {
 func TestLinksKeepFilters(t *testing.T) {
 	s := newStage(t, Config{})
 	page := pageOf(t, s.get(participantsPath(ConferenceSID)+".json?PageSize=1&Muted=False&Hold=false"))
-	diff(t, any(participantsPath(ConferenceSID)+".json?Hold=false&Muted=false&PageSize=1&Page=1"), page["next_page_uri"])
+	diff(t, any(participantsPath(ConferenceSID)+".json?Hold=false&Muted=false&PageSize=1&Page=1&PageToken=PA"+AgentSID), page["next_page_uri"])
 }
 
 func TestInvalidPagingIsRefused(t *testing.T) {
@@ -122,4 +122,59 @@ func TestCompletedConferenceListsNoParticipants(t *testing.T) {
 	s := newStage(t, Config{})
 	page := pageOf(t, s.get(participantsPath(CompletedConferenceSID)+".json"))
 	diff(t, []any{[]any{}, 0.0, 0.0}, []any{page["participants"], page["start"], page["end"]})
+}
+
+// follow returns the items of the pages from path on, in the given direction.
+func follow(t *testing.T, s *stage, path, direction string) (pages [][]any) {
+	t.Helper()
+	for next := path; next != ""; {
+		page := pageOf(t, s.get(next))
+		pages = append(pages, page["participants"].([]any))
+		next, _ = page[direction].(string)
+	}
+	return pages
+}
+
+func TestPageTokens(t *testing.T) {
+	s := newStage(t, Config{})
+	path := participantsPath(ConferenceSID) + ".json"
+	token := func(page int, token string) string {
+		return fmt.Sprintf("%s?PageSize=2&Page=%d&PageToken=%s", path, page, token)
+	}
+	remove := func(keys ...string) {
+		for _, key := range keys {
+			diff(t, 204, s.remove(key).status)
+		}
+	}
+	s.update(AgentSID, "EndConferenceOnExit=false")
+
+	diff(t, [][]any{{AgentSID, CustomerSID}, {SupervisorSID, FrontDeskSID}, {HeldSID}}, follow(t, s, path+"?PageSize=2", "next_page_uri"))
+	diff(t, [][]any{{FrontDeskSID, HeldSID}, {CustomerSID, SupervisorSID}}, follow(t, s, path+"?PageSize=2&Page=1&PageToken=PA"+SupervisorSID, "previous_page_uri"))
+
+	// Participants who leave or join between two pages move nothing.
+	remove(AgentSID, CustomerSID)
+	guest, err := s.AddParticipant(ConferenceSID, Participant{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, [][]any{{SupervisorSID, FrontDeskSID}, {HeldSID, guest.CallSID}}, follow(t, s, token(1, "PA"+CustomerSID), "next_page_uri"))
+	diff(t, [][]any{{}}, follow(t, s, token(1, "PA"+guest.CallSID), "next_page_uri"))
+	diff(t, [][]any{{}}, follow(t, s, token(0, "PB"+AgentSID), "previous_page_uri"))
+
+	for _, wrong := range []string{"PA", "PA" + ConnectingSID, "PC" + AgentSID, ConferenceSID} {
+		diff(t, "400/20001", s.get(token(1, wrong)).outcome())
+	}
+}
+
+func TestPageTokensOfConferences(t *testing.T) {
+	s := newStage(t, Config{})
+	first := s.get(conferencesPath + ".json?PageSize=1").json(t)
+	next := conferencesPath + ".json?PageSize=1&Page=1&PageToken=PA" + CompletedConferenceSID
+	diff(t, next, first["next_page_uri"].(string))
+	s.Advance(1)
+	s.create("A new room", calling(nil)) // It comes first in the list.
+	page := s.get(next).json(t)
+	diff(t, InitConferenceSID, page["conferences"].([]any)[0].(map[string]any)["sid"].(string))
+	diff(t, next, page["uri"].(string))
+	diff(t, conferencesPath+".json?PageSize=1&Page=0&PageToken=PB"+InitConferenceSID, page["previous_page_uri"].(string))
 }

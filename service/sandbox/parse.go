@@ -113,13 +113,7 @@ func (r *stateReader) account(m *yamlfile.Mapping) {
 func (r *stateReader) conference(of *Account, m *yamlfile.Mapping) {
 	c := readConference(m)
 	c.AccountSID = of.SID
-	name := m.Optional("friendly_name")
-	if len([]rune(c.FriendlyName)) > maxFriendlyName {
-		name.Errorf("must be at most %d characters", maxFriendlyName)
-	}
-	if c.FriendlyName != "" && c.Status != conferenceCompleted && of.running(c.FriendlyName) != nil {
-		name.Errorf("another conference of this name has not completed")
-	}
+	checkFriendlyName(of, c, m.Get("friendly_name"))
 	switch sid := m.Optional("sid"); {
 	case sid.Exists():
 		c.SID = r.newSID(sid, conferenceSID)
@@ -141,6 +135,20 @@ func (r *stateReader) conference(of *Account, m *yamlfile.Mapping) {
 		checkCoaching(&c, p, participants[i].Get("call_sid_to_coach"))
 	}
 	of.Conferences = append(of.Conferences, &c)
+}
+
+func checkFriendlyName(of *Account, c Conference, where yamlfile.Value) {
+	if len([]rune(c.FriendlyName)) > maxFriendlyName {
+		where.Errorf("must be at most %d characters", maxFriendlyName)
+	}
+	if isFaultLabel(c.FriendlyName) {
+		if _, err := parseFaultLabel(c.FriendlyName); err != nil {
+			where.Errorf("%v", err)
+		}
+	}
+	if c.FriendlyName != "" && c.Status != conferenceCompleted && of.running(c.FriendlyName) != nil {
+		where.Errorf("another conference of this name has not completed")
+	}
 }
 
 // readConference reads everything except the SID and the participants.

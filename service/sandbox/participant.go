@@ -57,7 +57,7 @@ func (w *world) add(c *Conference, p Participant, now time.Time) (*Participant, 
 	p = p.withDefaults()
 	added := p.clone()
 	setDates(&added.DateCreated, &added.DateUpdated, now)
-	c.Participants = append(c.Participants, added)
+	w.append(c, added)
 	if added.Status == statusConnected {
 		w.join(c, added, now)
 	}
@@ -96,6 +96,11 @@ func checkLabel(label string) error {
 		return err
 	}
 	return nil
+}
+
+func (w *world) append(c *Conference, p *Participant) {
+	c.Participants = append(c.Participants, p)
+	w.everyone[c.SID] = append(w.everyone[c.SID], p.CallSID)
 }
 
 // participant returns the participant with that Call SID or label, or nil.

@@ -25,6 +25,7 @@ type call struct {
 	started    time.Time
 	concurrent int // API requests in flight, this one included.
 	target     target
+	operation  string // The name of its operation, set by route.
 	body       []byte
 	bodyErr    error
 	form       url.Values // The body, read by route. Only POST has one.
@@ -43,6 +44,8 @@ func newRequestID() string {
 	_, _ = rand.Read(id[:]) // It never fails.
 	return "RQ" + hex.EncodeToString(id[:])
 }
+
+func (c *call) isRead() bool { return c.Method == http.MethodGet || c.Method == http.MethodHead }
 
 // parseForm reads the body. A body without a type counts as a form.
 func (c *call) parseForm() (url.Values, *apiError) {

@@ -12,26 +12,43 @@ import (
 // An operation implements one method of a resource. It runs under the lock, and
 // returns the resource to show or an error.
 type operation struct {
-	status int // Of a success.
+	name   string // Faults name it.
+	status int    // Of a success.
 	do     func(w *world, c *call, now time.Time) (any, *apiError)
+}
+
+// The names of the operations.
+const (
+	opFetch            = "fetch"
+	opList             = "list"
+	opCreate           = "create"
+	opUpdate           = "update"
+	opRemove           = "remove"
+	opFetchConference  = "fetch-conference"
+	opListConferences  = "list-conferences"
+	opUpdateConference = "update-conference"
+)
+
+var operationNames = []string{
+	opFetch, opList, opCreate, opUpdate, opRemove, opFetchConference, opListConferences, opUpdateConference,
 }
 
 var operations = map[resource]map[string]operation{
 	conferenceList: {
-		http.MethodGet: {http.StatusOK, (*world).listConferences},
+		http.MethodGet: {opListConferences, http.StatusOK, (*world).listConferences},
 	},
 	oneConference: {
-		http.MethodGet:  {http.StatusOK, (*world).fetchConference},
-		http.MethodPost: {http.StatusOK, (*world).updateConference},
+		http.MethodGet:  {opFetchConference, http.StatusOK, (*world).fetchConference},
+		http.MethodPost: {opUpdateConference, http.StatusOK, (*world).updateConference},
 	},
 	participantList: {
-		http.MethodGet:  {http.StatusOK, (*world).listParticipants},
-		http.MethodPost: {http.StatusCreated, (*world).createParticipant},
+		http.MethodGet:  {opList, http.StatusOK, (*world).listParticipants},
+		http.MethodPost: {opCreate, http.StatusCreated, (*world).createParticipant},
 	},
 	oneParticipant: {
-		http.MethodGet:    {http.StatusOK, (*world).fetchParticipant},
-		http.MethodPost:   {http.StatusOK, (*world).updateParticipant},
-		http.MethodDelete: {http.StatusNoContent, (*world).removeParticipant},
+		http.MethodGet:    {opFetch, http.StatusOK, (*world).fetchParticipant},
+		http.MethodPost:   {opUpdate, http.StatusOK, (*world).updateParticipant},
+		http.MethodDelete: {opRemove, http.StatusNoContent, (*world).removeParticipant},
 	},
 }
 
@@ -45,7 +62,7 @@ func (s *Sandbox) route(c *call) answer {
 		return notFound(c.target).answer()
 	}
 	method := c.Method
-	if method == http.MethodHead {
+	if c.isRead() {
 		method = http.MethodGet
 	}
 	op, allowed := methods[method]
@@ -56,21 +73,14 @@ func (s *Sandbox) route(c *call) answer {
 		a.allow = strings.Join(names, ", ")
 		return a
 	}
-	if method != http.MethodPost {
-		return s.perform(op, c)
+	c.operation = op.name
+	if method == http.MethodPost {
+		var err *apiError
+		if c.form, err = c.parseForm(); err != nil {
+			return err.answer()
+		}
 	}
-	var err *apiError
-	if c.form, err = c.parseForm(); err != nil {
-		return err.answer()
-	}
-	if c.target.resource != oneParticipant {
-		return s.perform(op, c)
-	}
-	fault, err := s.faultOfLabel(c.target)
-	if err != nil {
-		return err.answer()
-	}
-	return s.withFault(c, fault, func() answer { return s.perform(op, c) })
+	return s.withFault(c, s.matchFault(c), func() answer { return s.perform(op, c) })
 }
 
 func (s *Sandbox) perform(op operation, c *call) answer {

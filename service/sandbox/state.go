@@ -81,6 +81,9 @@ type Conference struct {
 
 	// Participants are in the order in which they joined or were called.
 	Participants []*Participant `json:"participants"`
+
+	// FaultsServed counts the faults that reads got because of the friendly name.
+	FaultsServed int `json:"faults_served"`
 }
 
 // A Participant is a participant of a conference, with the properties that Twilio
@@ -134,7 +137,7 @@ type Participant struct {
 	DateCreated time.Time `json:"date_created"`
 	DateUpdated time.Time `json:"date_updated"`
 
-	// FaultsServed counts the faults that updates got because of the label.
+	// FaultsServed counts the faults that requests got because of the label.
 	FaultsServed int `json:"faults_served"`
 }
 
@@ -238,7 +241,8 @@ func (s *InitialState) Credentials() []Credentials {
 // world is the state that Reset replaces. Sandbox.mu guards it.
 type world struct {
 	accounts []*Account
-	secrets  map[string]secrets // It never changes.
+	secrets  map[string]secrets  // It never changes.
+	everyone map[string][]string // The Call SIDs of all participants a conference ever had, in order.
 	journal  []Entry
 	faults   map[string]int
 	random   *rand.Rand
@@ -251,6 +255,7 @@ func newWorld(ctx context.Context, config Config) *world {
 	w := &world{
 		accounts: cloneAll(config.State.accounts, (*Account).clone),
 		secrets:  config.State.secrets,
+		everyone: map[string][]string{},
 		faults:   map[string]int{},
 		random:   rand.New(rand.NewPCG(config.Seed, 0)),
 		mailer:   newMailer(ctx),
@@ -262,6 +267,7 @@ func newWorld(ctx context.Context, config Config) *world {
 			setDates(&c.DateCreated, &c.DateUpdated, now)
 			for _, p := range c.Participants {
 				setDates(&p.DateCreated, &p.DateUpdated, now)
+				w.everyone[c.SID] = append(w.everyone[c.SID], p.CallSID)
 			}
 		}
 	}
