@@ -14,23 +14,17 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/jhump/protoreflect/v2/protoprint"
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	_ "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv3/options"
-	_ "google.golang.org/genproto/googleapis/api/annotations"
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv3/options"
+
+	"conferenced/proto"
 )
-
-// roots is the files that the API imports. Their own imports are written too, except
-// google/protobuf, which every compiler includes.
-var roots = []string{
-	"buf/validate/validate.proto",
-	"google/api/annotations.proto",
-	"protoc-gen-openapiv3/options/annotations.proto",
-}
 
 func main() {
 	if len(os.Args) != 2 {
@@ -43,39 +37,19 @@ func main() {
 	}
 }
 
+// run writes the files that the API imports and their own imports, except
+// google/protobuf, which every compiler includes.
 func run(dir string) error {
-	files, err := closure(roots)
-	if err != nil {
-		return err
-	}
+	files := proto.WithImports(
+		validate.File_buf_validate_validate_proto,
+		annotations.File_google_api_annotations_proto,
+		options.File_protoc_gen_openapiv3_options_annotations_proto,
+	)
+	files = slices.DeleteFunc(files, func(file protoreflect.FileDescriptor) bool {
+		return file.Package() == "google.protobuf"
+	})
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
 	return new(protoprint.Printer).PrintProtosToFileSystem(files, dir)
-}
-
-// closure returns the named files and all their imports, each once.
-func closure(names []string) ([]protoreflect.FileDescriptor, error) {
-	var files []protoreflect.FileDescriptor
-	seen := map[string]bool{}
-	var visit func(protoreflect.FileDescriptor)
-	visit = func(file protoreflect.FileDescriptor) {
-		if seen[file.Path()] || file.Package() == "google.protobuf" {
-			return
-		}
-		seen[file.Path()] = true
-		files = append(files, file)
-		imports := file.Imports()
-		for i := range imports.Len() {
-			visit(imports.Get(i).FileDescriptor)
-		}
-	}
-	for _, name := range names {
-		file, err := protoregistry.GlobalFiles.FindFileByPath(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		visit(file)
-	}
-	return files, nil
 }

@@ -744,10 +744,10 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
 	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\xae\x03\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
-	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\x9b\x04\xfaP\xeb\x02\n" +
+	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\x8e\x04\xfaP\xeb\x02\n" +
 	"\xe8\x02\n" +
 	"\vconferenced\x124Update a participant of a Twilio conference, safely.\x1a\x9e\x02Twilio's \"update a conference participant\" as one typed call. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.:\x02v1\n" +
-	"\x11com.conference.v1B\x16ConferenceServiceProtoP\x01Z*conferenced/gen/conference/v1;conferencev1\xa2\x02\x03CXX\xaa\x02\rConference.V1\xca\x02\rConference\\V1\xe2\x02\x19Conference\\V1\\GPBMetadata\xea\x02\x0eConference::V1b\x06proto3"
+	"\x19conferenced.conference.v1P\x01Z*conferenced/gen/conference/v1;conferencev1\xaa\x02\x19Conferenced.Conference.V1\xca\x02\x19Conferenced\\Conference\\V1\xea\x02\x1bConferenced::Conference::V1b\x06proto3"
 
 var (
 	file_conference_v1_conference_service_proto_rawDescOnce sync.Once
