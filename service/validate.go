@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"buf.build/go/protovalidate"
@@ -46,10 +47,14 @@ func invalid(err error) *outcome.Error {
 	for _, violation := range broken.Violations {
 		field := fieldOf(violation)
 		rule := ruleOf(field, violation)
+		text := field + ": " + rule
+		if slices.Contains(texts, text) {
+			continue // Several rules describe a URL.
+		}
 		facts.Violations = append(facts.Violations, &errdetails.BadRequest_FieldViolation{
 			Field: field, Description: rule,
 		})
-		texts = append(texts, field+": "+rule)
+		texts = append(texts, text)
 	}
 	facts.Detail = strings.Join(texts, "; ")
 	return outcome.InvalidRequest.Err(facts)
@@ -67,6 +72,9 @@ func fieldOf(violation *protovalidate.Violation) string {
 
 // patterns describes the rules that have no message for people.
 var patterns = map[string]string{
+	"hold_url":          "must be an absolute http or https URL",
+	"announce_url":      "must be an absolute http or https URL",
+	"wait_url":          "must be an absolute http or https URL, or empty to play nothing",
 	"account_sid":       "must be AC and 32 hexadecimal digits",
 	"conference_sid":    "must be CF and 32 hexadecimal digits",
 	"call_sid":          "must not contain a /",
@@ -76,12 +84,11 @@ var patterns = map[string]string{
 // ruleOf describes the rule that a violation breaks, without the field's value.
 func ruleOf(field string, violation *protovalidate.Violation) string {
 	switch violation.Proto.GetRuleId() {
-	case "string.pattern", "string.not_contains":
-		return patterns[field]
-	case "hold_url", "announce_url", "wait_url":
+	case "string.uri", "string.uri_empty", "wait_url", "string.pattern", "string.not_contains":
 		if problem := urlProblem(violation.FieldValue.String()); problem != "" {
 			return problem
 		}
+		return patterns[field]
 	}
 	return violation.Proto.GetMessage()
 }

@@ -5,9 +5,9 @@
 //
 //	openapi DOCUMENT DIR
 //
-// It adds what the generator does not take from the proto file: null for properties
-// that can be unset, no other members in request bodies, and the Idempotency-Key
-// header.
+// It adds what the generator does not derive: the rules of buf.validate, the members
+// that are always present, the responses of the outcome table, plain operation IDs,
+// examples that work in the sandbox, and the Idempotency-Key header.
 package main
 
 import (
@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conferencev1 "conferenced/gen/conference/v1"
 )
@@ -56,8 +54,7 @@ func run(from, dir string) error {
 	if err := json.Unmarshal(text, &document); err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	allowNull(document, new(conferencev1.Participant).ProtoReflect().Descriptor())
-	completeOperations(document)
+	complete(document)
 	text, err = json.MarshalIndent(document, "", "  ")
 	if err != nil {
 		return err
@@ -75,46 +72,17 @@ func write(dir string, document []byte) error {
 	return os.WriteFile(filepath.Join(dir, "openapi.go"), []byte(source), 0o644)
 }
 
-// allowNull adds null to the types of a message's properties that can be unset, since
-// the REST API writes those as null.
-func allowNull(document object, message protoreflect.MessageDescriptor) {
-	properties := at(document, "components", "schemas", string(message.FullName()), "properties")
-	fields := message.Fields()
-	for i := range fields.Len() {
-		field := fields.Get(i)
-		if !field.HasPresence() {
-			continue
-		}
-		name := string(field.Name())
-		property := at(properties, name)
-		if kind, ok := property["type"]; ok {
-			property["type"] = []any{kind, "null"}
-			continue
-		}
-		properties[name] = object{"anyOf": []any{property, object{"type": "null"}}}
-	}
-}
-
-// completeOperations completes every operation of the document.
-func completeOperations(document object) {
-	for _, path := range at(document, "paths") {
-		for _, operation := range path.(object) {
-			complete(operation.(object))
+// complete completes the document of the API.
+func complete(document object) {
+	at(document, "components")["responses"] = errorResponses()
+	requirePresent(at(document, "components", "schemas"))
+	services := conferencev1.File_conference_v1_conference_service_proto.Services()
+	for i := range services.Len() {
+		methods := services.Get(i).Methods()
+		for j := range methods.Len() {
+			completeMethod(document, methods.Get(j))
 		}
 	}
-}
-
-// complete refuses unknown members of the body and adds the Idempotency-Key header.
-func complete(operation object) {
-	body := at(operation, "requestBody", "content", "application/json", "schema")
-	body["additionalProperties"] = false
-	parameters, _ := operation["parameters"].([]any)
-	operation["parameters"] = append(parameters, object{
-		"name":        "Idempotency-Key",
-		"in":          "header",
-		"description": "The request_id, for clients that send it as a header.",
-		"schema":      object{"type": "string", "format": "uuid"},
-	})
 }
 
 // at returns the object under these names. It panics if there is none, since the

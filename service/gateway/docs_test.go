@@ -3,14 +3,21 @@ package gateway_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
+	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/gen/openapi"
 	"conferenced/service/gateway"
 	"conferenced/service/outcome"
@@ -134,5 +141,40 @@ func TestDocumentsAreServedFromOneCopy(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 1<<20 {
 		t.Errorf("40 requests allocate %d bytes", allocated)
+	}
+}
+
+// TestRequiredMembersOfAnswers: an answer without any value has exactly the members that
+// the document requires.
+func TestRequiredMembersOfAnswers(t *testing.T) {
+	var document struct {
+		Components struct {
+			Schemas map[string]struct{ Required []string }
+		}
+	}
+	if err := json.Unmarshal(openapi.Document, &document); err != nil {
+		t.Fatal(err)
+	}
+	s := newService()
+	s.answer = func(context.Context, *request) (*response, error) {
+		return &response{Participant: &conferencev1.Participant{}, Warnings: []*conferencev1.Warning{{}}}, nil
+	}
+	var answer struct {
+		Participant map[string]any
+		Warnings    []map[string]any
+	}
+	got := send(t, serve(t, s, gateway.Config{}), http.MethodPatch, participants+callSID, `{"muted": true}`)
+	if err := json.Unmarshal(got.body, &answer); err != nil || len(answer.Warnings) != 1 {
+		t.Fatalf("%s: %v", got.body, err)
+	}
+	for schema, members := range map[string]map[string]any{
+		"Participant": answer.Participant, "Warning": answer.Warnings[0],
+		"UpdateParticipantResponse": {"participant": nil, "warnings": nil},
+	} {
+		required := document.Components.Schemas["conference.v1."+schema].Required
+		slices.Sort(required)
+		if diff := cmp.Diff(required, slices.Sorted(maps.Keys(members))); diff != "" {
+			t.Errorf("%s (-required +present):\n%s", schema, diff)
+		}
 	}
 }

@@ -166,8 +166,7 @@ type UpdateParticipantRequest struct {
 	// only until the conference has completed.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
-	// Required: 1 to 128 characters without a `/`. In a REST path it is
-	// percent-encoded once: `front%20desk`.
+	// Required: 1 to 128 characters without a `/`.
 	CallSid string `protobuf:"bytes,3,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
 	// Whether the participant is muted: they hear the others, who do not hear them.
 	Muted *bool `protobuf:"varint,4,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
@@ -362,7 +361,7 @@ func (x *UpdateParticipantRequest) GetRequestId() string {
 // UpdateParticipantResponse is Twilio's answer to an update that was applied.
 type UpdateParticipantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The participant after the update.
+	// The participant after the update. Always set.
 	Participant *Participant `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
 	// The properties that Twilio accepted and that have no effect, as far as is
 	// known.
@@ -658,22 +657,20 @@ var File_conference_v1_conference_service_proto protoreflect.FileDescriptor
 
 const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\n" +
-	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\x9f\r\n" +
+	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\xe8\v\n" +
 	"\x18UpdateParticipantRequest\x12?\n" +
 	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
 	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
 	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\x12\x19\n" +
 	"\x05muted\x18\x04 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
-	"\x04hold\x18\x05 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\xc5\x01\n" +
-	"\bhold_url\x18\x06 \x01(\tB\xa3\x01\xbaH\x9f\x01\xba\x01\x96\x01\n" +
-	"\bhold_url\x12%must be an absolute http or https URL\x1acthis.isUri() && this.matches('^(?i)https?://([^/?#@]*@)?([a-z0-9._-]+|[[][0-9a-f:]+[]])([:/?#]|$)')r\x03\x18\xa0\x1fH\x02R\bhold_url\x88\x01\x01\x12E\n" +
-	"\vhold_method\x18\a \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vhold_method\x12\xd1\x01\n" +
-	"\fannounce_url\x18\b \x01(\tB\xa7\x01\xbaH\xa3\x01\xba\x01\x9a\x01\n" +
-	"\fannounce_url\x12%must be an absolute http or https URL\x1acthis.isUri() && this.matches('^(?i)https?://([^/?#@]*@)?([a-z0-9._-]+|[[][0-9a-f:]+[]])([:/?#]|$)')r\x03\x18\xa0\x1fH\x03R\fannounce_url\x88\x01\x01\x12M\n" +
-	"\x0fannounce_method\x18\t \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0fannounce_method\x12\xed\x01\n" +
+	"\x04hold\x18\x05 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x80\x01\n" +
+	"\bhold_url\x18\x06 \x01(\tB_\xbaH\\rZ\x18\xa0\x1f2R^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*@)?([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])([:/?#]|$)\x88\x01\x01H\x02R\bhold_url\x88\x01\x01\x12E\n" +
+	"\vhold_method\x18\a \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vhold_method\x12\x88\x01\n" +
+	"\fannounce_url\x18\b \x01(\tB_\xbaH\\rZ\x18\xa0\x1f2R^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*@)?([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])([:/?#]|$)\x88\x01\x01H\x03R\fannounce_url\x88\x01\x01\x12M\n" +
+	"\x0fannounce_method\x18\t \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0fannounce_method\x12\xc4\x01\n" +
 	"\bwait_url\x18\n" +
-	" \x01(\tB\xcb\x01\xbaH\xc7\x01\xba\x01\xbe\x01\n" +
-	"\bwait_url\x12?must be an absolute http or https URL, or empty to play nothing\x1aqthis == '' || this.isUri() && this.matches('^(?i)https?://([^/?#@]*@)?([a-z0-9._-]+|[[][0-9a-f:]+[]])([:/?#]|$)')r\x03\x18\xa0\x1fH\x04R\bwait_url\x88\x01\x01\x12E\n" +
+	" \x01(\tB\xa2\x01\xbaH\x9e\x01\xba\x01?\n" +
+	"\bwait_url\x12\x17must be a URL, or empty\x1a\x1athis == '' || this.isUri()rZ\x18\xa0\x1f2U^$|^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*@)?([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])([:/?#]|$)H\x04R\bwait_url\x88\x01\x01\x12E\n" +
 	"\vwait_method\x18\v \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vwait_method\x12'\n" +
 	"\fbeep_on_exit\x18\f \x01(\bH\x05R\fbeep_on_exit\x88\x01\x01\x12;\n" +
 	"\x16end_conference_on_exit\x18\r \x01(\bH\x06R\x16end_conference_on_exit\x88\x01\x01\x12\x1f\n" +
@@ -691,9 +688,9 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\r_beep_on_exitB\x19\n" +
 	"\x17_end_conference_on_exitB\v\n" +
 	"\t_coachingB\x14\n" +
-	"\x12_call_sid_to_coach\"\x8d\x01\n" +
-	"\x19UpdateParticipantResponse\x12<\n" +
-	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantR\vparticipant\x122\n" +
+	"\x12_call_sid_to_coach\"\x95\x01\n" +
+	"\x19UpdateParticipantResponse\x12D\n" +
+	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantB\x06\xbaH\x03\xc8\x01\x01R\vparticipant\x122\n" +
 	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xe2\x06\n" +
 	"\vParticipant\x12%\n" +
 	"\vaccount_sid\x18\x01 \x01(\tH\x00R\vaccount_sid\x88\x01\x01\x12\x1f\n" +
@@ -744,9 +741,17 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
 	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\xae\x03\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
-	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\x8e\x04\xfaP\xeb\x02\n" +
-	"\xe8\x02\n" +
-	"\vconferenced\x124Update a participant of a Twilio conference, safely.\x1a\x9e\x02Twilio's \"update a conference participant\" as one typed call. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.:\x02v1\n" +
+	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\xe2\x05\xfaP\xbf\x04\n" +
+	"\xe7\x03\n" +
+	"\vconferenced\x124Update a participant of a Twilio conference, safely.\x1a\x9d\x03Twilio's \"update a conference participant\" as one typed call. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.\n" +
+	"\n" +
+	"In a path, a label is percent-encoded once. This page does that: type `front desk` as it is. With curl, write `front%20desk`.:\x02v1\x12\x03\n" +
+	"\x01/2@\n" +
+	">\n" +
+	"\x06bearer\x124\b\x02\x12(A token or a JWT that the service knows.*\x06bearer:\f\n" +
+	"\n" +
+	"\n" +
+	"\x06bearer\x12\x00\n" +
 	"\x19conferenced.conference.v1P\x01Z*conferenced/gen/conference/v1;conferencev1\xaa\x02\x19Conferenced.Conference.V1\xca\x02\x19Conferenced\\Conference\\V1\xea\x02\x1bConferenced::Conference::V1b\x06proto3"
 
 var (

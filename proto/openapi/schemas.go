@@ -1,0 +1,68 @@
+package main
+
+import (
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// rulesOf returns the rules of buf.validate for a field.
+func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
+	return proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+}
+
+// requirePresent lists in each message the members that an answer always has: the
+// required ones, and those without presence, since REST writes these if they are zero
+// too.
+func requirePresent(schemas object) {
+	for name, schema := range schemas {
+		found, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+		message, ok := found.(protoreflect.MessageDescriptor)
+		if !ok {
+			continue
+		}
+		var present []string
+		for i := range message.Fields().Len() {
+			field := message.Fields().Get(i)
+			if !field.HasPresence() || rulesOf(field).GetRequired() {
+				present = append(present, string(field.Name()))
+			}
+		}
+		if present != nil {
+			schema.(object)["required"] = present
+		}
+	}
+}
+
+// constrain adds the rules for a field of a request to its schema.
+func constrain(schema object, field protoreflect.FieldDescriptor, inPath bool) {
+	rules := rulesOf(field)
+	if text := rules.GetString(); text != nil {
+		constrainText(schema, text, rules.GetIgnore() == validate.Ignore_IGNORE_IF_ZERO_VALUE && !inPath)
+	}
+	if number := rules.GetInt32(); number != nil {
+		set(schema, "minimum", number.GetGte(), number.HasGte())
+		set(schema, "maximum", number.GetLte(), number.HasLte())
+	}
+	set(schema, "minLength", 1, rules.GetRequired() && field.Kind() == protoreflect.StringKind)
+}
+
+func constrainText(schema object, text *validate.StringRules, mayBeEmpty bool) {
+	pattern := text.GetPattern()
+	if mayBeEmpty {
+		pattern = "^$|" + pattern
+	}
+	set(schema, "pattern", pattern, text.HasPattern())
+	set(schema, "pattern", "^[^"+text.GetNotContains()+"]*$", text.HasNotContains())
+	set(schema, "minLength", text.GetMinLen(), text.HasMinLen())
+	set(schema, "maxLength", text.GetMaxLen(), text.HasMaxLen())
+	set(schema, "format", "uuid", text.GetUuid())
+	set(schema, "format", "uri", text.GetUri())
+}
+
+func set(schema object, keyword string, value any, isSet bool) {
+	if isSet {
+		schema[keyword] = value
+	}
+}
