@@ -22,7 +22,7 @@ import (
 // serving has the flags of the commands that serve.
 type serving struct {
 	GRPCAddr    string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"The address of gRPC (${default}). Port 0 picks a free port, here and below."`
-	HTTPAddr    string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"The address of REST, /docs and /openapi.json (${default})."`
+	HTTPAddr    string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"The address of REST, /docs, /openapi.json and /conference_service.proto (${default})."`
 	AdminAddr   string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The address of health, metrics, profiles and the log level (${default})."`
 	AdminPublic bool   `env:"CONFERENCED_ADMIN_PUBLIC" help:"Allow an --admin-addr that is not a loopback address. Admin authenticates nobody."`
 

@@ -38,6 +38,7 @@ type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Serve in front of Twilio."`
 	Check       checkCommand       `cmd:"" help:"Check the files of accounts, callers and policy, and explain what a caller may do."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Check whether a running conferenced serves: exit code 0 or 1."`
+	Proto       protoCommand       `cmd:"" help:"Print the API as a .proto file for clients, or write all files that clients need."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

@@ -58,7 +58,7 @@ type securing struct {
 	AllowAnonymous bool     `env:"CONFERENCED_ALLOW_ANONYMOUS" help:"Serve on addresses that are not loopback although callers are not authenticated."`
 	TrustedProxy   []string `env:"CONFERENCED_TRUSTED_PROXY" placeholder:"NETWORK" help:"A network of proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8. None by default."`
 	Reflection     bool     `env:"CONFERENCED_REFLECTION" default:"true" negatable:"" help:"Serve gRPC reflection. On by default."`
-	Docs           bool     `env:"CONFERENCED_DOCS" default:"true" negatable:"" help:"Serve /docs and /openapi.json. On by default."`
+	Docs           bool     `env:"CONFERENCED_DOCS" default:"true" negatable:"" help:"Serve /docs, /openapi.json and /conference_service.proto. On by default."`
 	AuditFailure   string   `env:"CONFERENCED_AUDIT_FAILURE" default:"closed" enum:"closed,open" help:"Whether calls whose audit record cannot be written are refused (closed) or proceed (open); ${default} by default."`
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/swaggest/swgui/v5/static"
 
+	"conferenced/gen/client"
 	"conferenced/gen/openapi"
 	"conferenced/service/outcome"
 )
@@ -22,6 +23,7 @@ import (
 // The paths of the documentation.
 const (
 	openAPIPath = "/openapi.json"
+	protoPath   = "/conference_service.proto"
 	docsPath    = "/docs"
 )
 
@@ -32,11 +34,12 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
 
 // contentTypes is fixed because package mime's types depend on the machine.
 var contentTypes = map[string]string{
-	".css":  "text/css; charset=utf-8",
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".json": "application/json",
-	".png":  "image/png",
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".json":  "application/json",
+	".png":   "image/png",
+	".proto": "text/plain; charset=utf-8",
 }
 
 //go:embed ui
@@ -89,6 +92,7 @@ func docs() map[string]*document {
 			contentType: contentTypes[".json"],
 			plain:       newContent(func() []byte { return openapi.Document }),
 		},
+		protoPath:                          embedded(client.Files, client.Proto),
 		docsPath:                           index,
 		docsPath + "/":                     index,
 		docsPath + "/start.js":             embedded(ui, "ui/start.js"),

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"conferenced/gen/client"
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/gen/openapi"
 	"conferenced/service/gateway"
@@ -46,6 +47,18 @@ func TestOpenAPIDocument(t *testing.T) {
 	}
 	if other := send(t, server, http.MethodGet, "/openapi.json", "", "If-None-Match", `"x"`); other.code != http.StatusOK {
 		t.Errorf("If-None-Match of another tag: HTTP status %d", other.code)
+	}
+}
+
+func TestProtoFile(t *testing.T) {
+	want, err := client.Files.ReadFile(client.Proto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := serve(t, newService(), gateway.Config{Docs: true})
+	got := send(t, server, http.MethodGet, "/conference_service.proto", "")
+	if got.code != http.StatusOK || got.header.Get("Content-Type") != "text/plain; charset=utf-8" || !bytes.Equal(got.body, want) {
+		t.Errorf("HTTP status %d, headers %v, %d bytes", got.code, got.header, len(got.body))
 	}
 }
 
@@ -108,7 +121,7 @@ func TestSwaggerUIIsServedCompressedAndUncompressed(t *testing.T) {
 func TestDocumentationRefuses(t *testing.T) {
 	s := newService()
 	server := serve(t, s, gateway.Config{Docs: true})
-	for _, path := range []string{"/openapi.json", "/docs", "/docs/", "/docs/swagger-ui.css"} {
+	for _, path := range []string{"/openapi.json", "/conference_service.proto", "/docs", "/docs/", "/docs/swagger-ui.css"} {
 		for _, method := range []string{"POST", "PATCH", "DELETE", "OPTIONS"} {
 			got := send(t, server, method, path, "")
 			wantStatus(t, got, outcometest.Status(outcome.MethodNotAllowed, outcome.Facts{}))

@@ -42,7 +42,8 @@ type Config struct {
 	// authenticated, any page that is open on the same machine can then change
 	// any conference.
 	CORSOrigins []string
-	// Docs serves the OpenAPI document at /openapi.json and Swagger UI at /docs.
+	// Docs serves the OpenAPI document at /openapi.json, Swagger UI at /docs, and the
+	// API for gRPC clients at /conference_service.proto.
 	Docs bool
 	// TrustedProxies are the networks whose X-Forwarded-For is trusted.
 	TrustedProxies []netip.Prefix

@@ -135,6 +135,7 @@ func TestUnknownPaths(t *testing.T) {
 		"another case":                            "/V1/conferences/c/participants/x",
 		"the name of the gRPC method":             "/conference.v1.ConferenceService/UpdateParticipant",
 		"the OpenAPI document, which is disabled": "/openapi.json",
+		"the .proto file, which is disabled":      "/conference_service.proto",
 		"the UI, which is disabled":               "/docs",
 	}
 	s := newService()

@@ -74,7 +74,8 @@ type Config struct {
 	CORSOrigins []string
 	// TrustedProxies are the networks whose X-Forwarded-For is trusted.
 	TrustedProxies []netip.Prefix
-	// NoReflection switches gRPC reflection off, and NoDocs /docs and /openapi.json.
+	// NoReflection switches gRPC reflection off, and NoDocs /docs,
+	// /openapi.json and /conference_service.proto.
 	NoReflection, NoDocs bool
 	// Audit takes a record of every call; nil: there is no audit. Run closes it. With
 	// AuditFailOpen, calls whose record cannot be written proceed.

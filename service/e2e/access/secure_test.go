@@ -228,7 +228,7 @@ func TestReflectionAndDocsCanBeDisabled(t *testing.T) {
 			if got := status.Code(reflected(t, w.client(nil))); got != reflection {
 				t.Errorf("reflection: %v, want %v", got, reflection)
 			}
-			for _, path := range []string{"/docs", "/docs/", "/docs/start.js", "/openapi.json"} {
+			for _, path := range []string{"/docs", "/docs/", "/docs/start.js", "/openapi.json", "/conference_service.proto"} {
 				if got := statusOf(t, w.client(nil), path); got != docs {
 					t.Errorf("%s: %d, want %d", path, got, docs)
 				}
