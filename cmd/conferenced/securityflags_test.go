@@ -193,7 +193,11 @@ func TestHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write(t, "policy", "rules: 1\n")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	s.stderr.awaitMatch(t, `settings not reloaded.*policy: line 1: (rules)`)

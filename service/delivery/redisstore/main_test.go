@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -116,8 +115,8 @@ func startReal(t testing.TB) *backend {
 			}
 		},
 		hang: func() func() {
-			server.Signal(syscall.SIGSTOP)
-			resume := func() { server.Signal(syscall.SIGCONT) }
+			server.Signal(sigStop)
+			resume := func() { server.Signal(sigCont) }
 			t.Cleanup(resume)
 			return resume
 		},

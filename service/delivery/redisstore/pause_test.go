@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -100,10 +99,9 @@ func TestStoppedProcessDoesNotSendLate(t *testing.T) {
 			started, stopped := make(chan struct{}), make(chan struct{})
 			to := &refusing{before: func() {
 				<-started
-				_ = child.Process.Signal(syscall.SIGSTOP)
-				var status syscall.WaitStatus
-				if _, err := syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil {
-					t.Error(err) // Some of its threads may go on for a moment.
+				_ = child.Process.Signal(sigStop)
+				if err := awaitStopped(child.Process.Pid); err != nil {
+					t.Error(err)
 				}
 				close(stopped)
 			}}
@@ -133,7 +131,7 @@ func TestStoppedProcessDoesNotSendLate(t *testing.T) {
 			if _, err := d.Deliver(within(t), pausedUpdate(server.URL, "other")); err != nil {
 				t.Errorf("the other replica: %v", err)
 			}
-			_ = child.Process.Signal(syscall.SIGCONT)
+			_ = child.Process.Signal(sigCont)
 			last, err := bufio.NewReader(output).ReadString('\n')
 			if err != nil || !strings.Contains(last, "state unavailable") && !strings.Contains(last, "429") {
 				t.Errorf("the child said %q, %v, want that it was refused", last, err)

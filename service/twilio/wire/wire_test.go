@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -179,22 +178,6 @@ func idle(t testing.TB, transport *Transport, base *url.URL) []*conn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]*conn(nil), h.idle...)
-}
-
-// waitReadable waits until the connection has something to read or is at its end,
-// and takes nothing from it.
-func waitReadable(t testing.TB, c *conn) {
-	t.Helper()
-	if c.buffer.Buffered() > 0 {
-		return
-	}
-	err := c.socket.raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
-		return err != syscall.EAGAIN
-	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // ok is a response with that body.
