@@ -64,8 +64,8 @@ func silenceLibraries() {
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 }
 
-// unsetEmptyVariables unsets the service's variables that are empty, such as those that
-// compose makes of ${X:-}: they count as unset.
+// unsetEmptyVariables unsets the service's empty variables, which count as unset.
+// Compose's ${X:-} sets an empty variable.
 func unsetEmptyVariables() {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")

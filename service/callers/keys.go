@@ -139,8 +139,8 @@ type issuerKeys struct {
 	usable    keyfunc.Keyfunc
 }
 
-// keyfunc returns the keys that may have signed the token: those of its key ID, or
-// all if it has none, that are not for another algorithm.
+// keyfunc returns the keys that may have signed the token. They have its key ID, if it
+// has one, and are not for another algorithm.
 func (k *issuerKeys) keyfunc(token *jwt.Token) (any, error) {
 	if k == nil {
 		return nil, jwkset.ErrKeyNotFound

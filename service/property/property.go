@@ -66,7 +66,7 @@ func Parse(field string) (Property, bool) {
 // Set is a set of properties.
 type Set uint16
 
-// All has every property, and Booleans those that are true or false.
+// All has every property. Booleans has the properties of type bool.
 const (
 	All      Set = 1<<count - 1
 	Booleans Set = 1<<Muted | 1<<Hold | 1<<BeepOnExit | 1<<EndConferenceOnExit | 1<<Coaching

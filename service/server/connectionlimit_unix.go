@@ -5,8 +5,8 @@ package server
 import "syscall"
 
 // connectionLimit returns how many connections each listener may have: a quarter of
-// the process's file descriptors, less those that the process itself needs. Twilio,
-// Redis and files have the last quarter.
+// the process's file descriptors, after 32 for the process itself. The last quarter is
+// for Twilio, Redis and files.
 func connectionLimit() int {
 	const own = 32
 	var files syscall.Rlimit

@@ -141,8 +141,8 @@ func (l *connections) addLoad(c *conn, n int) {
 	}
 }
 
-// drain closes the connections on which nothing has arrived yet, and those that are
-// accepted later. gRPC and net/http would wait seconds for their first byte.
+// drain closes the connections on which nothing has arrived yet, and every connection
+// that is accepted later. gRPC and net/http would wait seconds for their first byte.
 func (l *connections) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

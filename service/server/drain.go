@@ -121,7 +121,7 @@ func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
 // although a request may just have arrived, and its response would be lost. So a
 // client whose connection closes without a response knows that nothing was done.
 //
-// Over gRPC, the GOAWAY says which calls are served. Those that crossed it are served,
+// Over gRPC, the GOAWAY says which calls are served. Calls that crossed it are served,
 // except for calls with a deadline after the shutdown timeout, which might be ended
 // in progress.
 func (s *Server) refuseLate(

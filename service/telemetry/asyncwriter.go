@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// maxBuffered bounds the bytes that an AsyncWriter keeps, without those that it is
-// writing.
+// maxBuffered is the maximum number of bytes that wait in an AsyncWriter. As many more
+// may be in the current write.
 const maxBuffered = 1 << 20
 
 // gatherTime is how long a line may wait for others to be written with it. Without it
 // the log of a busy service costs twice the CPU.
 const gatherTime = 10 * time.Millisecond
 
-// AsyncWriter writes lines to another writer from a goroutine of its own, those of 10
-// milliseconds together. A reader that stalls or exits delays no caller of
+// AsyncWriter writes lines to another writer from a goroutine of its own, and the lines
+// of 10 milliseconds together. A reader that stalls or exits delays no caller of
 // Write: lines that do not fit into 1 MiB or cannot be written are dropped and
 // counted. It is safe for concurrent use.
 type AsyncWriter struct {

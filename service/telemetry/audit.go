@@ -31,7 +31,7 @@ type Record struct {
 	// Twilio did not answer.
 	CallSID string `json:"call_sid,omitempty"`
 	// Properties are the names of the properties in the request, and Values the
-	// values of those that are boolean.
+	// values of the boolean ones.
 	Properties []string        `json:"properties,omitempty"`
 	Values     map[string]bool `json:"values,omitempty"`
 

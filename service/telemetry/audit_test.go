@@ -150,7 +150,7 @@ func TestAuditFailsClosed(t *testing.T) {
 		t.Errorf("a call when there is space again: %v", err)
 	}
 	if got := records(t, disk.String()); len(got) != 2 {
-		t.Errorf("%d records, want those of the two calls that reached the handler", len(got))
+		t.Errorf("%d records, want 2, of the calls that reached the handler", len(got))
 	}
 }
 

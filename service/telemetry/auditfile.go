@@ -15,7 +15,7 @@ type auditFile struct {
 	begun int
 }
 
-// write writes the lines, and returns the length of those that are complete in the
+// write writes the lines, and returns the length of the lines that are complete in the
 // file. The first line must be the one whose write was cut short.
 func (f *auditFile) write(lines []byte) (int, error) {
 	if len(lines) == 0 {

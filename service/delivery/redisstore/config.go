@@ -98,7 +98,7 @@ func (c Config) options() (rueidis.ClientOption, error) {
 	options.DisableCache = true
 	options.DisableRetry = true // A script that was sent may have been executed.
 	// Otherwise the deadline of a request is set on the connection, so that a request
-	// that times out ends those of others.
+	// that times out ends other requests.
 	options.AlwaysPipelining = true
 	options.PipelineMultiplex = -1 // One connection to a node, made at the start.
 	// Otherwise the master and the slots are looked up only when a change is

@@ -185,7 +185,7 @@ func TestLeaseEndsWhileAConnectionIsMade(t *testing.T) {
 	})
 }
 
-// TestReplicaDies: an update that may have been sent supersedes those that it covers, and
+// TestReplicaDies: an update that may have been sent supersedes the updates it covers, and
 // one that was only chosen supersedes nothing.
 func TestReplicaDies(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {

@@ -127,8 +127,8 @@ func (s *Store) renewEntries(ctx context.Context) error {
 	return nil
 }
 
-// entriesToRenew returns those whose lease is old, and those that wait, since a
-// notification about them may have been lost.
+// entriesToRenew returns the entries whose lease is old, and all that wait, since a
+// notification about a waiting entry may have been lost.
 func (s *Store) entriesToRenew() map[delivery.Conference][]*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *Store) sharedEntries() []*entry {
 	return found
 }
 
-// renewClaims renews the leases of request ids, and restores those that Redis has lost.
+// renewClaims renews the leases of request ids, and restores each one that Redis has lost.
 // Whether one belongs to another replica is found before the next attempt.
 func (s *Store) renewClaims(ctx context.Context) error {
 	for key, c := range s.claimsToRenew() {

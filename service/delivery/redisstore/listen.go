@@ -12,8 +12,8 @@ import (
 // channel returns the channel on which the replica is notified about its updates.
 func channel(replica string) string { return "conferenced:replica:" + replica }
 
-// listen receives notifications until the context ends. Those that are lost while the
-// replica is not subscribed are made up for when leases are renewed. A Redis that denies
+// listen receives notifications until the context ends. The renewal of leases makes up
+// for notifications that are lost while the replica is not subscribed. A Redis that denies
 // the subscription may still answer requests, so that is no failure.
 func (s *Store) listen(ctx context.Context) {
 	var denied atomic.Bool

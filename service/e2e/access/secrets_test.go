@@ -31,7 +31,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-// The secrets, besides those that other tests use.
+// Secrets that only the tests of secrets use.
 const (
 	keySecretVariable = "OTHER_KEY_SECRET"
 	keySecret         = `pl4nted/api+key:s&cret=%7E"<0123456789>`

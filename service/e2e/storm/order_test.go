@@ -9,7 +9,7 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// timeline is the updates of one participant, and those that were applied in the
+// timeline is the updates of one participant, and which of them were applied, in the
 // order of the journal.
 type timeline struct {
 	participant *sandbox.Participant
