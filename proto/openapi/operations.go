@@ -12,7 +12,8 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// examples are the values of path parameters with which a call works in the sandbox.
+// examples are the values of fields. With those of the path parameters, a call works in
+// the sandbox.
 var examples = map[string]string{
 	"account_sid":    sandbox.AccountSID,
 	"conference_sid": sandbox.ConferenceSID,

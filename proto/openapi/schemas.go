@@ -12,10 +12,10 @@ func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
 	return proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
 }
 
-// requirePresent lists in each message the members that an answer always has: the
+// completeSchemas lists in each message the members that an answer always has: the
 // required ones, and those without presence, since REST writes these if they are zero
-// too.
-func requirePresent(schemas object) {
+// too. It also adds the examples.
+func completeSchemas(schemas object) {
 	for name, schema := range schemas {
 		found, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
 		message, ok := found.(protoreflect.MessageDescriptor)
@@ -27,6 +27,9 @@ func requirePresent(schemas object) {
 			field := message.Fields().Get(i)
 			if !field.HasPresence() || rulesOf(field).GetRequired() {
 				present = append(present, string(field.Name()))
+			}
+			if example, ok := examples[string(field.Name())]; ok {
+				at(schema.(object), "properties", string(field.Name()))["examples"] = []string{example}
 			}
 		}
 		if present != nil {

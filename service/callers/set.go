@@ -28,8 +28,12 @@ type Set struct {
 // Authenticating reports whether any kind of authentication is configured. If
 // none is, every caller is anonymous; otherwise no caller is.
 func (s *Set) Authenticating() bool {
-	return s.Tokens != nil || s.JWT != nil || s.ClientCAs != nil
+	return s.TakesBearerTokens() || s.ClientCAs != nil
 }
+
+// TakesBearerTokens reports whether callers can be authenticated by a bearer token: one
+// of the service or a JWT.
+func (s *Set) TakesBearerTokens() bool { return s.Tokens != nil || s.JWT != nil }
 
 func (s *Set) now() time.Time {
 	if s.Now == nil {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -65,17 +66,21 @@ func newContent(read func() []byte) func() *content {
 	})
 }
 
-// withDocs serves the documentation, and passes requests for other paths to next.
-func withDocs(next http.Handler) http.Handler {
-	documents := docs()
+// withDocs serves the documentation, redirects / to it, and passes requests for other
+// paths to next.
+func withDocs(next http.Handler, bearer bool) http.Handler {
+	documents := docs(bearer)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		document := documents[r.URL.Path]
+		isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
+		case r.URL.Path == "/" && isRead:
+			http.Redirect(w, r, docsPath, http.StatusFound)
 		case document == nil && strings.HasPrefix(r.URL.Path, docsPath+"/"):
 			refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{}))
 		case document == nil:
 			next.ServeHTTP(w, r)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		case !isRead:
 			refuseMethod(w, r, http.MethodGet, http.MethodHead)
 		default:
 			document.serve(w, r)
@@ -85,22 +90,42 @@ func withDocs(next http.Handler) http.Handler {
 
 // docs returns the files of the documentation by their paths. Swagger UI is embedded,
 // so it works without a network.
-func docs() map[string]*document {
+func docs(bearer bool) map[string]*document {
 	index := embedded(ui, "ui/index.html")
 	return map[string]*document{
 		openAPIPath: {
 			contentType: contentTypes[".json"],
-			plain:       newContent(func() []byte { return openapi.Document }),
+			plain:       newContent(func() []byte { return openAPIDocument(bearer) }),
 		},
 		protoPath:                          embedded(client.Files, client.Proto),
 		docsPath:                           index,
 		docsPath + "/":                     index,
 		docsPath + "/start.js":             embedded(ui, "ui/start.js"),
+		docsPath + "/page.css":             embedded(ui, "ui/page.css"),
 		docsPath + "/swagger-ui.css":       embedded(static.FS, "swagger-ui.css.gz"),
 		docsPath + "/swagger-ui-bundle.js": embedded(static.FS, "swagger-ui-bundle.js.gz"),
 		docsPath + "/favicon-16x16.png":    embedded(static.FS, "favicon-16x16.png"),
 		docsPath + "/favicon-32x32.png":    embedded(static.FS, "favicon-32x32.png"),
 	}
+}
+
+// openAPIDocument returns the OpenAPI document, without its security scheme unless
+// callers send bearer tokens.
+func openAPIDocument(bearer bool) []byte {
+	if bearer {
+		return openapi.Document
+	}
+	var document map[string]any
+	if err := json.Unmarshal(openapi.Document, &document); err != nil {
+		panic(err) // The document is embedded.
+	}
+	delete(document, "security")
+	delete(document["components"].(map[string]any), "securitySchemes")
+	text, err := json.MarshalIndent(document, "", "  ")
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 func embedded(files embed.FS, name string) *document {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -26,7 +27,7 @@ import (
 )
 
 func TestOpenAPIDocument(t *testing.T) {
-	server := serve(t, newService(), gateway.Config{Docs: true})
+	server := serve(t, newService(), gateway.Config{Docs: true, BearerTokens: true})
 	got := send(t, server, http.MethodGet, "/openapi.json", "")
 	if got.code != http.StatusOK || got.header.Get("Content-Type") != "application/json" || !bytes.Equal(got.body, openapi.Document) {
 		t.Errorf("HTTP status %d, headers %v, %d bytes", got.code, got.header, len(got.body))
@@ -62,6 +63,35 @@ func TestProtoFile(t *testing.T) {
 	}
 }
 
+func TestOpenAPIDocumentForAnonymousCallers(t *testing.T) {
+	server := serve(t, newService(), gateway.Config{Docs: true})
+	got := send(t, server, http.MethodGet, "/openapi.json", "")
+	var want, document map[string]any
+	if err := errors.Join(json.Unmarshal(openapi.Document, &want), json.Unmarshal(got.body, &document)); err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "security")
+	delete(want["components"].(map[string]any), "securitySchemes")
+	if diff := cmp.Diff(want, document); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRootRedirectsToTheDocumentation(t *testing.T) {
+	handler := newHandler(t, newService(), pass, gateway.Config{Docs: true})
+	for method, want := range map[string]int{
+		http.MethodGet: http.StatusFound, http.MethodHead: http.StatusFound, http.MethodPost: http.StatusNotFound,
+	} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(method, "/", nil))
+		if answer.Code != want || want == http.StatusFound && answer.Header().Get("Location") != "/docs" {
+			t.Errorf("%s: HTTP status %d, headers %v", method, answer.Code, answer.Header())
+		}
+	}
+	without := serve(t, newService(), gateway.Config{})
+	wantStatus(t, send(t, without, http.MethodGet, "/", ""), outcometest.Status(outcome.RouteNotFound, outcome.Facts{}))
+}
+
 func TestSwaggerUILoadsOnlyFromThisOrigin(t *testing.T) {
 	server := serve(t, newService(), gateway.Config{Docs: true})
 	for _, path := range []string{"/docs", "/docs/"} {
@@ -73,7 +103,7 @@ func TestSwaggerUILoadsOnlyFromThisOrigin(t *testing.T) {
 			t.Errorf("Content-Security-Policy: %q", policy)
 		}
 		links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllSubmatch(got.body, -1)
-		if len(links) != 5 {
+		if len(links) != 6 {
 			t.Errorf("%d links", len(links))
 		}
 		for _, link := range links {

@@ -43,8 +43,9 @@ type Config struct {
 	// any conference.
 	CORSOrigins []string
 	// Docs serves the OpenAPI document at /openapi.json, Swagger UI at /docs, and the
-	// API for gRPC clients at /conference_service.proto.
-	Docs bool
+	// API for gRPC clients at /conference_service.proto, and redirects / to /docs. With
+	// BearerTokens, the document and the page ask for a bearer token.
+	Docs, BearerTokens bool
 	// TrustedProxies are the networks whose X-Forwarded-For is trusted.
 	TrustedProxies []netip.Prefix
 	// LoopbackHostOnly refuses requests whose Host is not localhost or a loopback
@@ -88,7 +89,7 @@ func New(
 		return nil, err
 	}
 	if cfg.Docs {
-		handler = withDocs(handler)
+		handler = withDocs(handler, cfg.BearerTokens)
 	}
 	handler, err = withBrowserRules(handler, cfg.CORSOrigins)
 	if err != nil {

@@ -16,25 +16,56 @@ import (
 )
 
 // adminPages returns the handler of admin: probes, health in detail, metrics, the log
-// level and profiles. The service is ready while Twilio or Redis is down: it still
-// answers its callers, and no other replica could serve them better.
+// level, profiles, and an index of them at /. The service is ready while Twilio or Redis
+// is down: it still answers its callers, and no other replica could serve them better.
 func (s *Server) adminPages() http.Handler {
+	pages := []adminPage{
+		{"/livez", "the liveness probe", func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, http.StatusOK, "ok\n")
+		}},
+		{"/startupz", "the startup probe", s.answerStarted},
+		{"/readyz", "the readiness probe, with the error of the last reload", s.answerReady},
+		{"/healthz", "the state of Twilio, delivery, settings and Redis, as JSON", s.answerHealth},
+		{"/metrics", "the metrics, for Prometheus", s.metrics.Handler().ServeHTTP},
+		{"/loglevel", "the log level; PUT changes it", s.answerLogLevel},
+		{"/debug/pprof/", "profiles", pprof.Index},
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, "ok\n")
-	})
-	mux.HandleFunc("GET /startupz", s.answerStarted)
-	mux.HandleFunc("GET /readyz", s.answerReady)
-	mux.HandleFunc("GET /healthz", s.answerHealth)
-	mux.Handle("GET /metrics", s.metrics.Handler())
-	mux.HandleFunc("GET /loglevel", s.answerLogLevel)
+	for _, page := range pages {
+		mux.HandleFunc("GET "+page.path, page.handler)
+	}
+	mux.Handle("GET /{$}", adminIndex(pages))
 	mux.HandleFunc("PUT /loglevel", s.changeLogLevel)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return http.NewCrossOriginProtection().Handler(s.withLoopbackHost(mux))
+}
+
+// adminPage is a page that the index of admin lists.
+type adminPage struct {
+	path, about string
+	handler     http.HandlerFunc
+}
+
+// adminIndex returns a page with links to the pages.
+func adminIndex(pages []adminPage) http.HandlerFunc {
+	text := `<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>conferenced: admin</title>
+<h1>conferenced: admin</h1>
+<ul>
+`
+	for _, page := range pages {
+		text += fmt.Sprintf("<li><a href=%q>%[1]s</a>: %s</li>\n", page.path, page.about)
+	}
+	text += "</ul>\n"
+	return func(w http.ResponseWriter, _ *http.Request) {
+		answerAs(w, "text/html; charset=utf-8", http.StatusOK, text)
+	}
 }
 
 // withLoopbackHost refuses requests for another host's name if admin is on a loopback
@@ -137,7 +168,11 @@ func reloadText(status settings.Status) string {
 }
 
 func answer(w http.ResponseWriter, code int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	answerAs(w, "text/plain; charset=utf-8", code, text)
+}
+
+func answerAs(w http.ResponseWriter, contentType string, code int, text string) {
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_, _ = io.WriteString(w, text) // It fails if the client has disconnected.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,23 @@ func askAdmin(t *testing.T, r *running, method, path string) (int, http.Header, 
 	return incoming.StatusCode, incoming.Header, string(body)
 }
 
+func TestAdminIndex(t *testing.T) {
+	r := start(t)
+	code, header, body := askAdmin(t, r, http.MethodGet, "/")
+	if code != http.StatusOK || header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("%d %v", code, header)
+	}
+	links := regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(body, -1)
+	if len(links) < 7 {
+		t.Errorf("the index has only %d links", len(links))
+	}
+	for _, link := range links {
+		if code, _, _ := askAdmin(t, r, http.MethodGet, link[1]); code != http.StatusOK {
+			t.Errorf("%s answers %d", link[1], code)
+		}
+	}
+}
+
 func TestAdminPages(t *testing.T) {
 	r := start(t)
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
@@ -140,7 +158,7 @@ func TestAdminRefusals(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/livez/", "/metrics/x", "/v1/conferences"} {
+	for _, path := range []string{"/livez/", "/metrics/x", "/v1/conferences"} {
 		if code, _, _ := askAdmin(t, r, http.MethodGet, path); code != http.StatusNotFound {
 			t.Errorf("GET %s: %d", path, code)
 		}

@@ -220,6 +220,7 @@ func (s *Server) compose() error {
 
 	rest, err := gateway.New(conferences, chain(intercept), gateway.Config{
 		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
+		BearerTokens:     s.cfg.Settings.Current().Callers.TakesBearerTokens(),
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Authenticate:     s.authenticateEarly,
 		Refused:          s.metrics.RefusedByGateway,
