@@ -15,15 +15,19 @@ import (
 // An answer is the answer to an API request.
 type answer struct {
 	status int
-	body   any    // A resource, an *apiError, an htmlPage or nil.
+	body   any    // A resource, an *apiError, a page or nil.
 	allow  string // The Allow header of a 405.
 
 	truncated bool // The connection ends after half of the body.
 	reset     bool // The connection is reset instead.
+
+	concurrent  int // The account's requests in flight, this one included.
+	contentType string
+	content     []byte // The encoded body.
 }
 
-// An htmlPage is a body that is neither JSON nor XML.
-type htmlPage string
+// A page is a body that is not a resource.
+type page struct{ contentType, text string }
 
 var noAnswer = answer{reset: true}
 
@@ -37,19 +41,18 @@ func (a answer) send(w http.ResponseWriter, c *call) {
 		w.WriteHeader(a.status)
 		return
 	}
-	contentType, body := a.encode(c.target.json)
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Type", a.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.content)))
 	w.WriteHeader(a.status)
 	if a.truncated {
-		body = body[:len(body)/2]
+		a.content = a.content[:len(a.content)/2]
 	}
-	_, _ = w.Write(body)
+	_, _ = w.Write(a.content)
 }
 
 func (a answer) setHeader(h http.Header, c *call) {
 	h.Set("Twilio-Request-Id", c.id)
-	h.Set("Twilio-Concurrent-Requests", strconv.Itoa(c.concurrent))
+	h.Set("Twilio-Concurrent-Requests", strconv.Itoa(a.concurrent))
 	h.Set("Twilio-Request-Duration", fmt.Sprintf("%.3f", time.Since(c.started).Seconds()))
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
@@ -68,8 +71,11 @@ func (a answer) setHeader(h http.Header, c *call) {
 // encode panics if the body cannot be encoded, because all its types are in this
 // package.
 func (a answer) encode(asJSON bool) (contentType string, body []byte) {
-	if page, ok := a.body.(htmlPage); ok {
-		return "text/html; charset=utf-8", []byte(page)
+	if page, ok := a.body.(page); ok {
+		return page.contentType, []byte(page.text)
+	}
+	if a.body == nil {
+		return "", nil
 	}
 	var buffer bytes.Buffer
 	var err error

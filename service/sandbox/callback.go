@@ -51,18 +51,29 @@ type Callbacks struct {
 	LastFailure string `json:"last_failure"`
 }
 
+func (c *Callbacks) add(other Callbacks) {
+	c.Pending += other.Pending
+	c.Delivered += other.Delivered
+	c.Failed += other.Failed
+	c.Dropped += other.Dropped
+	setDefault(&c.LastFailure, other.LastFailure)
+}
+
 // A callback is a request to a status callback URL.
 type callback struct {
-	url    string
-	method string
-	form   url.Values
-	token  string // The key of the signature.
+	conference string
+	url        string
+	method     string
+	form       url.Values
+	token      string // The key of the signature.
+	entry      *Entry // In the journal.
 }
 
 // A mailer sends callbacks, those of a conference one at a time and in order.
 type mailer struct {
 	ctx     context.Context // Done once the mailer is closed.
 	cancel  context.CancelFunc
+	finish  func(*Entry, *Answer) // Called after each callback.
 	sending sync.WaitGroup
 
 	mu     sync.Mutex            // Guards the fields below. Not held during requests.
@@ -70,29 +81,30 @@ type mailer struct {
 	counts Callbacks
 }
 
-func newMailer(ctx context.Context) *mailer {
-	m := &mailer{queues: map[string][]callback{}}
+func newMailer(ctx context.Context, finish func(*Entry, *Answer)) *mailer {
+	m := &mailer{finish: finish, queues: map[string][]callback{}}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	return m
 }
 
 // post queues a callback. It drops it if the queue is full, and ignores it if the
 // mailer is closed.
-func (m *mailer) post(conference string, c callback) {
+func (m *mailer) post(c callback) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
 		return
 	}
-	queue, running := m.queues[conference]
+	queue, running := m.queues[c.conference]
 	if len(queue) >= maxWaiting {
 		m.counts.Dropped++
+		c.entry.Answer = &Answer{Error: "dropped: too many callbacks of the conference wait"}
 		return
 	}
-	m.queues[conference] = append(queue, c)
+	m.queues[c.conference] = append(queue, c)
 	m.counts.Pending++
 	if !running {
-		m.sending.Go(func() { m.drain(conference) })
+		m.sending.Go(func() { m.drain(c.conference) })
 	}
 }
 
@@ -120,23 +132,42 @@ func (m *mailer) drain(conference string) {
 		next := m.queues[conference][0]
 		m.queues[conference] = m.queues[conference][1:]
 		m.mu.Unlock()
-		err := m.send(next)
+		answer := m.send(next)
+		m.finish(next.entry, answer)
 		m.mu.Lock()
 		m.counts.Pending--
-		if err == nil {
+		if answer.Error == "" {
 			m.counts.Delivered++
 		} else {
 			m.counts.Failed++
-			m.counts.LastFailure = err.Error()
+			m.counts.LastFailure = answer.Error
 		}
 	}
 	m.counts.Pending -= len(m.queues[conference])
 	delete(m.queues, conference)
 }
 
-func (m *mailer) send(c callback) error {
+// finishCallback completes the entry of a callback.
+func (s *Sandbox) finishCallback(e *Entry, answer *Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.Answer = answer
+}
+
+// send makes the request. Its answer has an error unless the status is 2xx.
+func (m *mailer) send(c callback) *Answer {
 	ctx, cancel := context.WithTimeout(m.ctx, callbackTimeout)
 	defer cancel()
+	started := time.Now()
+	answered := &Answer{}
+	if err := c.send(ctx, answered); err != nil {
+		answered.Error = err.Error()
+	}
+	answered.Milliseconds = milliseconds(time.Since(started))
+	return answered
+}
+
+func (c callback) send(ctx context.Context, answered *Answer) error {
 	r, err := c.request(ctx)
 	if err != nil {
 		return err
@@ -147,6 +178,7 @@ func (m *mailer) send(c callback) error {
 	}
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxCallbackAnswer))
+	answered.Status = answer.StatusCode
 	if answer.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s is answered %s", c.method, c.url, answer.Status)
 	}

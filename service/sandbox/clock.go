@@ -3,7 +3,7 @@ package sandbox
 import "time"
 
 // Advance moves the sandbox's clock forward by d, relative to Config.Now, and makes
-// the steps of calls that become due, in order and each at its own time. If d is not
+// the steps that become due, in order and each at its own time. If d is not
 // positive, it makes only the steps that are already due. Reset undoes it.
 func (s *Sandbox) Advance(d time.Duration) {
 	s.mu.Lock()
@@ -14,8 +14,7 @@ func (s *Sandbox) Advance(d time.Duration) {
 	s.setAlarm(now)
 }
 
-// lock takes the lock, makes the steps of calls that are due, and returns the
-// sandbox's time.
+// lock takes the lock, makes the steps that are due, and returns the sandbox's time.
 func (s *Sandbox) lock() time.Time {
 	s.mu.Lock()
 	now := s.now()
@@ -23,20 +22,27 @@ func (s *Sandbox) lock() time.Time {
 	return now
 }
 
-func (s *Sandbox) now() time.Time { return s.config.Now().Add(s.world.advanced).UTC() }
+// now returns the sandbox's time. The caller holds the lock.
+func (s *Sandbox) now() time.Time {
+	now := s.config.Now().UTC()
+	if s.world != nil {
+		now = now.Add(s.world.advanced)
+	}
+	return now
+}
 
-// setAlarm sets the timer for the next step of a call, so that its events are sent in
-// time even without requests. It does nothing unless the clock is the real one. The
-// caller holds the lock.
+// setAlarm sets the timer for the next step, so that its events are sent in time even
+// without requests. It does nothing unless the clock is the real one. The caller holds
+// the lock.
 func (s *Sandbox) setAlarm(now time.Time) {
 	if !s.realClock || s.ctx.Err() != nil {
 		return
 	}
-	_, p := s.world.nextStep()
-	if p == nil {
+	next := s.world.nextStep()
+	if next.do == nil {
 		return
 	}
-	wait := p.StatusDue.Sub(now)
+	wait := next.at.Sub(now)
 	if s.alarm != nil {
 		s.alarm.Reset(wait)
 		return
@@ -48,38 +54,51 @@ func (s *Sandbox) setAlarm(now time.Time) {
 	})
 }
 
-// makeSteps makes the steps of calls that are due.
-func (w *world) makeSteps(now time.Time) {
-	for {
-		c, p := w.nextStep()
-		if p == nil || p.StatusDue.After(now) {
-			return
-		}
-		at := p.StatusDue
-		p.DateUpdated, p.StatusDue = at, at.Add(w.callStep)
-		switch p.Status {
-		case statusQueued:
-			p.Status = statusConnecting
-		case statusConnecting:
-			p.Status = statusRinging
-		default:
-			p.Status, p.StatusDue = statusConnected, time.Time{}
-			w.join(c, p, at)
-		}
+// A step is what happens by itself at a time.
+type step struct {
+	at time.Time
+	do func(at time.Time) // nil if nothing happens.
+}
+
+// before sets the step to one at the given time, unless that is zero or not earlier.
+func (next *step) before(at time.Time, do func(at time.Time)) {
+	if !at.IsZero() && (next.do == nil || at.Before(next.at)) {
+		*next = step{at, do}
 	}
 }
 
-// nextStep returns the participant whose status is the next to change, and its
-// conference, or nil.
-func (w *world) nextStep() (in *Conference, next *Participant) {
-	for _, account := range w.accounts {
-		for _, c := range account.Conferences {
+// makeSteps makes the steps that are due.
+func (w *world) makeSteps(now time.Time) {
+	for {
+		next := w.nextStep()
+		if next.do == nil || next.at.After(now) {
+			return
+		}
+		next.do(next.at)
+	}
+}
+
+func (w *world) nextStep() (next step) {
+	for _, t := range w.tenants {
+		for _, c := range t.Conferences {
 			for _, p := range c.Participants {
-				if !p.StatusDue.IsZero() && (next == nil || p.StatusDue.Before(next.StatusDue)) {
-					in, next = c, p
-				}
+				next.before(p.StatusDue, func(at time.Time) { t.proceed(c, p, at) })
 			}
 		}
 	}
-	return in, next
+	return next
+}
+
+// proceed makes the next step of a participant's call.
+func (t *tenant) proceed(c *Conference, p *Participant, at time.Time) {
+	p.DateUpdated, p.StatusDue = at, at.Add(t.callStep)
+	switch p.Status {
+	case statusQueued:
+		p.Status = statusConnecting
+	case statusConnecting:
+		p.Status = statusRinging
+	default:
+		p.Status, p.StatusDue = statusConnected, time.Time{}
+		t.join(c, p, at)
+	}
 }

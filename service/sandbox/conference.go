@@ -2,8 +2,8 @@ package sandbox
 
 import "time"
 
-func (w *world) fetchConference(c *call, _ time.Time) (any, *apiError) {
-	conference, err := w.findConference(c.target)
+func (t *tenant) fetchConference(c *call, _ time.Time) (any, *apiError) {
+	conference, err := t.findConference(c.target)
 	if err != nil {
 		return nil, err
 	}
@@ -12,8 +12,8 @@ func (w *world) fetchConference(c *call, _ time.Time) (any, *apiError) {
 
 // updateConference plays an announcement to all participants, ends the conference, or
 // does both in this order.
-func (w *world) updateConference(c *call, now time.Time) (any, *apiError) {
-	conference, err := w.findConference(c.target)
+func (t *tenant) updateConference(c *call, now time.Time) (any, *apiError) {
+	conference, err := t.findConference(c.target)
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +34,9 @@ func (w *world) updateConference(c *call, now time.Time) (any, *apiError) {
 		conference.DateUpdated = now
 	}
 	conference.Announcements = append(conference.Announcements, announced...)
-	w.notifyAnnounced(conference, nil, announced)
+	t.notifyAnnounced(conference, nil, announced)
 	if ends {
-		w.end(conference, endedByAPI, nil, now)
+		t.end(conference, endedByAPI, nil, now)
 	}
 	return c.target.showConference(conference), nil
 }

@@ -2,8 +2,12 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,16 +28,39 @@ DELETE  /Conferences/{Sid}/Participants/{CallSid or label}.json   remove
 The sandbox's own pages:
 
 GET     /sandbox/state     everything, as JSON
+POST    /sandbox/state     load another state, in YAML or JSON
 POST    /sandbox/reset     return to the initial state
 POST    /sandbox/advance   move the clock forward: by=5s
 POST    /sandbox/hangup    end a call: ConferenceSid, and a Call SID or label as CallSid
+GET     /sandbox/journal   the requests and callbacks; DELETE empties it
+GET     /sandbox/faults    the armed faults; POST arms one, DELETE clears them
 
 An update of a label such as fault:503, fault:429x2 or fault:slow=300ms fails as the label says.
 
 `
 
-// maxControlForm is the maximal size of a form for the sandbox's own pages.
-const maxControlForm = 64 << 10
+const (
+	// maxControlForm is the maximal size of a form for the sandbox's own pages.
+	maxControlForm = 64 << 10
+
+	// maxState is the maximal size of a state that is loaded.
+	maxState = 4 << 20
+)
+
+// A controlError is the reason to refuse a request for one of the sandbox's own pages.
+type controlError struct {
+	status int
+	text   string
+}
+
+func (e controlError) Error() string { return e.text }
+
+func invalid(format string, args ...any) error {
+	return controlError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// A created is the answer to a request that has made something.
+type created struct{ any }
 
 // controlHandler serves the sandbox's own pages, which Twilio does not have.
 func (s *Sandbox) controlHandler() http.Handler {
@@ -42,35 +69,147 @@ func (s *Sandbox) controlHandler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = fmt.Fprint(w, about, s.State().summary())
 	})
-	mux.HandleFunc("GET /sandbox/state", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(s.State()) // It fails if the client has disconnected.
-	})
-	mux.HandleFunc("POST /sandbox/reset", func(w http.ResponseWriter, _ *http.Request) {
-		s.Reset()
-		w.WriteHeader(http.StatusNoContent)
-	})
-	mux.HandleFunc("POST /sandbox/advance", func(w http.ResponseWriter, r *http.Request) {
+	handle := func(pattern string, limit int64, serve func(r *http.Request) (any, error)) {
+		mux.Handle(pattern, http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shown, err := serve(r)
+			answerControl(w, shown, err)
+		}), limit))
+	}
+	handle("GET /sandbox/state", 0, func(*http.Request) (any, error) { return s.State(), nil })
+	handle("POST /sandbox/state", maxState, s.loadState)
+	handle("POST /sandbox/reset", maxControlForm, s.resetAccounts)
+	handle("POST /sandbox/advance", maxControlForm, func(r *http.Request) (any, error) {
 		by, err := time.ParseDuration(r.FormValue("by"))
 		if err != nil || by < 0 {
-			http.Error(w, "by is not a duration such as 5s", http.StatusBadRequest)
-			return
+			return nil, invalid("by is not a duration such as 5s")
 		}
 		s.Advance(by)
-		w.WriteHeader(http.StatusNoContent)
+		return nil, nil
 	})
-	mux.HandleFunc("POST /sandbox/hangup", func(w http.ResponseWriter, r *http.Request) {
+	handle("POST /sandbox/hangup", maxControlForm, func(r *http.Request) (any, error) {
 		if !s.HangUp(r.FormValue("ConferenceSid"), r.FormValue("CallSid")) {
-			http.Error(w, "there is no such participant", http.StatusNotFound)
-			return
+			return nil, controlError{http.StatusNotFound, "there is no such participant"}
 		}
-		w.WriteHeader(http.StatusNoContent)
+		return nil, nil
 	})
-	return http.MaxBytesHandler(mux, maxControlForm)
+	handle("GET /sandbox/journal", 0, s.listJournal)
+	handle("DELETE /sandbox/journal", 0, s.forAccount(s.clearJournal))
+	handle("GET /sandbox/faults", 0, func(r *http.Request) (any, error) {
+		account, err := s.accountIn(r)
+		return map[string]any{"faults": s.Armed(account)}, err
+	})
+	handle("POST /sandbox/faults", maxControlForm, s.armFault)
+	handle("DELETE /sandbox/faults", 0, s.forAccount(s.Disarm))
+	return mux
+}
+
+// answerControl answers with JSON, without content, or with the text of the error.
+func answerControl(w http.ResponseWriter, shown any, err error) {
+	if err != nil {
+		refused := controlError{http.StatusBadRequest, err.Error()}
+		errors.As(err, &refused)
+		http.Error(w, refused.text, refused.status)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if shown == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if made, ok := shown.(created); ok {
+		w.WriteHeader(http.StatusCreated)
+		shown = made.any
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(shown) // It fails if the client has disconnected.
+}
+
+// accountIn returns the account that a request names, or "" for all.
+func (s *Sandbox) accountIn(r *http.Request) (string, error) {
+	account := r.FormValue("account")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if account != "" && s.world.tenant(account) == nil {
+		return "", controlError{http.StatusNotFound, "there is no such account"}
+	}
+	return account, nil
+}
+
+func (s *Sandbox) forAccount(do func(account string)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		account, err := s.accountIn(r)
+		if err == nil {
+			do(account)
+		}
+		return nil, err
+	}
+}
+
+func (s *Sandbox) resetAccounts(r *http.Request) (any, error) {
+	account, err := s.accountIn(r)
+	switch {
+	case err != nil:
+	case account == "":
+		s.Reset()
+	default:
+		s.ResetAccount(account)
+	}
+	return nil, err
+}
+
+// loadState loads the state in the body, or nothing if that has an error.
+func (s *Sandbox) loadState(r *http.Request) (any, error) {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, controlError{http.StatusRequestEntityTooLarge, "the state is too large or could not be read"}
+	}
+	state, err := ParseState("state", text)
+	if err != nil {
+		return nil, err
+	}
+	s.Load(state)
+	return nil, nil
+}
+
+// listJournal returns the entries that pass all filters.
+func (s *Sandbox) listJournal(r *http.Request) (any, error) {
+	query := r.URL.Query()
+	for name := range query {
+		if !slices.Contains([]string{"account", "since", "conference", "participant", "kind"}, name) {
+			return nil, invalid("unknown parameter %q: only account, since, conference, participant and kind", name)
+		}
+	}
+	account, err := s.accountIn(r)
+	if err != nil {
+		return nil, err
+	}
+	since, err := strconv.Atoi("0" + query.Get("since"))
+	if err != nil {
+		return nil, invalid("since is not the number of an entry")
+	}
+	return map[string]any{"entries": s.entries(func(e *Entry) bool {
+		return e.Seq > since && isOneOf(account, e.AccountSID) && isOneOf(query.Get("kind"), e.Kind) &&
+			isOneOf(query.Get("conference"), e.ConferenceSID, e.FriendlyName) &&
+			isOneOf(query.Get("participant"), e.CallSID, e.Label)
+	})}, nil
+}
+
+// armFault arms the fault in the body, for one request unless that says otherwise.
+func (s *Sandbox) armFault(r *http.Request) (any, error) {
+	rule := Rule{Times: 1}
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&rule); err != nil {
+		return nil, invalid("the fault is not valid JSON: %v", err)
+	}
+	rule.Served = 0
+	if err := s.arm(rule); err != nil {
+		return nil, err
+	}
+	return created{rule}, nil
 }
 
 // summary lists everything that has a SID, one line each.

@@ -10,8 +10,8 @@ import (
 
 // createParticipant places a call. Instead of a conference's SID the path can have a
 // friendly name, of a conference that has not completed or of a new one.
-func (w *world) createParticipant(c *call, now time.Time) (any, *apiError) {
-	conference, err := w.conferenceToJoin(c.target, c.form)
+func (t *tenant) createParticipant(c *call, now time.Time) (any, *apiError) {
+	conference, err := t.conferenceToJoin(c.target, c.form)
 	if err != nil {
 		return nil, err
 	}
@@ -19,41 +19,41 @@ func (w *world) createParticipant(c *call, now time.Time) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	if account := w.account(conference.AccountSID); !slices.Contains(account.Conferences, conference) {
+	if !slices.Contains(t.Conferences, conference) {
 		setDates(&conference.DateCreated, &conference.DateUpdated, now)
-		account.Conferences = append(account.Conferences, conference)
+		t.Conferences = append(t.Conferences, conference)
 	}
 	conference.CallsPlaced++
 	p.CallSID = makeSID("CA", conference.SID, "/call/"+strconv.Itoa(conference.CallsPlaced))
-	p.Status, p.StatusDue = statusQueued, now.Add(w.callStep)
-	w.append(conference, p)
+	p.Status, p.StatusDue = statusQueued, now.Add(t.callStep)
+	t.append(conference, p)
 	c.target.conference = conference.SID
+	c.describe(conference, p)
 	shown := c.target.showParticipant(p)
-	shown.QueueTime = nullable(strconv.FormatInt(w.callStep.Milliseconds(), 10))
+	shown.QueueTime = nullable(strconv.FormatInt(t.callStep.Milliseconds(), 10))
 	return shown, nil
 }
 
 // conferenceToJoin returns the conference that a create request names. If it does not
 // exist, it is created, but not added to its account.
-func (w *world) conferenceToJoin(t target, form url.Values) (*Conference, *apiError) {
-	account := w.account(t.account)
-	if conferenceSID.MatchString(t.conference) {
-		c := w.conference(t.conference)
-		if c == nil || c.AccountSID != account.SID || c.Status == conferenceCompleted {
+func (t *tenant) conferenceToJoin(at target, form url.Values) (*Conference, *apiError) {
+	if conferenceSID.MatchString(at.conference) {
+		c := t.conference(at.conference)
+		if c == nil || c.Status == conferenceCompleted {
 			return nil, errConferenceGone
 		}
 		return c, nil
 	}
-	if n := utf8.RuneCountInString(t.conference); n == 0 || n > maxFriendlyName || !utf8.ValidString(t.conference) {
-		return nil, notFound(t)
+	if n := utf8.RuneCountInString(at.conference); n == 0 || n > maxFriendlyName || !utf8.ValidString(at.conference) {
+		return nil, notFound(at)
 	}
-	if c := account.running(t.conference); c != nil {
+	if c := t.running(at.conference); c != nil {
 		return c, nil
 	}
 	c := Conference{
-		SID:          account.makeConferenceSID(t.conference),
-		AccountSID:   account.SID,
-		FriendlyName: t.conference,
+		SID:          t.makeConferenceSID(at.conference),
+		AccountSID:   t.SID,
+		FriendlyName: at.conference,
 		Status:       conferenceInit,
 		Region:       form.Get("Region"),
 	}

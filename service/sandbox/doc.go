@@ -7,7 +7,8 @@
 // checks the credentials and finds the operation (routes.go), which changes the state
 // under a lock (state.go and a file for each operation) and queues the events of that
 // (event.go, callback.go). Its result is shown as JSON or XML (resource.go,
-// answer.go). Faults (fault.go) can replace or break any of it.
+// answer.go) and is in the journal (journal.go). Faults (fault.go), which are armed or
+// named by labels (rule.go), can replace or break any of it.
 //
 // # Paths
 //
@@ -26,9 +27,12 @@
 // sandbox's own pages need no credentials:
 //
 //	GET    /sandbox/state    the whole state as JSON, without credentials
-//	POST   /sandbox/reset    returns to the initial state
+//	POST   /sandbox/state    loads another state
+//	POST   /sandbox/reset    returns to the initial state, also of one account
 //	POST   /sandbox/advance  advances the clock: by=5s
 //	POST   /sandbox/hangup   ends the call of a participant: ConferenceSid, and a Call SID or label as CallSid
+//	GET    /sandbox/journal  requests and callbacks; DELETE empties it
+//	GET    /sandbox/faults   armed faults; POST arms one ([Rule]), DELETE clears them
 //	GET    /                 an overview as text
 //
 // # Calls
@@ -64,8 +68,7 @@
 //     an empty CallSidToCoach an unset one.
 //   - Coaching=false removes CallSidToCoach, whatever the request says about that.
 //     A participant that is not connected cannot be coached: code 16028.
-//   - An update that names no property answers 200, is in the journal, and does not
-//     change date_updated.
+//   - An update that names no property answers 200 and does not change date_updated.
 //   - A malformed conference SID is refused before the participant is looked up.
 //   - Accounts that are suspended or closed get 401.
 //

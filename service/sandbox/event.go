@@ -45,17 +45,21 @@ type event struct {
 
 // notify queues the event for the conference's status callback if that is configured
 // to get it.
-func (w *world) notify(c *Conference, e event) {
+func (t *tenant) notify(c *Conference, e event) {
 	if c.StatusCallback == "" || !slices.Contains(c.StatusCallbackEvent, eventKinds[e.name]) {
 		return
 	}
 	c.SequenceNumber++
-	w.mailer.post(c.SID, callback{
-		url:    c.StatusCallback,
-		method: c.StatusCallbackMethod,
-		form:   e.form(c),
-		token:  w.secrets[c.AccountSID].token,
-	})
+	entry := &Entry{
+		Time: e.time, Kind: kindCallback, AccountSID: c.AccountSID, ConferenceSID: c.SID, FriendlyName: c.FriendlyName,
+		Operation: e.name, Method: c.StatusCallbackMethod, URL: c.StatusCallback, Form: e.form(c), Applied: true,
+	}
+	if e.participant != nil {
+		entry.CallSID, entry.Label = e.participant.CallSID, e.participant.Label
+	}
+	t.record(entry)
+	t.mailer.post(callback{entry: entry, conference: c.SID, token: t.secrets.token,
+		url: entry.URL, method: entry.Method, form: entry.Form})
 }
 
 func (e event) form(c *Conference) url.Values {
@@ -91,10 +95,10 @@ func setNonEmpty(form url.Values, name, value string) {
 
 // notifyUpdated sends the events of an update: one for each kind of property whose
 // value has changed, and one for each announcement.
-func (w *world) notifyUpdated(c *Conference, before Participant, p *Participant, now time.Time) {
+func (t *tenant) notifyUpdated(c *Conference, before Participant, p *Participant, now time.Time) {
 	notify := func(changed bool, name string) {
 		if changed {
-			w.notify(c, event{name: name, time: now, participant: p})
+			t.notify(c, event{name: name, time: now, participant: p})
 		}
 	}
 	notify(p.Muted && !before.Muted, "participant-mute")
@@ -104,16 +108,16 @@ func (w *world) notifyUpdated(c *Conference, before Participant, p *Participant,
 	notify(p.BeepOnExit != before.BeepOnExit || p.EndConferenceOnExit != before.EndConferenceOnExit ||
 		p.Coaching != before.Coaching || p.CallSIDToCoach != before.CallSIDToCoach ||
 		p.WaitMethod != before.WaitMethod || !equal(p.WaitURL, before.WaitURL), "participant-modify")
-	w.notifyAnnounced(c, p, p.Announcements[len(before.Announcements):])
+	t.notifyAnnounced(c, p, p.Announcements[len(before.Announcements):])
 }
 
 func equal(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // notifyAnnounced sends the events of announcements to p, or to all participants if p
 // is nil. They end at once, because the sandbox has no audio.
-func (w *world) notifyAnnounced(c *Conference, p *Participant, all []Announcement) {
+func (t *tenant) notifyAnnounced(c *Conference, p *Participant, all []Announcement) {
 	for _, a := range all {
 		fields := map[string]string{"AnnounceUrl": a.URL}
-		w.notify(c, event{name: "announcement-end", time: a.Time, participant: p, fields: fields})
+		t.notify(c, event{name: "announcement-end", time: a.Time, participant: p, fields: fields})
 	}
 }

@@ -1,23 +1,46 @@
 package sandbox
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
-	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
 // A Fault is a way for a request to fail. The zero value is no fault.
 type Fault struct {
-	Kind FaultKind
+	Kind FaultKind `json:"kind,omitempty"`
 
-	// Delay is how long Slow waits.
-	Delay time.Duration
+	// Status, if Kind is NoFault, is the status of an answer that replaces applying the
+	// request. It has the body of an error with that code, or the given body, which is
+	// JSON or a string of any other text.
+	Status int             `json:"status,omitempty"`
+	Code   int             `json:"code,omitempty"`
+	Body   json.RawMessage `json:"body,omitempty"`
+
+	// Delay is the time before the request is applied, unless the client disconnects
+	// meanwhile, and DelayAfter that before the answer.
+	Delay      Duration `json:"delay_before,omitempty"`
+	DelayAfter Duration `json:"delay_after,omitempty"`
+}
+
+// A Duration is a duration that is a text such as 300ms in JSON.
+type Duration time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. A delay is at most a minute.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil || parsed <= 0 || parsed > maxSlow {
+		return fmt.Errorf("needs a duration up to %v", maxSlow)
+	}
+	*d = Duration(parsed)
+	return nil
 }
 
 // A FaultKind is a kind of fault, named as in labels: "fault:" and the kind, and
@@ -62,6 +85,9 @@ const (
 	// Unauthorized answers 401 with code 20003 and applies nothing.
 	Unauthorized FaultKind = "401"
 
+	// RequestTimeout answers 408 as a proxy would, and applies nothing.
+	RequestTimeout FaultKind = "408"
+
 	// Conflict answers 409 with code 20409 and applies nothing.
 	Conflict FaultKind = "conflict"
 )
@@ -69,16 +95,14 @@ const (
 // faultConcurrency is the name in Faults of refusals because of Config.Concurrency.
 const faultConcurrency = "concurrency"
 
-const (
-	faultPrefix = "fault:"
-	maxSlow     = time.Minute
-)
+const maxSlow = time.Minute
 
 // answersInstead has the answers of the faults that apply nothing.
 var answersInstead = map[FaultKind]answer{
 	TooManyRequests: errTooManyRequests.answer(),
 	Unavailable:     errUnavailable.answer(),
 	HTML:            {status: http.StatusServiceUnavailable, body: unavailablePage},
+	RequestTimeout:  {status: http.StatusRequestTimeout, body: page{"text/plain", "request timeout"}},
 	Unauthorized:    errAuthenticate.answer(),
 	Conflict:        errConflict.answer(),
 	Reset:           noAnswer,
@@ -92,62 +116,115 @@ var answersAfter = map[FaultKind]func(answer) answer{
 	Truncated:  func(a answer) answer { a.truncated = true; return a },
 }
 
-const unavailablePage htmlPage = `<!DOCTYPE html>
+var unavailablePage = page{"text/html; charset=utf-8", `<!DOCTYPE html>
 <html><head><title>503 Service Temporarily Unavailable</title></head>
 <body><h1>503 Service Temporarily Unavailable</h1></body></html>
-`
+`}
 
 var randomFaults = []FaultKind{Unavailable, FailAfter, Reset, ResetAfter, TooManyRequests}
 
 // Faults counts the faults that requests got since the start or the last Reset,
-// by FaultKind. Refusals because of Config.Concurrency count as "concurrency".
-func (s *Sandbox) Faults() map[string]int {
+// by FaultKind, by status for faults without a kind, and as "slow" for delays alone.
+// Refusals because of Config.Concurrency count as "concurrency".
+func (s *Sandbox) Faults() map[string]int { return s.State().FaultsServed }
+
+func (s *Sandbox) countFault(c *call, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.world.faults)
+	c.fault = f.name()
+	s.world.tenantOf(c).faults[c.fault]++
 }
 
-func (s *Sandbox) countFault(kind FaultKind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.world.faults[string(kind)]++
+func (f Fault) name() string {
+	switch {
+	case f.Kind != NoFault:
+		return string(f.Kind)
+	case f.Status != 0:
+		return strconv.Itoa(f.Status)
+	default:
+		return string(Slow)
+	}
+}
+
+func (f Fault) isZero() bool {
+	return (f.Kind == NoFault || f.Kind == Slow) && f.Status == 0 && f.Delay == 0 && f.DelayAfter == 0
+}
+
+func (f Fault) check() error {
+	switch {
+	case !f.Kind.known():
+		return errors.New("kind is not the kind of a fault")
+	case f.isZero():
+		return errors.New("kind, status or a delay is missing")
+	case f.Kind != NoFault && f.Status != 0:
+		return errors.New("kind and status exclude each other")
+	case f.Status == 0 && (f.Code != 0 || len(f.Body) > 0):
+		return errors.New("code and body need a status")
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return errors.New("status is not from 200 to 599")
+	}
+	return nil
 }
 
 // withFault performs a request with a fault. It panics if the kind is unknown.
 func (s *Sandbox) withFault(c *call, f Fault, perform func() answer) answer {
-	if f.Kind == NoFault {
+	if f.isZero() {
 		return perform()
 	}
-	if after, ok := answersAfter[f.Kind]; ok {
-		a := perform()
-		if a.status/100 != 2 {
-			return a
-		}
-		s.countFault(f.Kind)
-		return after(a)
+	after, isAfter := answersAfter[f.Kind]
+	if !isAfter {
+		s.countFault(c, f)
 	}
-	if !f.Kind.known() {
-		panic(fmt.Sprintf("sandbox: unknown fault %q", f.Kind))
+	if !s.wait(c.Context(), time.Duration(f.Delay)) {
+		return noAnswer
 	}
-	s.countFault(f.Kind)
-	switch f.Kind {
-	case Hang:
+	a := s.replaceAnswer(c, f, perform)
+	if isAfter && a.status/100 == 2 {
+		s.countFault(c, f)
+		a = after(a)
+	}
+	if !s.wait(c.Context(), time.Duration(f.DelayAfter)) {
+		return noAnswer
+	}
+	return a
+}
+
+// replaceAnswer performs the request, or returns the answer of a fault that applies
+// nothing.
+func (s *Sandbox) replaceAnswer(c *call, f Fault, perform func() answer) answer {
+	if instead, ok := answersInstead[f.Kind]; ok {
+		return instead
+	}
+	switch {
+	case f.Kind == Hang:
 		s.wait(c.Context(), math.MaxInt64)
 		return noAnswer
-	case Slow:
-		if !s.wait(c.Context(), f.Delay) {
-			return noAnswer
-		}
-		return perform()
+	case !f.Kind.known():
+		panic(fmt.Sprintf("sandbox: unknown fault %q", f.Kind))
+	case f.Status != 0:
+		return f.answer()
 	default:
-		return answersInstead[f.Kind]
+		return perform()
+	}
+}
+
+// answer returns the answer of a fault with a status.
+func (f Fault) answer() answer {
+	var text string
+	switch {
+	case len(f.Body) == 0:
+		return newError(f.Status, f.Code, http.StatusText(f.Status)).answer()
+	case json.Unmarshal(f.Body, &text) == nil:
+		return answer{status: f.Status, body: page{http.DetectContentType([]byte(text)), text}}
+	default:
+		return answer{status: f.Status, body: page{"application/json", string(f.Body)}}
 	}
 }
 
 // chooseFault returns the fault of Config.Fault, or a random one.
 func (s *Sandbox) chooseFault(c *call) Fault {
 	if s.config.Fault != nil {
-		if f := s.config.Fault(c.withBody()); f.Kind != NoFault {
+		if f := s.config.Fault(c.withBody()); !f.isZero() {
 			return f
 		}
 	}
@@ -156,7 +233,7 @@ func (s *Sandbox) chooseFault(c *call) Fault {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	random := s.world.random
+	random := s.world.tenantOf(c).random
 	if random.Float64() >= s.config.ErrorRate {
 		return Fault{}
 	}
@@ -166,114 +243,5 @@ func (s *Sandbox) chooseFault(c *call) Fault {
 func (k FaultKind) known() bool {
 	_, instead := answersInstead[k]
 	_, after := answersAfter[k]
-	return instead || after || k == Hang || k == Slow
-}
-
-// A rule is a fault for the requests that match it.
-type rule struct {
-	Fault
-	operation string // The name of an operation, or "" for any read.
-	times     int    // The number of requests that get it; 0 means all.
-}
-
-func isFaultLabel(label string) bool { return strings.HasPrefix(label, faultPrefix) }
-
-// faultForm matches what follows "fault:" in a label: an operation, a kind and a
-// number of times.
-var faultForm = regexp.MustCompile(`^(?:([a-z-]+):)?(.+?)(?:x([1-9][0-9]{0,5}))?$`)
-
-// parseFaultLabel returns the rule of a participant's label or a conference's name.
-func parseFaultLabel(label string) (rule, error) {
-	invalid := fmt.Errorf("the label %q names no fault", label)
-	parts := faultForm.FindStringSubmatch(strings.TrimPrefix(label, faultPrefix))
-	if parts == nil || parts[1] != "" && !slices.Contains(operationNames, parts[1]) {
-		return rule{}, invalid
-	}
-	kind, delay, delayed := strings.Cut(parts[2], "=")
-	f := rule{Fault: Fault{Kind: FaultKind(kind)}, operation: parts[1]}
-	f.times, _ = strconv.Atoi(parts[3]) // Absent, or it has at most six digits.
-	if !f.Kind.known() || delayed != (f.Kind == Slow) {
-		return rule{}, invalid
-	}
-	if !delayed {
-		return f, nil
-	}
-	var err error
-	f.Delay, err = time.ParseDuration(delay)
-	if err != nil || f.Delay <= 0 || f.Delay > maxSlow {
-		return rule{}, fmt.Errorf("the label %q needs a duration up to %v", label, maxSlow)
-	}
-	return f, nil
-}
-
-// matchFault returns the fault that a request gets because of the label of its
-// participant or the name of its conference, and counts it.
-func (s *Sandbox) matchFault(c *call) Fault {
-	now := s.lock()
-	defer s.mu.Unlock()
-	conference := s.world.conferenceOf(c)
-	if conference == nil {
-		return Fault{}
-	}
-	if r, p := s.world.faultOfLabel(conference, c, now); p != nil && r.serve(c, &p.FaultsServed) {
-		return r.Fault
-	}
-	if !isFaultLabel(conference.FriendlyName) {
-		return Fault{}
-	}
-	if r, err := parseFaultLabel(conference.FriendlyName); err == nil && r.serve(c, &conference.FaultsServed) {
-		return r.Fault
-	}
-	return Fault{}
-}
-
-// serve reports whether the request gets the rule's fault, and counts it if so.
-func (r rule) serve(c *call, served *int) bool {
-	matches := r.operation == c.operation || r.operation == "" && c.isRead()
-	if !matches || r.times > 0 && *served >= r.times {
-		return false
-	}
-	*served++
-	return true
-}
-
-// conferenceOf returns the conference that a request concerns, which for a list of
-// conferences is the newest with the name that it asks for, or nil.
-func (w *world) conferenceOf(c *call) *Conference {
-	if c.target.resource != conferenceList {
-		conference, _ := w.findConference(c.target)
-		return conference
-	}
-	for _, conference := range slices.Backward(w.account(c.target.account).Conferences) {
-		if conference.FriendlyName == c.URL.Query().Get("FriendlyName") {
-			return conference
-		}
-	}
-	return nil
-}
-
-// faultOfLabel returns the rule of the label of the participant that a request
-// concerns, and the participant, which is nil if there is no rule. The first update of
-// a fault label adds the participant to a conference in progress, and so does the
-// first fetch of one that names an operation.
-func (w *world) faultOfLabel(in *Conference, c *call, now time.Time) (rule, *Participant) {
-	label := c.target.participant
-	p := in.participant(label)
-	if p != nil {
-		label = p.Label
-	}
-	if !isFaultLabel(label) {
-		return rule{}, nil
-	}
-	r, err := parseFaultLabel(label)
-	if err != nil {
-		return rule{}, nil
-	}
-	adds := c.operation == opUpdate || c.operation == opFetch && r.operation != ""
-	if p == nil && adds && in.Status == conferenceInProgress {
-		// It fails if the conference is full, which is a 404.
-		p, _ = w.add(in, Participant{Label: label, StartConferenceOnEnter: true}, now)
-	}
-	setDefault(&r.operation, opUpdate)
-	return r, p
+	return instead || after || k == Hang || k == Slow || k == NoFault
 }

@@ -54,7 +54,7 @@ var faultCases = map[string]struct {
 	},
 	"fault:html":      {Fault{Kind: HTML}, "503 HTML", false},
 	"fault:truncated": {Fault{Kind: Truncated}, "200 cut short", true},
-	"fault:slow=1ms":  {Fault{Kind: Slow, Delay: time.Millisecond}, "200", true},
+	"fault:slow=1ms":  {Fault{Kind: Slow, Delay: Duration(time.Millisecond)}, "200", true},
 	"fault:401":       {Fault{Kind: Unauthorized}, "401/20003", false},
 	"fault:conflict":  {Fault{Kind: Conflict}, "409/20409", false},
 }

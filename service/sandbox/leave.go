@@ -27,11 +27,11 @@ var reasonsEnded = []string{
 
 // join sends the events of a participant that has just connected, and starts the
 // conference if the participant does so.
-func (w *world) join(c *Conference, p *Participant, at time.Time) {
-	w.notify(c, event{name: "participant-join", time: at, participant: p})
+func (t *tenant) join(c *Conference, p *Participant, at time.Time) {
+	t.notify(c, event{name: "participant-join", time: at, participant: p})
 	if c.Status == conferenceInit && p.StartConferenceOnEnter {
 		c.Status, c.DateUpdated = conferenceInProgress, at
-		w.notify(c, event{name: "conference-start", time: at})
+		t.notify(c, event{name: "conference-start", time: at})
 	}
 }
 
@@ -48,12 +48,12 @@ var (
 	hungUp = departure{how: "left", joined: leftHungUp, unjoined: leftNoAnswer, call: "no-answer"}
 )
 
-func (w *world) removeParticipant(c *call, now time.Time) (any, *apiError) {
-	conference, p, err := w.findParticipant(c.target)
+func (t *tenant) removeParticipant(c *call, now time.Time) (any, *apiError) {
+	conference, p, err := t.findParticipant(c.target)
 	if err != nil {
 		return nil, err
 	}
-	w.leave(conference, p, kicked, now)
+	t.leave(conference, p, kicked, now)
 	return nil, nil
 }
 
@@ -63,7 +63,7 @@ func (w *world) removeParticipant(c *call, now time.Time) (any, *apiError) {
 func (s *Sandbox) HangUp(conferenceSID, participant string) bool {
 	now := s.lock()
 	defer s.mu.Unlock()
-	c := s.world.conference(conferenceSID)
+	t, c := s.world.conference(conferenceSID)
 	if c == nil {
 		return false
 	}
@@ -71,35 +71,35 @@ func (s *Sandbox) HangUp(conferenceSID, participant string) bool {
 	if p == nil {
 		return false
 	}
-	s.world.leave(c, p, hungUp, now)
+	t.leave(c, p, hungUp, now)
 	return true
 }
 
 // leave removes p from the conference. That ends if p ends it on exit or was the
 // last participant.
-func (w *world) leave(c *Conference, p *Participant, d departure, now time.Time) {
+func (t *tenant) leave(c *Conference, p *Participant, d departure, now time.Time) {
 	c.Participants = slices.DeleteFunc(c.Participants, func(other *Participant) bool { return other == p })
 	joined := p.Status == statusConnected
 	reason := d.unjoined
 	if joined {
 		reason = d.joined
 	}
-	w.notifyLeft(c, p, reason, d.call, now)
+	t.notifyLeft(c, p, reason, d.call, now)
 	switch {
 	case joined && p.EffectiveEndConferenceOnExit:
-		w.end(c, "participant-with-end-conference-on-exit-"+d.how, p, now)
+		t.end(c, "participant-with-end-conference-on-exit-"+d.how, p, now)
 	case len(c.Participants) == 0:
-		w.end(c, "last-participant-"+d.how, p, now)
+		t.end(c, "last-participant-"+d.how, p, now)
 	}
 }
 
 // notifyLeft sends the event of a participant that has left. Its call gets the
 // given status unless it was connected.
-func (w *world) notifyLeft(c *Conference, p *Participant, reason, callStatus string, now time.Time) {
+func (t *tenant) notifyLeft(c *Conference, p *Participant, reason, callStatus string, now time.Time) {
 	if p.Status == statusConnected {
 		callStatus = "completed"
 	}
-	w.notify(c, event{name: "participant-leave", time: now, participant: p, fields: map[string]string{
+	t.notify(c, event{name: "participant-leave", time: now, participant: p, fields: map[string]string{
 		"ReasonParticipantLeft": reason,
 		"ParticipantCallStatus": callStatus,
 	}})
@@ -107,7 +107,7 @@ func (w *world) notifyLeft(c *Conference, p *Participant, reason, callStatus str
 
 // end completes the conference and removes all participants. by is the
 // participant that ended it by leaving, or nil if a request did.
-func (w *world) end(c *Conference, reason string, by *Participant, now time.Time) {
+func (t *tenant) end(c *Conference, reason string, by *Participant, now time.Time) {
 	left := c.Participants
 	c.Participants = []*Participant{}
 	c.Status, c.DateUpdated, c.ReasonConferenceEnded = conferenceCompleted, now, reason
@@ -119,7 +119,7 @@ func (w *world) end(c *Conference, reason string, by *Participant, now time.Time
 		reasonLeft = leftModeratorEnded
 	}
 	for _, p := range left {
-		w.notifyLeft(c, p, reasonLeft, "canceled", now)
+		t.notifyLeft(c, p, reasonLeft, "canceled", now)
 	}
-	w.notify(c, event{name: "conference-end", time: now, fields: fields})
+	t.notify(c, event{name: "conference-end", time: now, fields: fields})
 }

@@ -175,16 +175,16 @@ func (l *list[T]) page(q listQuery) ([]T, paging, *apiError) {
 	return append([]T{}, l.items[start:end]...), p, nil
 }
 
-func (w *world) listParticipants(c *call, _ time.Time) (any, *apiError) {
+func (t *tenant) listParticipants(c *call, _ time.Time) (any, *apiError) {
 	q, err := parseListQuery(c, participantFilters)
 	if err != nil {
 		return nil, err
 	}
-	conference, err := w.findConference(c.target)
+	conference, err := t.findConference(c.target)
 	if err != nil {
 		return nil, err
 	}
-	matches := list[participantResource]{order: w.everyone[conference.SID]}
+	matches := list[participantResource]{order: t.everyone[conference.SID]}
 	for _, p := range conference.Participants {
 		if q.matches("Muted", strconv.FormatBool(p.Muted)) && q.matches("Hold", strconv.FormatBool(p.Hold)) &&
 			q.matches("Coaching", strconv.FormatBool(p.Coaching)) {
@@ -196,12 +196,12 @@ func (w *world) listParticipants(c *call, _ time.Time) (any, *apiError) {
 }
 
 // listConferences lists the conferences by date of creation, the latest first.
-func (w *world) listConferences(c *call, _ time.Time) (any, *apiError) {
+func (t *tenant) listConferences(c *call, _ time.Time) (any, *apiError) {
 	q, err := parseListQuery(c, conferenceFilters)
 	if err != nil {
 		return nil, err
 	}
-	sorted := slices.Clone(w.account(c.target.account).Conferences)
+	sorted := slices.Clone(t.Conferences)
 	slices.Reverse(sorted)
 	slices.SortStableFunc(sorted, func(x, y *Conference) int { return y.DateCreated.Compare(x.DateCreated) })
 	var matches list[conferenceResource]

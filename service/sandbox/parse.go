@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -52,6 +54,9 @@ var (
 // refuse is an error, and so is a status callback that is not on loopback. Every
 // problem is reported, each with its line and key.
 func ParseState(name string, text []byte) (*InitialState, error) {
+	if json.Valid(text) {
+		text = yamlOf(text)
+	}
 	file := yamlfile.Parse(name, text)
 	r := &stateReader{state: &InitialState{secrets: map[string]secrets{}}, taken: map[string]bool{}}
 	if root := file.Mapping(); root != nil {
@@ -61,6 +66,22 @@ func ParseState(name string, text []byte) (*InitialState, error) {
 		return nil, err
 	}
 	return r.state, nil
+}
+
+// jsonEscape matches an escape in JSON, or a pair of them that is one character.
+var jsonEscape = regexp.MustCompile(`(?i)\\(ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|.)`)
+
+// yamlOf returns JSON without what YAML does not allow: tabs between values, and
+// characters that are escaped as two surrogates.
+func yamlOf(text []byte) []byte {
+	text = bytes.ReplaceAll(text, []byte("\t"), []byte(" "))
+	return jsonEscape.ReplaceAllFunc(text, func(escape []byte) []byte {
+		var character string
+		if len(escape) == 2 || json.Unmarshal([]byte(`"`+string(escape)+`"`), &character) != nil {
+			return escape
+		}
+		return []byte(character)
+	})
 }
 
 // stateReader builds a state from a file.
@@ -142,7 +163,7 @@ func checkFriendlyName(of *Account, c Conference, where yamlfile.Value) {
 		where.Errorf("must be at most %d characters", maxFriendlyName)
 	}
 	if isFaultLabel(c.FriendlyName) {
-		if _, err := parseFaultLabel(c.FriendlyName); err != nil {
+		if _, err := parseFaultLabel(c.FriendlyName, opRead); err != nil {
 			where.Errorf("%v", err)
 		}
 	}

@@ -35,11 +35,11 @@ var callSID = regexp.MustCompile(`^CA[0-9a-f]{32}$`)
 func (s *Sandbox) AddParticipant(conferenceSID string, p Participant) (Participant, error) {
 	now := s.lock()
 	defer s.mu.Unlock()
-	c := s.world.conference(conferenceSID)
+	t, c := s.world.conference(conferenceSID)
 	if c == nil {
 		return Participant{}, fmt.Errorf("sandbox: no conference %q", conferenceSID)
 	}
-	added, err := s.world.add(c, p, now)
+	added, err := t.add(c, p, now)
 	if err != nil {
 		return Participant{}, fmt.Errorf("sandbox: add a participant to %s: %w", conferenceSID, err)
 	}
@@ -47,7 +47,7 @@ func (s *Sandbox) AddParticipant(conferenceSID string, p Participant) (Participa
 }
 
 // add is AddParticipant under the lock.
-func (w *world) add(c *Conference, p Participant, now time.Time) (*Participant, error) {
+func (t *tenant) add(c *Conference, p Participant, now time.Time) (*Participant, error) {
 	if p.CallSID == "" {
 		p.CallSID = c.makeCallSID(p.Label)
 	}
@@ -57,9 +57,9 @@ func (w *world) add(c *Conference, p Participant, now time.Time) (*Participant, 
 	p = p.withDefaults()
 	added := p.clone()
 	setDates(&added.DateCreated, &added.DateUpdated, now)
-	w.append(c, added)
+	t.append(c, added)
 	if added.Status == statusConnected {
-		w.join(c, added, now)
+		t.join(c, added, now)
 	}
 	return added, nil
 }
@@ -92,15 +92,15 @@ func checkLabel(label string) error {
 	case callSID.MatchString(label):
 		return fmt.Errorf("the label %q looks like a Call SID", label)
 	case isFaultLabel(label):
-		_, err := parseFaultLabel(label)
+		_, err := parseFaultLabel(label, opUpdate)
 		return err
 	}
 	return nil
 }
 
-func (w *world) append(c *Conference, p *Participant) {
+func (t *tenant) append(c *Conference, p *Participant) {
 	c.Participants = append(c.Participants, p)
-	w.everyone[c.SID] = append(w.everyone[c.SID], p.CallSID)
+	t.everyone[c.SID] = append(t.everyone[c.SID], p.CallSID)
 }
 
 // participant returns the participant with that Call SID or label, or nil.
@@ -150,8 +150,8 @@ func (p Participant) withDefaults() Participant {
 	return p
 }
 
-func (w *world) fetchParticipant(c *call, _ time.Time) (any, *apiError) {
-	_, p, err := w.findParticipant(c.target)
+func (t *tenant) fetchParticipant(c *call, _ time.Time) (any, *apiError) {
+	_, p, err := t.findParticipant(c.target)
 	if err != nil {
 		return nil, err
 	}

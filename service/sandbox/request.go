@@ -21,14 +21,20 @@ const maxBody = 256 << 10
 // A call is one request to the API, with its body read.
 type call struct {
 	*http.Request
-	id         string // Its Twilio-Request-Id.
-	started    time.Time
-	concurrent int // API requests in flight, this one included.
-	target     target
-	operation  string // The name of its operation, set by route.
-	body       []byte
-	bodyErr    error
-	form       url.Values // The body, read by route. Only POST has one.
+	id        string // Its Twilio-Request-Id.
+	started   time.Time
+	target    target
+	tenant    *tenant // Its account when it arrived.
+	operation string  // The name of its operation, set by route.
+	body      []byte
+	bodyErr   error
+	form      url.Values // The body, read by route. Only POST has one.
+	fault     string     // The name of the fault that it got.
+	applied   *Entry     // Its entry in the journal, once that exists.
+
+	// The conference and participant that it concerns. If they do not exist, they are
+	// described as the path does.
+	conferenceSID, conferenceName, callSID, label string
 }
 
 func newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -36,7 +42,23 @@ func newCall(w http.ResponseWriter, r *http.Request) *call {
 	if r.Body != nil {
 		c.body, c.bodyErr = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	}
+	if c.conferenceName = c.target.conference; conferenceSID.MatchString(c.conferenceName) {
+		c.conferenceSID, c.conferenceName = c.conferenceName, ""
+	}
+	if c.label = c.target.participant; callSID.MatchString(c.label) {
+		c.callSID, c.label = c.label, ""
+	}
 	return c
+}
+
+// describe sets what the request concerns, which the journal shows and rules match.
+func (c *call) describe(conference *Conference, p *Participant) {
+	if conference != nil {
+		c.conferenceSID, c.conferenceName = conference.SID, conference.FriendlyName
+	}
+	if p != nil {
+		c.callSID, c.label = p.CallSID, p.Label
+	}
 }
 
 func newRequestID() string {

@@ -14,7 +14,7 @@ import (
 type operation struct {
 	name   string // Faults name it.
 	status int    // Of a success.
-	do     func(w *world, c *call, now time.Time) (any, *apiError)
+	do     func(t *tenant, c *call, now time.Time) (any, *apiError)
 }
 
 // The names of the operations.
@@ -35,20 +35,20 @@ var operationNames = []string{
 
 var operations = map[resource]map[string]operation{
 	conferenceList: {
-		http.MethodGet: {opListConferences, http.StatusOK, (*world).listConferences},
+		http.MethodGet: {opListConferences, http.StatusOK, (*tenant).listConferences},
 	},
 	oneConference: {
-		http.MethodGet:  {opFetchConference, http.StatusOK, (*world).fetchConference},
-		http.MethodPost: {opUpdateConference, http.StatusOK, (*world).updateConference},
+		http.MethodGet:  {opFetchConference, http.StatusOK, (*tenant).fetchConference},
+		http.MethodPost: {opUpdateConference, http.StatusOK, (*tenant).updateConference},
 	},
 	participantList: {
-		http.MethodGet:  {opList, http.StatusOK, (*world).listParticipants},
-		http.MethodPost: {opCreate, http.StatusCreated, (*world).createParticipant},
+		http.MethodGet:  {opList, http.StatusOK, (*tenant).listParticipants},
+		http.MethodPost: {opCreate, http.StatusCreated, (*tenant).createParticipant},
 	},
 	oneParticipant: {
-		http.MethodGet:    {opFetch, http.StatusOK, (*world).fetchParticipant},
-		http.MethodPost:   {opUpdate, http.StatusOK, (*world).updateParticipant},
-		http.MethodDelete: {opRemove, http.StatusNoContent, (*world).removeParticipant},
+		http.MethodGet:    {opFetch, http.StatusOK, (*tenant).fetchParticipant},
+		http.MethodPost:   {opUpdate, http.StatusOK, (*tenant).updateParticipant},
+		http.MethodDelete: {opRemove, http.StatusNoContent, (*tenant).removeParticipant},
 	},
 }
 
@@ -86,10 +86,14 @@ func (s *Sandbox) route(c *call) answer {
 func (s *Sandbox) perform(op operation, c *call) answer {
 	now := s.lock()
 	defer s.mu.Unlock()
-	shown, err := op.do(s.world, c, now)
+	t := s.world.tenantOf(c)
+	shown, err := op.do(t, c, now)
 	if err != nil {
 		return err.answer()
 	}
+	c.applied = c.entry(now)
+	c.applied.Applied = true
+	t.record(c.applied)
 	s.setAlarm(now)
 	return answer{status: op.status, body: shown}
 }
@@ -100,41 +104,41 @@ func (s *Sandbox) authenticated(c *call) bool {
 	user, password, _ := c.BasicAuth()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	account := s.world.account(c.target.account)
-	if account == nil || account.Status != accountActive {
+	t := s.world.tenant(c.target.account)
+	if t == nil || t.Status != accountActive {
 		return false
 	}
-	if user == account.SID || user == account.OwnerAccountSID {
-		owner, known := s.world.secrets[user]
-		return known && password == owner.token
+	if user == t.SID || user == t.OwnerAccountSID {
+		owner := s.world.tenant(user)
+		return owner != nil && password == owner.secrets.token
 	}
-	secret, known := s.world.secrets[account.SID].keys[user]
+	secret, known := t.secrets.keys[user]
 	return known && password == secret
 }
 
 var conferenceSID = regexp.MustCompile(`^CF[0-9a-fA-F]{32}$`)
 
 // findConference returns the conference in the path.
-func (w *world) findConference(t target) (*Conference, *apiError) {
-	if !conferenceSID.MatchString(t.conference) {
+func (t *tenant) findConference(at target) (*Conference, *apiError) {
+	if !conferenceSID.MatchString(at.conference) {
 		return nil, errMethodNotAllowed
 	}
-	c := w.conference(t.conference)
-	if c == nil || c.AccountSID != t.account {
-		return nil, notFound(t)
+	c := t.conference(at.conference)
+	if c == nil {
+		return nil, notFound(at)
 	}
 	return c, nil
 }
 
 // findParticipant returns the participant in the path, and its conference.
-func (w *world) findParticipant(t target) (*Conference, *Participant, *apiError) {
-	c, err := w.findConference(t)
+func (t *tenant) findParticipant(at target) (*Conference, *Participant, *apiError) {
+	c, err := t.findConference(at)
 	if err != nil {
 		return nil, nil, err
 	}
-	p := c.participant(t.participant)
+	p := c.participant(at.participant)
 	if p == nil {
-		return nil, nil, notFound(t)
+		return nil, nil, notFound(at)
 	}
 	return c, p, nil
 }

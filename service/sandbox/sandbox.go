@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,12 +34,16 @@ type Config struct {
 	// Unavailable, FailAfter, Reset, ResetAfter or TooManyRequests.
 	ErrorRate float64
 
-	// Concurrency, if positive, is the number of API requests in flight above which
-	// requests are answered 429 with code 20429.
+	// Concurrency, if positive, is the number of API requests of an account in flight
+	// above which requests are answered 429 with code 20429.
 	Concurrency int
 
 	// Seed makes the faults of ErrorRate repeatable.
 	Seed uint64
+
+	// JournalLength is the number of entries that an account's journal keeps. Less
+	// than 1 means 10,000.
+	JournalLength int
 
 	// Fault, if set, chooses a fault for each API request, before ErrorRate does.
 	// It may read the body. It must be safe for concurrent use.
@@ -54,27 +59,30 @@ type Sandbox struct {
 	ctx       context.Context // Done after Close.
 	cancel    context.CancelFunc
 
-	mu       sync.Mutex // Guards the fields below. It is not held during waits.
-	inFlight int
+	mu       sync.Mutex     // Guards the fields below. It is not held during waits.
+	inFlight map[string]int // API requests, by account.
 	world    *world
 	alarm    *time.Timer
 }
 
 // New returns a sandbox in its initial state.
 func New(config Config) *Sandbox {
-	s := &Sandbox{realClock: config.Now == nil}
+	s := &Sandbox{realClock: config.Now == nil, inFlight: map[string]int{}}
 	if s.realClock {
 		config.Now = time.Now
 	}
 	if config.CallStep < time.Millisecond {
 		config.CallStep = time.Second
 	}
+	if config.JournalLength < 1 {
+		config.JournalLength = maxEntries
+	}
 	if config.State == nil {
 		config.State = defaultState()
 	}
 	s.config = config
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.world = newWorld(s.ctx, config)
+	s.world = s.newWorld(config.State)
 	s.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serve))
 	s.control = withLoopbackHost(s.controlHandler())
 	return s
@@ -101,35 +109,51 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
 // in flight when its answer is sent.
 func (s *Sandbox) handle(c *call) answer {
 	admitted := s.admit(c)
-	if admitted {
-		defer s.release()
-	}
+	a := s.process(c, admitted)
+	a.concurrent = s.release(c, admitted)
+	s.finish(c, &a)
+	return a
+}
+
+func (s *Sandbox) process(c *call, admitted bool) answer {
 	if !s.wait(c.Context(), s.config.Latency) {
 		return noAnswer
 	}
 	if !admitted {
+		c.fault = faultConcurrency
 		return errTooManyRequests.answer()
 	}
 	return s.withFault(c, s.chooseFault(c), func() answer { return s.route(c) })
 }
 
-// admit counts the request as in flight, unless there are Config.Concurrency.
+// admit counts the request as in flight, unless its account has Config.Concurrency.
 func (s *Sandbox) admit(c *call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.concurrent = s.inFlight + 1
-	if s.config.Concurrency > 0 && s.inFlight >= s.config.Concurrency {
-		s.world.faults[faultConcurrency]++
+	c.tenant = s.world.tenantOf(c)
+	if s.config.Concurrency > 0 && s.inFlight[c.target.account] >= s.config.Concurrency {
+		c.tenant.faults[faultConcurrency]++
 		return false
 	}
-	s.inFlight++
+	s.inFlight[c.target.account]++
 	return true
 }
 
-func (s *Sandbox) release() {
+// release ends the request. It returns how many of its account were in flight, this
+// one included.
+func (s *Sandbox) release(c *call, admitted bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inFlight--
+	n := s.inFlight[c.target.account]
+	switch {
+	case !admitted:
+		return n + 1
+	case n == 1:
+		delete(s.inFlight, c.target.account)
+	default:
+		s.inFlight[c.target.account]--
+	}
+	return n
 }
 
 // wait waits for d. It returns false, at once, when the client disconnects or the
@@ -150,14 +174,38 @@ func (s *Sandbox) wait(ctx context.Context, d time.Duration) bool {
 }
 
 // Reset returns to the initial state: conferences, participants, journal, counts,
-// clock and the sequence of random faults. Callbacks that were not sent yet are
-// dropped.
-func (s *Sandbox) Reset() {
+// clock, armed faults and the sequence of random faults. Callbacks that were not sent
+// yet are dropped.
+func (s *Sandbox) Reset() { s.Load(s.config.State) }
+
+// Load replaces the state, as if the sandbox had started with the given one. Reset
+// still returns to that of Config.
+func (s *Sandbox) Load(state *InitialState) {
 	s.mu.Lock()
 	old := s.world
-	s.world = newWorld(s.ctx, s.config)
+	s.world = nil // The clock starts anew.
+	s.world = s.newWorld(state)
+	s.mu.Unlock()
+	old.close()
+}
+
+// ResetAccount returns an account to its initial state: that of the state which was
+// loaded last. The faults armed for it alone are cleared. Other accounts and the clock
+// stay. It returns false if there is no such account.
+func (s *Sandbox) ResetAccount(sid string) bool {
+	s.mu.Lock()
+	w := s.world
+	i := slices.IndexFunc(w.tenants, func(t *tenant) bool { return t.SID == sid })
+	if i < 0 {
+		s.mu.Unlock()
+		return false
+	}
+	old := w.tenants[i]
+	w.tenants[i] = s.newTenant(w, old.initial, old.index)
+	w.disarm(sid)
 	s.mu.Unlock()
 	old.mailer.close()
+	return true
 }
 
 // Close ends the waits for faults and latency, whose requests lose their
@@ -170,7 +218,7 @@ func (s *Sandbox) Close() {
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
-	mailer := s.world.mailer
+	w := s.world
 	s.mu.Unlock()
-	mailer.close()
+	w.close()
 }

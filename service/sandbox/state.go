@@ -1,11 +1,7 @@
 package sandbox
 
 import (
-	"context"
-	"maps"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"slices"
 	"time"
 )
@@ -169,12 +165,18 @@ const (
 func (s *Sandbox) State() State {
 	s.lock()
 	defer s.mu.Unlock()
-	return State{
-		Accounts:      cloneAll(s.world.accounts, (*Account).clone),
-		JournalLength: len(s.world.journal),
-		FaultsServed:  maps.Clone(s.world.faults),
-		Callbacks:     s.world.mailer.count(),
+	state := State{FaultsServed: map[string]int{}}
+	for _, t := range s.world.all() {
+		if t != s.world.unknown {
+			state.Accounts = append(state.Accounts, t.Account.clone())
+		}
+		state.JournalLength += t.updates
+		state.Callbacks.add(t.mailer.count())
+		for kind, n := range t.faults {
+			state.FaultsServed[kind] += n
+		}
 	}
+	return state
 }
 
 func (a *Account) clone() *Account {
@@ -238,40 +240,113 @@ func (s *InitialState) Credentials() []Credentials {
 	return all
 }
 
-// world is the state that Reset replaces. Sandbox.mu guards it.
+// A world is everything that Reset replaces. Sandbox.mu guards it.
 type world struct {
-	accounts []*Account
-	secrets  map[string]secrets  // It never changes.
+	tenants  []*tenant
+	unknown  *tenant // For requests that name no account of the state.
+	armed    []*Rule
+	advanced time.Duration // How far the clock is ahead of Config.Now.
+	seq      int           // The number of the newest entry of the journals.
+
+	journalLength int
+}
+
+func (s *Sandbox) newWorld(state *InitialState) *world {
+	w := &world{journalLength: s.config.JournalLength}
+	w.unknown = s.newTenant(w, &InitialState{accounts: []*Account{{}}}, 0)
+	for i := range state.accounts {
+		w.tenants = append(w.tenants, s.newTenant(w, state, i))
+	}
+	return w
+}
+
+// A tenant is an account and what belongs to it alone.
+type tenant struct {
+	*Account
+	world    *world
+	initial  *InitialState
+	index    int // Of the account in initial.
+	secrets  secrets
 	everyone map[string][]string // The Call SIDs of all participants a conference ever had, in order.
-	journal  []Entry
-	faults   map[string]int
+	journal  []*Entry
+	updates  int            // The number of updates that were applied.
+	faults   map[string]int // The number of faults that requests got, by kind.
 	random   *rand.Rand
 	mailer   *mailer
 	callStep time.Duration
-	advanced time.Duration // How far the clock is ahead of Config.Now.
 }
 
-func newWorld(ctx context.Context, config Config) *world {
-	w := &world{
-		accounts: cloneAll(config.State.accounts, (*Account).clone),
-		secrets:  config.State.secrets,
+// newTenant returns an account of the state at the sandbox's current time.
+func (s *Sandbox) newTenant(w *world, initial *InitialState, index int) *tenant {
+	t := &tenant{
+		Account:  initial.accounts[index].clone(),
+		world:    w,
+		initial:  initial,
+		index:    index,
+		secrets:  initial.secrets[initial.accounts[index].SID],
 		everyone: map[string][]string{},
 		faults:   map[string]int{},
-		random:   rand.New(rand.NewPCG(config.Seed, 0)),
-		mailer:   newMailer(ctx),
-		callStep: config.CallStep,
+		random:   rand.New(rand.NewPCG(s.config.Seed, uint64(index))), //nolint:gosec // It is not negative.
+		mailer:   newMailer(s.ctx, s.finishCallback),
+		callStep: s.config.CallStep,
 	}
-	now := config.Now().UTC()
-	for _, account := range w.accounts {
-		for _, c := range account.Conferences {
-			setDates(&c.DateCreated, &c.DateUpdated, now)
-			for _, p := range c.Participants {
-				setDates(&p.DateCreated, &p.DateUpdated, now)
-				w.everyone[c.SID] = append(w.everyone[c.SID], p.CallSID)
-			}
+	now := s.now()
+	for _, c := range t.Conferences {
+		setDates(&c.DateCreated, &c.DateUpdated, now)
+		for _, p := range c.Participants {
+			setDates(&p.DateCreated, &p.DateUpdated, now)
+			t.everyone[c.SID] = append(t.everyone[c.SID], p.CallSID)
 		}
 	}
-	return w
+	return t
+}
+
+// close ends the callbacks of all accounts.
+func (w *world) close() {
+	for _, t := range w.all() {
+		t.mailer.close()
+	}
+}
+
+// tenantOf returns the account of a request.
+func (w *world) tenantOf(c *call) *tenant {
+	if t := w.tenant(c.target.account); t != nil {
+		return t
+	}
+	return w.unknown
+}
+
+// all returns the tenants, and the one for unknown accounts.
+func (w *world) all() []*tenant { return append(slices.Clone(w.tenants), w.unknown) }
+
+// tenant returns the account with that SID, or nil.
+func (w *world) tenant(sid string) *tenant {
+	for _, t := range w.tenants {
+		if t.SID == sid {
+			return t
+		}
+	}
+	return nil
+}
+
+// conference returns the conference with that SID, and its account, or nil.
+func (w *world) conference(sid string) (*tenant, *Conference) {
+	for _, t := range w.tenants {
+		if c := t.conference(sid); c != nil {
+			return t, c
+		}
+	}
+	return nil, nil
+}
+
+// conference returns the conference with that SID, or nil.
+func (t *tenant) conference(sid string) *Conference {
+	for _, c := range t.Conferences {
+		if c.SID == sid {
+			return c
+		}
+	}
+	return nil
 }
 
 func setDates(created, updated *time.Time, now time.Time) {
@@ -284,56 +359,4 @@ func setDefault[T comparable](value *T, whenZero T) {
 	if *value == zero {
 		*value = whenZero
 	}
-}
-
-// account returns the account with that SID, or nil.
-func (w *world) account(sid string) *Account {
-	for _, account := range w.accounts {
-		if account.SID == sid {
-			return account
-		}
-	}
-	return nil
-}
-
-// conference returns the conference with that SID in any account, or nil.
-func (w *world) conference(sid string) *Conference {
-	for _, account := range w.accounts {
-		for _, c := range account.Conferences {
-			if c.SID == sid {
-				return c
-			}
-		}
-	}
-	return nil
-}
-
-// An Entry is one update that was applied.
-type Entry struct {
-	// Seq numbers the entries from 1 in the order of their application.
-	Seq  int
-	Time time.Time
-
-	AccountSID    string
-	ConferenceSID string
-	CallSID       string
-
-	// Form is the request's form, including unknown fields.
-	Form url.Values
-
-	// RequestID is the Twilio-Request-Id of the answer, whether the client received
-	// that or not.
-	RequestID string
-}
-
-// Journal returns the updates applied since the start or the last Reset, in the
-// order of their application. It grows with every update.
-func (s *Sandbox) Journal() []Entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	journal := slices.Clone(s.world.journal)
-	for i := range journal {
-		journal[i].Form = url.Values(http.Header(journal[i].Form).Clone())
-	}
-	return journal
 }

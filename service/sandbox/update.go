@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// updateParticipant changes the participant, sends the events and records the update
-// in the journal. If it returns an error, it has done none of these.
-func (w *world) updateParticipant(c *call, now time.Time) (any, *apiError) {
-	conference, p, err := w.findParticipant(c.target)
+// updateParticipant changes the participant and sends the events. If it returns an
+// error, it has done neither.
+func (t *tenant) updateParticipant(c *call, now time.Time) (any, *apiError) {
+	conference, p, err := t.findParticipant(c.target)
 	if err != nil {
 		return nil, err
 	}
@@ -21,16 +21,8 @@ func (w *world) updateParticipant(c *call, now time.Time) (any, *apiError) {
 	}
 	before := *p
 	*p = updated
-	w.notifyUpdated(conference, before, p, now)
-	w.journal = append(w.journal, Entry{
-		Seq:           len(w.journal) + 1,
-		Time:          now,
-		AccountSID:    c.target.account,
-		ConferenceSID: conference.SID,
-		CallSID:       p.CallSID,
-		Form:          c.form,
-		RequestID:     c.id,
-	})
+	t.notifyUpdated(conference, before, p, now)
+	t.updates++
 	return c.target.showParticipant(p), nil
 }
 

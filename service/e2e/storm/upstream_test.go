@@ -123,7 +123,7 @@ func newFaultCycle(random *rand.Rand) *faultCycle {
 		for range faultCounts[kind] {
 			fault := sandbox.Fault{Kind: kind}
 			if kind == sandbox.Slow {
-				fault.Delay = time.Duration(1+random.IntN(15_000)) * time.Microsecond
+				fault.Delay = sandbox.Duration(time.Duration(1+random.IntN(15_000)) * time.Microsecond)
 			}
 			d.faults = append(d.faults, fault)
 		}

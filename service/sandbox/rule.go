@@ -1,0 +1,221 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// opRead matches each operation that changes nothing, in rules and labels.
+const opRead = "read"
+
+// maxRules is the number of faults that can be armed.
+const maxRules = 1000
+
+// A Rule is a fault for the requests that match it. Fields that are empty match every
+// request.
+type Rule struct {
+	Account     string `json:"account,omitempty"`
+	Conference  string `json:"conference,omitempty"`  // Its SID or friendly name.
+	Participant string `json:"participant,omitempty"` // Its Call SID or label.
+
+	// Operation is fetch, list, create, update or remove for participants,
+	// fetch-conference, list-conferences or update-conference, or read for every fetch
+	// and list.
+	Operation string `json:"operation,omitempty"`
+
+	// Property is a field of the form, such as Muted.
+	Property string `json:"property,omitempty"`
+
+	// Times is the number of requests that get the fault; 0 means all.
+	Times int `json:"times"`
+
+	Fault
+
+	// Served is the number of requests that got it.
+	Served int `json:"served"`
+}
+
+// Arm arms a fault for the next requests that match the rule, after the faults that
+// are armed already. It returns an error if the rule is not valid.
+func (s *Sandbox) Arm(r Rule) error {
+	if err := s.arm(r); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+func (s *Sandbox) arm(r Rule) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.world.armed) >= maxRules {
+		return fmt.Errorf("%d faults are armed already", maxRules)
+	}
+	if r.Account != "" && s.world.tenant(r.Account) == nil {
+		return errors.New("there is no such account")
+	}
+	r.Served = 0
+	s.world.armed = append(s.world.armed, &r)
+	return nil
+}
+
+func (r *Rule) check() error {
+	switch {
+	case r.Operation != "" && r.Operation != opRead && !slices.Contains(operationNames, r.Operation):
+		return fmt.Errorf("operation is none of %s, %s", opRead, strings.Join(operationNames, ", "))
+	case r.Times < 0:
+		return errors.New("times is negative")
+	default:
+		return r.Fault.check()
+	}
+}
+
+// Armed returns the armed faults of an account, or all if it is "".
+func (s *Sandbox) Armed(account string) []Rule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	armed := []Rule{}
+	for _, r := range s.world.armed {
+		if account == "" || r.Account == account {
+			armed = append(armed, *r)
+		}
+	}
+	return armed
+}
+
+// Disarm clears the armed faults of an account, or all if it is "".
+func (s *Sandbox) Disarm(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.disarm(account)
+}
+
+func (w *world) disarm(account string) {
+	w.armed = slices.DeleteFunc(w.armed, func(r *Rule) bool { return account == "" || r.Account == account })
+}
+
+// serve reports whether the request gets the rule's fault, and counts it if so.
+func (r *Rule) serve(c *call, served *int) bool {
+	if !r.matches(c) || r.Times > 0 && *served >= r.Times {
+		return false
+	}
+	*served++
+	return true
+}
+
+func (r *Rule) matches(c *call) bool {
+	return isOneOf(r.Account, c.target.account) &&
+		isOneOf(r.Conference, c.conferenceSID, c.conferenceName) &&
+		isOneOf(r.Participant, c.callSID, c.label) &&
+		(isOneOf(r.Operation, c.operation) || r.Operation == opRead && c.isRead()) &&
+		(r.Property == "" || c.form.Has(r.Property))
+}
+
+// matchFault returns the fault that a request gets because of an armed fault, the
+// label of its participant or the name of its conference, and counts it.
+func (s *Sandbox) matchFault(c *call) Fault {
+	now := s.lock()
+	defer s.mu.Unlock()
+	t := s.world.tenantOf(c)
+	conference := t.conferenceOf(c)
+	byLabel, p := t.faultOfLabel(conference, c, now)
+	c.describe(conference, p)
+	for _, r := range s.world.armed {
+		if r.serve(c, &r.Served) {
+			return r.Fault
+		}
+	}
+	if byLabel != nil && byLabel.serve(c, &p.FaultsServed) {
+		return byLabel.Fault
+	}
+	if conference == nil || !isFaultLabel(conference.FriendlyName) {
+		return Fault{}
+	}
+	byName, err := parseFaultLabel(conference.FriendlyName, opRead)
+	if err == nil && byName.serve(c, &conference.FaultsServed) {
+		return byName.Fault
+	}
+	return Fault{}
+}
+
+// conferenceOf returns the conference that a request concerns, which for a list of
+// conferences is the newest with the name that it asks for, or nil.
+func (t *tenant) conferenceOf(c *call) *Conference {
+	if c.target.resource != conferenceList {
+		conference, _ := t.findConference(c.target)
+		return conference
+	}
+	for _, conference := range slices.Backward(t.Conferences) {
+		if conference.FriendlyName == c.URL.Query().Get("FriendlyName") {
+			return conference
+		}
+	}
+	return nil
+}
+
+// faultOfLabel returns the participant that a request concerns, or nil, and the rule
+// of its label, or nil. The first update of a fault label adds the participant to a
+// conference in progress, and so does the first fetch of one that names an operation.
+func (t *tenant) faultOfLabel(in *Conference, c *call, now time.Time) (*Rule, *Participant) {
+	if in == nil {
+		return nil, nil
+	}
+	label := c.target.participant
+	p := in.participant(label)
+	if p != nil {
+		label = p.Label
+	}
+	if !isFaultLabel(label) {
+		return nil, p
+	}
+	r, err := parseFaultLabel(label, opUpdate)
+	if err != nil {
+		return nil, p
+	}
+	adds := c.operation == opUpdate || c.operation == opFetch && r.Operation != opUpdate
+	if p == nil && adds && in.Status == conferenceInProgress {
+		// It fails if the conference is full, which is a 404.
+		p, _ = t.add(in, Participant{Label: label, StartConferenceOnEnter: true}, now)
+	}
+	if p == nil {
+		return nil, nil
+	}
+	return r, p
+}
+
+const faultPrefix = "fault:"
+
+func isFaultLabel(label string) bool { return strings.HasPrefix(label, faultPrefix) }
+
+// faultForm matches what follows "fault:" in a label: an operation, a kind and a
+// number of times.
+var faultForm = regexp.MustCompile(`^(?:([a-z-]+):)?(.+?)(?:x([1-9][0-9]{0,5}))?$`)
+
+// parseFaultLabel returns the rule of a participant's label or a conference's name.
+// It is about the given operation unless the label names another.
+func parseFaultLabel(label, operation string) (*Rule, error) {
+	parts := faultForm.FindStringSubmatch(strings.TrimPrefix(label, faultPrefix))
+	if parts == nil {
+		return nil, fmt.Errorf("the label %q names no fault", label)
+	}
+	kind, delay, delayed := strings.Cut(parts[2], "=")
+	r := &Rule{Operation: parts[1], Fault: Fault{Kind: FaultKind(kind)}}
+	setDefault(&r.Operation, operation)
+	r.Times, _ = strconv.Atoi(parts[3]) // Absent, or it has at most six digits.
+	if delayed {
+		if err := r.Delay.UnmarshalText([]byte(delay)); err != nil {
+			return nil, fmt.Errorf("the label %q %w", label, err)
+		}
+	}
+	if r.check() != nil || delayed != (r.Kind == Slow) {
+		return nil, fmt.Errorf("the label %q names no fault", label)
+	}
+	return r, nil
+}
