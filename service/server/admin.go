@@ -51,20 +51,21 @@ type adminPage struct {
 
 // adminIndex returns a page with links to the pages.
 func adminIndex(pages []adminPage) http.HandlerFunc {
-	text := `<!DOCTYPE html>
+	var text strings.Builder
+	text.WriteString(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>conferenced: admin</title>
 <h1>conferenced: admin</h1>
 <ul>
-`
+`)
 	for _, page := range pages {
-		text += fmt.Sprintf("<li><a href=%q>%[1]s</a>: %s</li>\n", page.path, page.about)
+		fmt.Fprintf(&text, "<li><a href=%q>%[1]s</a>: %s</li>\n", page.path, page.about)
 	}
-	text += "</ul>\n"
+	text.WriteString("</ul>\n")
 	return func(w http.ResponseWriter, _ *http.Request) {
-		answerAs(w, "text/html; charset=utf-8", http.StatusOK, text)
+		answerAs(w, "text/html; charset=utf-8", http.StatusOK, text.String())
 	}
 }
 
