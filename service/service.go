@@ -57,13 +57,16 @@ func (s *Service) UpdateParticipant(
 		return nil, err
 	}
 	answer, err := s.deliverer.Deliver(ctx, &delivery.Update{
-		Account: account,
-		Path: twilio.ParticipantPath{
-			AccountSID:    account.SID,
-			ConferenceSID: request.GetConferenceSid(),
-			Participant:   request.GetCallSid(),
+		Request: twilio.Request{
+			Operation: twilio.UpdateParticipant,
+			Path: twilio.Path{
+				AccountSID:    account.SID,
+				ConferenceSID: request.GetConferenceSid(),
+				Participant:   request.GetCallSid(),
+			},
+			Change: change,
 		},
-		Change:    change,
+		Account:   account,
 		Caller:    callers.FromContext(ctx).Key(),
 		RequestID: request.GetRequestId(),
 	})

@@ -54,6 +54,7 @@ type fake struct {
 	err      error
 
 	delivered []*delivery.Update
+	read      []*twilio.Request
 	call      *call.Call
 	header    metadata.MD
 }
@@ -74,6 +75,15 @@ func newFake(t *testing.T, defaultSID string) *fake {
 // Deliver implements Deliverer.
 func (f *fake) Deliver(_ context.Context, update *delivery.Update) (*twilio.Answer, error) {
 	f.delivered = append(f.delivered, update)
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.answer, nil
+}
+
+// Read implements Deliverer.
+func (f *fake) Read(_ context.Context, _ *twilio.Account, _ string, request *twilio.Request) (*twilio.Answer, error) {
+	f.read = append(f.read, request)
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -146,9 +156,11 @@ func TestWhatIsDelivered(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []*delivery.Update{{
+				Request: twilio.Request{
+					Path:   twilio.Path{AccountSID: test.want, ConferenceSID: conferenceSID, Participant: "front desk"},
+					Change: values(map[property.Property]string{property.Muted: "true", property.WaitURL: ""}),
+				},
 				Account:   new(accountOf(test.want)),
-				Path:      twilio.ParticipantPath{AccountSID: test.want, ConferenceSID: conferenceSID, Participant: "front desk"},
-				Change:    values(map[property.Property]string{property.Muted: "true", property.WaitURL: ""}),
 				Caller:    callers.FromContext(t.Context()).Key(),
 				RequestID: requestID,
 			}}

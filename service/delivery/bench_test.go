@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -17,9 +16,7 @@ type instant struct{}
 
 var answerAtOnce = &twilio.Answer{HTTPStatus: 200, Participant: twilio.Participant{Label: new("desk"), CallSID: new("CA1")}}
 
-func (instant) UpdateParticipant(
-	_ context.Context, _ *twilio.Account, _ *twilio.ParticipantPath, _ *property.Values, permit func() error,
-) (*twilio.Answer, error) {
+func (instant) Do(_ context.Context, _ *twilio.Account, _ *twilio.Request, permit func() error) (*twilio.Answer, error) {
 	if err := permit(); err != nil {
 		return nil, err
 	}

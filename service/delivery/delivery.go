@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 
 	"conferenced/service/outcome"
-	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -26,10 +25,7 @@ import (
 // connection, right before it writes the request, and writes nothing if permit
 // returns an error.
 type Sender interface {
-	UpdateParticipant(
-		ctx context.Context, account *twilio.Account, path *twilio.ParticipantPath, change *property.Values,
-		permit func() error,
-	) (*twilio.Answer, error)
+	Do(ctx context.Context, account *twilio.Account, request *twilio.Request, permit func() error) (*twilio.Answer, error)
 }
 
 // Deliverer delivers updates to Twilio. It is safe for concurrent use.

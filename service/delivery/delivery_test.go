@@ -20,7 +20,7 @@ func TestUpdateIsSentUnchanged(t *testing.T) {
 			w.t.Errorf("the answer is about %s, want Twilio's answer", got)
 		}
 		c := w.twilio.sent()[0]
-		if c.account != update.Account || c.path != update.Path || c.change != update.Change {
+		if c.account != update.Account || c.request.Path != update.Path || c.request.Change != update.Change {
 			w.t.Errorf("%+v was sent, want %+v", c, update)
 		}
 		if c.ctx.Value(key{}) != "value" {

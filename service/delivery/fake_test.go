@@ -96,6 +96,17 @@ func (w *world) deliver(ctx context.Context, update *Update) *pending {
 	return p
 }
 
+// read starts a read, and waits until every goroutine is blocked.
+func (w *world) read(ctx context.Context, request *twilio.Request) *pending {
+	p := &pending{done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.answer, p.err = w.Read(ctx, on("CA1").Account, "caller", request)
+	}()
+	synctest.Wait()
+	return p
+}
+
 // start is deliver with the test's context.
 func (w *world) start(update *Update) *pending {
 	return w.deliver(w.t.Context(), update)
@@ -185,8 +196,7 @@ type call struct {
 	n       int // From 1.
 	ctx     context.Context
 	account *twilio.Account
-	path    twilio.ParticipantPath
-	change  *property.Values
+	request *twilio.Request
 	at      time.Time
 	open    bool
 	ended   chan step
@@ -219,8 +229,8 @@ func failing(errs ...error) func(*call) step {
 	return script(steps...)
 }
 
-func (f *fake) UpdateParticipant(
-	ctx context.Context, a *twilio.Account, p *twilio.ParticipantPath, u *property.Values, permit func() error,
+func (f *fake) Do(
+	ctx context.Context, a *twilio.Account, r *twilio.Request, permit func() error,
 ) (*twilio.Answer, error) {
 	if f.unreachable {
 		<-ctx.Done()
@@ -232,7 +242,7 @@ func (f *fake) UpdateParticipant(
 	if err := permit(); err != nil {
 		return nil, &twilio.TransportError{Err: err}
 	}
-	c := f.begin(&call{ctx: ctx, account: a, path: *p, change: u, at: time.Now(), ended: make(chan step, 1)})
+	c := f.begin(&call{ctx: ctx, account: a, request: r, at: time.Now(), ended: make(chan step, 1)})
 	if f.respond != nil {
 		s := f.respond(c)
 		time.AfterFunc(s.after, func() { c.ended <- s })
@@ -278,9 +288,14 @@ func (f *fake) sent() []*call {
 	return append([]*call(nil), f.calls...)
 }
 
-// String returns the participant and the form, as in "CA1 Muted=true".
+// String returns the participant and the form of an update, as in "CA1 Muted=true", or
+// the method of another request.
 func (c *call) String() string {
-	return c.path.Participant + " " + string(twilio.AppendForm(nil, c.change))
+	what := c.request.Operation.Method()
+	if c.request.Operation == twilio.UpdateParticipant {
+		what = string(twilio.AppendForm(nil, c.request.Change))
+	}
+	return c.request.Path.Participant + " " + what
 }
 
 // wantSent checks the attempts made so far, in order.
@@ -370,15 +385,29 @@ const (
 // on returns an update of a participant.
 func on(participant string, changes ...change) *Update {
 	u := &Update{
+		Request: twilio.Request{
+			Path:   twilio.Path{AccountSID: "AC1", ConferenceSID: "CF1", Participant: participant},
+			Change: &property.Values{},
+		},
 		Account: &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
-		Path:    twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: participant},
-		Change:  &property.Values{},
 		Caller:  "caller",
 	}
 	for _, change := range changes {
 		change(u.Change)
 	}
 	return u
+}
+
+// fetch returns a request that fetches a participant.
+func fetch(participant string) *twilio.Request {
+	path := twilio.Path{AccountSID: "AC1", ConferenceSID: "CF1", Participant: participant}
+	return &twilio.Request{Operation: twilio.FetchParticipant, Path: path}
+}
+
+// list returns a request that lists the participants of a conference.
+func list(conference string) *twilio.Request {
+	path := twilio.Path{AccountSID: "AC1", ConferenceSID: conference}
+	return &twilio.Request{Operation: twilio.ListParticipants, Path: path}
 }
 
 // withID sets the update's request ID.

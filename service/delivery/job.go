@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +34,7 @@ type job struct {
 func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*job, *outcome.Error) {
 	j := &job{d: d, update: update, claim: id, upstream: d.upstream(update.Account), done: make(chan struct{})}
 	if err := j.join(ctx); err != nil {
-		failed := j.refused(ctx, err)
+		failed := j.d.refused(ctx, err)
 		id.settle(nil, failed)
 		return nil, failed
 	}
@@ -98,7 +97,7 @@ func (j *job) run(ctx context.Context) {
 	defer j.recover()
 	answer, err := j.deliver(ctx)
 	if err != nil {
-		j.err = j.refused(ctx, err).With(j.applied)
+		j.err = j.d.refused(ctx, err).With(j.applied)
 		return
 	}
 	j.answer = answer
@@ -113,19 +112,6 @@ func (j *job) recover() {
 	}
 }
 
-// refused counts the error if it is a refusal, and returns it as an outcome.
-func (j *job) refused(ctx context.Context, err error) *outcome.Error {
-	failed := asOutcome(err)
-	j.d.observer.refused(ctx, failed.Kind)
-	switch {
-	case failed.Kind == outcome.Superseded:
-		j.d.counts.superseded.Add(1)
-	case slices.Contains(Refusals(), failed.Kind):
-		j.d.counts.refused.Add(1)
-	}
-	return failed
-}
-
 // deliver makes attempts until one decides the outcome.
 func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 	var last error
@@ -136,7 +122,7 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 		}
 		answer, v := j.attempt(ctx, n, permit)
 		wait := j.d.cfg.Retrying.wait(n, v.retryAfter)
-		again := n < j.d.cfg.Retrying.Attempts && v.retry.allows(j.update) && ctx.Err() == nil && !exceedsDeadline(ctx, wait)
+		again := j.d.mayRetry(ctx, n, wait, &v, &j.update.Request)
 		j.entry.End(v.end(answer, again))
 		switch {
 		case v.err == nil:
@@ -151,16 +137,6 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 			return nil, preferLast(last, err)
 		}
 	}
-}
-
-// preferLast returns the outcome of an update that is not retried because of err.
-// That is last, the outcome of its last attempt, unless there is none, the context
-// has ended, or a newer update superseded this one.
-func preferLast(last, err error) error {
-	if last == nil || isContext(err) || outcome.Is(err, outcome.Superseded) {
-		return err
-	}
-	return last
 }
 
 // permit waits until the update is chosen to be sent, and returns the permit for that
@@ -212,9 +188,7 @@ func (j *job) begin(ctx context.Context, permit *Permit) (*Permit, error) {
 // acquire acquires a permit for the queue, and returns it if the queue chooses this
 // update.
 func (j *job) acquire(ctx context.Context) (*Permit, error) {
-	began := time.Now()
-	permit, err := j.upstream.acquire(ctx, j.entry.Over(), j.update.Caller)
-	j.d.observer.waited(ctx, QueueLimit, time.Since(began))
+	permit, err := j.d.acquire(ctx, j.upstream, j.entry.Over(), j.update.Caller)
 	if errors.Is(err, errOver) {
 		return nil, j.entry.Err()
 	}
@@ -229,27 +203,14 @@ func (j *job) acquire(ctx context.Context) (*Permit, error) {
 }
 
 // attempt sends the update once, for the n-th time.
-func (j *job) attempt(ctx context.Context, n int, permit *Permit) (answer *twilio.Answer, v verdict) {
+func (j *job) attempt(ctx context.Context, n int, permit *Permit) (*twilio.Answer, verdict) {
 	own, cancel := j.attemptContext(ctx)
 	defer cancel()
-	own = j.d.observer.attempting(own, n)
-	began, err := time.Now(), errPanicked
-	defer func() {
-		v = judge(err, j.update)
-		if v.result == CutOff && ctx.Err() != nil { // The attempt's own context is always cancelled.
-			v.err = contextKind(ctx.Err()).Err(v.err.Facts)
-		}
-		permit.finish(began, &v)
-		j.ended(v.applied())
-		j.d.observer.attempted(own, time.Since(began), v.result, answer, err)
-	}()
-	j.d.counts.attempts.Add(1)
-	if n > 1 {
-		j.d.counts.retries.Add(1)
+	a := attempt{
+		account: j.update.Account, request: &j.update.Request, n: n, permit: permit,
+		maySend: func() error { return j.maySend(ctx) }, ended: j.ended,
 	}
-	answer, err = j.d.sender.UpdateParticipant(own, j.update.Account, &j.update.Path, j.update.Change,
-		func() error { return j.maySend(ctx) })
-	return answer, v
+	return a.make(ctx, own, j.d)
 }
 
 // maySend is called when the attempt has a connection, right before the request is

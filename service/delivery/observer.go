@@ -17,9 +17,9 @@ type Observer struct {
 	// Waited is called when an update's wait in a queue ends, also if the update is not
 	// sent.
 	Waited func(context.Context, Queue, time.Duration)
-	// Attempting is called before the n-th attempt of an update, counted from 1. The
+	// Attempting is called before the n-th attempt of a request, counted from 1. The
 	// attempt uses the context that it returns.
-	Attempting func(ctx context.Context, n int) context.Context
+	Attempting func(ctx context.Context, operation twilio.Operation, n int) context.Context
 	// Attempted is called with that context after the attempt.
 	Attempted func(context.Context, Attempt)
 	// Refused is called when an update ends with one of [Refusals].
@@ -48,6 +48,8 @@ const (
 
 // Attempt describes an attempt that has ended.
 type Attempt struct {
+	Operation twilio.Operation
+
 	Took   time.Duration
 	Result Result
 	// Connected is set if the attempt had a connection, Reused if that connection had
@@ -64,7 +66,7 @@ type Result string
 
 // The results.
 const (
-	// Succeeded means that Twilio applied the update and answered with the participant.
+	// Succeeded means that Twilio did what was asked.
 	Succeeded Result = "ok"
 	// Rejected means that Twilio answered with a 4xx other than 429.
 	Rejected Result = "rejected"
@@ -109,19 +111,21 @@ func (o *Observer) waited(ctx context.Context, queue Queue, wait time.Duration) 
 	}
 }
 
-func (o *Observer) attempting(ctx context.Context, n int) context.Context {
+func (o *Observer) attempting(ctx context.Context, operation twilio.Operation, n int) context.Context {
 	if o.Attempting == nil {
 		return ctx
 	}
-	return o.Attempting(ctx, n)
+	return o.Attempting(ctx, operation, n)
 }
 
-func (o *Observer) attempted(ctx context.Context, took time.Duration, result Result, answer *twilio.Answer, err error) {
+func (o *Observer) attempted(
+	ctx context.Context, operation twilio.Operation, took time.Duration, result Result, answer *twilio.Answer, err error,
+) {
 	if o.Attempted == nil {
 		return
 	}
 	attempt := attemptOf(answer, err)
-	attempt.Took, attempt.Result = took, result
+	attempt.Operation, attempt.Took, attempt.Result = operation, took, result
 	o.Attempted(ctx, attempt)
 }
 

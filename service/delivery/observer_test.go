@@ -34,7 +34,7 @@ func (n *recorder) observer() Observer {
 				n.note("waited %v for %s", wait, queue)
 			}
 		},
-		Attempting: func(ctx context.Context, number int) context.Context {
+		Attempting: func(ctx context.Context, _ twilio.Operation, number int) context.Context {
 			return context.WithValue(ctx, attemptKey{}, number)
 		},
 		Attempted: func(ctx context.Context, a Attempt) {

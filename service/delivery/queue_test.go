@@ -102,7 +102,7 @@ func TestChoice(t *testing.T) {
 				if test.between != nil {
 					wants["between"] = test.between[0]
 				}
-				if got, want := w.twilio.sent()[1], on("CA1", wants[test.sent]...); !reflect.DeepEqual(got.change, want.Change) {
+				if got, want := w.twilio.sent()[1], on("CA1", wants[test.sent]...); !reflect.DeepEqual(got.request.Change, want.Change) {
 					w.t.Errorf("%s was sent", got)
 				}
 				w.twilio.respond = failing()
@@ -459,7 +459,9 @@ func TestNamesOfOneParticipant(t *testing.T) {
 		cfg := ordered()
 		cfg.Bounds.Labels = 2
 		with(t, cfg, func(w *world) {
-			w.twilio.respond = func(c *call) step { return answerFor("desk of "+c.path.Participant, c.path.Participant) }
+			w.twilio.respond = func(c *call) step {
+				return answerFor("desk of "+c.request.Path.Participant, c.request.Path.Participant)
+			}
 			for i := range 5 {
 				w.finish(on(fmt.Sprint("CA", i), mute))
 			}

@@ -108,21 +108,21 @@ func (c *chaos) n(n int) int {
 
 func (c *chaos) upTo(d time.Duration) time.Duration { return time.Duration(c.n(int(d))) + 1 }
 
-// UpdateParticipant applies the update or not, and answers or not.
-func (c *chaos) UpdateParticipant(
-	ctx context.Context, _ *twilio.Account, p *twilio.ParticipantPath, u *property.Values, permit func() error,
+// Do applies the update or not, and answers or not.
+func (c *chaos) Do(
+	ctx context.Context, _ *twilio.Account, r *twilio.Request, permit func() error,
 ) (*twilio.Answer, error) {
 	if err := permit(); err != nil {
 		return nil, &twilio.TransportError{Err: err}
 	}
-	c.arrive(p.Participant)
-	defer c.depart(p.Participant)
+	c.arrive(r.Path.Participant)
+	defer c.depart(r.Path.Participant)
 	fate := c.n(20)
 	if fate == 0 {
 		panic("at random")
 	}
 	if fate < 14 && fate%4 != 0 {
-		defer c.apply(u)
+		defer c.apply(r.Change)
 	}
 	select {
 	case <-time.After(c.upTo(100 * time.Millisecond)):

@@ -3,6 +3,8 @@ package delivery
 import (
 	"math/rand/v2"
 	"time"
+
+	"conferenced/service/twilio"
 )
 
 // Retrying configures retries.
@@ -14,9 +16,9 @@ type Retrying struct {
 	Base, Cap time.Duration
 }
 
-// allows reports whether the update may be sent again.
-func (r retry) allows(update *Update) bool {
-	return r == always || r == ifRepeatable && update.Repeatable()
+// allows reports whether the request may be sent again.
+func (r retry) allows(request *twilio.Request) bool {
+	return r == always || r == ifRepeatable && request.Repeatable()
 }
 
 // wait returns the wait before the n-th retry, counted from 1: with full jitter, and

@@ -13,8 +13,8 @@ import (
 // verdict is the interpretation of an attempt's result. Errors of package twilio are
 // interpreted nowhere else.
 type verdict struct {
-	// err is the outcome of the update if no attempt follows. nil means that Twilio
-	// applied the update and answered with the participant.
+	// err is the outcome of the request if no attempt follows. nil means that Twilio
+	// did what was asked.
 	err *outcome.Error
 	// result is the result for metrics and traces.
 	result Result
@@ -80,15 +80,19 @@ const (
 	unhealthy
 )
 
-// judge returns the verdict on an attempt of the update that ended with err.
-func judge(err error, update *Update) verdict {
+// judge returns the verdict on an attempt of the request that ended with err.
+func judge(err error, request *twilio.Request) verdict {
 	if err == nil {
 		return verdict{result: Succeeded, health: healthy, answered: true}
 	}
-	return judgeFailure(err, update)
+	v := judgeFailure(err, request)
+	if request.Read() {
+		v.err.Applied = outcome.No
+	}
+	return v
 }
 
-func judgeFailure(err error, update *Update) verdict {
+func judgeFailure(err error, request *twilio.Request) verdict {
 	var (
 		refused   *outcome.Error
 		answered  *twilio.Error
@@ -100,11 +104,11 @@ func judgeFailure(err error, update *Update) verdict {
 	case errors.As(err, &refused): // From the permit function.
 		return verdict{err: refused, result: NotSent, refused: true}
 	case errors.As(err, &answered):
-		return judgeStatus(answered, update)
+		return judgeStatus(answered, request)
 	case errors.As(err, &unusable):
-		return judgeAnswer(unusable)
+		return judgeAnswer(unusable, request)
 	case errors.As(err, &transport):
-		return judgeTransport(transport, update)
+		return judgeTransport(transport, request)
 	case errors.As(err, &malformed):
 		return verdict{err: outcome.Internal.Err(outcome.Facts{Cause: err}), result: Defective}
 	default:
@@ -112,8 +116,8 @@ func judgeFailure(err error, update *Update) verdict {
 	}
 }
 
-// judgeAnswer judges a 2xx without a participant or with another one, and a 3xx.
-func judgeAnswer(err *twilio.AnswerError) verdict {
+// judgeAnswer judges a 2xx that cannot be read or answers another request, and a 3xx.
+func judgeAnswer(err *twilio.AnswerError, request *twilio.Request) verdict {
 	applied := outcome.Maybe
 	if err.HTTPStatus/100 == 2 && !err.Foreign {
 		applied = outcome.Yes
@@ -122,13 +126,17 @@ func judgeAnswer(err *twilio.AnswerError) verdict {
 		Applied: applied, Cause: err,
 		Twilio: &outcome.TwilioAnswer{HTTPStatus: err.HTTPStatus, RequestID: err.RequestID},
 	}
-	return verdict{
+	v := verdict{
 		err: outcome.TwilioUnexpectedAnswer.Err(facts), result: Unexpected, health: healthy, answered: true,
 	}
+	if request.Read() && (err.Foreign || err.Interrupted) {
+		v.retry = always
+	}
+	return v
 }
 
 // judgeTransport judges an attempt without an answer.
-func judgeTransport(err *twilio.TransportError, update *Update) verdict {
+func judgeTransport(err *twilio.TransportError, request *twilio.Request) verdict {
 	facts := outcome.Facts{Applied: outcome.Maybe, Cause: err}
 	if !err.Sent {
 		facts.Applied = outcome.No
@@ -137,14 +145,14 @@ func judgeTransport(err *twilio.TransportError, update *Update) verdict {
 	case isContext(err):
 		return verdict{err: contextKind(err).Err(facts), result: CutOff, retry: ifRepeatable}
 	case err.Sent:
-		return verdict{err: unknownOutcome(update).Err(facts), result: Lost, retry: ifRepeatable, health: unhealthy}
+		return verdict{err: unknownOutcome(request).Err(facts), result: Lost, retry: ifRepeatable, health: unhealthy}
 	default:
 		return verdict{err: outcome.TwilioUnreachable.Err(facts), result: NotSent, retry: always, health: unhealthy}
 	}
 }
 
 // judgeStatus judges a 4xx or 5xx, from Twilio or from a proxy in front of it.
-func judgeStatus(err *twilio.Error, update *Update) verdict {
+func judgeStatus(err *twilio.Error, request *twilio.Request) verdict {
 	facts := outcome.Facts{
 		RetryAfter: err.RetryAfter, Cause: err,
 		Twilio: &outcome.TwilioAnswer{
@@ -158,18 +166,18 @@ func judgeStatus(err *twilio.Error, update *Update) verdict {
 			v.health = unhealthy
 		}
 		facts.Applied = outcome.Maybe
-		v.err = unknownOutcome(update).Err(facts)
+		v.err = unknownOutcome(request).Err(facts)
 		return v
 	}
-	kind := statusKind(err)
+	kind := statusKind(err, request)
 	switch kind {
 	case outcome.TwilioRateLimited:
 		v.result, v.rateLimited, v.retry = RateLimited, true, always
 		facts.Detail = err.Message
 	case outcome.TwilioUnreachable:
 		v.retry, v.health = always, unknownHealth
-	case outcome.ParticipantNotFound:
-		facts.Resource = update.Path.String()
+	case outcome.ParticipantNotFound, outcome.ConferenceNotFound:
+		facts.Resource = request.Path.String()
 		facts.Detail = err.Message
 	case outcome.TwilioCredentialsRejected: // Twilio's message is about this service's credentials, not about the caller.
 	default:
@@ -179,7 +187,7 @@ func judgeStatus(err *twilio.Error, update *Update) verdict {
 	return v
 }
 
-// mayBeApplied reports whether an update that was answered with the status may have
+// mayBeApplied reports whether a change that was answered with the status may have
 // been applied: after a 5xx, whatever Twilio's code is; after a 4xx that proxies send
 // for a request they had forwarded (Envoy's 408, a load balancer's 460, nginx's 499);
 // and after a 4xx that no standard defines.
@@ -192,18 +200,18 @@ func mayBeApplied(status int) bool {
 	}
 }
 
-// statusKind returns the outcome for a 4xx that refuses the update. A known Twilio
+// statusKind returns the outcome for a 4xx that refuses the request. A known Twilio
 // code is more specific than the HTTP status, so it takes precedence.
-func statusKind(err *twilio.Error) outcome.Kind {
+func statusKind(err *twilio.Error, request *twilio.Request) outcome.Kind {
 	switch err.Code {
 	case 20404, 16022:
-		return outcome.ParticipantNotFound
+		return notFound(request)
 	case 16027, 16028, 16099:
 		return outcome.ConflictingState
 	}
 	switch err.HTTPStatus {
 	case http.StatusNotFound:
-		return outcome.ParticipantNotFound
+		return notFound(request)
 	case http.StatusConflict, http.StatusPreconditionFailed:
 		return outcome.ConflictingState
 	case http.StatusUnauthorized:
@@ -219,12 +227,24 @@ func statusKind(err *twilio.Error) outcome.Kind {
 	}
 }
 
-// unknownOutcome returns the outcome for an update that may have been applied.
-func unknownOutcome(update *Update) outcome.Kind {
-	if update.Repeatable() {
-		return outcome.OutcomeUnknown
+// notFound returns the outcome for a request whose resource Twilio does not find.
+func notFound(request *twilio.Request) outcome.Kind {
+	if request.Path.Participant == "" {
+		return outcome.ConferenceNotFound
 	}
-	return outcome.AnnouncementOutcomeUnknown
+	return outcome.ParticipantNotFound
+}
+
+// unknownOutcome returns the outcome for a request that may have been applied.
+func unknownOutcome(request *twilio.Request) outcome.Kind {
+	switch {
+	case request.Read():
+		return outcome.TwilioFailed
+	case request.Repeatable():
+		return outcome.OutcomeUnknown
+	default:
+		return outcome.AnnouncementOutcomeUnknown
+	}
 }
 
 func isContext(err error) bool {

@@ -18,13 +18,14 @@ import (
 
 // TestVerdicts has every result of an attempt.
 func TestVerdicts(t *testing.T) {
-	muting, announcing := on("CA1", mute), on("CA1", announce)
+	muting, announcing := &on("CA1", mute).Request, &on("CA1", announce).Request
+	fetching, listing := fetch("CA1"), list("CF1")
 	sent := func(err error) error { return &twilio.TransportError{Sent: true, Err: err} }
 	unsent := func(err error) error { return &twilio.TransportError{Err: err} }
 	tests := []struct {
 		name    string
 		err     error
-		update  *Update
+		request *twilio.Request
 		kind    outcome.Kind
 		applied outcome.Applied
 		retry   retry
@@ -67,13 +68,25 @@ func TestVerdicts(t *testing.T) {
 		{"the deadline before it was sent", unsent(context.DeadlineExceeded), muting, outcome.Deadline, outcome.No, ifRepeatable, unknownHealth, CutOff},
 		{"the deadline in flight", sent(context.DeadlineExceeded), announcing, outcome.Deadline, outcome.Maybe, ifRepeatable, unknownHealth, CutOff},
 		{"cancelled in flight", sent(context.Canceled), muting, outcome.Cancelled, outcome.Maybe, ifRepeatable, unknownHealth, CutOff},
+		{"404, fetching", status(404), fetching, outcome.ParticipantNotFound, outcome.No, never, healthy, Rejected},
+		{"404, listing", status(404), listing, outcome.ConferenceNotFound, outcome.No, never, healthy, Rejected},
+		{"429, fetching", status(429), fetching, outcome.TwilioRateLimited, outcome.No, always, healthy, RateLimited},
+		{"408, fetching", status(408), fetching, outcome.TwilioFailed, outcome.No, ifRepeatable, unknownHealth, Failed},
+		{"500, fetching", status(500), fetching, outcome.TwilioFailed, outcome.No, ifRepeatable, unhealthy, Failed},
+		{"no answer, fetching", sent(errConnection), fetching, outcome.TwilioFailed, outcome.No, ifRepeatable, unhealthy, Lost},
+		{"a 2xx that cannot be read, fetching", unreadable(200), fetching, outcome.TwilioUnexpectedAnswer, outcome.No, never, healthy, Unexpected},
+		{"a 2xx to another request, fetching", &twilio.AnswerError{HTTPStatus: 200, Foreign: true}, fetching, outcome.TwilioUnexpectedAnswer, outcome.No, always, healthy, Unexpected},
+		{"half of a 2xx, listing", &twilio.AnswerError{HTTPStatus: 200, Interrupted: true}, listing, outcome.TwilioUnexpectedAnswer, outcome.No, always, healthy, Unexpected},
+		{"a 3xx, fetching", unreadable(302), fetching, outcome.TwilioUnexpectedAnswer, outcome.No, never, healthy, Unexpected},
+		{"the deadline in flight, fetching", sent(context.DeadlineExceeded), fetching, outcome.Deadline, outcome.No, ifRepeatable, unknownHealth, CutOff},
+		{"a panic, fetching", errPanicked, fetching, outcome.Internal, outcome.No, never, unknownHealth, Defective},
 		{"no request", errNoRequest, muting, outcome.Internal, outcome.No, never, unknownHealth, Defective},
 		{"a panic", errPanicked, muting, outcome.Internal, outcome.Maybe, never, unknownHealth, Defective},
 		{"removed from the queue", unsent(outcome.StateUnavailable.Err(outcome.Facts{})), muting, outcome.StateUnavailable, outcome.No, never, unknownHealth, NotSent},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := judge(test.err, test.update)
+			got := judge(test.err, test.request)
 			if got.err.Kind != test.kind || got.err.Applied != test.applied {
 				t.Errorf("%v, want %s (applied: %s)", got.err, test.kind.Reason, test.applied)
 			}
@@ -90,7 +103,7 @@ func TestDetailsOfATwilioRefusal(t *testing.T) {
 	v := judge(&twilio.Error{
 		HTTPStatus: 404, Code: 20404, Message: "The requested resource was not found",
 		MoreInfo: "https://www.twilio.com/docs/errors/20404", RequestID: "RQ1",
-	}, update)
+	}, &update.Request)
 	want := []any{
 		&errdetails.ErrorInfo{
 			Reason: "PARTICIPANT_NOT_FOUND", Domain: "conferenced",
@@ -111,7 +124,7 @@ func TestDetailsOfATwilioRefusal(t *testing.T) {
 }
 
 func TestRetryAfterOfTwilioIsInTheStatus(t *testing.T) {
-	v := judge(&twilio.Error{HTTPStatus: 429, RetryAfter: 7 * time.Second}, on("CA1", mute))
+	v := judge(&twilio.Error{HTTPStatus: 429, RetryAfter: 7 * time.Second}, &on("CA1", mute).Request)
 	want := &errdetails.RetryInfo{RetryDelay: durationpb.New(7 * time.Second)}
 	details := v.err.GRPCStatus().Details()
 	if diff := cmp.Diff(any(want), details[len(details)-1], protocmp.Transform()); diff != "" {
@@ -125,7 +138,7 @@ func TestNoStatusHoldsACause(t *testing.T) {
 		&twilio.TransportError{Err: cause}, &twilio.TransportError{Sent: true, Err: cause},
 		&twilio.AnswerError{HTTPStatus: 200, Err: cause}, cause,
 	} {
-		v := judge(err, on("CA1", mute))
+		v := judge(err, &on("CA1", mute).Request)
 		if text := v.err.GRPCStatus().String(); strings.Contains(text, "cause") {
 			t.Errorf("the status holds the cause: %s", text)
 		}

@@ -53,7 +53,7 @@ type Facts struct {
 	Violations []*errdetails.BadRequest_FieldViolation
 	// RetryAfter replaces the row's retry delay unless it is 0.
 	RetryAfter time.Duration
-	// Resource is the path of the participant that was not found.
+	// Resource is the path of the participant or conference that was not found.
 	Resource string
 	// Twilio is Twilio's answer, or nil if there is none or it is not relevant.
 	Twilio *TwilioAnswer
@@ -129,7 +129,7 @@ func (e *Error) details() []protoadapt.MessageV1 {
 	}
 	if e.Resource != "" {
 		details = append(details, &errdetails.ResourceInfo{
-			ResourceType: "twilio.com/conference_participant",
+			ResourceType: resourceType(e.Kind),
 			ResourceName: e.Resource,
 			Description:  e.Text,
 		})
@@ -138,6 +138,13 @@ func (e *Error) details() []protoadapt.MessageV1 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 	}
 	return details
+}
+
+func resourceType(kind Kind) string {
+	if kind == ConferenceNotFound {
+		return "twilio.com/conference"
+	}
+	return "twilio.com/conference_participant"
 }
 
 func (e *Error) metadata() map[string]string {

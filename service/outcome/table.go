@@ -65,6 +65,10 @@ var (
 		Reason: "PARTICIPANT_NOT_FOUND", Code: codes.NotFound, HTTP: http.StatusNotFound, TwilioCode: 20404,
 		Text: "no such participant in a conference that is in progress",
 	}
+	ConferenceNotFound = Kind{
+		Reason: "CONFERENCE_NOT_FOUND", Code: codes.NotFound, HTTP: http.StatusNotFound, TwilioCode: 20404,
+		Text: "no such conference",
+	}
 	ConflictingState = Kind{
 		Reason: "CONFLICTING_STATE", Code: codes.FailedPrecondition, HTTP: http.StatusBadRequest, TwilioCode: 20409,
 		Text: "the state of the conference or of the participant does not allow the update",
@@ -88,6 +92,11 @@ var (
 	TwilioUnreachable = Kind{
 		Reason: "TWILIO_UNREACHABLE", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20503,
 		Text: "no connection to Twilio could be made", Retry: retryDelay,
+	}
+	// TwilioFailed is used only for calls that change nothing.
+	TwilioFailed = Kind{
+		Reason: "TWILIO_FAILED", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20503,
+		Text: "Twilio failed or its answer was lost; nothing was changed", Retry: retryDelay,
 	}
 	CircuitOpen = Kind{
 		Reason: "CIRCUIT_OPEN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20503,
@@ -164,9 +173,9 @@ const statusClientClosedRequest = 499
 // Table lists every kind in the order of the documentation.
 var Table = []Kind{
 	InvalidRequest, NothingToUpdate, RequestIDReused, CallerUnknown, NotAllowed,
-	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConflictingState,
+	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConferenceNotFound, ConflictingState,
 	TwilioCredentialsRejected, TwilioForbidden, TwilioRateLimited, Overloaded,
-	TwilioUnreachable, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, AnnouncementOutcomeUnknown,
+	TwilioUnreachable, TwilioFailed, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, AnnouncementOutcomeUnknown,
 	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,
 	Internal,
 	RouteNotFound, MethodNotAllowed, RequestTooLarge, UnsupportedMediaType,

@@ -15,6 +15,7 @@ import (
 	"conferenced/service/call"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 // Interceptor returns the interceptor that creates a span for each call of the API,
@@ -103,12 +104,12 @@ func isServerError(code codes.Code) bool {
 }
 
 // attempting starts the span of an attempt, if the call's span is recorded.
-func (t *Tracing) attempting(ctx context.Context, n int) context.Context {
+func (t *Tracing) attempting(ctx context.Context, operation twilio.Operation, n int) context.Context {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
 	}
-	ctx, span := t.tracer.Start(ctx, "twilio update participant", clientSpan...)
-	span.SetAttributes(attribute.String("http.request.method", "POST"), attribute.Int("conferenced.attempt", n))
+	ctx, span := t.tracer.Start(ctx, "twilio "+operation.String(), clientSpan...)
+	span.SetAttributes(attribute.String("http.request.method", operation.Method()), attribute.Int("conferenced.attempt", n))
 	return ctx
 }
 

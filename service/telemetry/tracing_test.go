@@ -14,6 +14,7 @@ import (
 
 	"conferenced/service/call"
 	"conferenced/service/delivery"
+	"conferenced/service/twilio"
 )
 
 const (
@@ -176,7 +177,7 @@ func TestUnsampledCallHasNoSpan(t *testing.T) {
 	var traced string
 	ctx := withTraceparent(t.Context(), sampledOut)
 	_, _ = through(ctx, tracing.Interceptor(), call.Call{Method: method}, nil, func(ctx context.Context, _ any) (any, error) {
-		attempt := tracing.attempting(ctx, 1)
+		attempt := tracing.attempting(ctx, twilio.FetchParticipant, 1)
 		if attempt != ctx {
 			t.Error("the attempt has a context of its own")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 // upstreamMetrics is the metrics of deliveries.
@@ -85,11 +86,11 @@ func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
 		Waited: func(_ context.Context, queue delivery.Queue, wait time.Duration) {
 			up.wait.WithLabelValues(string(queue)).Observe(wait.Seconds())
 		},
-		Attempting: func(ctx context.Context, n int) context.Context {
+		Attempting: func(ctx context.Context, operation twilio.Operation, n int) context.Context {
 			if n > 1 {
 				up.retries.Inc()
 			}
-			return tracing.attempting(ctx, n)
+			return tracing.attempting(ctx, operation, n)
 		},
 		Attempted: func(ctx context.Context, attempt delivery.Attempt) {
 			up.attempted(attempt)

@@ -1,8 +1,10 @@
 package twilio
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"strings"
 
 	"conferenced/service/twilio/wire"
@@ -28,40 +30,169 @@ type Participant struct {
 	URI                    *string `json:"uri"`        // relative to the API's host
 }
 
-// Answer is Twilio's answer to a successful update.
-type Answer struct {
-	Participant Participant
-	HTTPStatus  int    // 2xx
-	RequestID   string // Twilio-Request-Id, or ""
-	Reused      bool   // whether the request went over a connection used before
+// Conference is Twilio's description of a conference, with every property as Twilio
+// writes it. Only the SID is never null.
+type Conference struct {
+	AccountSID              *string           `json:"account_sid"`
+	SID                     string            `json:"sid"`
+	FriendlyName            *string           `json:"friendly_name"`
+	Status                  *string           `json:"status"`
+	DateCreated             *string           `json:"date_created"` // RFC 2822
+	DateUpdated             *string           `json:"date_updated"` // RFC 2822
+	Region                  *string           `json:"region"`
+	ReasonConferenceEnded   *string           `json:"reason_conference_ended"`
+	CallSIDEndingConference *string           `json:"call_sid_ending_conference"`
+	APIVersion              *string           `json:"api_version"`
+	URI                     *string           `json:"uri"` // relative to the API's host
+	SubresourceURIs         map[string]string `json:"subresource_uris"`
 }
 
-// readAnswer returns what the response to an update of the participant at p says.
-func readAnswer(r *wire.Response, a *Account, p *ParticipantPath) (*Answer, error) {
-	unusable := &AnswerError{HTTPStatus: r.StatusCode, RequestID: requestID(r.Header), Reused: r.Reused}
-	switch status := r.StatusCode; {
+// Answer is Twilio's answer to a successful request. Which of its resources is set
+// depends on the [Operation].
+type Answer struct {
+	Participant  Participant
+	Participants []Participant `json:",omitempty"`
+	Conferences  []Conference  `json:",omitempty"`
+	Next         url.Values    `json:",omitempty"` // the [PageKeys] of a list's next page; nil if there is none
+
+	HTTPStatus int    // 2xx, or 404 for a participant that an earlier request removed
+	RequestID  string // Twilio-Request-Id, or ""
+	Reused     bool   // whether the request went over a connection used before
+}
+
+// readAnswer returns what the response to the request says.
+func readAnswer(w *wire.Response, a *Account, r *Request) (*Answer, error) {
+	unusable := &AnswerError{HTTPStatus: w.StatusCode, RequestID: requestID(w.Header), Reused: w.Reused}
+	switch status := w.StatusCode; {
 	case status < 200, status >= 600:
 		unusable.Reason = "unexpected status"
 		return nil, unusable
 	case status >= 400:
-		return nil, newError(r, a, p.Participant)
+		return nil, newError(w, a, r.Path.Participant)
 	case status >= 300:
 		unusable.Reason = "redirect not followed"
 		return nil, unusable
-	case r.BodyErr != nil:
-		unusable.Reason, unusable.Err = "body cannot be read", r.BodyErr
+	case w.BodyErr != nil:
+		unusable.Reason, unusable.Err = "body cannot be read", w.BodyErr
+		unusable.Interrupted = !errors.Is(w.BodyErr, wire.ErrTooLarge)
 		return nil, unusable
 	}
-	participant, err := DecodeParticipant(r.Body)
-	switch {
+	answer := &Answer{HTTPStatus: w.StatusCode, RequestID: unusable.RequestID, Reused: w.Reused}
+	switch matches, err := answer.decode(w, r); {
 	case err != nil:
-		unusable.Reason, unusable.Err = "body is not a participant", err
+		unusable.Reason, unusable.Err = "body describes no "+r.Operation.subject(), err
 		return nil, unusable
-	case !participant.mayBeAt(p):
-		unusable.Reason, unusable.Foreign = "body is about another participant", true
+	case !matches:
+		unusable.Reason, unusable.Foreign = "body answers another request", true
 		return nil, unusable
 	}
-	return &Answer{Participant: *participant, HTTPStatus: r.StatusCode, RequestID: unusable.RequestID, Reused: r.Reused}, nil
+	return answer, nil
+}
+
+// decode decodes the response's body. It reports whether no member contradicts the
+// request.
+func (a *Answer) decode(w *wire.Response, r *Request) (matches bool, err error) {
+	switch r.Operation {
+	case RemoveParticipant: // Any 2xx with a body answers another request.
+		a.Participant.CallSID = &r.Path.Participant
+		return len(w.Body) == 0, nil
+	case ListParticipants:
+		return a.decodeParticipants(w.Body, r)
+	case FetchConference:
+		a.Conferences = make([]Conference, 1)
+		err = json.Unmarshal(w.Body, &a.Conferences[0])
+		return a.conferencesMayBe(r), cmp.Or(err, a.checkConferences())
+	case ListConferences:
+		return a.decodeConferences(w.Body, r)
+	default:
+		participant, err := DecodeParticipant(w.Body)
+		if err != nil {
+			return false, err
+		}
+		a.Participant = *participant
+		return participant.mayBeAt(&r.Path), nil
+	}
+}
+
+func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err error) {
+	var page struct {
+		Participants []participantJSON `json:"participants"`
+		NextPageURI  *string           `json:"next_page_uri"`
+	}
+	if err := json.Unmarshal(body, &page); err != nil {
+		return false, err
+	}
+	if page.Participants == nil {
+		return false, errNoList
+	}
+	a.Participants = make([]Participant, len(page.Participants))
+	a.Next, matches = r.nextPage(page.NextPageURI)
+	for i := range page.Participants {
+		participant, err := page.Participants[i].participant()
+		if err != nil {
+			return false, err
+		}
+		a.Participants[i] = *participant
+		matches = matches && participant.mayBeIn(&r.Path)
+	}
+	return matches, nil
+}
+
+func (a *Answer) decodeConferences(body []byte, r *Request) (matches bool, err error) {
+	var page struct {
+		Conferences []Conference `json:"conferences"`
+		NextPageURI *string      `json:"next_page_uri"`
+	}
+	if err := json.Unmarshal(body, &page); err != nil {
+		return false, err
+	}
+	if page.Conferences == nil {
+		return false, errNoList
+	}
+	a.Conferences = page.Conferences
+	a.Next, matches = r.nextPage(page.NextPageURI)
+	return matches && a.conferencesMayBe(r), a.checkConferences()
+}
+
+// checkConferences returns an error for a conference without a SID.
+func (a *Answer) checkConferences() error {
+	for i := range a.Conferences {
+		if a.Conferences[i].SID == "" {
+			return errors.New("twilio: the answer has a conference without a SID")
+		}
+	}
+	return nil
+}
+
+// conferencesMayBe reports whether no conference contradicts the request.
+func (a *Answer) conferencesMayBe(r *Request) bool {
+	for i := range a.Conferences {
+		c := &a.Conferences[i]
+		if !mayBe(c.AccountSID, r.Path.AccountSID) ||
+			r.Operation == FetchConference && !strings.EqualFold(c.SID, r.Path.ConferenceSID) {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	errNoParticipant = errors.New("twilio: the answer describes no participant")
+	errNoList        = errors.New("twilio: the answer is no list")
+)
+
+// participantJSON is a participant in Twilio's JSON.
+type participantJSON struct {
+	Participant
+	QueueTime *textOrNumber `json:"queue_time"`
+}
+
+func (p *participantJSON) participant() (*Participant, error) {
+	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
+		return nil, errNoParticipant
+	}
+	p.Participant.QueueTime = (*string)(p.QueueTime)
+	return &p.Participant, nil
 }
 
 // DecodeParticipant decodes Twilio's JSON. It ignores members that it does not
@@ -69,29 +200,27 @@ func readAnswer(r *wire.Response, a *Account, p *ParticipantPath) (*Answer, erro
 // these types, or if the object has neither a status nor a Call SID and so
 // describes no participant.
 func DecodeParticipant(data []byte) (*Participant, error) {
-	var p struct {
-		Participant
-		QueueTime *textOrNumber `json:"queue_time"`
-	}
+	var p participantJSON
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, err
 	}
-	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
-		return nil, errors.New("twilio: the answer describes no participant")
-	}
-	p.Participant.QueueTime = (*string)(p.QueueTime)
-	return &p.Participant, nil
+	return p.participant()
 }
 
 // mayBeAt reports whether no member contradicts the path. A label or a SID that is
 // null, missing or empty contradicts nothing, and case does not matter. Who is
 // addressed by label may have any Call SID, and the other way round.
-func (p *Participant) mayBeAt(path *ParticipantPath) bool {
+func (p *Participant) mayBeAt(path *Path) bool {
 	name := p.Label
 	if isSID("CA", path.Participant) {
 		name = p.CallSID
 	}
-	return mayBe(p.AccountSID, path.AccountSID) && mayBe(p.ConferenceSID, path.ConferenceSID) && mayBe(name, path.Participant)
+	return p.mayBeIn(path) && mayBe(name, path.Participant)
+}
+
+// mayBeIn reports whether no member contradicts the conference of the path.
+func (p *Participant) mayBeIn(path *Path) bool {
+	return mayBe(p.AccountSID, path.AccountSID) && mayBe(p.ConferenceSID, path.ConferenceSID)
 }
 
 func mayBe(got *string, want string) bool {

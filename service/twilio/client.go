@@ -11,7 +11,6 @@ import (
 	"os"
 	"time"
 
-	"conferenced/service/property"
 	"conferenced/service/twilio/wire"
 )
 
@@ -22,12 +21,13 @@ const (
 	idleTimeout    = 50 * time.Second
 	maxIdlePerHost = 1000 // The default maximum of an account's attempts in flight.
 	maxAnswerBytes = 1 << 20
+	maxListBytes   = 4 << 20 // 1,000 resources of 4 KiB; Twilio's have about 1 KiB.
 )
 
 // Config configures a [Client]. Its zero value is ready for use.
 type Config struct {
-	// AttemptTimeout limits a request, from the call of UpdateParticipant to the end of
-	// the answer. The default is 30 s.
+	// AttemptTimeout limits a request, from the call of Do to the end of the answer. The
+	// default is 30 s.
 	AttemptTimeout time.Duration
 	// RootCAs verify the certificates of hosts and proxies. Default: the system's.
 	RootCAs *x509.CertPool
@@ -63,46 +63,52 @@ func NewClient(cfg Config) *Client {
 	return c
 }
 
-// UpdateParticipant makes one request that updates the participant at p, with the
-// credentials of a. Both must name the same account. Its error is an [*Error],
-// [*AnswerError], [*TransportError] or [*RequestError].
+// Do makes the request with the credentials of a, which must be of the account in its
+// path. Its error is an [*Error], [*AnswerError], [*TransportError] or
+// [*RequestError].
 //
 // A permit that is not nil is called once there is a connection, right before the
 // request is written. After its error nothing is sent, and it is the cause of the
 // [*TransportError].
-func (c *Client) UpdateParticipant(
-	ctx context.Context, a *Account, p *ParticipantPath, u *property.Values, permit func() error,
-) (*Answer, error) {
+func (c *Client) Do(ctx context.Context, a *Account, r *Request, permit func() error) (*Answer, error) {
 	base, err := parseBaseURL(a.BaseURL)
 	if err != nil {
 		return nil, &RequestError{Reason: "the account's base URL is not usable"}
 	}
-	if err := p.check(a.SID); err != nil {
+	if err := r.check(a.SID); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, os.ErrDeadlineExceeded)
 	defer cancel()
-	response, err := c.transport.RoundTrip(ctx, base, c.request(ctx, a, p, u), permit)
+	response, err := c.transport.RoundTrip(ctx, base, c.encode(ctx, a, r), permit)
 	if err != nil {
 		return nil, newTransportError(err)
 	}
-	answer, err := readAnswer(response, a, p)
+	answer, err := readAnswer(response, a, r)
 	response.Close(!isForeign(err))
 	return answer, err
 }
 
-func (c *Client) request(ctx context.Context, a *Account, p *ParticipantPath, u *property.Values) *wire.Request {
+func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Request {
 	header := bytes.NewBuffer(make([]byte, 0, 256))
 	header.WriteString("User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: ")
 	header.WriteString(basicAuth(a))
-	header.WriteString("\r\nContent-Type: application/x-www-form-urlencoded\r\n")
+	header.WriteString("\r\n")
+	w := &wire.Request{Method: r.Operation.Method(), Path: r.target()}
+	if r.Operation == UpdateParticipant {
+		header.WriteString("Content-Type: application/x-www-form-urlencoded\r\n")
+		w.Body = AppendForm(make([]byte, 0, 128), r.Change)
+	}
+	if r.Operation.isList() {
+		w.MaxBodyBytes = maxListBytes
+	}
 	if c.header != nil {
 		more := http.Header{}
 		c.header(ctx, more)
 		_ = more.Write(header) // Writes to a buffer do not fail.
 	}
-	form := AppendForm(make([]byte, 0, 128), u)
-	return &wire.Request{Method: http.MethodPost, Path: p.String(), Header: header.Bytes(), Body: form}
+	w.Header = header.Bytes()
+	return w
 }
 
 // basicAuth returns the Authorization header's value (RFC 7617).

@@ -50,15 +50,15 @@ func newTLSServer(t testing.TB, handler http.HandlerFunc) (*httptest.Server, *x5
 	return server, roots
 }
 
-func testPath(participant string) twilio.ParticipantPath {
-	return twilio.ParticipantPath{AccountSID: accountSID, ConferenceSID: conferenceSID, Participant: participant}
+func testPath(participant string) twilio.Path {
+	return twilio.Path{AccountSID: accountSID, ConferenceSID: conferenceSID, Participant: participant}
 }
 
 // update makes a request without a permit.
 func update(
-	ctx context.Context, client *twilio.Client, a twilio.Account, p twilio.ParticipantPath, u *property.Values,
+	ctx context.Context, client *twilio.Client, a twilio.Account, p twilio.Path, u *property.Values,
 ) (*twilio.Answer, error) {
-	return client.UpdateParticipant(ctx, &a, &p, u, nil)
+	return client.Do(ctx, &a, &twilio.Request{Path: p, Change: u}, nil)
 }
 
 // mute makes a request that mutes a participant at the base URL.
@@ -168,13 +168,13 @@ func TestInvalidArguments(t *testing.T) {
 	tests := []struct {
 		name    string
 		account twilio.Account
-		path    twilio.ParticipantPath
+		path    twilio.Path
 	}{
 		{"no participant", good, testPath("")},
-		{"no account", good, twilio.ParticipantPath{ConferenceSID: conferenceSID, Participant: "a"}},
-		{"a path of another account", good, twilio.ParticipantPath{AccountSID: otherSID, ConferenceSID: conferenceSID, Participant: "a"}},
-		{"no conference", good, twilio.ParticipantPath{AccountSID: accountSID, Participant: "a"}},
-		{"two dots for a conference", good, twilio.ParticipantPath{AccountSID: accountSID, ConferenceSID: "..", Participant: "a"}},
+		{"no account", good, twilio.Path{ConferenceSID: conferenceSID, Participant: "a"}},
+		{"a path of another account", good, twilio.Path{AccountSID: otherSID, ConferenceSID: conferenceSID, Participant: "a"}},
+		{"no conference", good, twilio.Path{AccountSID: accountSID, Participant: "a"}},
+		{"two dots for a conference", good, twilio.Path{AccountSID: accountSID, ConferenceSID: "..", Participant: "a"}},
 		{"no base URL", testAccount(""), testPath("a")},
 		{"a base URL with a path", testAccount("http://127.0.0.1:1/x"), testPath("a")},
 		{"a base URL with a password", testAccount("http://a:test-token@127.0.0.1:1"), testPath("a")},
@@ -252,12 +252,12 @@ func TestUnusableAnswers(t *testing.T) {
 		handle http.HandlerFunc
 		text   string
 	}{
-		{"an empty object", answer(200, "{}"), "200: body is not a participant"},
-		{"null", answer(200, "null"), "200: body is not a participant"},
-		{"nothing", answer(200, ""), "200: body is not a participant"},
-		{"no content", answer(204, ""), "204: body is not a participant"},
-		{"HTML", answer(200, "<html></html>"), "200: body is not a participant"},
-		{"an error's body", answer(200, `{"code":20500,"message":"secret"}`), "200: body is not a participant"},
+		{"an empty object", answer(200, "{}"), "200: body describes no participant"},
+		{"null", answer(200, "null"), "200: body describes no participant"},
+		{"nothing", answer(200, ""), "200: body describes no participant"},
+		{"no content", answer(204, ""), "204: body describes no participant"},
+		{"HTML", answer(200, "<html></html>"), "200: body describes no participant"},
+		{"an error's body", answer(200, `{"code":20500,"message":"secret"}`), "200: body describes no participant"},
 		{"a body over the limit", answer(200, connected+strings.Repeat(" ", 1<<20)), "200: body cannot be read"},
 		{"a truncated body", raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"), "200: body cannot be read"},
 		{"not modified", answer(304, ""), "304: redirect not followed"},
@@ -322,7 +322,7 @@ func TestForeignAnswers(t *testing.T) {
 					}
 					continue
 				}
-				want := &twilio.AnswerError{HTTPStatus: 200, RequestID: requestSID, Foreign: true, Reason: "body is about another participant"}
+				want := &twilio.AnswerError{HTTPStatus: 200, RequestID: requestSID, Foreign: true, Reason: "body answers another request"}
 				if diff := cmp.Diff(want, as[*twilio.AnswerError](t, err)); diff != "" {
 					t.Error(diff)
 				}
@@ -380,7 +380,7 @@ func TestPermit(t *testing.T) {
 	client := newClient(t, twilio.Config{})
 	account, path := testAccount(server.URL), testPath(callSID)
 	for _, refusal := range []error{errors.New("another replica has the queue"), nil} {
-		_, err := client.UpdateParticipant(t.Context(), &account, &path, change(), func() error { return refusal })
+		_, err := client.Do(t.Context(), &account, &twilio.Request{Path: path, Change: change()}, func() error { return refusal })
 		if refusal == nil && err != nil {
 			t.Error(err)
 		}

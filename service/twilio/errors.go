@@ -46,19 +46,22 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("twilio: answer %d%s%s", e.HTTPStatus, code, requestText(e.RequestID))
 }
 
-// AnswerError is an answer that is neither the participant nor an [Error]: a
-// redirect, which is not followed; a status that HTTP does not have; or a 2xx. The
-// update was applied if that cannot be read, and it is not known whether it was
-// applied if the answer is about another participant.
+// AnswerError is an answer that is neither an [Answer] nor an [Error]: a redirect,
+// which is not followed; a status that HTTP does not have; or a 2xx. A change was
+// applied if that cannot be read, and it is not known whether it was applied if the
+// answer is about another participant.
 type AnswerError struct {
 	HTTPStatus int
 	// RequestID is the Twilio-Request-Id header, or "".
 	RequestID string
 	// Reused is whether the request went over a connection used before.
 	Reused bool
-	// Foreign is whether the answer is about another account, conference or
-	// participant, and so most likely the answer to another request.
+	// Foreign is whether the answer is about another account, conference, participant or
+	// list, and so most likely the answer to another request.
 	Foreign bool
+	// Interrupted is whether the connection broke, or the context ended, before the end
+	// of the answer.
+	Interrupted bool
 	// Reason says what is wrong. It is one of this package's texts.
 	Reason string
 	// Err is the cause, or nil. Its text may quote the answer.

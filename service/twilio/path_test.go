@@ -25,7 +25,7 @@ func TestPathKeepsALabelInOneSegment(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			path := ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: tt.label}
+			path := Path{AccountSID: "AC1", ConferenceSID: "CF1", Participant: tt.label}
 			want := "/2010-04-01/Accounts/AC1/Conferences/CF1/Participants/" + tt.want + ".json"
 			if got := path.String(); got != want {
 				t.Errorf("got %s, want %s", got, want)
@@ -39,8 +39,8 @@ func FuzzPath(f *testing.F) {
 		f.Add("CF1", label)
 	}
 	f.Fuzz(func(t *testing.T, conference, label string) {
-		path := ParticipantPath{AccountSID: "AC1", ConferenceSID: conference, Participant: label}
-		if err := path.check("AC1"); err != nil {
+		path := Path{AccountSID: "AC1", ConferenceSID: conference, Participant: label}
+		if err := (&Request{Path: path}).check("AC1"); err != nil {
 			if label == "" || isNoSegment(conference) {
 				return
 			}

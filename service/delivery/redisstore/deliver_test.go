@@ -22,14 +22,14 @@ type fakeTwilio struct {
 	overlap int
 }
 
-// UpdateParticipant implements delivery.Sender.
-func (f *fakeTwilio) UpdateParticipant(
-	_ context.Context, _ *twilio.Account, p *twilio.ParticipantPath, change *property.Values, permit func() error,
+// Do implements delivery.Sender.
+func (f *fakeTwilio) Do(
+	_ context.Context, _ *twilio.Account, r *twilio.Request, permit func() error,
 ) (*twilio.Answer, error) {
 	if err := permit(); err != nil {
 		return nil, err
 	}
-	return f.answer(p.Participant, change, f.arrive(p.Participant))
+	return f.answer(r.Path.Participant, r.Change, f.arrive(r.Path.Participant))
 }
 
 func (f *fakeTwilio) answer(
@@ -82,9 +82,11 @@ func announcement(n int) *delivery.Update {
 	change := new(property.Values)
 	change.Put(property.AnnounceURL, fmt.Sprint("https://media.example/", n))
 	return &delivery.Update{
+		Request: twilio.Request{
+			Path:   twilio.Path{AccountSID: "AC1", ConferenceSID: "CF1", Participant: fmt.Sprint("CA", n%2)},
+			Change: change,
+		},
 		Account:   &twilio.Account{SID: "AC1", BaseURL: "https://twilio.test"},
-		Path:      twilio.ParticipantPath{AccountSID: "AC1", ConferenceSID: "CF1", Participant: fmt.Sprint("CA", n%2)},
-		Change:    change,
 		Caller:    "caller",
 		RequestID: fmt.Sprint("id", n),
 	}
@@ -140,9 +142,7 @@ func deliverFourTimes(t *testing.T, two [2]*delivery.Deliverer, update *delivery
 // instant answers at once.
 type instant struct{}
 
-func (instant) UpdateParticipant(
-	context.Context, *twilio.Account, *twilio.ParticipantPath, *property.Values, func() error,
-) (*twilio.Answer, error) {
+func (instant) Do(context.Context, *twilio.Account, *twilio.Request, func() error) (*twilio.Answer, error) {
 	return &twilio.Answer{HTTPStatus: 200}, nil
 }
 

@@ -47,8 +47,11 @@ func (c *conn) close() {
 }
 
 // roundTrip writes the message and reads the response. It reports whether any byte of
-// the message was written. After an error, the connection must be closed.
-func (c *conn) roundTrip(ctx context.Context, message []byte) (response *Response, sent bool, err error) {
+// the message was written. The body has at most maxBody bytes. After an error, the
+// connection must be closed.
+func (c *conn) roundTrip(
+	ctx context.Context, message []byte, maxBody int64,
+) (response *Response, sent bool, err error) {
 	if err := c.checkIdle(); err != nil {
 		return nil, false, err
 	}
@@ -57,7 +60,7 @@ func (c *conn) roundTrip(ctx context.Context, message []byte) (response *Respons
 	_, writeErr := c.stream.Write(message)
 	sent, err = c.socket.written > before, writeErr
 	if writeErr == nil || sent { // The host may have answered after reading a part.
-		response, err = c.read()
+		response, err = c.read(maxBody)
 	}
 	undisturbed := stop()
 	if err != nil {
@@ -95,7 +98,7 @@ func (c *conn) checkIdle() error {
 }
 
 // read reads the response to a request that was written.
-func (c *conn) read() (*Response, error) {
+func (c *conn) read(maxBody int64) (*Response, error) {
 	header, err := c.readHeader(nil) //nolint:bodyclose // Its body is read as far as it is of use.
 	if err != nil {
 		return nil, err
@@ -105,7 +108,6 @@ func (c *conn) read() (*Response, error) {
 		return r, nil
 	}
 	c.limit.N = math.MaxInt64
-	maxBody := c.host.transport.MaxBodyBytes
 	r.Body, err = io.ReadAll(io.LimitReader(header.Body, maxBody+1))
 	r.BodyErr = withoutQuotes(err)
 	if int64(len(r.Body)) > maxBody {

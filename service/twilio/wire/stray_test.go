@@ -77,7 +77,7 @@ func TestHostThatSendsFirst(t *testing.T) {
 	}
 	defer c.close()
 	waitReadable(t, c)
-	if _, sent, err := c.roundTrip(t.Context(), []byte("x")); sent || !errors.Is(err, ErrUnsolicited) {
+	if _, sent, err := c.roundTrip(t.Context(), []byte("x"), 1); sent || !errors.Is(err, ErrUnsolicited) {
 		t.Errorf("sent %v, error %v", sent, err)
 	}
 }

@@ -15,6 +15,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -46,7 +47,7 @@ type Transport struct {
 	// are kept for each host.
 	IdleTimeout    time.Duration
 	MaxIdlePerHost int
-	// MaxBodyBytes limits the body of a response.
+	// MaxBodyBytes limits the body of a response, unless the request has a limit.
 	MaxBodyBytes int64
 	// RootCAs verify the certificates of hosts and proxies. Nil: the system's.
 	RootCAs *x509.CertPool
@@ -64,6 +65,8 @@ type Request struct {
 	Path   string // The escaped path, and the query if there is one.
 	Header []byte // Lines that end in CRLF, without Host and Content-Length.
 	Body   []byte // nil means no body; for a POST it is an empty one.
+	// MaxBodyBytes limits the body of the response; 0 means the transport's limit.
+	MaxBodyBytes int64
 }
 
 // Response is a response that was read. Close must be called once.
@@ -119,7 +122,7 @@ func (t *Transport) RoundTrip(
 	if err != nil {
 		return nil, &Error{Err: err}
 	}
-	message := h.encode(r)
+	message, maxBody := h.encode(r), cmp.Or(r.MaxBodyBytes, t.MaxBodyBytes)
 	for { // Each iteration but the last removes a connection from the pool.
 		c, err := h.get(ctx)
 		if err != nil {
@@ -133,7 +136,7 @@ func (t *Transport) RoundTrip(
 			h.put(c)
 			return nil, &Error{Reused: reused, Err: err}
 		}
-		response, sent, err := c.roundTrip(ctx, message)
+		response, sent, err := c.roundTrip(ctx, message, maxBody)
 		if err == nil {
 			return response, nil
 		}
