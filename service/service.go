@@ -1,6 +1,5 @@
-// Package service implements ConferenceService: it translates an
-// UpdateParticipant request into an update for Twilio, and Twilio's answer into the
-// response.
+// Package service implements ConferenceService: it translates each request into one
+// for Twilio, and Twilio's answer into the response.
 package service
 
 import (
@@ -33,9 +32,10 @@ type Service struct {
 	deliverer Deliverer
 }
 
-// Deliverer delivers updates to Twilio, as *delivery.Deliverer does.
+// Deliverer delivers requests to Twilio, as *delivery.Deliverer does.
 type Deliverer interface {
 	Deliver(context.Context, *delivery.Update) (*twilio.Answer, error)
+	Read(ctx context.Context, account *twilio.Account, caller string, request *twilio.Request) (*twilio.Answer, error)
 }
 
 // New returns the service.
@@ -52,20 +52,12 @@ func (s *Service) UpdateParticipant(
 	if change.Set() == 0 {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}
-	account, err := s.authorize(ctx, request.GetAccountSid(), change.Set())
+	account, err := s.authorize(ctx, request.GetAccountSid(), call.Update, change.Set())
 	if err != nil {
 		return nil, err
 	}
 	answer, err := s.deliverer.Deliver(ctx, &delivery.Update{
-		Request: twilio.Request{
-			Operation: twilio.UpdateParticipant,
-			Path: twilio.Path{
-				AccountSID:    account.SID,
-				ConferenceSID: request.GetConferenceSid(),
-				Participant:   request.GetCallSid(),
-			},
-			Change: change,
-		},
+		Request:   twilio.Request{Operation: twilio.UpdateParticipant, Path: pathOf(account, request), Change: change},
 		Account:   account,
 		Caller:    callers.FromContext(ctx).Key(),
 		RequestID: request.GetRequestId(),
@@ -77,10 +69,62 @@ func (s *Service) UpdateParticipant(
 	return responseOf(answer, change), nil
 }
 
+// GetParticipant reads one participant. The request must have passed [Validate].
+// Errors are an *outcome.Error.
+func (s *Service) GetParticipant(
+	ctx context.Context, request *conferencev1.GetParticipantRequest,
+) (*conferencev1.GetParticipantResponse, error) {
+	account, err := s.authorize(ctx, request.GetAccountSid(), call.Read, 0)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.read(ctx, account, &twilio.Request{
+		Operation: twilio.FetchParticipant, Path: pathOf(account, request),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &conferencev1.GetParticipantResponse{Participant: participantOf(&answer.Participant)}, nil
+}
+
+// ListParticipants reads a page of a conference's participants. The request must have
+// passed [Validate]. Errors are an *outcome.Error.
+func (s *Service) ListParticipants(
+	ctx context.Context, request *conferencev1.ListParticipantsRequest,
+) (*conferencev1.ListParticipantsResponse, error) {
+	account, err := s.authorize(ctx, request.GetAccountSid(), call.Read, 0)
+	if err != nil {
+		return nil, err
+	}
+	list := listOf(account, request)
+	page, err := pageOf(list, request)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.read(ctx, account, page)
+	if err != nil {
+		return nil, err
+	}
+	response := &conferencev1.ListParticipantsResponse{NextPageToken: pageToken(list, answer.Next)}
+	for i := range answer.Participants {
+		response.Participants = append(response.Participants, participantOf(&answer.Participants[i]))
+	}
+	return response, nil
+}
+
+// read makes a request that changes nothing.
+func (s *Service) read(ctx context.Context, account *twilio.Account, request *twilio.Request) (*twilio.Answer, error) {
+	answer, err := s.deliverer.Read(ctx, account, callers.FromContext(ctx).Key(), request)
+	record(ctx, answer, err)
+	return answer, err
+}
+
 // authorize returns the account with the SID, or the default account for "", if the
-// caller may set the properties there. It applies the policy first, so that callers do
+// caller may do the operation there, and an update may set the properties. It applies the policy first, so that callers do
 // not learn whether other accounts are configured.
-func (s *Service) authorize(ctx context.Context, sid string, properties property.Set) (*twilio.Account, error) {
+func (s *Service) authorize(
+	ctx context.Context, sid string, operation call.Operation, properties property.Set,
+) (*twilio.Account, error) {
 	accounts, known := s.settings(ctx)
 	account, configured := accounts.Lookup(sid)
 	if configured {
@@ -89,7 +133,7 @@ func (s *Service) authorize(ctx context.Context, sid string, properties property
 	if c := call.From(ctx); c != nil {
 		c.AccountSID = sid
 	}
-	if err := known.Authorize(callers.FromContext(ctx), sid, properties); err != nil {
+	if err := known.Authorize(callers.FromContext(ctx), sid, operation, properties); err != nil {
 		return nil, err
 	}
 	if !configured {

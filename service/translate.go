@@ -40,6 +40,17 @@ func putMethod(v *property.Values, p property.Property, method conferencev1.Http
 	}
 }
 
+// pathOf returns the path of the participant that a request names.
+func pathOf(account *twilio.Account, request interface {
+	GetConferenceSid() string
+	GetCallSid() string
+},
+) twilio.Path {
+	return twilio.Path{
+		AccountSID: account.SID, ConferenceSID: request.GetConferenceSid(), Participant: request.GetCallSid(),
+	}
+}
+
 // responseOf returns the API's response to an update that Twilio applied.
 func responseOf(answer *twilio.Answer, change *property.Values) *conferencev1.UpdateParticipantResponse {
 	participant := participantOf(&answer.Participant)

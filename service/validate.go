@@ -11,6 +11,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
@@ -19,9 +20,7 @@ import (
 // Validate returns the interceptor that refuses requests which break a rule of the
 // API. It compiles the rules, so that the first request does not have to.
 func Validate() (grpc.UnaryServerInterceptor, error) {
-	validator, err := protovalidate.New(
-		protovalidate.WithMessages(&conferencev1.UpdateParticipantRequest{}),
-	)
+	validator, err := protovalidate.New(protovalidate.WithMessageDescriptors(requests()...))
 	if err != nil {
 		return nil, fmt.Errorf("compile the rules of the API: %w", err)
 	}
@@ -37,23 +36,42 @@ func Validate() (grpc.UnaryServerInterceptor, error) {
 	}, nil
 }
 
+// requests returns the requests of all methods.
+func requests() []protoreflect.MessageDescriptor {
+	services := conferencev1.File_conference_v1_conference_service_proto.Services()
+	methods := services.ByName("ConferenceService").Methods()
+	requests := make([]protoreflect.MessageDescriptor, methods.Len())
+	for i := range requests {
+		requests[i] = methods.Get(i).Input()
+	}
+	return requests
+}
+
 func invalid(err error) *outcome.Error {
 	var broken *protovalidate.ValidationError
 	if !errors.As(err, &broken) {
 		return outcome.Internal.Err(outcome.Facts{Cause: err})
 	}
-	facts := outcome.Facts{}
-	var texts []string
+	var violations []*errdetails.BadRequest_FieldViolation
 	for _, violation := range broken.Violations {
 		field := fieldOf(violation)
-		rule := ruleOf(field, violation)
-		text := field + ": " + rule
+		violations = append(violations, &errdetails.BadRequest_FieldViolation{
+			Field: field, Description: ruleOf(field, violation),
+		})
+	}
+	return refusal(violations...)
+}
+
+// refusal returns the outcome of a request with fields that violate rules.
+func refusal(violations ...*errdetails.BadRequest_FieldViolation) *outcome.Error {
+	var facts outcome.Facts
+	var texts []string
+	for _, violation := range violations {
+		text := violation.GetField() + ": " + violation.GetDescription()
 		if slices.Contains(texts, text) {
 			continue // Several rules describe a URL.
 		}
-		facts.Violations = append(facts.Violations, &errdetails.BadRequest_FieldViolation{
-			Field: field, Description: rule,
-		})
+		facts.Violations = append(facts.Violations, violation)
 		texts = append(texts, text)
 	}
 	facts.Detail = strings.Join(texts, "; ")

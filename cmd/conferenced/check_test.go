@@ -154,7 +154,7 @@ func TestCheckListsEverything(t *testing.T) {
 		in("policy", "line 5: rules[1].accounts: is missing"),
 		in("policy", "line 5: rules[1].callers: is missing"),
 		in("policy", "line 5: rules[1].properties: is missing"),
-		in("policy", "line 5: rules[1]: unknown key: the keys here are name, callers, accounts, properties"),
+		in("policy", "line 5: rules[1]: unknown key: the keys here are name, callers, accounts, operations, properties"),
 		in("client-ca", "has no certificate in PEM"),
 		in("tls-key", "does not go with "+f.path("tls-cert")+": tls: failed to find any PEM data in key input"),
 	}
@@ -189,14 +189,14 @@ func TestCheckExplains(t *testing.T) {
 		stdout string
 	}{
 		{"a token that is allowed", []string{"--as=ui-web", main, "--set=muted,hold"}, 0, `caller: token "ui-web"
-rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows muted, hold
+rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows update of muted, hold
 rule 2 (line 6): is not for this caller
 property muted: allowed by rule 1 "desktop" (line 2)
 property hold: allowed by rule 1 "desktop" (line 2)
 allowed
 `},
 		{"a token that is not allowed every property", []string{"--as=ui-web", main, "--set=muted,coaching"}, 1, `caller: token "ui-web"
-rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows muted, hold
+rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows update of muted, hold
 rule 2 (line 6): is not for this caller
 property muted: allowed by rule 1 "desktop" (line 2)
 property coaching: no rule for this caller and account allows it
@@ -216,7 +216,7 @@ refused: account ` + sandbox.AccountSID + ` is not allowed
 `},
 		{"an anonymous caller", []string{"--by=anonymous", "--account=" + subaccountSID, "--set=beep_on_exit"}, 0, `caller: anonymous
 rule 1 "desktop" (line 2): is not for this caller
-rule 2 (line 6): is for this caller by anonymous, and allows beep_on_exit
+rule 2 (line 6): is for this caller by anonymous, and allows update of beep_on_exit
 property beep_on_exit: allowed by rule 2 (line 6)
 allowed
 `},

@@ -20,12 +20,28 @@ const (
 	Twilio Protocol = "twilio"
 )
 
+// Operation is what a call does with participants, by the name that the policy and the
+// audit have for it.
+type Operation string
+
+// The operations.
+const (
+	Update Operation = "update"
+	Read   Operation = "read"
+	Remove Operation = "remove"
+)
+
+// Operations returns all operations.
+func Operations() []Operation { return []Operation{Update, Read, Remove} }
+
 // Call is the record of one call. The interceptors fill it in; it is not safe for
 // concurrent use.
 type Call struct {
-	// Method is the full gRPC method, such as /package.Service/Method.
-	Method   string
-	Protocol Protocol
+	// Method is the full gRPC method, such as /package.Service/Method, and Operation what
+	// it does; "" for methods that are not the API's.
+	Method    string
+	Operation Operation
+	Protocol  Protocol
 	// Client is the client's address without a port, from X-Forwarded-For if a trusted
 	// proxy forwarded the call.
 	Client string

@@ -5,21 +5,37 @@ import "strings"
 // IsAPI reports whether a full gRPC method belongs to the API.
 func IsAPI(method string) bool { return strings.HasPrefix(method, "/conference.") }
 
-// Describe records the IDs in a request.
-func (c *Call) Describe(request any) {
-	named, ok := request.(interface {
-		GetAccountSid() string
-		GetConferenceSid() string
-		GetCallSid() string
-		GetRequestId() string
-	})
-	if !ok {
-		return
+// Describe records the method of a call and the IDs in its request.
+func (c *Call) Describe(method string, request any) {
+	c.Method, c.Operation = method, operationOf(method)
+	if named, ok := request.(interface{ GetAccountSid() string }); ok {
+		c.AccountSID = only(named.GetAccountSid(), isSID("AC", named.GetAccountSid()))
 	}
-	c.AccountSID = only(named.GetAccountSid(), isSID("AC", named.GetAccountSid()))
-	c.ConferenceSID = only(named.GetConferenceSid(), isSID("CF", named.GetConferenceSid()))
-	c.CallSID = only(named.GetCallSid(), IsCallSID(named.GetCallSid()))
-	c.RequestID = only(named.GetRequestId(), isUUID(named.GetRequestId()))
+	if named, ok := request.(interface{ GetConferenceSid() string }); ok {
+		c.ConferenceSID = only(named.GetConferenceSid(), isSID("CF", named.GetConferenceSid()))
+	}
+	if named, ok := request.(interface{ GetCallSid() string }); ok {
+		c.CallSID = only(named.GetCallSid(), IsCallSID(named.GetCallSid()))
+	}
+	if named, ok := request.(interface{ GetRequestId() string }); ok {
+		c.RequestID = only(named.GetRequestId(), isUUID(named.GetRequestId()))
+	}
+}
+
+// operationOf returns the operation of a full gRPC method, by the verb in its name.
+func operationOf(method string) Operation {
+	if !IsAPI(method) {
+		return ""
+	}
+	name := method[strings.LastIndexByte(method, '/')+1:]
+	switch {
+	case strings.HasPrefix(name, "Update"):
+		return Update
+	case strings.HasPrefix(name, "Remove"):
+		return Remove
+	default:
+		return Read
+	}
 }
 
 func only(id string, ok bool) string {

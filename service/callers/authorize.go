@@ -1,21 +1,33 @@
 package callers
 
 import (
+	"slices"
+
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
 )
 
-// Authorize returns nil if the caller may set all the properties in the account.
-// Otherwise it returns an *outcome.Error of the kind NotAllowed. It names the
-// account, if no rule for the caller has the account, or else the first property in
-// the API's order that no such rule allows.
-func (s *Set) Authorize(c Caller, accountSID string, properties property.Set) error {
+// Authorize returns nil if the caller may do the operation in the account, and an
+// update may set all the properties. Otherwise it returns an *outcome.Error of the kind
+// NotAllowed. It names the account, if no rule for the caller has the account, or else
+// the operation, if no such rule allows it, or else the first property in the API's
+// order that no such rule allows.
+func (s *Set) Authorize(c Caller, accountSID string, operation call.Operation, properties property.Set) error {
 	if s.unlimited() {
 		return nil
 	}
-	allowed, known := s.Policy.allowed(c, accountSID)
-	if !known {
+	rules := s.Policy.rulesFor(c, accountSID)
+	if len(rules) == 0 {
 		return notAllowed(accountText(accountSID))
+	}
+	rules = slices.DeleteFunc(rules, func(r *rule) bool { return !slices.Contains(r.operations, operation) })
+	if len(rules) == 0 {
+		return notAllowed("operation " + string(operation))
+	}
+	var allowed property.Set
+	for _, r := range rules {
+		allowed |= r.properties
 	}
 	for refused := range (properties &^ allowed).Each() {
 		return notAllowed("property " + refused.String())
@@ -30,20 +42,18 @@ func notAllowed(what string) error {
 // unlimited reports whether every caller may change everything.
 func (s *Set) unlimited() bool { return s.Policy == nil && !s.Authenticating() }
 
-// allowed returns the properties that the caller may set in the account, and
-// whether any rule applies to both. A nil policy has no rule.
-func (p *Policy) allowed(c Caller, accountSID string) (allowed property.Set, known bool) {
+// rulesFor returns the rules that apply to both the caller and the account. A nil policy
+// has no rule.
+func (p *Policy) rulesFor(c Caller, accountSID string) (rules []*rule) {
 	if p == nil {
-		return 0, false
+		return nil
 	}
 	for i := range p.rules {
-		r := &p.rules[i]
-		if r.hasAccount(accountSID) && r.match(c) != nil {
-			allowed |= r.properties
-			known = true
+		if r := &p.rules[i]; r.hasAccount(accountSID) && r.match(c) != nil {
+			rules = append(rules, r)
 		}
 	}
-	return allowed, known
+	return rules
 }
 
 func accountText(sid string) string {

@@ -1,4 +1,4 @@
-// Package callers authenticates the callers of the API and authorizes their updates.
+// Package callers authenticates the callers of the API and authorizes their calls.
 //
 // A caller presents a bearer token whose digest is in a file, a JWT of one OIDC
 // issuer, or a client certificate. On Twilio's own path it can present a token and

@@ -2,15 +2,17 @@ package callers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
 )
 
 // Explain returns lines of text: the effect of each rule, and then the decision of
 // [Set.Authorize].
-func (s *Set) Explain(c Caller, accountSID string, properties property.Set) string {
+func (s *Set) Explain(c Caller, accountSID string, operation call.Operation, properties property.Set) string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 	line("%s", describe(c))
@@ -23,9 +25,9 @@ func (s *Set) Explain(c Caller, accountSID string, properties property.Set) stri
 		for i := range s.Policy.rules {
 			line("%s", s.Policy.rules[i].explain(c, accountSID))
 		}
-		s.Policy.explainEach(line, c, accountSID, properties)
+		s.Policy.explainEach(line, c, accountSID, operation, properties)
 	}
-	if err := s.Authorize(c, accountSID, properties); err != nil {
+	if err := s.Authorize(c, accountSID, operation, properties); err != nil {
 		line("refused: %s is not allowed", outcome.From(err).Detail)
 	} else {
 		line("allowed")
@@ -48,32 +50,31 @@ func (r *rule) explain(c Caller, accountSID string) string {
 	case !r.hasAccount(accountSID):
 		return fmt.Sprintf("%s: is for this caller by %s, and not for %s", r, match, accountText(accountSID))
 	default:
-		return fmt.Sprintf("%s: is for this caller by %s, and allows %s", r, match, r.properties)
+		return fmt.Sprintf("%s: is for this caller by %s, and allows %s", r, match, r.allowed())
 	}
 }
 
-// explainEach adds a line for each property: the rule that allows it.
-func (p *Policy) explainEach(line func(string, ...any), c Caller, accountSID string, properties property.Set) {
-	if _, known := p.allowed(c, accountSID); !known {
+// explainEach adds a line for each property of an update, or for the operation: the
+// rule that allows it.
+func (p *Policy) explainEach(
+	line func(string, ...any), c Caller, accountSID string, operation call.Operation, properties property.Set,
+) {
+	rules := p.rulesFor(c, accountSID)
+	if len(rules) == 0 {
 		line("%s: no rule for this caller has it", accountText(accountSID))
 		return
 	}
-	for wanted := range properties.Each() {
-		if r := p.allowing(c, accountSID, wanted); r != nil {
-			line("property %s: allowed by %s", wanted, r)
+	explain := func(what string, allows func(*rule) bool) {
+		if i := slices.IndexFunc(rules, allows); i >= 0 {
+			line("%s: allowed by %s", what, rules[i])
 		} else {
-			line("property %s: no rule for this caller and account allows it", wanted)
+			line("%s: no rule for this caller and account allows it", what)
 		}
 	}
-}
-
-// allowing returns the first rule that allows the property, or nil.
-func (p *Policy) allowing(c Caller, accountSID string, wanted property.Property) *rule {
-	for i := range p.rules {
-		r := &p.rules[i]
-		if r.properties.Has(wanted) && r.hasAccount(accountSID) && r.match(c) != nil {
-			return r
-		}
+	if operation != call.Update {
+		explain("operation "+string(operation), func(r *rule) bool { return slices.Contains(r.operations, operation) })
 	}
-	return nil
+	for wanted := range properties.Each() {
+		explain("property "+wanted.String(), func(r *rule) bool { return r.properties.Has(wanted) })
+	}
 }

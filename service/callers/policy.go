@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"conferenced/service/call"
 	"conferenced/service/property"
 )
 
@@ -13,12 +14,14 @@ type Policy struct {
 	rules []rule
 }
 
-// rule allows the callers that it matches to set its properties in its accounts.
+// rule allows the callers that it matches to do its operations in its accounts. An
+// update may set its properties.
 type rule struct {
 	number, line int
 	name         string
 	callers      []callerMatch
 	accounts     []string // SIDs, or allAccounts.
+	operations   []call.Operation
 	properties   property.Set
 }
 
@@ -30,6 +33,18 @@ func (r *rule) String() string {
 		return fmt.Sprintf("rule %d (line %d)", r.number, r.line)
 	}
 	return fmt.Sprintf("rule %d %q (line %d)", r.number, r.name, r.line)
+}
+
+// allowed describes what the rule allows, such as "update of muted, hold; read".
+func (r *rule) allowed() string {
+	allowed := make([]string, len(r.operations))
+	for i, operation := range r.operations {
+		allowed[i] = string(operation)
+		if operation == call.Update {
+			allowed[i] += " of " + r.properties.String()
+		}
+	}
+	return strings.Join(allowed, "; ")
 }
 
 // match returns the rule's first entry that matches the caller, or nil.

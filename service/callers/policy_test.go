@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
 )
@@ -94,7 +95,7 @@ func TestAuthorize(t *testing.T) {
 		{"a name, a property for the anonymous", token("x"), account2, property.Of(property.Muted), "property muted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := set.Authorize(test.caller, test.account, test.properties)
+			err := set.Authorize(test.caller, test.account, call.Update, test.properties)
 			var got string
 			if refusal, ok := errors.AsType[*outcome.Error](err); ok {
 				got = refusal.Detail
@@ -105,6 +106,57 @@ func TestAuthorize(t *testing.T) {
 				t.Errorf("refused %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestOperations: a rule without operations allows update alone, and what an update may
+// set is what the rules that allow update say.
+func TestOperations(t *testing.T) {
+	set := &Set{Policy: mustParsePolicy(t, `
+rules:
+  - {callers: [{token: ui}, {token: old}], accounts: [AC11111111111111111111111111111111], properties: [muted]}
+  - {callers: [{token: ui}, {token: reader}], accounts: ["*"], operations: [read]}
+  - {callers: [{token: admin}], accounts: ["*"], operations: [update, remove], properties: [hold]}
+`)}
+	muted, hold := property.Of(property.Muted), property.Of(property.Hold)
+	for _, test := range []struct {
+		caller, account string
+		operation       call.Operation
+		properties      property.Set
+		want            string // The last line of the explanation.
+	}{
+		{"old", account1, call.Update, muted, "allowed"},
+		{"old", account1, call.Read, 0, "refused: operation read is not allowed"},
+		{"old", account1, call.Remove, 0, "refused: operation remove is not allowed"},
+		{"old", account2, call.Read, 0, "refused: account " + account2 + " is not allowed"},
+		{"ui", account1, call.Update, muted, "allowed"},
+		{"ui", account1, call.Read, 0, "allowed"},
+		{"ui", account2, call.Read, 0, "allowed"},
+		{"ui", account2, call.Update, muted, "refused: operation update is not allowed"},
+		{"ui", account1, call.Remove, 0, "refused: operation remove is not allowed"},
+		{"reader", account1, call.Update, muted, "refused: operation update is not allowed"},
+		{"admin", account1, call.Remove, 0, "allowed"},
+		{"admin", account1, call.Update, hold | muted, "refused: property muted is not allowed"},
+		{"admin", account1, call.Read, 0, "refused: operation read is not allowed"},
+	} {
+		t.Run(test.caller+" "+string(test.operation)+" "+test.account, func(t *testing.T) {
+			caller := Caller{Name: test.caller, Kind: KindToken}
+			allowed := set.Authorize(caller, test.account, test.operation, test.properties) == nil
+			text := set.Explain(caller, test.account, test.operation, test.properties)
+			if want := "\n" + test.want + "\n"; !strings.HasSuffix(text, want) || allowed != (test.want == "allowed") {
+				t.Errorf("allowed: %v; explanation:\n%s", allowed, text)
+			}
+		})
+	}
+	const want = `caller: token "ui"
+rule 1 (line 3): is for this caller by token "ui", and allows update of muted
+rule 2 (line 4): is for this caller by token "ui", and allows read
+rule 3 (line 5): is not for this caller
+operation read: allowed by rule 2 (line 4)
+allowed
+`
+	if diff := cmp.Diff(want, set.Explain(Caller{Name: "ui", Kind: KindToken}, account1, call.Read, 0)); diff != "" {
+		t.Error("explanation (-want +got):\n", diff)
 	}
 }
 
@@ -131,7 +183,7 @@ func TestSANsHaveKinds(t *testing.T) {
 	} {
 		set := &Set{Policy: mustParsePolicy(t, "rules: [{callers: [{san: \""+test.pattern+"\"}], accounts: ['*'], properties: ['*']}]")}
 		test.caller.Name, test.caller.Kind = "ui", KindCertificate
-		if got := set.Authorize(test.caller, account1, 0) == nil; got != test.want {
+		if got := set.Authorize(test.caller, account1, call.Update, 0) == nil; got != test.want {
 			t.Errorf("san %s, %+v: allowed %v", test.pattern, test.caller, got)
 		}
 	}
@@ -153,18 +205,18 @@ func TestClaimsOfOtherTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := set.Authorize(caller, account1, 0) == nil; got != want {
+		if got := set.Authorize(caller, account1, call.Update, 0) == nil; got != want {
 			t.Errorf("%s: allowed %v", claim, got)
 		}
 	}
 }
 
 func TestAuthorizeWithoutAPolicy(t *testing.T) {
-	if err := new(Set).Authorize(Caller{}, account1, property.All); err != nil {
+	if err := new(Set).Authorize(Caller{}, account1, call.Update, property.All); err != nil {
 		t.Errorf("anonymous: %v", err)
 	}
 	set := &Set{Tokens: new(Tokens)}
-	err := set.Authorize(Caller{Name: "ui", Kind: KindToken}, account1, 0)
+	err := set.Authorize(Caller{Name: "ui", Kind: KindToken}, account1, call.Update, 0)
 	if got := outcome.From(err).Detail; got != "account "+account1 {
 		t.Errorf("a token: got %v, want the account refused", err)
 	}
@@ -184,7 +236,7 @@ func TestExplain(t *testing.T) {
 			"a property too many", withPolicy, Caller{Name: "ui-1", Kind: KindToken}, account1,
 			property.Of(property.Muted, property.Coaching),
 			`caller: token "ui-1"
-rule 1 "agents' desktop" (line 3): is for this caller by token "ui-*", and allows muted, hold
+rule 1 "agents' desktop" (line 3): is for this caller by token "ui-*", and allows update of muted, hold
 rule 2 "supervisors" (line 10): is not for this caller
 rule 3 (line 16): is not for this caller
 rule 4 (line 19): is for this caller by name "*", and not for account AC11111111111111111111111111111111
@@ -200,7 +252,7 @@ refused: property coaching is not allowed
 			property.Of(property.Coaching),
 			`caller: jwt "svc-a"
 rule 1 "agents' desktop" (line 3): is not for this caller
-rule 2 "supervisors" (line 10): is for this caller by name "svc-*" and claim groups "supervisors", and allows coaching, call_sid_to_coach
+rule 2 "supervisors" (line 10): is for this caller by name "svc-*" and claim groups "supervisors", and allows update of coaching, call_sid_to_coach
 rule 3 (line 16): is not for this caller
 rule 4 (line 19): is for this caller by name "*", and not for account AC11111111111111111111111111111111
 rule 5 (line 22): is not for this caller
@@ -236,7 +288,7 @@ refused: the default account is not allowed
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := test.set.Explain(test.caller, test.account, test.properties)
+			got := test.set.Explain(test.caller, test.account, call.Update, test.properties)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error("explanation (-want +got):\n", diff)
 			}
@@ -259,7 +311,7 @@ func TestParsePolicy(t *testing.T) {
 		{"empty lists", rule("[]", "[]", "[]"), "line 2: rules[0].callers: must not be empty\n" +
 			"line 3: rules[0].accounts: must not be empty\nline 4: rules[0].properties: must not be empty"},
 		{"an unknown key of a rule", rule(`[{name: a}]`, `["*"]`, `["*"]`) + "  allow: true\n",
-			`line 5: rules[0].allow: unknown key: the keys here are name, callers, accounts, properties`},
+			`line 5: rules[0].allow: unknown key: the keys here are name, callers, accounts, operations, properties`},
 		{"an unknown key of a caller", rule(`[{names: a}]`, `["*"]`, `["*"]`),
 			"line 2: rules[0].callers[0].names: unknown key: the keys here are name, token, claims, san, anonymous\n" +
 				"line 2: rules[0].callers[0]: must ask for name, token, claims, san or anonymous"},
@@ -287,6 +339,15 @@ func TestParsePolicy(t *testing.T) {
 				"announce_method, wait_url, wait_method, beep_on_exit, end_conference_on_exit, coaching, call_sid_to_coach"},
 		{"whom to coach without coaching", rule(`[{name: a}]`, `["*"]`, `[call_sid_to_coach]`),
 			"line 4: rules[0].properties: call_sid_to_coach needs coaching too: setting it starts coaching"},
+		{"every operation", rule(`[{name: a}]`, `["*"]`, `["*"]`) + "  operations: [update, read, remove]\n", ""},
+		{"reading alone", "rules:\n- {callers: [{name: a}], accounts: ['*'], operations: [read, remove]}\n", ""},
+		{"reading alone, with properties", rule(`[{name: a}]`, `["*"]`, `[muted]`) + "  operations: [read]\n",
+			"line 4: rules[0].properties: needs the operation update: no other operation sets properties"},
+		{"update without properties", "rules:\n- {callers: [{name: a}], accounts: ['*'], operations: [update, read]}\n",
+			"line 2: rules[0].properties: is missing"},
+		{"an operation that does not exist", rule(`[{name: a}]`, `["*"]`, `[muted]`) + "  operations: [create]\n",
+			"line 5: rules[0].operations[0]: is not an operation; the operations are update, read and remove"},
+		{"no operation", rule(`[{name: a}]`, `["*"]`, `["*"]`) + "  operations: []\n", "line 5: rules[0].operations: must not be empty"},
 		{"a star without quotes", rule(`[{name: *}]`, `["*"]`, `["*"]`), "line 2: name: a value that begins with * must be in quotes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -311,9 +372,9 @@ func FuzzParsePolicy(f *testing.F) {
 			return
 		}
 		set := &Set{Policy: policy}
-		if set.Authorize(Caller{}, account1, 0) == nil && !strings.Contains(text, "anonymous") {
+		if set.Authorize(Caller{}, account1, call.Update, 0) == nil && !strings.Contains(text, "anonymous") {
 			t.Error("it allows anonymous callers")
 		}
-		set.Explain(Caller{Name: "a", Kind: KindJWT}, account1, property.All)
+		set.Explain(Caller{Name: "a", Kind: KindJWT}, account1, call.Update, property.All)
 	})
 }

@@ -3,9 +3,11 @@ package callers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
+	"conferenced/service/call"
 	"conferenced/service/property"
 	"conferenced/service/twilio"
 	"conferenced/service/yamlfile"
@@ -23,6 +25,7 @@ const maxPattern = 2048
 //	      - claims: {groups: agents, sub: "svc-*"}
 //	      - san: "spiffe://example.org/ns/*/sa/ui"
 //	    accounts: [ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]
+//	    operations: [update, read]
 //	    properties: [muted, hold]
 //
 // A rule applies to the callers that one of its entries matches. Within an entry
@@ -32,7 +35,9 @@ const maxPattern = 2048
 // spiffe://, otherwise a DNS name. `name` matches the name of any authenticated
 // caller, and `anonymous: true` callers that need no authentication. `*` in a
 // pattern stands for any characters, also none; as an account or a property it
-// means all of them. A rule's name is for explanations only.
+// means all of them. A rule without `operations` allows update. A rule that allows
+// update must have `properties`, and no other rule may. A rule's name is for
+// explanations only.
 //
 // The error joins all problems, each with its line and key.
 func ParsePolicy(name string, text []byte) (*Policy, error) {
@@ -61,14 +66,49 @@ func readRule(m *yamlfile.Mapping, number int) rule {
 	for _, v := range m.Required("accounts").List(1) {
 		r.accounts = append(r.accounts, yamlfile.Scan(v, parseAccount))
 	}
-	properties := m.Required("properties")
-	for _, v := range properties.List(1) {
-		r.properties |= yamlfile.Scan(v, parseProperty)
-	}
-	if r.properties.Has(property.CallSIDToCoach) && !r.properties.Has(property.Coaching) {
-		properties.Errorf("call_sid_to_coach needs coaching too: setting it starts coaching")
-	}
+	r.operations = readOperations(m)
+	invalid := len(r.operations) == 0 || slices.Contains(r.operations, "")
+	r.properties = readProperties(m, invalid || slices.Contains(r.operations, call.Update))
 	return r
+}
+
+// readOperations returns the rule's operations: update alone if it names none.
+func readOperations(m *yamlfile.Mapping) []call.Operation {
+	named := m.Get("operations")
+	if !named.Exists() {
+		return []call.Operation{call.Update}
+	}
+	var operations []call.Operation
+	for _, v := range named.List(1) {
+		operations = append(operations, yamlfile.Scan(v, ParseOperation))
+	}
+	return operations
+}
+
+// readProperties returns the properties of a rule, which only an update has.
+func readProperties(m *yamlfile.Mapping, update bool) (properties property.Set) {
+	if !update {
+		if unused := m.Get("properties"); unused.Exists() {
+			unused.Errorf("needs the operation update: no other operation sets properties")
+		}
+		return 0
+	}
+	named := m.Required("properties")
+	for _, v := range named.List(1) {
+		properties |= yamlfile.Scan(v, parseProperty)
+	}
+	if properties.Has(property.CallSIDToCoach) && !properties.Has(property.Coaching) {
+		named.Errorf("call_sid_to_coach needs coaching too: setting it starts coaching")
+	}
+	return properties
+}
+
+// ParseOperation returns the operation with that name, or an error that lists them.
+func ParseOperation(name string) (call.Operation, error) {
+	if !slices.Contains(call.Operations(), call.Operation(name)) {
+		return "", fmt.Errorf("is not an operation; the operations are %s, %s and %s", call.Update, call.Read, call.Remove)
+	}
+	return call.Operation(name), nil
 }
 
 func readCallerMatch(m *yamlfile.Mapping) callerMatch {

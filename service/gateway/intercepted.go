@@ -24,6 +24,18 @@ func (i *intercepted) UpdateParticipant(
 	return invoke(ctx, i, conferencev1.ConferenceService_UpdateParticipant_FullMethodName, request, i.service.UpdateParticipant)
 }
 
+func (i *intercepted) GetParticipant(
+	ctx context.Context, request *conferencev1.GetParticipantRequest,
+) (*conferencev1.GetParticipantResponse, error) {
+	return invoke(ctx, i, conferencev1.ConferenceService_GetParticipant_FullMethodName, request, i.service.GetParticipant)
+}
+
+func (i *intercepted) ListParticipants(
+	ctx context.Context, request *conferencev1.ListParticipantsRequest,
+) (*conferencev1.ListParticipantsResponse, error) {
+	return invoke(ctx, i, conferencev1.ConferenceService_ListParticipants_FullMethodName, request, i.service.ListParticipants)
+}
+
 // invoke runs the interceptor around the service's method. If the context has a
 // refusal, the handler returns it without calling the method.
 func invoke[Request, Response any](

@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func (r refusal) status() *spb.Status {
 	}
 	if r.resource != "" {
 		st.Details = append(st.Details, packed(&errdetails.ResourceInfo{
-			ResourceType: "twilio.com/conference_participant",
+			ResourceType: map[bool]string{true: "twilio.com/conference_participant", false: "twilio.com/conference"}[strings.Contains(r.resource, "/Participants/")],
 			ResourceName: r.resource, Description: r.kind.Text,
 		}))
 	}

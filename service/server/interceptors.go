@@ -79,8 +79,8 @@ func record(
 	if c == nil {
 		ctx, c = call.New(ctx, call.GRPC)
 	}
-	c.Method, c.Client, c.Start, c.TraceID = info.FullMethod, clientOf(ctx), time.Now(), telemetry.TraceID(ctx)
-	c.Describe(request)
+	c.Client, c.Start, c.TraceID = clientOf(ctx), time.Now(), telemetry.TraceID(ctx)
+	c.Describe(info.FullMethod, request)
 	if update, ok := request.(*conferencev1.UpdateParticipantRequest); ok {
 		c.Change = *service.Change(update)
 	}

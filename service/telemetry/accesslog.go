@@ -106,10 +106,15 @@ func codeOf(failed *outcome.Error) codes.Code {
 	return failed.Code
 }
 
-// appliedOf returns whether the update of a call was applied; failed is nil for OK.
-func appliedOf(failed *outcome.Error) outcome.Applied {
-	if failed == nil {
+// appliedOf returns whether the change of a call was applied; failed is nil for OK. A
+// read changes nothing.
+func appliedOf(c *call.Call, failed *outcome.Error) outcome.Applied {
+	switch {
+	case c.Operation == call.Read:
+		return outcome.No
+	case failed == nil:
 		return outcome.Yes
+	default:
+		return failed.Applied
 	}
-	return failed.Applied
 }

@@ -12,7 +12,7 @@ import (
 	"conferenced/service/property"
 )
 
-// Record is one audit record: the caller, the update and its outcome. It has no
+// Record is one audit record: the caller, the operation and its outcome. It has no
 // label, URL or secret.
 type Record struct {
 	Time time.Time `json:"time"`
@@ -24,6 +24,8 @@ type Record struct {
 	Peer     string `json:"peer"`
 	Protocol string `json:"protocol"`
 	Method   string `json:"method"`
+	// Operation is what the method does: update, read or remove.
+	Operation string `json:"operation"`
 
 	AccountSID    string `json:"account_sid,omitempty"`
 	ConferenceSID string `json:"conference_sid,omitempty"`
@@ -57,11 +59,12 @@ func newRecord(c *call.Call, failed *outcome.Error) *Record {
 		Peer:            c.Client,
 		Protocol:        string(c.Protocol),
 		Method:          c.Method,
+		Operation:       string(c.Operation),
 		AccountSID:      c.AccountSID,
 		ConferenceSID:   c.ConferenceSID,
 		CallSID:         c.CallSID,
 		Outcome:         "OK",
-		Applied:         appliedOf(failed).String(),
+		Applied:         appliedOf(c, failed).String(),
 		RequestID:       c.RequestID,
 		TwilioRequestID: c.TwilioRequestID,
 		TraceID:         c.TraceID,
@@ -117,7 +120,7 @@ func (a *Audit) Interceptor() grpc.UnaryServerInterceptor {
 			return response, err // Ready refused the call, because records cannot be written.
 		}
 		if auditErr := a.write(ctx, c, newRecord(c, outcome.From(err))); auditErr != nil {
-			failed := a.failed(ctx, appliedOf(outcome.From(err)), auditErr)
+			failed := a.failed(ctx, appliedOf(c, outcome.From(err)), auditErr)
 			if !a.FailOpen {
 				return nil, failed
 			}

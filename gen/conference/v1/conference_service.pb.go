@@ -4,7 +4,8 @@
 // 	protoc        (unknown)
 // source: conference/v1/conference_service.proto
 
-// Package conference.v1 updates the participants of Twilio conferences.
+// Package conference.v1 reads, updates and removes the participants of Twilio
+// conferences.
 
 package conferencev1
 
@@ -414,6 +415,278 @@ func (x *UpdateParticipantResponse) GetWarnings() []*Warning {
 	return nil
 }
 
+// GetParticipantRequest names a participant.
+type GetParticipantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
+	// service's default account.
+	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
+	// The conference: `CF` and 32 hexadecimal digits. Required.
+	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
+	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
+	// Required: 1 to 128 characters without a `/`. In a REST path it is
+	// percent-encoded once: `front%20desk`.
+	CallSid       string `protobuf:"bytes,3,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetParticipantRequest) Reset() {
+	*x = GetParticipantRequest{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetParticipantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetParticipantRequest) ProtoMessage() {}
+
+func (x *GetParticipantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetParticipantRequest.ProtoReflect.Descriptor instead.
+func (*GetParticipantRequest) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetParticipantRequest) GetAccountSid() string {
+	if x != nil {
+		return x.AccountSid
+	}
+	return ""
+}
+
+func (x *GetParticipantRequest) GetConferenceSid() string {
+	if x != nil {
+		return x.ConferenceSid
+	}
+	return ""
+}
+
+func (x *GetParticipantRequest) GetCallSid() string {
+	if x != nil {
+		return x.CallSid
+	}
+	return ""
+}
+
+// GetParticipantResponse is Twilio's answer to a fetch.
+type GetParticipantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The participant.
+	Participant   *Participant `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetParticipantResponse) Reset() {
+	*x = GetParticipantResponse{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetParticipantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetParticipantResponse) ProtoMessage() {}
+
+func (x *GetParticipantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetParticipantResponse.ProtoReflect.Descriptor instead.
+func (*GetParticipantResponse) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetParticipantResponse) GetParticipant() *Participant {
+	if x != nil {
+		return x.Participant
+	}
+	return nil
+}
+
+// ListParticipantsRequest names a conference, and selects its participants.
+type ListParticipantsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
+	// service's default account.
+	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
+	// The conference: `CF` and 32 hexadecimal digits. Required.
+	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
+	// Only the participants that are muted, or that are not.
+	Muted *bool `protobuf:"varint,3,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
+	// Only the participants that are on hold, or that are not.
+	Hold *bool `protobuf:"varint,4,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
+	// Only the participants that coach, or that do not.
+	Coaching *bool `protobuf:"varint,5,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
+	// The maximum number of participants in the response. 0: Twilio's default, which
+	// is 50. More than 1000: 1000.
+	PageSize int32 `protobuf:"varint,6,opt,name=page_size,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the response before, for the page that follows it. The
+	// account, the conference and the filters must be those of the request before;
+	// `page_size` may differ. Empty: the first page.
+	PageToken     string `protobuf:"bytes,7,opt,name=page_token,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListParticipantsRequest) Reset() {
+	*x = ListParticipantsRequest{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListParticipantsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListParticipantsRequest) ProtoMessage() {}
+
+func (x *ListParticipantsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListParticipantsRequest.ProtoReflect.Descriptor instead.
+func (*ListParticipantsRequest) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListParticipantsRequest) GetAccountSid() string {
+	if x != nil {
+		return x.AccountSid
+	}
+	return ""
+}
+
+func (x *ListParticipantsRequest) GetConferenceSid() string {
+	if x != nil {
+		return x.ConferenceSid
+	}
+	return ""
+}
+
+func (x *ListParticipantsRequest) GetMuted() bool {
+	if x != nil && x.Muted != nil {
+		return *x.Muted
+	}
+	return false
+}
+
+func (x *ListParticipantsRequest) GetHold() bool {
+	if x != nil && x.Hold != nil {
+		return *x.Hold
+	}
+	return false
+}
+
+func (x *ListParticipantsRequest) GetCoaching() bool {
+	if x != nil && x.Coaching != nil {
+		return *x.Coaching
+	}
+	return false
+}
+
+func (x *ListParticipantsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListParticipantsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListParticipantsResponse is a page of a conference's participants.
+type ListParticipantsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The participants.
+	Participants []*Participant `protobuf:"bytes,1,rep,name=participants,proto3" json:"participants,omitempty"`
+	// The `page_token` of the next page. Empty: this is the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListParticipantsResponse) Reset() {
+	*x = ListParticipantsResponse{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListParticipantsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListParticipantsResponse) ProtoMessage() {}
+
+func (x *ListParticipantsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListParticipantsResponse.ProtoReflect.Descriptor instead.
+func (*ListParticipantsResponse) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListParticipantsResponse) GetParticipants() []*Participant {
+	if x != nil {
+		return x.Participants
+	}
+	return nil
+}
+
+func (x *ListParticipantsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // Participant is a participant of a conference as Twilio's answer describes it.
 // Any property but `status` can be null there, and is unset here. The answer does
 // not have the URLs, their methods and the beep.
@@ -455,7 +728,7 @@ type Participant struct {
 
 func (x *Participant) Reset() {
 	*x = Participant{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +740,7 @@ func (x *Participant) String() string {
 func (*Participant) ProtoMessage() {}
 
 func (x *Participant) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +753,7 @@ func (x *Participant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Participant.ProtoReflect.Descriptor instead.
 func (*Participant) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{2}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Participant) GetAccountSid() string {
@@ -604,7 +877,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +889,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +902,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{3}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Warning) GetCode() string {
@@ -691,7 +964,29 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x12_call_sid_to_coach\"\x95\x01\n" +
 	"\x19UpdateParticipantResponse\x12D\n" +
 	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantB\x06\xbaH\x03\xc8\x01\x01R\vparticipant\x122\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xe2\x06\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xcc\x01\n" +
+	"\x15GetParticipantRequest\x12?\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
+	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\"V\n" +
+	"\x16GetParticipantResponse\x12<\n" +
+	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantR\vparticipant\"\xe7\x02\n" +
+	"\x17ListParticipantsRequest\x12?\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12\x19\n" +
+	"\x05muted\x18\x03 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
+	"\x04hold\x18\x04 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x1f\n" +
+	"\bcoaching\x18\x05 \x01(\bH\x02R\bcoaching\x88\x01\x01\x12%\n" +
+	"\tpage_size\x18\x06 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tpage_size\x12(\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\n" +
+	"page_tokenB\b\n" +
+	"\x06_mutedB\a\n" +
+	"\x05_holdB\v\n" +
+	"\t_coaching\"\x84\x01\n" +
+	"\x18ListParticipantsResponse\x12>\n" +
+	"\fparticipants\x18\x01 \x03(\v2\x1a.conference.v1.ParticipantR\fparticipants\x12(\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\xe2\x06\n" +
 	"\vParticipant\x12%\n" +
 	"\vaccount_sid\x18\x01 \x01(\tH\x00R\vaccount_sid\x88\x01\x01\x12\x1f\n" +
 	"\bcall_sid\x18\x02 \x01(\tH\x01R\bcall_sid\x88\x01\x01\x12\x19\n" +
@@ -739,11 +1034,13 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1aPARTICIPANT_STATUS_RINGING\x10\x03\x12 \n" +
 	"\x1cPARTICIPANT_STATUS_CONNECTED\x10\x04\x12\x1f\n" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
-	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\xae\x03\n" +
+	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x8a\a\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
-	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\xe2\x05\xfaP\xbf\x04\n" +
-	"\xe7\x03\n" +
-	"\vconferenced\x124Update a participant of a Twilio conference, safely.\x1a\x9d\x03Twilio's \"update a conference participant\" as one typed call. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.\n" +
+	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xf4\x01\n" +
+	"\x0eGetParticipant\x12$.conference.v1.GetParticipantRequest\x1a%.conference.v1.GetParticipantResponse\"\x94\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:\x128/v1/conferences/{conference_sid}/participants/{call_sid}\x12O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xe2\x01\n" +
+	"\x10ListParticipants\x12&.conference.v1.ListParticipantsRequest\x1a'.conference.v1.ListParticipantsResponse\"}\x82\xd3\xe4\x93\x02wZ/\x12-/v1/conferences/{conference_sid}/participants\x12D/v1/accounts/{account_sid}/conferences/{conference_sid}/participantsB\xee\x05\xfaP\xcb\x04\n" +
+	"\xf3\x03\n" +
+	"\vconferenced\x12GRead, update and remove the participants of Twilio conferences, safely.\x1a\x96\x03The participants of Twilio conferences as typed calls. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.\n" +
 	"\n" +
 	"In a path, a label is percent-encoded once. This page does that: type `front desk` as it is. With curl, write `front%20desk`.:\x02v1\x12\x03\n" +
 	"\x01/2@\n" +
@@ -767,34 +1064,44 @@ func file_conference_v1_conference_service_proto_rawDescGZIP() []byte {
 }
 
 var file_conference_v1_conference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_conference_v1_conference_service_proto_goTypes = []any{
 	(HttpMethod)(0),                   // 0: conference.v1.HttpMethod
 	(ParticipantStatus)(0),            // 1: conference.v1.ParticipantStatus
 	(*UpdateParticipantRequest)(nil),  // 2: conference.v1.UpdateParticipantRequest
 	(*UpdateParticipantResponse)(nil), // 3: conference.v1.UpdateParticipantResponse
-	(*Participant)(nil),               // 4: conference.v1.Participant
-	(*Warning)(nil),                   // 5: conference.v1.Warning
-	(*timestamppb.Timestamp)(nil),     // 6: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 7: google.protobuf.Duration
+	(*GetParticipantRequest)(nil),     // 4: conference.v1.GetParticipantRequest
+	(*GetParticipantResponse)(nil),    // 5: conference.v1.GetParticipantResponse
+	(*ListParticipantsRequest)(nil),   // 6: conference.v1.ListParticipantsRequest
+	(*ListParticipantsResponse)(nil),  // 7: conference.v1.ListParticipantsResponse
+	(*Participant)(nil),               // 8: conference.v1.Participant
+	(*Warning)(nil),                   // 9: conference.v1.Warning
+	(*timestamppb.Timestamp)(nil),     // 10: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 11: google.protobuf.Duration
 }
 var file_conference_v1_conference_service_proto_depIdxs = []int32{
 	0,  // 0: conference.v1.UpdateParticipantRequest.hold_method:type_name -> conference.v1.HttpMethod
 	0,  // 1: conference.v1.UpdateParticipantRequest.announce_method:type_name -> conference.v1.HttpMethod
 	0,  // 2: conference.v1.UpdateParticipantRequest.wait_method:type_name -> conference.v1.HttpMethod
-	4,  // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
-	5,  // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
-	6,  // 5: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
-	6,  // 6: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
-	1,  // 7: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
-	7,  // 8: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
-	2,  // 9: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
-	3,  // 10: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
-	10, // [10:11] is the sub-list for method output_type
-	9,  // [9:10] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	8,  // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
+	9,  // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
+	8,  // 5: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
+	8,  // 6: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
+	10, // 7: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
+	10, // 8: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
+	1,  // 9: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
+	11, // 10: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
+	2,  // 11: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
+	4,  // 12: conference.v1.ConferenceService.GetParticipant:input_type -> conference.v1.GetParticipantRequest
+	6,  // 13: conference.v1.ConferenceService.ListParticipants:input_type -> conference.v1.ListParticipantsRequest
+	3,  // 14: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
+	5,  // 15: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
+	7,  // 16: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
+	14, // [14:17] is the sub-list for method output_type
+	11, // [11:14] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_conference_v1_conference_service_proto_init() }
@@ -803,14 +1110,15 @@ func file_conference_v1_conference_service_proto_init() {
 		return
 	}
 	file_conference_v1_conference_service_proto_msgTypes[0].OneofWrappers = []any{}
-	file_conference_v1_conference_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_conference_v1_conference_service_proto_msgTypes[4].OneofWrappers = []any{}
+	file_conference_v1_conference_service_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_conference_v1_conference_service_proto_rawDesc), len(file_conference_v1_conference_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,8 @@
 // - protoc             (unknown)
 // source: conference/v1/conference_service.proto
 
-// Package conference.v1 updates the participants of Twilio conferences.
+// Package conference.v1 reads, updates and removes the participants of Twilio
+// conferences.
 
 package conferencev1
 
@@ -22,14 +23,22 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ConferenceService_UpdateParticipant_FullMethodName = "/conference.v1.ConferenceService/UpdateParticipant"
+	ConferenceService_GetParticipant_FullMethodName    = "/conference.v1.ConferenceService/GetParticipant"
+	ConferenceService_ListParticipants_FullMethodName  = "/conference.v1.ConferenceService/ListParticipants"
 )
 
 // ConferenceServiceClient is the client API for ConferenceService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ConferenceService updates the participants of conferences that are in progress
-// at Twilio.
+// ConferenceService reads, updates and removes the participants of conferences that
+// are in progress at Twilio.
+//
+// Every error has a google.rpc.ErrorInfo of the domain `conferenced`. Its metadata
+// always has `applied`, which says whether the change was applied: `no`, `maybe` or
+// `yes`. For a call that changes nothing it is `no`. If Twilio answered, the metadata
+// also has `twilio_status`, `twilio_code`, `twilio_request_id` and `more_info`, as far
+// as the answer has them.
 type ConferenceServiceClient interface {
 	// UpdateParticipant updates one participant of a conference: mute, hold, hold
 	// music, announcement, wait music, beep, coaching, and whether the conference
@@ -37,13 +46,12 @@ type ConferenceServiceClient interface {
 	//
 	// A property that is unset in the request does not change. `false` and an empty
 	// string are values and are sent.
-	//
-	// Every error has a google.rpc.ErrorInfo of the domain `conferenced`. Its
-	// metadata always has `applied`, which says whether the update was applied:
-	// `no`, `maybe` or `yes`. If Twilio answered, the metadata also has
-	// `twilio_status`, `twilio_code`, `twilio_request_id` and `more_info`, as far as
-	// the answer has them.
 	UpdateParticipant(ctx context.Context, in *UpdateParticipantRequest, opts ...grpc.CallOption) (*UpdateParticipantResponse, error)
+	// GetParticipant reads one participant of a conference.
+	GetParticipant(ctx context.Context, in *GetParticipantRequest, opts ...grpc.CallOption) (*GetParticipantResponse, error)
+	// ListParticipants reads a page of the participants of a conference, in the order
+	// in which they were created.
+	ListParticipants(ctx context.Context, in *ListParticipantsRequest, opts ...grpc.CallOption) (*ListParticipantsResponse, error)
 }
 
 type conferenceServiceClient struct {
@@ -64,12 +72,38 @@ func (c *conferenceServiceClient) UpdateParticipant(ctx context.Context, in *Upd
 	return out, nil
 }
 
+func (c *conferenceServiceClient) GetParticipant(ctx context.Context, in *GetParticipantRequest, opts ...grpc.CallOption) (*GetParticipantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetParticipantResponse)
+	err := c.cc.Invoke(ctx, ConferenceService_GetParticipant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *conferenceServiceClient) ListParticipants(ctx context.Context, in *ListParticipantsRequest, opts ...grpc.CallOption) (*ListParticipantsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListParticipantsResponse)
+	err := c.cc.Invoke(ctx, ConferenceService_ListParticipants_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ConferenceServiceServer is the server API for ConferenceService service.
 // All implementations must embed UnimplementedConferenceServiceServer
 // for forward compatibility.
 //
-// ConferenceService updates the participants of conferences that are in progress
-// at Twilio.
+// ConferenceService reads, updates and removes the participants of conferences that
+// are in progress at Twilio.
+//
+// Every error has a google.rpc.ErrorInfo of the domain `conferenced`. Its metadata
+// always has `applied`, which says whether the change was applied: `no`, `maybe` or
+// `yes`. For a call that changes nothing it is `no`. If Twilio answered, the metadata
+// also has `twilio_status`, `twilio_code`, `twilio_request_id` and `more_info`, as far
+// as the answer has them.
 type ConferenceServiceServer interface {
 	// UpdateParticipant updates one participant of a conference: mute, hold, hold
 	// music, announcement, wait music, beep, coaching, and whether the conference
@@ -77,13 +111,12 @@ type ConferenceServiceServer interface {
 	//
 	// A property that is unset in the request does not change. `false` and an empty
 	// string are values and are sent.
-	//
-	// Every error has a google.rpc.ErrorInfo of the domain `conferenced`. Its
-	// metadata always has `applied`, which says whether the update was applied:
-	// `no`, `maybe` or `yes`. If Twilio answered, the metadata also has
-	// `twilio_status`, `twilio_code`, `twilio_request_id` and `more_info`, as far as
-	// the answer has them.
 	UpdateParticipant(context.Context, *UpdateParticipantRequest) (*UpdateParticipantResponse, error)
+	// GetParticipant reads one participant of a conference.
+	GetParticipant(context.Context, *GetParticipantRequest) (*GetParticipantResponse, error)
+	// ListParticipants reads a page of the participants of a conference, in the order
+	// in which they were created.
+	ListParticipants(context.Context, *ListParticipantsRequest) (*ListParticipantsResponse, error)
 	mustEmbedUnimplementedConferenceServiceServer()
 }
 
@@ -96,6 +129,12 @@ type UnimplementedConferenceServiceServer struct{}
 
 func (UnimplementedConferenceServiceServer) UpdateParticipant(context.Context, *UpdateParticipantRequest) (*UpdateParticipantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateParticipant not implemented")
+}
+func (UnimplementedConferenceServiceServer) GetParticipant(context.Context, *GetParticipantRequest) (*GetParticipantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetParticipant not implemented")
+}
+func (UnimplementedConferenceServiceServer) ListParticipants(context.Context, *ListParticipantsRequest) (*ListParticipantsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListParticipants not implemented")
 }
 func (UnimplementedConferenceServiceServer) mustEmbedUnimplementedConferenceServiceServer() {}
 func (UnimplementedConferenceServiceServer) testEmbeddedByValue()                           {}
@@ -136,6 +175,42 @@ func _ConferenceService_UpdateParticipant_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ConferenceService_GetParticipant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetParticipantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConferenceServiceServer).GetParticipant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConferenceService_GetParticipant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConferenceServiceServer).GetParticipant(ctx, req.(*GetParticipantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConferenceService_ListParticipants_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListParticipantsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConferenceServiceServer).ListParticipants(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConferenceService_ListParticipants_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConferenceServiceServer).ListParticipants(ctx, req.(*ListParticipantsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ConferenceService_ServiceDesc is the grpc.ServiceDesc for ConferenceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -146,6 +221,14 @@ var ConferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParticipant",
 			Handler:    _ConferenceService_UpdateParticipant_Handler,
+		},
+		{
+			MethodName: "GetParticipant",
+			Handler:    _ConferenceService_GetParticipant_Handler,
+		},
+		{
+			MethodName: "ListParticipants",
+			Handler:    _ConferenceService_ListParticipants_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -71,7 +71,7 @@ func diffRecords(want, got []telemetry.Record) string {
 // recorded returns the expected record of a call, with the fields that all calls over
 // the protocol have.
 func recorded(via protocol, record telemetry.Record) telemetry.Record {
-	record.Protocol, record.Method, record.Peer = via.name, updateMethod, loopback
+	record.Protocol, record.Method, record.Operation, record.Peer = via.name, updateMethod, "update", loopback
 	if record.ConferenceSID == "" {
 		record.ConferenceSID = sandbox.ConferenceSID
 	}

@@ -101,7 +101,7 @@ func TestAuditOfAnSDK(t *testing.T) {
 	record.Time, record.TwilioRequestID = time.Time{}, ""
 	want := telemetry.Record{
 		Caller: "ui", KnownBy: "token", Peer: "127.0.0.1", Protocol: "twilio",
-		Method:     "/conference.v1.ConferenceService/UpdateParticipant",
+		Method: "/conference.v1.ConferenceService/UpdateParticipant", Operation: "update",
 		AccountSID: sandbox.AccountSID, ConferenceSID: sandbox.ConferenceSID, CallSID: sandbox.CustomerSID,
 		Properties: []string{"muted", "hold"}, Values: map[string]bool{"muted": true, "hold": false},
 		Outcome: "OK", Applied: "yes",

@@ -1,0 +1,175 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/outcome"
+	"conferenced/service/sandbox"
+)
+
+// caller makes a call of any method over one protocol. The response is nil after an
+// error.
+type caller func(*testing.T, *running, proto.Message) (proto.Message, reply)
+
+// methodOf returns the full name of the method with that request, and a response to
+// read into.
+func methodOf(t *testing.T, request proto.Message) (string, proto.Message) {
+	t.Helper()
+	desc := request.ProtoReflect().Descriptor()
+	service := desc.ParentFile().Services().Get(0)
+	method := service.Methods().ByName(protoreflect.Name(strings.TrimSuffix(string(desc.Name()), "Request")))
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(method.Output().FullName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "/" + string(service.FullName()) + "/" + string(method.Name()), kind.New().Interface()
+}
+
+func overGRPC(t *testing.T, r *running, request proto.Message) (proto.Message, reply) {
+	t.Helper()
+	var header metadata.MD
+	method, response := methodOf(t, request)
+	err := r.conn.Invoke(t.Context(), method, request, response, grpc.Header(&header))
+	got := reply{requestID: strings.Join(header.Get("twilio-request-id"), ",")}
+	if err != nil {
+		got.status = status.Convert(err).Proto()
+		return nil, got
+	}
+	return response, got
+}
+
+// ways has the protocols of calls.
+var ways = map[string]caller{"grpc": overGRPC}
+
+// participantsOf returns the sandbox's participants with the names, as the API shows
+// them.
+func participantsOf(state sandbox.State, names ...string) (shownAs []*conferencev1.Participant) {
+	for _, name := range names {
+		shownAs = append(shownAs, shown(participantIn(state, name)))
+	}
+	return shownAs
+}
+
+func TestReads(t *testing.T) {
+	const conference, other = sandbox.ConferenceSID, "CF99999999999999999999999999999999"
+	path := "/2010-04-01/Accounts/" + sandbox.AccountSID + "/Conferences/"
+	r := start(t)
+	state := r.box.State()
+	get := func(name string) *conferencev1.GetParticipantRequest {
+		return &conferencev1.GetParticipantRequest{ConferenceSid: conference, CallSid: name}
+	}
+	list := func(sid string) *conferencev1.ListParticipantsRequest {
+		return &conferencev1.ListParticipantsRequest{AccountSid: sandbox.AccountSID, ConferenceSid: sid}
+	}
+	filtered := list(conference)
+	filtered.Hold, filtered.Muted = proto.Bool(true), proto.Bool(false)
+	for name, call := range ways {
+		for _, test := range []struct {
+			name    string
+			request proto.Message
+			want    proto.Message
+			refused *refusal
+		}{
+			{"a participant", get(sandbox.AgentSID), &conferencev1.GetParticipantResponse{
+				Participant: shown(participantIn(state, sandbox.AgentSID)),
+			}, nil},
+			{"a participant by label", get("front desk"), &conferencev1.GetParticipantResponse{
+				Participant: shown(participantIn(state, "front desk")),
+			}, nil},
+			{"nobody", get("nobody"), nil, &refusal{
+				kind: outcome.ParticipantNotFound, twilioStatus: 404, twilioCode: 20404,
+				detail:   "The requested resource " + path + conference + "/Participants/[redacted].json was not found",
+				resource: path + conference + "/Participants/nobody.json",
+			}},
+			{"a participant without a name", get(""), nil, &refusal{
+				kind: outcome.InvalidRequest, detail: "call_sid: value is required", broken: []string{"call_sid", "value is required"},
+			}},
+			{"a list", list(conference), &conferencev1.ListParticipantsResponse{
+				Participants: participantsOf(state, sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID,
+					sandbox.FrontDeskSID, sandbox.HeldSID),
+			}, nil},
+			{"a list with filters", filtered, &conferencev1.ListParticipantsResponse{
+				Participants: participantsOf(state, sandbox.HeldSID),
+			}, nil},
+			{"a list of no conference", list(other), nil, &refusal{
+				kind: outcome.ConferenceNotFound, twilioStatus: 404, twilioCode: 20404,
+				detail:   "The requested resource " + path + other + "/Participants.json was not found",
+				resource: path + other + ".json",
+			}},
+		} {
+			t.Run(name+"/"+test.name, func(t *testing.T) {
+				response, got := call(t, r, test.request)
+				if test.refused != nil {
+					test.refused.check(t, got)
+					return
+				}
+				if diff := cmp.Diff(test.want, response, protocmp.Transform()); diff != "" {
+					t.Errorf("%v (-want +got):\n%s", got.status, diff)
+				}
+				if !twilioRequestID.MatchString(got.requestID) {
+					t.Errorf("the header has the request id %q", got.requestID)
+				}
+			})
+		}
+	}
+}
+
+// TestPages follows the page tokens of a list, and uses one for other lists.
+func TestPages(t *testing.T) {
+	r := start(t)
+	request := func(change ...func(*conferencev1.ListParticipantsRequest)) *conferencev1.ListParticipantsRequest {
+		message := &conferencev1.ListParticipantsRequest{ConferenceSid: sandbox.ConferenceSID, PageSize: 2}
+		for _, change := range change {
+			change(message)
+		}
+		return message
+	}
+	for name, call := range ways {
+		t.Run(name, func(t *testing.T) {
+			var seen []string
+			var tokens []string
+			for token := ""; len(tokens) == 0 || token != ""; {
+				response, got := call(t, r, request(func(l *conferencev1.ListParticipantsRequest) { l.PageToken = token }))
+				page, ok := response.(*conferencev1.ListParticipantsResponse)
+				if !ok {
+					t.Fatal(got.status)
+				}
+				for _, p := range page.GetParticipants() {
+					seen = append(seen, p.GetCallSid())
+				}
+				token = page.GetNextPageToken()
+				tokens = append(tokens, token)
+			}
+			want := []string{sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID, sandbox.FrontDeskSID, sandbox.HeldSID}
+			if diff := cmp.Diff(want, seen); diff != "" || len(tokens) != 3 {
+				t.Errorf("%d pages, participants (-want +got):\n%s", len(tokens), diff)
+			}
+			for what, change := range map[string]func(*conferencev1.ListParticipantsRequest){
+				"another conference": func(l *conferencev1.ListParticipantsRequest) { l.ConferenceSid = "CF" + strings.Repeat("9", 32) },
+				"another filter":     func(l *conferencev1.ListParticipantsRequest) { l.Muted = proto.Bool(true) },
+				"a part":             func(l *conferencev1.ListParticipantsRequest) { l.PageToken = tokens[0][:len(tokens[0])/2] },
+				"no page":            func(l *conferencev1.ListParticipantsRequest) { l.PageToken = tokens[0][:22] },
+				"no token":           func(l *conferencev1.ListParticipantsRequest) { l.PageToken = "https://evil.example/" },
+			} {
+				t.Run(what, func(t *testing.T) {
+					const rule = "must be the next_page_token of a response about the same account, conference and filters"
+					_, got := call(t, r, request(func(l *conferencev1.ListParticipantsRequest) { l.PageToken = tokens[0] }, change))
+					refusal{
+						kind: outcome.InvalidRequest, detail: "page_token: " + rule, broken: []string{"page_token", rule},
+					}.check(t, got)
+				})
+			}
+		})
+	}
+}
