@@ -63,7 +63,7 @@ func protected(next http.Handler, trusted []string) (http.Handler, error) {
 func withCORS(next http.Handler, origins []string) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins:   origins,
-		AllowedMethods:   []string{http.MethodPatch, http.MethodPost},
+		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodDelete},
 		AllowedHeaders:   append([]string{"Content-Type", idempotencyKeyHeader, grpcTimeoutHeader}, metadataHeaders...),
 		ExposedHeaders:   []string{"Retry-After", twilioRequestID},
 		AllowCredentials: origins[0] != anyOrigin,

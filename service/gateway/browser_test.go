@@ -53,7 +53,9 @@ func TestPreflight(t *testing.T) {
 		{"another port", []string{uiOrigin}, uiOrigin + ":8443", "POST", headers, map[string]string{}},
 		{"another scheme", []string{uiOrigin}, "http://ui.example.com", "POST", headers, map[string]string{}},
 		{"the opaque origin", []string{uiOrigin}, "null", "POST", headers, map[string]string{}},
-		{"another method", []string{uiOrigin}, uiOrigin, "DELETE", headers, map[string]string{}},
+		{"GET with every header", []string{uiOrigin}, uiOrigin, "GET", headers, allowed("GET")},
+		{"DELETE with every header", []string{uiOrigin}, uiOrigin, "DELETE", headers, allowed("DELETE")},
+		{"another method", []string{uiOrigin}, uiOrigin, "PUT", headers, map[string]string{}},
 		{"another header", []string{uiOrigin}, uiOrigin, "POST", "grpc-metadata-x", map[string]string{}},
 	}
 	for _, test := range tests {

@@ -2,7 +2,8 @@
 // It uses grpc-gateway's mux and protojson.
 //
 // It is strict where grpc-gateway is lenient. Unknown and repeated fields, values of
-// the wrong type, query strings, and fields that are already in the path are refused.
+// the wrong type, fields that are already in the path, and query strings of methods with
+// a body are refused, and so is a body of a method without one.
 // The error names the field and the rule, never a value. Path variables are decoded
 // exactly once. Every error, from the gateway or the service, is a google.rpc.Status
 // with a google.rpc.ErrorInfo.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,15 +90,6 @@ func checkEncoding(header http.Header) *outcome.Error {
 		}
 	}
 	return nil
-}
-
-// checkQuery refuses a query string, which grpc-gateway ignores on a route with a
-// body.
-func checkQuery(u *url.URL) []*violation {
-	if u.RawQuery == "" {
-		return nil
-	}
-	return []*violation{broken("", "the path has a query string: properties belong in the body")}
 }
 
 // checkTimeout applies gRPC's rule to Grpc-Timeout: a positive integer of at most

@@ -238,6 +238,8 @@ func wanted(field protoreflect.FieldDescriptor) string {
 		return "a list of valid values"
 	case field.Kind() == protoreflect.BoolKind:
 		return "true or false"
+	case field.Kind() == protoreflect.Int32Kind:
+		return "an integer of 32 bits"
 	case field.Kind() == protoreflect.StringKind:
 		return "a string of Unicode characters"
 	case field.Enum() != nil:

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -57,7 +58,8 @@ func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 			*found = true
 			return
 		}
-		if refusal := checkRequest(r, path); refusal != nil {
+		query, refusal := checkRequest(r, path)
+		if refusal != nil {
 			refuse(w, r, refusal)
 			return
 		}
@@ -69,27 +71,31 @@ func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 		} else {
 			body.ReadCloser, body.idempotencyKeys = r.Body, r.Header.Values(idempotencyKeyHeader)
 		}
-		next(w, forwarded(ctx, r, body), path)
+		next(w, forwarded(ctx, r, query, body), path)
 	}
 }
 
-// checkRequest checks a request apart from its body. The service checks the syntax of
-// SIDs and labels.
-func checkRequest(r *http.Request, path map[string]string) *outcome.Error {
+// checkRequest checks a request apart from its body, and returns its query string for
+// grpc-gateway. The service checks the syntax of SIDs and labels.
+func checkRequest(r *http.Request, path map[string]string) (query string, refusal *outcome.Error) {
 	if headerSize(r.Header) > maxHeaderBytes {
-		return outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its headers are larger than 16 KiB"})
+		return "", outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its headers are larger than 16 KiB"})
 	}
 	if refusal := checkEncoding(r.Header); refusal != nil {
-		return refusal
+		return "", refusal
 	}
 	violations := checkPath(path)
 	if !isTwilio(r) { // Twilio ignores both on a POST.
-		violations = slices.Concat(violations, checkQuery(r.URL), checkTimeout(r.Header))
+		request := queryRequest(r)
+		violations = slices.Concat(violations, checkQuery(r, request, path), checkTimeout(r.Header))
+		if request != nil && len(violations) == 0 {
+			query, violations = adoptKeyInQuery(r.URL, request, r.Header.Values(idempotencyKeyHeader))
+		}
 	}
 	if len(violations) > 0 {
-		return invalid(violations)
+		return "", invalid(violations)
 	}
-	return nil
+	return query, nil
 }
 
 func checkPath(path map[string]string) []*violation {
@@ -108,9 +114,9 @@ func checkPath(path map[string]string) []*violation {
 }
 
 // forwarded returns the request for the handler of a route. For grpc-gateway it has
-// no headers but Grpc-Timeout, no host and no client address, because grpc-gateway
-// copies those to metadata.
-func forwarded(ctx context.Context, r *http.Request, body *requestBody) *http.Request {
+// the query, no headers but Grpc-Timeout, no host and no client address, because
+// grpc-gateway copies those to metadata.
+func forwarded(ctx context.Context, r *http.Request, query string, body *requestBody) *http.Request {
 	to := r.WithContext(ctx)
 	to.Body = body
 	if isTwilio(r) {
@@ -121,6 +127,7 @@ func forwarded(ctx context.Context, r *http.Request, body *requestBody) *http.Re
 		to.Header[grpcTimeoutHeader] = timeout
 	}
 	to.Host, to.RemoteAddr = "", ""
+	to.URL = &url.URL{Path: r.URL.Path, RawQuery: query}
 	return to
 }
 
@@ -160,11 +167,21 @@ func (a *api) refuseRoute(
 	}
 }
 
+// ServeHTTP serves a request. A HEAD is served as a GET; the HTTP server leaves out the
+// body of its answer.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		r = r.WithContext(r.Context())
+		r.Method = http.MethodGet
+	}
+	a.ServeMux.ServeHTTP(w, r)
+}
+
 // methods returns the methods that the request's path supports. grpc-gateway does not
 // list them, so each is tried with a probe request that ends in the middleware.
 func (a *api) methods(r *http.Request) []string {
 	var methods []string
-	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodDelete} {
 		found := false
 		probe := r.WithContext(context.WithValue(r.Context(), probeKey{}, &found))
 		probe.Method = method

@@ -150,7 +150,7 @@ func TestALateRequestIsRefused(t *testing.T) {
 				t.Errorf("%d, closed %v, %v", got.StatusCode, got.Close, got.Header)
 			}
 			if path == agentPath {
-				refusedLate.check(t, readREST(t, got))
+				refusedLate.check(t, readREST(t, got, nil))
 			}
 			close(h.let)
 			checkDone(t, r, underWay, sandbox.CustomerSID)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -50,7 +51,38 @@ func overGRPC(t *testing.T, r *running, request proto.Message) (proto.Message, r
 }
 
 // ways has the protocols of calls.
-var ways = map[string]caller{"grpc": overGRPC}
+var ways = map[string]caller{"grpc": overGRPC, "rest": overREST}
+
+// overREST sends a GET with the fields that are not in the path in the query.
+func overREST(t *testing.T, r *running, request proto.Message) (proto.Message, reply) {
+	t.Helper()
+	fields := url.Values{}
+	request.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		fields.Set(string(field.Name()), value.String())
+		return true
+	})
+	path := "/v1"
+	if fields.Has("account_sid") {
+		path += "/accounts/" + fields.Get("account_sid")
+	}
+	path += "/conferences/" + fields.Get("conference_sid") + "/participants"
+	if _, ok := request.(interface{ GetCallSid() string }); ok {
+		path += "/" + url.PathEscape(fields.Get("call_sid"))
+	}
+	for _, inPath := range []string{"account_sid", "conference_sid", "call_sid"} {
+		fields.Del(inPath)
+	}
+	incoming, err := r.rest.Get(r.restURL(path + "?" + fields.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, response := methodOf(t, request)
+	got := readREST(t, incoming, response)
+	if got.status != nil {
+		return nil, got
+	}
+	return response, got
+}
 
 // participantsOf returns the sandbox's participants with the names, as the API shows
 // them.
@@ -92,9 +124,9 @@ func TestReads(t *testing.T) {
 				detail:   "The requested resource " + path + conference + "/Participants/[redacted].json was not found",
 				resource: path + conference + "/Participants/nobody.json",
 			}},
-			{"a participant without a name", get(""), nil, &refusal{
-				kind: outcome.InvalidRequest, detail: "call_sid: value is required", broken: []string{"call_sid", "value is required"},
-			}},
+			{"a list of a name", list("support"), nil, violates("conference_sid", "must be CF and 32 hexadecimal digits")},
+			{"a negative page size", &conferencev1.ListParticipantsRequest{ConferenceSid: conference, PageSize: -1}, nil,
+				violates("page_size", "must be greater than or equal to 0")},
 			{"a list", list(conference), &conferencev1.ListParticipantsResponse{
 				Participants: participantsOf(state, sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID,
 					sandbox.FrontDeskSID, sandbox.HeldSID),

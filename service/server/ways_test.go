@@ -115,10 +115,16 @@ func sendREST(
 	if err != nil {
 		t.Fatal(err)
 	}
-	return readREST(t, incoming)
+	response := new(conferencev1.UpdateParticipantResponse)
+	got := readREST(t, incoming, response)
+	if got.status == nil {
+		got.response = response
+	}
+	return got
 }
 
-func readREST(t *testing.T, incoming *http.Response) reply {
+// readREST reads an answer, and its body into the response if it is no error.
+func readREST(t *testing.T, incoming *http.Response, response proto.Message) reply {
 	t.Helper()
 	defer incoming.Body.Close()
 	text, err := io.ReadAll(incoming.Body)
@@ -132,11 +138,8 @@ func readREST(t *testing.T, incoming *http.Response) reply {
 		code: incoming.StatusCode, header: incoming.Header,
 		requestID: strings.Join(incoming.Header.Values("Twilio-Request-Id"), ","),
 	}
-	var into proto.Message
-	if got.code == http.StatusOK {
-		got.response = new(conferencev1.UpdateParticipantResponse)
-		into = got.response
-	} else {
+	into := response
+	if got.code != http.StatusOK {
 		got.status = new(spb.Status)
 		into = got.status
 	}
