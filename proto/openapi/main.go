@@ -75,7 +75,9 @@ func write(dir string, document []byte) error {
 // complete completes the document of the API.
 func complete(document object) {
 	at(document, "components")["responses"] = errorResponses()
-	completeSchemas(at(document, "components", "schemas"))
+	schemas := at(document, "components", "schemas")
+	completeSchemas(schemas)
+	describeDetails(schemas)
 	services := conferencev1.File_conference_v1_conference_service_proto.Services()
 	for i := range services.Len() {
 		methods := services.Get(i).Methods()

@@ -36,6 +36,19 @@ func errorResponses() object {
 	return responses
 }
 
+// describeDetails describes the members of google.rpc.ErrorInfo, which is the first
+// detail of each error.
+func describeDetails(schemas object) {
+	detail := at(schemas, "google.rpc.Status", "properties", "details", "items")
+	detail["required"] = []string{"@type"}
+	properties := at(detail, "properties")
+	properties["reason"] = object{"type": "string", "description": "In the first detail, a google.rpc.ErrorInfo: the outcome."}
+	properties["metadata"] = object{
+		"type": "object", "additionalProperties": object{"type": "string"},
+		"description": "In the same detail: `applied`, which is `no`, `maybe` or `yes`, and facts of Twilio's answer.",
+	}
+}
+
 // statuses returns the HTTP statuses of the outcome table, in order.
 func statuses() []int {
 	var all []int

@@ -119,7 +119,7 @@ func openAPIDocument(bearer bool) []byte {
 	if err := json.Unmarshal(openapi.Document, &document); err != nil {
 		panic(err) // The document is embedded.
 	}
-	delete(document, "security")
+	document["security"] = []any{}
 	delete(document["components"].(map[string]any), "securitySchemes")
 	text, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {
