@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
+// diff ignores the sounds that participants hear, which have tests of their own.
 func diff(t *testing.T, want, got any) {
 	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(Participant{}, "HoldSince", "Playing")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }

@@ -7,11 +7,10 @@ import "time"
 // positive, it makes only the steps that are already due. Reset undoes it.
 func (s *Sandbox) Advance(d time.Duration) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.world.advanced += max(d, 0)
 	now := s.now()
 	s.world.makeSteps(now)
-	s.setAlarm(now)
+	s.unlock(now)
 }
 
 // lock takes the lock, makes the steps that are due, and returns the sandbox's time.
@@ -20,6 +19,12 @@ func (s *Sandbox) lock() time.Time {
 	now := s.now()
 	s.world.makeSteps(now)
 	return now
+}
+
+// unlock releases the lock after a change.
+func (s *Sandbox) unlock(now time.Time) {
+	s.setAlarm(now)
+	s.mu.Unlock()
 }
 
 // now returns the sandbox's time. The caller holds the lock.
@@ -47,11 +52,7 @@ func (s *Sandbox) setAlarm(now time.Time) {
 		s.alarm.Reset(wait)
 		return
 	}
-	s.alarm = time.AfterFunc(wait, func() {
-		now := s.lock()
-		defer s.mu.Unlock()
-		s.setAlarm(now)
-	})
+	s.alarm = time.AfterFunc(wait, func() { s.unlock(s.lock()) })
 }
 
 // A step is what happens by itself at a time.
@@ -81,9 +82,18 @@ func (w *world) makeSteps(now time.Time) {
 func (w *world) nextStep() (next step) {
 	for _, t := range w.tenants {
 		for _, c := range t.Conferences {
+			if a := playingIn(c.Announcements); a != nil {
+				next.before(a.Ends, func(at time.Time) { t.endAnnouncement(c, nil, "", at) })
+			}
 			for _, p := range c.Participants {
 				next.before(p.StatusDue, func(at time.Time) { t.proceed(c, p, at) })
+				if a := playingIn(p.Announcements); a != nil {
+					next.before(a.Ends, func(at time.Time) { t.endAnnouncement(c, p, "", at) })
+				}
 			}
+		}
+		for _, l := range t.late {
+			next.before(l.at, t.sendLate)
 		}
 	}
 	return next
@@ -101,4 +111,5 @@ func (t *tenant) proceed(c *Conference, p *Participant, at time.Time) {
 		p.Status, p.StatusDue = statusConnected, time.Time{}
 		t.join(c, p, at)
 	}
+	t.remember(c, at)
 }

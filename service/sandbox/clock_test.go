@@ -40,21 +40,37 @@ func TestCallProgress(t *testing.T) {
 	}
 }
 
-func TestFirstConnectedParticipantStartsConference(t *testing.T) {
-	s := newStage(t, Config{})
-	began := newClock().now
-	s.create("New", calling(url.Values{"Label": {"guest"}, "StartConferenceOnEnter": {"false"}}))
-	s.Advance(5 * time.Second)
-	made := s.conference("New")
-	diff(t, []any{"init", began}, []any{made.Status, made.DateUpdated})
-	diff(t, "400/16099", s.do(s.request("POST", participantsPath(made.SID)+"/guest.json", "Muted=true")).outcome())
-
-	s.create("New", calling(url.Values{"Label": {"host"}}))
-	s.Advance(time.Minute)
-	made = s.conference("New")
-	diff(t, []any{"in-progress", began.Add(8 * time.Second)}, []any{made.Status, made.DateUpdated})
-	diff(t, began.Add(8*time.Second), made.participant("host").DateUpdated)
-	diff(t, "200", s.do(s.request("POST", participantsPath(made.SID)+"/guest.json", "Muted=true")).outcome())
+func TestStartOfConference(t *testing.T) {
+	tests := map[string]struct {
+		others bool   // A participant is there that the API has not created.
+		starts string // StartConferenceOnEnter of the one that it creates.
+		want   string
+	}{
+		"the first of participants that the API creates": {false, "false", "in-progress"},
+		"a participant that starts it":                   {true, "true", "in-progress"},
+		"a participant that does not start it":           {true, "false", "init"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{})
+			conference := "New"
+			if test.others {
+				conference = "Not started"
+			}
+			s.create(url.PathEscape(conference), calling(url.Values{"Label": {"guest"}, "StartConferenceOnEnter": {test.starts}}))
+			s.Advance(2 * time.Second)
+			diff(t, "init", s.conference(conference).Status)
+			sid := s.conference(conference).SID
+			diff(t, "400/16099", s.do(s.request("POST", participantsPath(sid)+"/guest.json", "Muted=true")).outcome())
+			s.Advance(3 * time.Second)
+			made := s.conference(conference)
+			diff(t, test.want, made.Status)
+			if test.want == "in-progress" {
+				diff(t, newClock().now.Add(3*time.Second), made.DateUpdated)
+				diff(t, "200", s.do(s.request("POST", participantsPath(sid)+"/guest.json", "Muted=true")).outcome())
+			}
+		})
+	}
 }
 
 func TestAddedParticipantStartsConference(t *testing.T) {

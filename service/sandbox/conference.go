@@ -33,8 +33,9 @@ func (t *tenant) updateConference(c *call, now time.Time) (any, *apiError) {
 	if f.named {
 		conference.DateUpdated = now
 	}
-	conference.Announcements = append(conference.Announcements, announced...)
-	t.notifyAnnounced(conference, nil, announced)
+	for _, a := range announced {
+		t.announce(conference, nil, a)
+	}
 	if ends {
 		t.end(conference, endedByAPI, nil, now)
 	}

@@ -77,6 +77,7 @@ func (s *Sandbox) controlHandler() http.Handler {
 	}
 	handle("GET /sandbox/state", 0, func(*http.Request) (any, error) { return s.State(), nil })
 	handle("POST /sandbox/state", maxState, s.loadState)
+	handle("GET /sandbox/state.schema.json", 0, func(*http.Request) (any, error) { return json.RawMessage(stateSchema), nil })
 	handle("POST /sandbox/reset", maxControlForm, s.resetAccounts)
 	handle("POST /sandbox/advance", maxControlForm, func(r *http.Request) (any, error) {
 		by, err := time.ParseDuration(r.FormValue("by"))

@@ -26,7 +26,7 @@ func (t *tenant) createParticipant(c *call, now time.Time) (any, *apiError) {
 	conference.CallsPlaced++
 	p.CallSID = makeSID("CA", conference.SID, "/call/"+strconv.Itoa(conference.CallsPlaced))
 	p.Status, p.StatusDue = statusQueued, now.Add(t.callStep)
-	t.append(conference, p)
+	t.append(conference, p, now)
 	c.target.conference = conference.SID
 	c.describe(conference, p)
 	shown := c.target.showParticipant(p)

@@ -6,7 +6,7 @@
 // A request is processed as follows: [Sandbox.ServeHTTP] reads it (request.go),
 // checks the credentials and finds the operation (routes.go), which changes the state
 // under a lock (state.go and a file for each operation) and queues the events of that
-// (event.go, callback.go). Its result is shown as JSON or XML (resource.go,
+// (event.go, callback.go), with the defects that the state asks for (defect.go). Its result is shown as JSON or XML (resource.go,
 // answer.go) and is in the journal (journal.go). Faults (fault.go), which are armed or
 // named by labels (rule.go), can replace or break any of it.
 //
@@ -39,8 +39,9 @@
 //
 // Creating a participant places a simulated call. It is queued, connecting,
 // ringing and then connected, each for Config.CallStep, on the clock that
-// [Sandbox.Advance] moves. A connected participant has joined; the first one with
-// StartConferenceOnEnter starts the conference. Participants leave by the API's
+// [Sandbox.Advance] moves. A connected participant has joined. It starts the
+// conference if it has StartConferenceOnEnter, or if all participants were created so.
+// Participants leave by the API's
 // DELETE and by [Sandbox.HangUp]. A conference ends, and all participants leave,
 // when a participant leaves whose EndConferenceOnExit is in effect, when the last
 // one leaves, or by request.
@@ -50,7 +51,7 @@
 // A conference with a status callback sends its events there, in Twilio's form and
 // signed with the account's auth token: conference-start and -end,
 // participant-join, -leave, -mute, -unmute, -hold, -unhold and -modify, and
-// announcement-end. The URL comes from the state ([ParseState]) or from the
+// announcement-end and -fail. The URL comes from the state ([ParseState]) or from the
 // request that creates the conference (ConferenceStatusCallback). It must be on
 // loopback, and redirects are not followed. The events of a conference are sent in
 // the background, one at a time, in the order of SequenceNumber, and once.
@@ -102,7 +103,7 @@
 //     conference each participant-leave before conference-end. In one update mute
 //     comes before hold, hold before modify, and announcements last.
 //   - A property that is named and not changed has no event.
-//   - Announcements end at once, and there are no speaker events.
+//   - There are no speaker events.
 //   - CallSidToCoach is that of a participant that coaches, and Reason equals
 //     ReasonConferenceEnded.
 //   - A call that was not connected ends canceled if its participant is removed or

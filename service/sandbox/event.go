@@ -19,6 +19,7 @@ var eventKinds = map[string]string{
 	"participant-unhold": "hold",
 	"participant-modify": "modify",
 	"announcement-end":   "announcement",
+	"announcement-fail":  "announcement",
 }
 
 // allEventKinds are the kinds that a status callback can ask for. The sandbox has
@@ -50,16 +51,21 @@ func (t *tenant) notify(c *Conference, e event) {
 		return
 	}
 	c.SequenceNumber++
-	entry := &Entry{
-		Time: e.time, Kind: kindCallback, AccountSID: c.AccountSID, ConferenceSID: c.SID, FriendlyName: c.FriendlyName,
-		Operation: e.name, Method: c.StatusCallbackMethod, URL: c.StatusCallback, Form: e.form(c), Applied: true,
+	t.schedule(callback{
+		conference: c.SID, url: c.StatusCallback, method: c.StatusCallbackMethod,
+		form: e.form(c), token: t.secrets.token,
+	}, e.time)
+}
+
+// send records a callback and queues it for sending.
+func (t *tenant) send(c callback, now time.Time) {
+	c.entry = &Entry{
+		Time: now, Kind: kindCallback, AccountSID: t.SID, ConferenceSID: c.conference,
+		FriendlyName: c.form.Get("FriendlyName"), CallSID: c.form.Get("CallSid"), Label: c.form.Get("ParticipantLabel"),
+		Operation: c.form.Get("StatusCallbackEvent"), Method: c.method, URL: c.url, Form: c.form, Applied: true,
 	}
-	if e.participant != nil {
-		entry.CallSID, entry.Label = e.participant.CallSID, e.participant.Label
-	}
-	t.record(entry)
-	t.mailer.post(callback{entry: entry, conference: c.SID, token: t.secrets.token,
-		url: entry.URL, method: entry.Method, form: entry.Form})
+	t.record(c.entry)
+	t.mailer.post(c)
 }
 
 func (e event) form(c *Conference) url.Values {
@@ -94,7 +100,7 @@ func setNonEmpty(form url.Values, name, value string) {
 }
 
 // notifyUpdated sends the events of an update: one for each kind of property whose
-// value has changed, and one for each announcement.
+// value has changed.
 func (t *tenant) notifyUpdated(c *Conference, before Participant, p *Participant, now time.Time) {
 	notify := func(changed bool, name string) {
 		if changed {
@@ -108,16 +114,6 @@ func (t *tenant) notifyUpdated(c *Conference, before Participant, p *Participant
 	notify(p.BeepOnExit != before.BeepOnExit || p.EndConferenceOnExit != before.EndConferenceOnExit ||
 		p.Coaching != before.Coaching || p.CallSIDToCoach != before.CallSIDToCoach ||
 		p.WaitMethod != before.WaitMethod || !equal(p.WaitURL, before.WaitURL), "participant-modify")
-	t.notifyAnnounced(c, p, p.Announcements[len(before.Announcements):])
 }
 
 func equal(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
-
-// notifyAnnounced sends the events of announcements to p, or to all participants if p
-// is nil. They end at once, because the sandbox has no audio.
-func (t *tenant) notifyAnnounced(c *Conference, p *Participant, all []Announcement) {
-	for _, a := range all {
-		fields := map[string]string{"AnnounceUrl": a.URL}
-		t.notify(c, event{name: "announcement-end", time: a.Time, participant: p, fields: fields})
-	}
-}

@@ -159,6 +159,7 @@ func TestEvents(t *testing.T) {
 			r := newReceiver(t)
 			s := newEventStage(t, r.URL+"/events", "")
 			test.do(s)
+			s.Advance(defaultDuration)
 			diff(t, len(test.want), s.conference("Zoë's room").SequenceNumber)
 			diff(t, test.want, r.events(len(test.want)))
 		})
@@ -176,7 +177,7 @@ func TestEventFields(t *testing.T) {
 		}
 		return form
 	}
-	const first, second = "Fri, 18 Feb 2011 21:07:19 +0000", "Tue, 1 Mar 2011 21:07:19 +0000"
+	const first, played, second = "Fri, 18 Feb 2011 21:07:19 +0000", "Fri, 18 Feb 2011 21:07:24 +0000", "Tue, 1 Mar 2011 21:07:19 +0000"
 	host := map[string]string{
 		"CallSid": AgentSID, "ParticipantLabel": "host", "Muted": "true", "Hold": "false",
 		"Coaching": "true", "CallSidToCoach": CustomerSID, "EndConferenceOnExit": "true", "StartConferenceOnEnter": "true",
@@ -196,8 +197,8 @@ func TestEventFields(t *testing.T) {
 	want := []url.Values{
 		fields("participant-mute", "1", first, with(host, "Coaching", "true")),
 		fields("participant-modify", "2", first, host),
-		fields("announcement-end", "3", first, with(held, "AnnounceUrl", "http://example.com/a")),
-		fields("announcement-end", "4", first, map[string]string{"AnnounceUrl": "http://example.com/b"}),
+		fields("announcement-end", "3", played, map[string]string{"AnnounceUrl": "http://example.com/b"}),
+		fields("announcement-end", "4", played, with(held, "AnnounceUrl", "http://example.com/a")),
 		fields("participant-leave", "5", second, with(host, "ReasonParticipantLeft", "participant_updated_via_api", "ParticipantCallStatus", "completed")),
 		fields("participant-leave", "6", second, with(held, "ReasonParticipantLeft", "moderator_ended_conference", "ParticipantCallStatus", "completed")),
 		fields("conference-end", "7", second, map[string]string{
@@ -213,12 +214,13 @@ func TestEventFields(t *testing.T) {
 	s.update("host", "Muted=true&CallSidToCoach="+CustomerSID)
 	s.update(HeldSID, "AnnounceUrl=http://example.com/a")
 	s.do(s.request("POST", conferencePath(ConferenceSID), "AnnounceUrl=http://example.com/b"))
+	s.Advance(defaultDuration)
 	for range 4 {
 		got := <-r.got
 		diff(t, want[0], got.fields)
 		want = want[1:]
 	}
-	s.Advance(11 * 24 * time.Hour)
+	s.Advance(11*24*time.Hour - defaultDuration)
 	s.HangUp(ConferenceSID, "guest")
 	diff(t, "participant-leave guest", (<-r.got).event())
 	s.remove("host")

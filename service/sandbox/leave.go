@@ -26,10 +26,12 @@ var reasonsEnded = []string{
 }
 
 // join sends the events of a participant that has just connected, and starts the
-// conference if the participant does so.
+// conference if the participant does so. In a conference whose participants were all
+// created by the API, users report that each does.
 func (t *tenant) join(c *Conference, p *Participant, at time.Time) {
 	t.notify(c, event{name: "participant-join", time: at, participant: p})
-	if c.Status == conferenceInit && p.StartConferenceOnEnter {
+	starts := p.StartConferenceOnEnter || c.CallsPlaced == len(t.everyone[c.SID])
+	if c.Status == conferenceInit && starts {
 		c.Status, c.DateUpdated = conferenceInProgress, at
 		t.notify(c, event{name: "conference-start", time: at})
 	}
@@ -49,7 +51,7 @@ var (
 )
 
 func (t *tenant) removeParticipant(c *call, now time.Time) (any, *apiError) {
-	conference, p, err := t.findParticipant(c.target)
+	conference, p, err := t.findParticipant(c.target, now)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func (t *tenant) removeParticipant(c *call, now time.Time) (any, *apiError) {
 // It returns false if the conference has no such participant.
 func (s *Sandbox) HangUp(conferenceSID, participant string) bool {
 	now := s.lock()
-	defer s.mu.Unlock()
+	defer s.unlock(now)
 	t, c := s.world.conference(conferenceSID)
 	if c == nil {
 		return false
@@ -90,6 +92,8 @@ func (t *tenant) leave(c *Conference, p *Participant, d departure, now time.Time
 		t.end(c, "participant-with-end-conference-on-exit-"+d.how, p, now)
 	case len(c.Participants) == 0:
 		t.end(c, "last-participant-"+d.how, p, now)
+	default:
+		t.remember(c, now)
 	}
 }
 
@@ -110,6 +114,8 @@ func (t *tenant) notifyLeft(c *Conference, p *Participant, reason, callStatus st
 func (t *tenant) end(c *Conference, reason string, by *Participant, now time.Time) {
 	left := c.Participants
 	c.Participants = []*Participant{}
+	t.remember(c, now)
+	t.endAnnouncement(c, nil, announcementStopped, now)
 	c.Status, c.DateUpdated, c.ReasonConferenceEnded = conferenceCompleted, now, reason
 	fields := map[string]string{"ReasonConferenceEnded": reason, "Reason": reason}
 	reasonLeft := leftConferenceEnded

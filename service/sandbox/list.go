@@ -175,7 +175,7 @@ func (l *list[T]) page(q listQuery) ([]T, paging, *apiError) {
 	return append([]T{}, l.items[start:end]...), p, nil
 }
 
-func (t *tenant) listParticipants(c *call, _ time.Time) (any, *apiError) {
+func (t *tenant) listParticipants(c *call, now time.Time) (any, *apiError) {
 	q, err := parseListQuery(c, participantFilters)
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (t *tenant) listParticipants(c *call, _ time.Time) (any, *apiError) {
 		return nil, err
 	}
 	matches := list[participantResource]{order: t.everyone[conference.SID]}
-	for _, p := range conference.Participants {
+	for _, p := range t.listed(conference, now) {
 		if q.matches("Muted", strconv.FormatBool(p.Muted)) && q.matches("Hold", strconv.FormatBool(p.Hold)) &&
 			q.matches("Coaching", strconv.FormatBool(p.Coaching)) {
 			matches.add(c.target.showParticipant(p), p.CallSID)
@@ -196,7 +196,7 @@ func (t *tenant) listParticipants(c *call, _ time.Time) (any, *apiError) {
 }
 
 // listConferences lists the conferences by date of creation, the latest first.
-func (t *tenant) listConferences(c *call, _ time.Time) (any, *apiError) {
+func (t *tenant) listConferences(c *call, now time.Time) (any, *apiError) {
 	q, err := parseListQuery(c, conferenceFilters)
 	if err != nil {
 		return nil, err
@@ -206,6 +206,9 @@ func (t *tenant) listConferences(c *call, _ time.Time) (any, *apiError) {
 	slices.SortStableFunc(sorted, func(x, y *Conference) int { return y.DateCreated.Compare(x.DateCreated) })
 	var matches list[conferenceResource]
 	for _, conference := range sorted {
+		if q.filters.Has("FriendlyName") && now.Before(conference.DateCreated.Add(t.settings.defects.nameLag)) {
+			continue
+		}
 		matches.order = append(matches.order, conference.SID)
 		if q.matches("Status", conference.Status) && q.matches("FriendlyName", conference.FriendlyName) &&
 			q.matchesDate("DateCreated", conference.DateCreated) && q.matchesDate("DateUpdated", conference.DateUpdated) {

@@ -2,53 +2,48 @@ package sandbox
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"conferenced/service/yamlfile"
 )
+
+// stateSchema describes the state file for editors.
+//
+//go:embed state.schema.json
+var stateSchema []byte
 
 var (
 	accountSID = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
 	apiKeySID  = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
 )
 
-// ParseState reads a state from YAML, for Config.State. Errors contain the given
+// ParseState reads a state from YAML or JSON, for Config.State. Errors contain the given
 // name.
 //
 //	accounts:
 //	  - sid: AC00000000000000000000000000000001
 //	    auth_token: "0123456789abcdef0123456789abcdef"
-//	    friendly_name: Tests
-//	    status: active                # or suspended, closed
-//	    owner_account_sid: AC...      # for a subaccount
-//	    api_keys:
-//	      - sid: SK00000000000000000000000000000001
-//	        secret: shhh
 //	    conferences:
 //	      - sid: CF00000000000000000000000000000001
 //	        friendly_name: Support
-//	        status: in-progress       # or init, completed
 //	        status_callback: http://127.0.0.1:9000/events
-//	        status_callback_method: POST
-//	        status_callback_event: [start, end, join, leave, mute, hold, modify, announcement]
 //	        participants:
 //	          - call_sid: CA00000000000000000000000000000001
 //	            label: front desk
 //	            muted: true
 //
-// The names are those of GET /sandbox/state; a participant may have every
-// property there is but announcements, faults_served and status_due: its status
-// stays. An account needs its SID and auth token, a conference its name or SID,
-// and a participant nothing: missing SIDs are made, the same in every run. A
-// property left out is false or empty, except that start_conference_on_enter is
-// true, a conference is in progress and its status callback gets all events, and
-// methods and dates are as for AddParticipant.
+// The README describes every key. Missing SIDs are made, the same in every run. A
+// participant's status stays as it is.
 //
 // An unknown key, a value of the wrong type, and whatever the API itself would
 // refuse is an error, and so is a status callback that is not on loopback. Every
@@ -58,7 +53,7 @@ func ParseState(name string, text []byte) (*InitialState, error) {
 		text = yamlOf(text)
 	}
 	file := yamlfile.Parse(name, text)
-	r := &stateReader{state: &InitialState{secrets: map[string]secrets{}}, taken: map[string]bool{}}
+	r := &stateReader{state: &InitialState{secrets: map[string]secrets{}, settings: map[string]settings{}}, taken: map[string]bool{}}
 	if root := file.Mapping(); root != nil {
 		r.accounts(root.Required("accounts"))
 	}
@@ -123,6 +118,11 @@ func (r *stateReader) account(m *yamlfile.Mapping) {
 		}
 	}
 	r.state.secrets[account.SID] = known
+	r.state.settings[account.SID] = settings{
+		sounds:   readSounds(m.Optional("sounds")),
+		refusals: readRefusals(m.Optional("refusals")),
+		defects:  readDefects(m.Optional("defects").Mapping()),
+	}
 	for _, v := range m.Optional("conferences").List(0) {
 		if conference := v.Mapping(); conference != nil {
 			r.conference(account, conference)
@@ -178,7 +178,7 @@ func readConference(m *yamlfile.Mapping) Conference {
 		FriendlyName:            m.Optional("friendly_name").Text(),
 		Status:                  oneOf(m.Optional("status"), conferenceInit, conferenceInProgress, conferenceCompleted),
 		Region:                  m.Optional("region").Text(),
-		MaxParticipants:         yamlfile.Scan(m.Optional("max_participants"), roomFor),
+		MaxParticipants:         yamlfile.Scan(m.Optional("max_participants"), numberFrom(2, maxParticipants)),
 		ReasonConferenceEnded:   oneOf(m.Optional("reason_conference_ended"), reasonsEnded...),
 		CallSIDEndingConference: m.Optional("call_sid_ending_conference").Text(),
 		StatusCallback:          yamlfile.Scan(m.Optional("status_callback"), callbackURL),
@@ -250,6 +250,60 @@ func checkCoaching(in *Conference, p *Participant, where yamlfile.Value) {
 	}
 }
 
+func readSounds(list yamlfile.Value) map[string]Sound {
+	sounds := map[string]Sound{}
+	for _, v := range list.List(0) {
+		m := v.Mapping()
+		if m == nil {
+			continue
+		}
+		s := Sound{URL: yamlfile.Scan(m.Required("url"), webURL), Fails: m.Optional("fails").Bool()}
+		if length := m.Optional("duration"); length.Exists() {
+			s.Duration = yamlfile.Scan(length, duration)
+		} else if !s.Fails {
+			s.Duration = defaultDuration
+		}
+		sounds[s.URL] = s
+	}
+	return sounds
+}
+
+func readRefusals(list yamlfile.Value) (refusals []combination) {
+	for _, v := range list.List(0) {
+		m := v.Mapping()
+		if m == nil {
+			continue
+		}
+		r := combination{
+			status:  yamlfile.Scan(m.Optional("status"), numberFrom(400, 499)),
+			code:    yamlfile.Scan(m.Required("code"), numberFrom(1, 99_999)),
+			message: m.Optional("message").Text(),
+		}
+		setDefault(&r.status, http.StatusBadRequest)
+		setDefault(&r.message, "This combination of properties is not supported")
+		for _, word := range m.Required("when").List(1) {
+			r.when = append(r.when, yamlfile.Scan(word, combinableWord))
+		}
+		refusals = append(refusals, r)
+	}
+	return refusals
+}
+
+func readDefects(m *yamlfile.Mapping) defects {
+	if m == nil {
+		return defects{}
+	}
+	return defects{
+		late:           yamlfile.Scan(m.Optional("callbacks_late"), duration),
+		duplicated:     yamlfile.Scan(m.Optional("callbacks_duplicated"), share),
+		reordered:      yamlfile.Scan(m.Optional("callbacks_reordered"), share),
+		listLag:        yamlfile.Scan(m.Optional("list_lag"), duration),
+		nameLag:        yamlfile.Scan(m.Optional("name_lag"), duration),
+		participantLag: yamlfile.Scan(m.Optional("participant_lag"), duration),
+		withoutEffect:  yamlfile.Scan(m.Optional("updates_without_effect"), share),
+	}
+}
+
 // newSID reads a SID, which no other resource may have.
 func (r *stateReader) newSID(v yamlfile.Value, form *regexp.Regexp) string {
 	return yamlfile.Scan(v, func(sid string) (string, error) {
@@ -281,12 +335,37 @@ func boolOr(v yamlfile.Value, otherwise bool) bool {
 	return v.Bool()
 }
 
-func roomFor(text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 2 || n > maxParticipants {
-		return 0, fmt.Errorf("must be a number from 2 to %d", maxParticipants)
+func combinableWord(text string) (string, error) {
+	if _, known := combinable[text]; !known {
+		return "", fmt.Errorf("must be one of %s", strings.Join(slices.Sorted(maps.Keys(combinable)), ", "))
 	}
-	return n, nil
+	return text, nil
+}
+
+func numberFrom(least, most int) func(string) (int, error) {
+	return func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || n > most {
+			return 0, fmt.Errorf("must be a number from %d to %d", least, most)
+		}
+		return n, nil
+	}
+}
+
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > time.Hour {
+		return 0, errors.New("must be a duration such as 2s, at most 1h")
+	}
+	return d, nil
+}
+
+func share(text string) (float64, error) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		return 0, errors.New("must be a number from 0 to 1")
+	}
+	return f, nil
 }
 
 func notEmpty(text string) (string, error) {

@@ -34,7 +34,7 @@ var callSID = regexp.MustCompile(`^CA[0-9a-f]{32}$`)
 // fault label if it begins with "fault:".
 func (s *Sandbox) AddParticipant(conferenceSID string, p Participant) (Participant, error) {
 	now := s.lock()
-	defer s.mu.Unlock()
+	defer s.unlock(now)
 	t, c := s.world.conference(conferenceSID)
 	if c == nil {
 		return Participant{}, fmt.Errorf("sandbox: no conference %q", conferenceSID)
@@ -57,7 +57,10 @@ func (t *tenant) add(c *Conference, p Participant, now time.Time) (*Participant,
 	p = p.withDefaults()
 	added := p.clone()
 	setDates(&added.DateCreated, &added.DateUpdated, now)
-	t.append(c, added)
+	if added.Hold {
+		added.HoldSince = now
+	}
+	t.append(c, added, now)
 	if added.Status == statusConnected {
 		t.join(c, added, now)
 	}
@@ -98,9 +101,10 @@ func checkLabel(label string) error {
 	return nil
 }
 
-func (t *tenant) append(c *Conference, p *Participant) {
+func (t *tenant) append(c *Conference, p *Participant, now time.Time) {
 	c.Participants = append(c.Participants, p)
 	t.everyone[c.SID] = append(t.everyone[c.SID], p.CallSID)
+	t.remember(c, now)
 }
 
 // participant returns the participant with that Call SID or label, or nil.
@@ -150,8 +154,8 @@ func (p Participant) withDefaults() Participant {
 	return p
 }
 
-func (t *tenant) fetchParticipant(c *call, _ time.Time) (any, *apiError) {
-	_, p, err := t.findParticipant(c.target)
+func (t *tenant) fetchParticipant(c *call, now time.Time) (any, *apiError) {
+	_, p, err := t.findParticipant(c.target, now)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (s *Sandbox) route(c *call) answer {
 
 func (s *Sandbox) perform(op operation, c *call) answer {
 	now := s.lock()
-	defer s.mu.Unlock()
+	defer s.unlock(now)
 	t := s.world.tenantOf(c)
 	shown, err := op.do(t, c, now)
 	if err != nil {
@@ -94,7 +94,6 @@ func (s *Sandbox) perform(op operation, c *call) answer {
 	c.applied = c.entry(now)
 	c.applied.Applied = true
 	t.record(c.applied)
-	s.setAlarm(now)
 	return answer{status: op.status, body: shown}
 }
 
@@ -131,13 +130,13 @@ func (t *tenant) findConference(at target) (*Conference, *apiError) {
 }
 
 // findParticipant returns the participant in the path, and its conference.
-func (t *tenant) findParticipant(at target) (*Conference, *Participant, *apiError) {
+func (t *tenant) findParticipant(at target, now time.Time) (*Conference, *Participant, *apiError) {
 	c, err := t.findConference(at)
 	if err != nil {
 		return nil, nil, err
 	}
 	p := c.participant(at.participant)
-	if p == nil {
+	if p == nil || t.hides(p, now) {
 		return nil, nil, notFound(at)
 	}
 	return c, p, nil

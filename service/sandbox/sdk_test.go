@@ -87,7 +87,7 @@ func TestSDKUpdatesEveryProperty(t *testing.T) {
 
 	p := s.participant(SupervisorSID)
 	diff(t, []any{music, "POST", "", "GET", true}, []any{p.HoldURL, p.HoldMethod, *p.WaitURL, p.WaitMethod, p.BeepOnExit})
-	diff(t, []Announcement{{URL: music, Method: "GET", Time: s.clock.Now()}}, p.Announcements)
+	diff(t, []Announcement{{URL: music, Method: "GET", Time: s.clock.Now(), Ends: s.clock.Now().Add(defaultDuration)}}, p.Announcements)
 
 	// Each setter of the SDK is a field of the form in the journal.
 	var fields int

@@ -106,6 +106,9 @@ type Participant struct {
 	HoldURL    string `json:"hold_url"` // "" is Twilio's default music.
 	HoldMethod string `json:"hold_method"`
 
+	// HoldSince is when the music of the hold began.
+	HoldSince time.Time `json:"hold_since,omitzero"`
+
 	// WaitURL is nil for Twilio's default music and "" for silence.
 	WaitURL    *string `json:"wait_url"`
 	WaitMethod string  `json:"wait_method"`
@@ -127,6 +130,9 @@ type Participant struct {
 	Coaching       bool   `json:"coaching"`
 	CallSIDToCoach string `json:"call_sid_to_coach"`
 
+	// Playing is what State shows of the sound that the participant hears, or nil.
+	Playing *Playing `json:"playing,omitempty"`
+
 	// QueueTime is a number of milliseconds, or "" for null.
 	QueueTime string `json:"queue_time"`
 
@@ -135,13 +141,6 @@ type Participant struct {
 
 	// FaultsServed counts the faults that requests got because of the label.
 	FaultsServed int `json:"faults_served"`
-}
-
-// An Announcement is a sound played to one participant or to all.
-type Announcement struct {
-	URL    string    `json:"url"`
-	Method string    `json:"method"`
-	Time   time.Time `json:"time"`
 }
 
 const (
@@ -163,20 +162,32 @@ const (
 
 // State returns a copy of the current state.
 func (s *Sandbox) State() State {
-	s.lock()
+	now := s.lock()
 	defer s.mu.Unlock()
 	state := State{FaultsServed: map[string]int{}}
 	for _, t := range s.world.all() {
 		if t != s.world.unknown {
-			state.Accounts = append(state.Accounts, t.Account.clone())
+			state.Accounts = append(state.Accounts, t.show(now))
 		}
 		state.JournalLength += t.updates
 		state.Callbacks.add(t.mailer.count())
+		state.Callbacks.Pending += len(t.late)
 		for kind, n := range t.faults {
 			state.FaultsServed[kind] += n
 		}
 	}
 	return state
+}
+
+// show returns a copy of the account with what its participants hear.
+func (t *tenant) show(now time.Time) *Account {
+	shown := t.Account.clone()
+	for _, c := range shown.Conferences {
+		for _, p := range c.Participants {
+			p.Playing = t.playing(c, p, now)
+		}
+	}
+	return shown
 }
 
 func (a *Account) clone() *Account {
@@ -215,7 +226,15 @@ func cloneAll[T any](all []*T, clone func(*T) *T) []*T {
 // It is immutable, so several sandboxes can share it.
 type InitialState struct {
 	accounts []*Account
-	secrets  map[string]secrets // By account SID.
+	secrets  map[string]secrets  // By account SID.
+	settings map[string]settings // By account SID.
+}
+
+// settings is how an account differs from the usual one.
+type settings struct {
+	sounds   map[string]Sound
+	refusals []combination
+	defects  defects
 }
 
 // secrets are the credentials of an account. Account does not have them, so
@@ -267,6 +286,7 @@ type tenant struct {
 	initial  *InitialState
 	index    int // Of the account in initial.
 	secrets  secrets
+	settings settings
 	everyone map[string][]string // The Call SIDs of all participants a conference ever had, in order.
 	journal  []*Entry
 	updates  int            // The number of updates that were applied.
@@ -274,6 +294,12 @@ type tenant struct {
 	random   *rand.Rand
 	mailer   *mailer
 	callStep time.Duration
+
+	// What the defects need, by conference SID.
+	chance  *rand.Rand
+	late    []lateCallback // Of all conferences.
+	lastDue map[string]time.Time
+	past    map[string][]snapshot
 }
 
 // newTenant returns an account of the state at the sandbox's current time.
@@ -284,19 +310,27 @@ func (s *Sandbox) newTenant(w *world, initial *InitialState, index int) *tenant 
 		initial:  initial,
 		index:    index,
 		secrets:  initial.secrets[initial.accounts[index].SID],
+		settings: initial.settings[initial.accounts[index].SID],
 		everyone: map[string][]string{},
 		faults:   map[string]int{},
 		random:   rand.New(rand.NewPCG(s.config.Seed, uint64(index))), //nolint:gosec // It is not negative.
 		mailer:   newMailer(s.ctx, s.finishCallback),
 		callStep: s.config.CallStep,
+		chance:   rand.New(rand.NewPCG(s.config.Seed, ^uint64(index))), //nolint:gosec // It is not negative.
+		lastDue:  map[string]time.Time{},
+		past:     map[string][]snapshot{},
 	}
 	now := s.now()
 	for _, c := range t.Conferences {
 		setDates(&c.DateCreated, &c.DateUpdated, now)
 		for _, p := range c.Participants {
 			setDates(&p.DateCreated, &p.DateUpdated, now)
+			if p.Hold {
+				p.HoldSince = now
+			}
 			t.everyone[c.SID] = append(t.everyone[c.SID], p.CallSID)
 		}
+		t.remember(c, now)
 	}
 	return t
 }

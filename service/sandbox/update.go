@@ -8,34 +8,45 @@ import (
 // updateParticipant changes the participant and sends the events. If it returns an
 // error, it has done neither.
 func (t *tenant) updateParticipant(c *call, now time.Time) (any, *apiError) {
-	conference, p, err := t.findParticipant(c.target)
+	conference, p, err := t.findParticipant(c.target, now)
 	if err != nil {
 		return nil, err
 	}
 	if conference.Status != conferenceInProgress {
 		return nil, errConferenceStatus
 	}
-	updated, err := p.updated(c.form, conference, now)
+	updated, announced, err := p.updated(c.form, conference, now)
+	if err == nil {
+		err = t.refuse(c, conference, &updated, len(announced) > 0)
+	}
 	if err != nil {
 		return nil, err
 	}
+	shown := c.target.showParticipant(&updated)
+	t.takeBack(&updated, p)
 	before := *p
 	*p = updated
 	t.notifyUpdated(conference, before, p, now)
+	for _, a := range announced {
+		t.announce(conference, p, a)
+	}
+	t.remember(conference, now)
 	t.updates++
-	return c.target.showParticipant(p), nil
+	return shown, nil
 }
 
-// updated returns the participant with the form's changes. Users report that
-// EndConferenceOnExit takes no effect on hold, unless the request ends that.
-func (p Participant) updated(form url.Values, in *Conference, now time.Time) (Participant, *apiError) {
+// updated returns the participant with the form's changes, and the announcement to it.
+// Users report that EndConferenceOnExit takes no effect on hold, unless the request
+// ends that.
+func (p Participant) updated(form url.Values, in *Conference, now time.Time) (Participant, []Announcement, *apiError) {
 	wasOnHold := p.Hold
 	f := formReader{form: form}
+	var announced []Announcement
 	f.bool("Muted", &p.Muted)
 	f.bool("Hold", &p.Hold)
 	f.url("HoldUrl", &p.HoldURL)
 	f.method("HoldMethod", &p.HoldMethod)
-	f.announcement(&p.Announcements, now)
+	f.announcement(&announced, now)
 	f.waitURL(&p)
 	f.method("WaitMethod", &p.WaitMethod)
 	f.bool("BeepOnExit", &p.BeepOnExit)
@@ -44,8 +55,14 @@ func (p Participant) updated(form url.Values, in *Conference, now time.Time) (Pa
 		f.bool("EndConferenceOnExit", &p.EffectiveEndConferenceOnExit)
 	}
 	f.coaching(&p, in)
+	switch {
+	case !p.Hold:
+		p.HoldSince = time.Time{}
+	case !wasOnHold || form.Has("HoldUrl"):
+		p.HoldSince = now
+	}
 	if f.named {
 		p.DateUpdated = now
 	}
-	return p, f.err
+	return p, announced, f.err
 }

@@ -28,11 +28,15 @@ func TestUpdateChangesNamedProperties(t *testing.T) {
 		},
 		"an announcement": {
 			AgentSID, url.Values{"AnnounceUrl": {music}},
-			func(p *Participant) { p.Announcements = []Announcement{{music, "POST", now}} },
+			func(p *Participant) {
+				p.Announcements = []Announcement{{URL: music, Method: "POST", Time: now, Ends: now.Add(defaultDuration)}}
+			},
 		},
 		"an announcement by GET": {
 			AgentSID, url.Values{"AnnounceUrl": {music}, "AnnounceMethod": {"GET"}},
-			func(p *Participant) { p.Announcements = []Announcement{{music, "GET", now}} },
+			func(p *Participant) {
+				p.Announcements = []Announcement{{URL: music, Method: "GET", Time: now, Ends: now.Add(defaultDuration)}}
+			},
 		},
 		"an empty announcement URL": {AgentSID, url.Values{"AnnounceUrl": {""}}, func(*Participant) {}},
 		"a wait URL": {
