@@ -1034,11 +1034,11 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1aPARTICIPANT_STATUS_RINGING\x10\x03\x12 \n" +
 	"\x1cPARTICIPANT_STATUS_CONNECTED\x10\x04\x12\x1f\n" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
-	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x8a\a\n" +
+	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x91\a\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
-	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xf4\x01\n" +
-	"\x0eGetParticipant\x12$.conference.v1.GetParticipantRequest\x1a%.conference.v1.GetParticipantResponse\"\x94\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:\x128/v1/conferences/{conference_sid}/participants/{call_sid}\x12O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xe2\x01\n" +
-	"\x10ListParticipants\x12&.conference.v1.ListParticipantsRequest\x1a'.conference.v1.ListParticipantsResponse\"}\x82\xd3\xe4\x93\x02wZ/\x12-/v1/conferences/{conference_sid}/participants\x12D/v1/accounts/{account_sid}/conferences/{conference_sid}/participantsB\xee\x05\xfaP\xcb\x04\n" +
+	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xf7\x01\n" +
+	"\x0eGetParticipant\x12$.conference.v1.GetParticipantRequest\x1a%.conference.v1.GetParticipantResponse\"\x97\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:\x128/v1/conferences/{conference_sid}/participants/{call_sid}\x12O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x90\x02\x01\x12\xe6\x01\n" +
+	"\x10ListParticipants\x12&.conference.v1.ListParticipantsRequest\x1a'.conference.v1.ListParticipantsResponse\"\x80\x01\x82\xd3\xe4\x93\x02wZ/\x12-/v1/conferences/{conference_sid}/participants\x12D/v1/accounts/{account_sid}/conferences/{conference_sid}/participants\x90\x02\x01B\xee\x05\xfaP\xcb\x04\n" +
 	"\xf3\x03\n" +
 	"\vconferenced\x12GRead, update and remove the participants of Twilio conferences, safely.\x1a\x96\x03The participants of Twilio conferences as typed calls. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.\n" +
 	"\n" +

@@ -5,18 +5,27 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/emptypb"
 
+	"conferenced/gen/client"
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/delivery"
 	"conferenced/service/sandbox"
@@ -116,4 +125,57 @@ func write(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestServiceConfig calls each method of a server that answers UNAVAILABLE: reads are
+// repeated, updates are not, and each call has a deadline.
+func TestServiceConfig(t *testing.T) {
+	config, err := client.Files.ReadFile(client.ServiceConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	attempts := map[string]int{}
+	healthy := health.NewServer()
+	healthy.SetServingStatus(conferencev1.ConferenceService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	fake := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		method, _ := grpc.MethodFromServerStream(stream)
+		mu.Lock()
+		attempts[method]++
+		mu.Unlock()
+		if deadline, ok := stream.Context().Deadline(); !ok || time.Until(deadline) > 10*time.Second {
+			t.Errorf("%s: deadline %v", method, deadline)
+		}
+		return status.Error(codes.Unavailable, "")
+	}))
+	healthpb.RegisterHealthServer(fake, healthy)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go fake.Serve(listener)
+	t.Cleanup(fake.Stop)
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithDefaultServiceConfig(string(config)),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	methods := conferencev1.File_conference_v1_conference_service_proto.Services().Get(0).Methods()
+	for i := range methods.Len() {
+		method := methods.Get(i)
+		want := 1
+		if method.Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
+			want = 4
+		}
+		name := fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name())
+		if err := conn.Invoke(t.Context(), name, new(emptypb.Empty), new(emptypb.Empty)); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+		mu.Lock()
+		if attempts[name] != want {
+			t.Errorf("%s: %d attempts, want %d", name, attempts[name], want)
+		}
+		mu.Unlock()
+	}
 }

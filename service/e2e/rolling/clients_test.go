@@ -22,19 +22,20 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"conferenced/gen/client"
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/sandbox"
 )
 
-// serviceConfig is the one of docs/clients.md.
-const serviceConfig = `{
-  "loadBalancingConfig": [{"round_robin": {}}],
-  "healthCheckConfig": {"serviceName": "conference.v1.ConferenceService"},
-  "methodConfig": [{
-    "name": [{"service": "conference.v1.ConferenceService"}],
-    "timeout": "10s"
-  }]
-}`
+// serviceConfig returns the one that clients should use.
+func serviceConfig(t *testing.T) string {
+	t.Helper()
+	config, err := client.Files.ReadFile(client.ServiceConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(config)
+}
 
 // withoutHealth is a service config for clients that do not watch health.
 const withoutHealth = `{"loadBalancingConfig": [{"round_robin": {}}]}`

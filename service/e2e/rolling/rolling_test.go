@@ -95,7 +95,7 @@ func startLoad(t *testing.T, fleet *registry, box *twilioBox) *load {
 	t.Helper()
 	l := &load{halt: make(chan struct{})}
 	clients := []loadClient{
-		newGRPCClient(t, fleet, serviceConfig, &l.counts),
+		newGRPCClient(t, fleet, serviceConfig(t), &l.counts),
 		newRESTClient(t, fleet, &l.counts),
 		newGRPCClient(t, fleet, withoutHealth, &l.counts),
 		newRESTClient(t, fleet, &l.counts),

@@ -8,14 +8,18 @@ import (
 	"conferenced/service/outcome"
 )
 
-// Info returns the service's google.rpc.ErrorInfo of a status, or nil.
+// Info returns the service's google.rpc.ErrorInfo of a status, which is its first
+// detail, or nil.
 func Info(st *status.Status) *errdetails.ErrorInfo {
-	for _, detail := range st.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == outcome.Domain {
-			return info
-		}
+	details := st.Details()
+	if len(details) == 0 {
+		return nil
 	}
-	return nil
+	info, ok := details[0].(*errdetails.ErrorInfo)
+	if !ok || info.GetDomain() != outcome.Domain {
+		return nil
+	}
+	return info
 }
 
 // HTTPStatus returns the HTTP status of the status's row of the table, or 0.
