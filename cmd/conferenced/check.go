@@ -1,121 +1,275 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
+	"time"
 
 	"conferenced/service/call"
 	"conferenced/service/callers"
+	"conferenced/service/invalid"
 	"conferenced/service/property"
+	"conferenced/service/server"
 	"conferenced/service/settings"
-	"conferenced/service/twilio"
 )
 
 // errDenied is the result of a check of a caller that the policy does not allow.
 var errDenied = errors.New("denied")
 
 type checkCommand struct {
-	files
+	serveCommand
+	Question question `embed:"" group:"Explanation:"`
+}
 
-	As        string            `placeholder:"NAME" help:"Explain what this caller may do."`
-	By        string            `default:"token" enum:"token,jwt,mtls,anonymous" help:"How the caller is authenticated: ${enum} (${default})."`
-	Claim     map[string]string `placeholder:"NAME=VALUE" help:"A claim of the caller's JWT; several values are separated by |."`
-	SAN       []string          `name:"san" placeholder:"NAME" help:"A name in the caller's certificate: a URI if it starts with spiffe://, otherwise a DNS name."`
-	Account   string            `placeholder:"SID" help:"The account; the default one of --accounts if not given."`
-	Operation string            `default:"update" enum:"update,read,remove" help:"What the caller wants to do: ${enum} (${default})."`
-	Set       []string          `placeholder:"PROPERTY" help:"The properties of the update, separated by commas; all twelve if not given."`
+// question has the flags that ask for an explanation.
+type question struct {
+	As      string   `placeholder:"NAME" help:"Explain what this caller may do."`
+	By      *string  `enum:"token,jwt,mtls,anonymous" placeholder:"KIND" help:"How the caller is authenticated: token (the default), jwt, mtls or anonymous."`
+	Claims  string   `placeholder:"JSON" help:"The claims of the caller's JWT, such as {\"groups\": [\"agents\"], \"admin\": true}."`
+	SAN     []string `name:"san" placeholder:"NAME" help:"Another name in the caller's certificate: a URI if it starts with spiffe://, otherwise a DNS name."`
+	Account string   `placeholder:"SID" help:"The account; the default one if not given."`
+
+	Operation string   `default:"update" enum:"update,read,remove" help:"What the caller wants to do: ${enum}."`
+	Set       []string `placeholder:"PROPERTY" help:"The properties of the update, separated by commas; all twelve if not given."`
 }
 
 // Help is shown by `conferenced check --help`.
 func (checkCommand) Help() string {
-	return `Reads the given files and lists all their errors. With --as, it then explains what the policy allows a caller: exit code 0 if it allows the operation, 1 if not.
+	return `Takes the flags and variables of serve, and fails where serve would, without starting: it lists all errors, and otherwise prints what it has read. It connects to nothing and does not check whether the ports are free.
 
-  conferenced check --policy policy.yaml --as ui-web --account AC... --set muted,hold`
+With --as, it then explains what the policy allows a caller. The exit code is 0 if the policy allows the operation, 1 if not, and 2 if the configuration is invalid or the explanation cannot be given.
+
+  conferenced check --tokens tokens.yaml --policy policy.yaml --as uiweb --set muted,hold`
 }
 
-// Run returns a usageError if a file has an error, and errDenied if the policy does not
-// allow the operation.
-func (c *checkCommand) Run(out output) error {
-	set, err := settings.Load(c.settings(), settings.Base{})
+// Run returns a usageError for a configuration with which serve would not start and for
+// a question that has no answer, and errDenied if the policy does not allow the
+// operation.
+func (c *checkCommand) Run(ctx context.Context, out output, names flagNames) error {
+	cfg, err := c.config(ctx, names, slog.New(warnings{slog.DiscardHandler, out.stdout}))
 	if err != nil {
-		return usageError{err}
+		return err
 	}
-	for _, warning := range set.Warnings {
-		fmt.Fprintln(out.stdout, "warning:", warning)
+	defer func() { _ = cfg.Tracing.Close(ctx) }() // It has no spans.
+	set := cfg.Settings.Current()
+	if _, err := fmt.Fprintln(out.stdout, summary(cfg, set, time.Now())); err != nil {
+		return err
 	}
-	if c.As == "" && c.By != "anonymous" {
+	if c.Question.isEmpty() {
 		_, err := fmt.Fprintln(out.stdout, "ok")
 		return err
 	}
-	return c.explain(out, set)
+	asked, err := c.Question.read(set, c.Securing.JWT.NameClaim)
+	if err != nil {
+		return usageError{err}
+	}
+	return asked.explain(out.stdout, set.Callers)
 }
 
-func (c *checkCommand) explain(out output, set *settings.Set) error {
-	known := set.Callers
-	if known.Policy == nil {
-		return usageError{errors.New("--as needs --policy")}
+// warnings is a handler that prints the messages of warnings.
+type warnings struct {
+	slog.Handler
+	w io.Writer
+}
+
+// Enabled implements slog.Handler.
+func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Handle implements slog.Handler.
+func (h warnings) Handle(_ context.Context, record slog.Record) error {
+	_, err := fmt.Fprintln(h.w, "warning:", record.Message)
+	return err
+}
+
+// summary says what was read, such as "2 tokens, one expires in 12 days; 2 rules; 1
+// account; plaintext".
+func summary(cfg server.Config, set *settings.Set, now time.Time) string {
+	expiry, known := set.Expiry(now), set.Callers
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if known.Tokens != nil {
+		add("%s%s", count(known.Tokens.Len(), "token"), expires(", one", expiry.Token, now))
 	}
-	wanted, err := c.properties()
-	if err != nil {
-		return err
+	if known.JWT != nil {
+		add("JWTs of %s", known.JWT.Issuer())
 	}
-	caller, account, operation := c.caller(), c.account(set.Accounts), call.Operation(c.Operation)
-	if _, err := fmt.Fprint(out.stdout, known.Explain(caller, account, operation, wanted)); err != nil {
-		return err
+	if known.ClientCAs != nil {
+		add("client certificates%s", expires(", a CA", expiry.ClientCA, now))
 	}
-	if known.Authorize(caller, account, operation, wanted) != nil {
-		return errDenied
+	if !known.Authenticating() {
+		add("anonymous callers")
 	}
-	return nil
+	if known.Policy != nil {
+		add("%s", count(known.Policy.Len(), "rule"))
+	}
+	add("%s", count(set.Accounts.Len(), "account"))
+	if set.Certificate != nil {
+		add("TLS%s", expires(", the certificate", expiry.Certificate, now))
+	} else {
+		add("plaintext")
+	}
+	if cfg.Redis.URL != "" {
+		add("state in Redis at %s", cfg.Redis.Address())
+	} else {
+		add("state in memory")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// expires returns when something expires, or nothing if the time is zero.
+func expires(what string, at, now time.Time) string {
+	const day = 24 * time.Hour
+	switch left := at.Sub(now); {
+	case at.IsZero():
+		return ""
+	case left <= 0:
+		return what + " has expired"
+	case left < 2*day:
+		return fmt.Sprintf("%s expires in %s", what, count(int(left.Hours()), "hour"))
+	default:
+		return fmt.Sprintf("%s expires in %d days", what, left/day)
+	}
+}
+
+func (q *question) isEmpty() bool {
+	return q.As == "" && q.By == nil && q.Claims == "" && len(q.SAN) == 0 && q.Account == "" &&
+		q.Operation == string(call.Update) && len(q.Set) == 0
+}
+
+// asked is what a caller would do.
+type asked struct {
+	caller     callers.Caller
+	account    string
+	operation  call.Operation
+	properties property.Set // of an update
+}
+
+// read returns what the question asks for. It returns an error if the configuration has
+// no such caller or account.
+func (q *question) read(set *settings.Set, nameClaim string) (asked, error) {
+	wanted := asked{operation: call.Operation(q.Operation)}
+	var callerErr, setErr error
+	wanted.caller, callerErr = q.caller(set.Callers, nameClaim)
+	account, ok := set.Accounts.Lookup(q.Account)
+	var accountErr error
+	switch {
+	case ok:
+		wanted.account = account.SID
+	case q.Account == "":
+		accountErr = invalid.Fieldf("--account", "is needed, because no account is the default")
+	default:
+		accountErr = invalid.Fieldf("--account", "%q is not configured", q.Account)
+	}
+	wanted.properties, setErr = q.properties()
+	return wanted, errors.Join(callerErr, accountErr, setErr)
 }
 
 // properties returns the properties of the update. No other operation has any.
-func (c *checkCommand) properties() (wanted property.Set, err error) {
+func (q *question) properties() (property.Set, error) {
 	switch {
-	case c.Operation != string(call.Update) && len(c.Set) > 0:
-		return 0, usageError{errors.New("--set needs --operation=update")}
-	case c.Operation != string(call.Update):
+	case q.Operation != string(call.Update) && len(q.Set) > 0:
+		return 0, invalid.Fieldf("--set", "needs --operation=update")
+	case q.Operation != string(call.Update):
 		return 0, nil
-	case len(c.Set) == 0:
+	case len(q.Set) == 0:
 		return property.All, nil
 	}
-	for _, name := range c.Set {
+	var properties property.Set
+	for _, name := range q.Set {
 		p, ok := property.Parse(name)
 		if !ok {
-			return 0, usageError{fmt.Errorf("--set: %q is not one of %s", name, property.All)}
+			return 0, invalid.Fieldf("--set", "%q is not one of %s", name, property.All)
 		}
-		wanted |= property.Of(p)
+		properties |= property.Of(p)
 	}
-	return wanted, nil
+	return properties, nil
 }
 
-// account returns the account of the update, the default one if none is given.
-func (c *checkCommand) account(accounts *twilio.Accounts) string {
-	if c.Account != "" || accounts == nil {
-		return c.Account
+// kind returns how the caller is authenticated. It returns an error if the flags do not
+// go together.
+func (q *question) kind() (string, error) {
+	by := "token"
+	if q.By != nil {
+		by = *q.By
 	}
-	account, _ := accounts.Lookup("")
-	return account.SID
+	switch {
+	case by == "anonymous" && q.As != "":
+		return by, invalid.Fieldf("--as", "cannot be used together with --by anonymous")
+	case by != "anonymous" && q.As == "":
+		return by, invalid.Fieldf("--as", "is needed to explain what a caller may do")
+	case q.Claims != "" && by != "jwt":
+		return by, invalid.Fieldf("--claims", "needs --by jwt")
+	case len(q.SAN) > 0 && by != "mtls":
+		return by, invalid.Fieldf("--san", "needs --by mtls")
+	}
+	return by, nil
 }
 
-func (c *checkCommand) caller() callers.Caller {
-	caller := callers.Caller{Name: c.As, Claims: map[string][]string{}}
-	for name, value := range c.Claim {
-		caller.Claims[name] = strings.Split(value, "|")
-	}
-	for _, name := range c.SAN {
-		caller.AddSAN(name)
-	}
-	switch c.By {
-	case "jwt":
-		caller.Kind = callers.KindJWT
-	case "mtls":
+// caller returns the caller of the question. It returns an error if nobody can be
+// authenticated as this caller.
+func (q *question) caller(known *callers.Set, nameClaim string) (callers.Caller, error) {
+	caller := callers.Caller{Name: q.As}
+	by, err := q.kind()
+	switch {
+	case err != nil:
+		return caller, err
+	case by == "jwt":
+		return q.jwtCaller(caller, known, nameClaim)
+	case by == "mtls" && known.ClientCAs == nil:
+		return caller, invalid.Fieldf("--by", "no client certificate is accepted: --client-ca is not set")
+	case by == "mtls":
 		caller.Kind = callers.KindCertificate
-	case "anonymous":
-		caller.Kind = callers.KindAnonymous
-	default:
+		for _, name := range append([]string{q.As}, q.SAN...) {
+			caller.AddSAN(name)
+		}
+	case by == "anonymous" && known.Authenticating():
+		return caller, invalid.Fieldf("--by", "no caller is anonymous, because callers are authenticated")
+	case by == "token" && !known.Tokens.Has(q.As, time.Now()):
+		return caller, invalid.Fieldf("--as", "no token that is valid now has the name %q", q.As)
+	case by == "token":
 		caller.Kind = callers.KindToken
 	}
-	return caller
+	return caller, nil
+}
+
+// jwtCaller returns the caller with the claims. The claim that names the caller has the
+// name, if it is not among the claims.
+func (q *question) jwtCaller(caller callers.Caller, known *callers.Set, nameClaim string) (callers.Caller, error) {
+	if known.JWT == nil {
+		return caller, invalid.Fieldf("--by", "no JWT is accepted: --jwt-issuer is not set")
+	}
+	caller.Kind, caller.Claims = callers.KindJWT, map[string][]string{}
+	if q.Claims != "" {
+		var err error
+		if caller.Claims, err = callers.ParseClaims([]byte(q.Claims)); err != nil {
+			return caller, invalid.Field("--claims", err)
+		}
+	}
+	if named, ok := caller.Claims[nameClaim]; ok && (len(named) != 1 || named[0] != q.As) {
+		return caller, invalid.Fieldf("--claims", "%s is not the name that --as gives", nameClaim)
+	}
+	caller.Claims[nameClaim] = []string{q.As}
+	return caller, nil
+}
+
+// explain prints what the policy says about it.
+func (a asked) explain(w io.Writer, known *callers.Set) error {
+	if _, err := fmt.Fprint(w, known.Explain(a.caller, a.account, a.operation, a.properties)); err != nil {
+		return err
+	}
+	if known.Authorize(a.caller, a.account, a.operation, a.properties) != nil {
+		return errDenied
+	}
+	return nil
 }

@@ -5,14 +5,19 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -99,34 +104,119 @@ func (r ran) checkOutput(t *testing.T, stdout, stderr string) {
 	}
 }
 
-func TestCheckOfGoodFiles(t *testing.T) {
+// checkWith runs check with an account of the environment and an audit file that does
+// not exist.
+func checkWith(t *testing.T, args ...string) ran {
+	t.Helper()
+	environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
+	return runCommand(t.Context(), append([]string{"check", "--audit-log=" + filepath.Join(t.TempDir(), "audit")}, args...)...)
+}
+
+func TestCheckPrintsWhatItReads(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
+	f.write(t, "tokens", fmt.Sprintf(`tokens:
+  - {name: ui-web, sha256: "%x", expires: %s}
+  - {name: ui-web, sha256: "%x"}
+`, sha256.Sum256([]byte("a")), time.Now().Add(12*24*time.Hour+time.Hour).Format(time.RFC3339), sha256.Sum256([]byte("b"))))
 	tests := []struct {
 		name  string
 		flags []string
 		want  string
 	}{
-		{"all", f.all(), "ok\n"},
-		{"none", nil, "ok\n"},
-		{"the policy alone", f.flags("policy"), "ok\n"},
-		{"callers without a policy", f.flags("tokens"), "warning: there is no policy: callers are known, and none may change anything\nok\n"},
+		{"no flag", nil, "anonymous callers; 1 account; plaintext; state in memory\nok\n"},
+		{"tokens and a policy", f.flags("tokens", "policy"),
+			"2 tokens, one expires in 12 days; 2 rules; 1 account; plaintext; state in memory\nok\n"},
+		{"a JWT issuer and Redis", append(f.flags("policy"), "--jwt-issuer=https://login.example", "--jwt-audience=x", "--redis-url=redis://redis.example"),
+			"JWTs of https://login.example; 2 rules; 1 account; plaintext; state in Redis at redis.example:6379\nok\n"},
+		{"every file", f.all(), "2 tokens, one expires in 12 days; client certificates, a CA expires in "},
+		{"accounts", f.flags("accounts"), "anonymous callers; 2 accounts; "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := runCommand(t.Context(), append([]string{"check"}, test.flags...)...)
+			got := checkWith(t, test.flags...)
 			got.check(t, 0)
-			got.checkOutput(t, test.want, "")
+			if got.stderr != "" || !strings.HasPrefix(got.stdout, test.want) || !strings.HasSuffix(got.stdout, "\nok\n") {
+				t.Errorf("stdout %s, stderr %s, want %s", got.stdout, got.stderr, test.want)
+			}
 		})
 	}
 }
 
-func TestCheckTakesFilesFromTheEnvironment(t *testing.T) {
+// TestCheckFailsWhereServeWould checks that both print the same errors, and that check
+// neither binds an address nor creates a file.
+func TestCheckFailsWhereServeWould(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
-	f.write(t, "policy", "rules: 1\n")
-	t.Setenv("CONFERENCED_POLICY", f.path("policy"))
-	got := runCommand(t.Context(), "check")
-	got.check(t, 2)
-	got.checkOutput(t, "", "conferenced: "+f.path("policy")+": line 1: rules: must be a list\n")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tests := []struct {
+		name string
+		args []string
+		env  []string
+		want string
+	}{
+		{"no account", nil, []string{"TWILIO_ACCOUNT_SID", ""}, "TWILIO_ACCOUNT_SID is not set"},
+		{"a secret file that is missing", nil, []string{"TWILIO_AUTH_TOKEN", "", "TWILIO_AUTH_TOKEN_FILE", "/nowhere"}, "TWILIO_AUTH_TOKEN_FILE: /nowhere: no such file"},
+		{"anonymous callers from anywhere", []string{"--http-addr=:0"}, nil, "--http-addr (CONFERENCED_HTTP_ADDR): :0 is not a loopback address and callers are not authenticated"},
+		{"an address of the environment", nil, []string{"CONFERENCED_GRPC_ADDR", "0.0.0.0:0"}, "--grpc-addr (CONFERENCED_GRPC_ADDR): 0.0.0.0:0 is not"},
+		{"a public admin address", []string{"--admin-addr=0.0.0.0:0"}, nil, "--admin-addr (CONFERENCED_ADMIN_ADDR): 0.0.0.0:0 is not a loopback address, and admin authenticates nobody"},
+		{"an address without a port", []string{"--http-addr=127.0.0.1"}, nil, "--http-addr (CONFERENCED_HTTP_ADDR): address 127.0.0.1: missing port"},
+		{"a port that is too large", []string{"--grpc-addr=127.0.0.1:65536"}, nil, "--grpc-addr (CONFERENCED_GRPC_ADDR): address 65536: invalid port"},
+		{"a port that is no name of a service", []string{"--admin-addr=127.0.0.1:nothing"}, nil, "--admin-addr (CONFERENCED_ADMIN_ADDR): "},
+		{"tokens without a policy", f.flags("tokens"), nil, "--policy (CONFERENCED_POLICY): callers are authenticated, but there is no policy"},
+		{"a JWT issuer without an audience", []string{"--jwt-issuer=https://x.example", "--http-addr=:0"}, nil, "--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"},
+		{"a CORS origin", []string{"--cors-origin=app.example"}, nil, `--cors-origin (CONFERENCED_CORS_ORIGIN): CORS origin "app.example" is not like`},
+		{"a Redis URL", []string{"--redis-url=http://redis.example"}, nil, "--redis-url (CONFERENCED_REDIS_URL): must be redis://"},
+		{"a password of Redis", []string{"--redis-url=redis://redis.example"}, []string{"CONFERENCED_REDIS_PASSWORD_FILE", "/nowhere"}, "--redis-password-file (CONFERENCED_REDIS_PASSWORD_FILE): open /nowhere"},
+		{"a certificate of Redis", []string{"--redis-url=rediss://redis.example", "--redis-ca-file=/nowhere"}, nil, "--redis-ca-file (CONFERENCED_REDIS_CA_FILE): open /nowhere"},
+		{"a timeout of Redis", []string{"--redis-url=redis://x", "--redis-timeout=5s"}, nil, "--redis-timeout (CONFERENCED_REDIS_TIMEOUT): must be"},
+		{"an audit folder that is missing", []string{"--audit-log=/nowhere/audit"}, nil, "--audit-log (CONFERENCED_AUDIT_LOG): access /nowhere: no such file"},
+		{"a folder as the audit", []string{"--audit-log=/"}, nil, "--audit-log (CONFERENCED_AUDIT_LOG): open /: is a directory"},
+		{"a certificate without a key", f.flags("tls-cert"), nil, "--tls-cert (CONFERENCED_TLS_CERT): " + f.path("tls-cert") + ": is a TLS certificate without a key"},
+		{"a key of another certificate", append(f.flags("tls-cert"), "--tls-key="+f.path("policy")), nil, "--tls-key (CONFERENCED_TLS_KEY): "},
+		{"accounts and a base URL", append(f.flags("accounts"), "--twilio-base-url=https://x.example"), nil, "--twilio-base-url (CONFERENCED_TWILIO_BASE_URL): cannot be used together with --accounts"},
+		{"a delivery flag", []string{"--retry-attempts=0"}, nil, "--retry-attempts (CONFERENCED_RETRY_ATTEMPTS): must be at least 1, not 0"},
+		{"a deadline", nil, []string{"CONFERENCED_DEFAULT_TIMEOUT", "2m"}, "--max-timeout (CONFERENCED_MAX_TIMEOUT): must be at least --default-timeout"},
+		{"a log level", nil, []string{"CONFERENCED_LOG_LEVEL", "loud"}, "--log-level (CONFERENCED_LOG_LEVEL) must be one of"},
+		{"a password in a flag", []string{"--redis-url=redis://x:" + misplaced + "@redis.example"}, nil, "set CONFERENCED_REDIS_URL instead"},
+		{"an endpoint of traces", nil, []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
+			environment(t, "CONFERENCED_GRPC_ADDR", "127.0.0.1:0", "CONFERENCED_HTTP_ADDR", taken.Addr().String(), "CONFERENCED_ADMIN_ADDR", "127.0.0.1:0")
+			environment(t, "CONFERENCED_AUDIT_LOG", filepath.Join(t.TempDir(), "audit"))
+			environment(t, test.env...)
+			checked := runCommand(t.Context(), append([]string{"check"}, test.args...)...)
+			checked.check(t, exitUsage, test.want)
+			served := runCommand(t.Context(), append([]string{"serve"}, test.args...)...)
+			if diff := cmp.Diff(checked, served, cmp.AllowUnexported(ran{})); diff != "" {
+				t.Errorf("check and serve differ (-check +serve):\n%s", diff)
+			}
+			if strings.Contains(checked.stderr, misplaced) {
+				t.Errorf("a secret is repeated: %s", checked.stderr)
+			}
+		})
+	}
+	audit := filepath.Join(t.TempDir(), "audit")
+	environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
+	runCommand(t.Context(), "check", "--audit-log="+audit, "--http-addr="+taken.Addr().String()).check(t, 0)
+	if _, err := os.Stat(audit); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("check has created the audit: %v", err)
+	}
+}
+
+func TestCheckWarns(t *testing.T) {
+	t.Setenv("CONFERENCED_HTTP_ADR", "127.0.0.1:0")
+	got := checkWith(t, "--twilio-base-url=http://127.0.0.1:1")
+	got.check(t, 0)
+	got.checkOutput(t, `warning: Twilio's credentials are sent in plaintext: --twilio-base-url is not https
+warning: no flag reads the variable CONFERENCED_HTTP_ADR: did you mean CONFERENCED_HTTP_ADDR?
+anonymous callers; 1 account; plaintext; state in memory
+ok
+`, "")
 }
 
 // TestCheckListsEverything: the mistakes in all files, with their lines and without
@@ -155,8 +245,8 @@ func TestCheckListsEverything(t *testing.T) {
 		in("policy", "line 5: rules[1].callers: is missing"),
 		in("policy", "line 5: rules[1].properties: is missing"),
 		in("policy", "line 5: rules[1]: unknown key: the keys here are name, callers, accounts, operations, properties"),
-		in("client-ca", "has no certificate in PEM"),
-		in("tls-key", "does not go with "+f.path("tls-cert")+": tls: failed to find any PEM data in key input"),
+		"--client-ca (CONFERENCED_CLIENT_CA): " + in("client-ca", "has no certificate in PEM"),
+		"--tls-key (CONFERENCED_TLS_KEY): " + in("tls-key", "does not go with "+f.path("tls-cert")+": tls: failed to find any PEM data in key input"),
 	}
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(got.stderr, "\n"), "\n")); diff != "" {
 		t.Errorf("stderr (-want +got):\n%s", diff)
@@ -173,59 +263,70 @@ func TestCheckOfFilesThatAreMissing(t *testing.T) {
 			missing := filepath.Join(t.TempDir(), "missing")
 			got := runCommand(t.Context(), append(append([]string{"check"}, f.all()...), "--"+flag+"="+missing)...)
 			got.check(t, 2)
-			got.checkOutput(t, "", "conferenced: "+missing+": no such file or directory\n")
+			label := "--" + flag + " (CONFERENCED_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) + "): "
+			got.checkOutput(t, "", "conferenced: "+label+missing+": no such file or directory\n")
 		})
 	}
+}
+
+// explaining returns the flags of a policy and of three ways to authenticate.
+func explaining(f securityFiles) []string {
+	return append(f.flags("tokens", "policy", "tls-cert", "tls-key", "client-ca"),
+		"--jwt-issuer=https://login.example", "--jwt-audience=x")
 }
 
 func TestCheckExplains(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
 	const denied = "conferenced: denied\n"
-	const main = "--account=" + sandbox.AccountSID
 	tests := []struct {
 		name   string
+		flags  []string
 		args   []string
 		code   int
 		stdout string
 	}{
-		{"a token that is allowed", []string{"--as=ui-web", main, "--set=muted,hold"}, 0, `caller: token "ui-web"
+		{"a token that is allowed", explaining(f), []string{"--as=ui-web", "--set=muted,hold"}, 0, `caller: token "ui-web"
 rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows update of muted, hold
 rule 2 (line 6): is not for this caller
 property muted: allowed by rule 1 "desktop" (line 2)
 property hold: allowed by rule 1 "desktop" (line 2)
 allowed
 `},
-		{"a token that is not allowed every property", []string{"--as=ui-web", main, "--set=muted,coaching"}, 1, `caller: token "ui-web"
+		{"a token that is not allowed every property", explaining(f), []string{"--as=ui-web", "--set=muted,coaching"}, 1, `caller: token "ui-web"
 rule 1 "desktop" (line 2): is for this caller by token "ui-*", and allows update of muted, hold
 rule 2 (line 6): is not for this caller
 property muted: allowed by rule 1 "desktop" (line 2)
 property coaching: no rule for this caller and account allows it
 refused: property coaching is not allowed
 `},
-		{"a token in another account", []string{"--as=ui-web", "--account=" + subaccountSID, "--set=muted"}, 1, `caller: token "ui-web"
+		{"a token in another account", append(explaining(f), f.flags("accounts")...), []string{"--as=ui-web", "--account=" + subaccountSID, "--set=muted"}, 1, `caller: token "ui-web"
 rule 1 "desktop" (line 2): is for this caller by token "ui-*", and not for account ` + subaccountSID + `
 rule 2 (line 6): is not for this caller
 account ` + subaccountSID + `: no rule for this caller has it
 refused: account ` + subaccountSID + ` is not allowed
 `},
-		{"a certificate of another name", []string{"--as=x", "--by=mtls", "--san=spiffe://example.com/a", main, "--set=muted"}, 1, `caller: mtls "x"
+		{"a certificate of another name", explaining(f), []string{"--as=x", "--by=mtls", "--san=spiffe://example.com/a", "--set=muted"}, 1, `caller: mtls "x"
 rule 1 "desktop" (line 2): is not for this caller
 rule 2 (line 6): is not for this caller
 account ` + sandbox.AccountSID + `: no rule for this caller has it
 refused: account ` + sandbox.AccountSID + ` is not allowed
 `},
-		{"an anonymous caller", []string{"--by=anonymous", "--account=" + subaccountSID, "--set=beep_on_exit"}, 0, `caller: anonymous
+		{"an anonymous caller", f.flags("policy"), []string{"--by=anonymous", "--set=beep_on_exit"}, 0, `caller: anonymous
 rule 1 "desktop" (line 2): is not for this caller
 rule 2 (line 6): is for this caller by anonymous, and allows update of beep_on_exit
 property beep_on_exit: allowed by rule 2 (line 6)
 allowed
 `},
+		{"an anonymous caller without a policy", nil, []string{"--by=anonymous"}, 0, `caller: anonymous
+there is no policy, and callers need not be known: everything is allowed
+allowed
+`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			args := append(append([]string{"check"}, f.flags("policy")...), test.args...)
-			got := runCommand(t.Context(), args...)
+			got := checkWith(t, append(test.flags, test.args...)...)
 			got.check(t, test.code)
+			_, got.stdout, _ = strings.Cut(got.stdout, "\n") // What was read.
 			got.checkOutput(t, test.stdout, map[int]string{1: denied}[test.code])
 		})
 	}
@@ -233,27 +334,38 @@ allowed
 
 func TestCheckDecides(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
-	const main = "--account=" + sandbox.AccountSID
+	f.write(t, "policy", `rules:
+  - callers: [{token: "ui-*"}, {claims: {groups: agents}}, {claims: {admin: "true"}}, {claims: {level: "3"}}]
+    accounts: [`+sandbox.AccountSID+`]
+    properties: [muted, hold]
+  - callers: [{san: "spiffe://example.org/*"}, {claims: {sub: "svc-*", scope: write}}]
+    accounts: ["*"]
+    properties: [hold]
+`)
 	tests := []struct {
 		name string
 		args []string
 		code int
 	}{
-		{"a claim that matches", []string{"--as=x", "--by=jwt", "--claim=groups=agents", main, "--set=hold"}, 0},
-		{"one of several values of a claim", []string{"--as=x", "--by=jwt", "--claim=groups=admins|agents", main, "--set=hold"}, 0},
-		{"one of several claims", []string{"--as=x", "--by=jwt", "--claim=team=a", "--claim=groups=agents", main, "--set=hold"}, 0},
-		{"a claim of another value", []string{"--as=x", "--by=jwt", "--claim=groups=agent", main, "--set=hold"}, 1},
-		{"a JWT with the name of a token", []string{"--as=ui-web", "--by=jwt", main, "--set=hold"}, 1},
-		{"a SAN that matches", []string{"--as=x", "--by=mtls", "--san=x,spiffe://example.org/a", main, "--set=hold"}, 0},
-		{"a token with a SAN", []string{"--as=x", "--san=spiffe://example.org/a", main, "--set=hold"}, 1},
-		{"all properties", []string{"--as=ui-web", main}, 1},
-		{"the default account", append(f.flags("accounts"), "--as=ui-web", "--set=muted"), 0},
-		{"no account where none is known", []string{"--as=ui-web", "--set=muted"}, 1},
-		{"a token for the anonymous rule", []string{"--as=x", main, "--set=beep_on_exit"}, 1},
+		{"a claim that matches", []string{"--as=x", "--by=jwt", `--claims={"groups": "agents"}`, "--set=hold"}, 0},
+		{"one of several values of a claim", []string{"--as=x", "--by=jwt", `--claims={"groups": ["admins", "agents"]}`, "--set=hold"}, 0},
+		{"one of several claims", []string{"--as=x", "--by=jwt", `--claims={"team": "a", "groups": ["agents"]}`, "--set=hold"}, 0},
+		{"a claim of another value", []string{"--as=x", "--by=jwt", `--claims={"groups": "agent"}`, "--set=hold"}, 1},
+		{"a boolean", []string{"--as=x", "--by=jwt", `--claims={"admin": true}`, "--set=hold"}, 0},
+		{"another boolean", []string{"--as=x", "--by=jwt", `--claims={"admin": false}`, "--set=hold"}, 1},
+		{"a number", []string{"--as=x", "--by=jwt", `--claims={"level": 3}`, "--set=hold"}, 0},
+		{"a number in another form", []string{"--as=x", "--by=jwt", `--claims={"level": 3.0}`, "--set=hold"}, 1},
+		{"an object, which is no claim", []string{"--as=x", "--by=jwt", `--claims={"groups": {"agents": true}}`, "--set=hold"}, 1},
+		{"the name, and a word of the scope", []string{"--as=svc-a", "--by=jwt", `--claims={"scope": "read write"}`, "--set=hold"}, 0},
+		{"a JWT with the name of a token", []string{"--as=ui-web", "--by=jwt", "--set=hold"}, 1},
+		{"a SAN that matches", []string{"--as=x", "--by=mtls", "--san=x,spiffe://example.org/a", "--set=hold"}, 0},
+		{"a name that is the SAN", []string{"--as=spiffe://example.org/a", "--by=mtls", "--set=hold"}, 0},
+		{"all properties", []string{"--as=ui-web"}, 1},
+		{"another operation", []string{"--as=ui-web", "--operation=read"}, 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := runCommand(t.Context(), append(append([]string{"check"}, f.flags("policy")...), test.args...)...)
+			got := checkWith(t, append(explaining(f), test.args...)...)
 			got.check(t, test.code)
 			want := map[int]string{0: "\nallowed\n", 1: " is not allowed\n"}[test.code]
 			if !strings.HasSuffix(got.stdout, want) {
@@ -263,36 +375,49 @@ func TestCheckDecides(t *testing.T) {
 	}
 }
 
-func TestCheckOfInvalidQuestions(t *testing.T) {
+func TestCheckOfQuestionsWithoutAnswer(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
+	f.write(t, "tokens", fmt.Sprintf(`tokens:
+  - {name: ui-web, sha256: "%x"}
+  - {name: old, sha256: "%x", expires: 2020-01-01T00:00:00Z}
+`, sha256.Sum256([]byte("a")), sha256.Sum256([]byte("b"))))
+	all, withDefault := slices.Clip(explaining(f)), slices.Clip(f.flags("policy"))
 	tests := []struct {
 		name string
 		args []string
 		want string
 	}{
-		{"no policy", []string{"--as=ui"}, "conferenced: --as needs --policy\n"},
-		{"no policy for anonymous callers", []string{"--by=anonymous"}, "conferenced: --as needs --policy\n"},
-		{"no such property", append(f.flags("policy"), "--as=ui", "--set=muted,held"), `conferenced: --set: "held" is not one of muted, hold, `},
-		{"no such kind", append(f.flags("policy"), "--as=ui", "--by=name"), "--by must be one of"},
+		{"a kind without a name", append(all, "--by=mtls"), "--as: is needed"},
+		{"an account without a name", append(all, "--account="+sandbox.AccountSID), "--as: is needed"},
+		{"a name that no token has", append(all, "--as=ui"), `--as: no token that is valid now has the name "ui"`},
+		{"a name whose token has expired", append(all, "--as=old"), `--as: no token that is valid now has the name "old"`},
+		{"no tokens", append(withDefault, "--as=ui"), `--as: no token that is valid now has the name "ui"`},
+		{"no JWTs", append(withDefault, "--as=ui", "--by=jwt"), "--by: no JWT is accepted"},
+		{"no client certificates", append(withDefault, "--as=ui", "--by=mtls"), "--by: no client certificate is accepted"},
+		{"no anonymous callers", append(all, "--by=anonymous"), "--by: no caller is anonymous"},
+		{"an anonymous caller with a name", append(withDefault, "--by=anonymous", "--as=ui"), "--as: cannot be used together with --by anonymous"},
+		{"claims of a token", append(all, "--as=ui-web", "--claims={}"), "--claims: needs --by jwt"},
+		{"claims that are not JSON", append(all, "--as=ui-web", "--by=jwt", "--claims=admin=true"), "--claims: invalid character"},
+		{"claims that are a list", append(all, "--as=ui-web", "--by=jwt", "--claims=[]"), "--claims: the claims are not an object"},
+		{"another name among the claims", append(all, "--as=ui-web", "--by=jwt", `--claims={"sub": "x"}`), "--claims: sub is not the name"},
+		{"a SAN of a token", append(all, "--as=ui-web", "--san=x"), "--san: needs --by mtls"},
+		{"an account that is not configured", append(all, "--as=ui-web", "--account="+subaccountSID), `--account: "` + subaccountSID + `" is not configured`},
+		{"properties of a read", append(all, "--as=ui-web", "--operation=read", "--set=muted"), "--set: needs --operation=update"},
+		{"no such property", append(all, "--as=ui-web", "--set=muted,held"), `--set: "held" is not one of muted, hold, `},
+		{"no such kind", append(all, "--as=ui-web", "--by=name"), "--by must be one of"},
 		{"no such flag", []string{"--token=x"}, "unknown flag --token"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := runCommand(t.Context(), append([]string{"check"}, test.args...)...)
-			got.check(t, 2, test.want)
-			if got.stdout != "" {
-				t.Errorf("stdout: %s", got.stdout)
-			}
+			got := checkWith(t, test.args...)
+			got.check(t, exitUsage, "conferenced: "+test.want)
 		})
 	}
 }
 
 func TestCheckThatCannotBeWritten(t *testing.T) {
-	f := newSecurityFiles(t, "https://api.twilio.com")
-	for name, args := range map[string][]string{
-		"that all is well": nil, "an explanation": append(f.flags("policy"), "--as=ui-web", "--account="+sandbox.AccountSID, "--set=muted"),
-		"a warning": f.flags("tokens"),
-	} {
+	environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
+	for name, args := range map[string][]string{"that all is well": nil, "an explanation": {"--by=anonymous"}} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
 			if code := run(t.Context(), append([]string{"check"}, args...), failing{}, &stderr); code != 1 {

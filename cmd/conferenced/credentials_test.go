@@ -227,11 +227,11 @@ func TestMistakesInCredentials(t *testing.T) {
 		},
 		{
 			"a region and a base URL", with("TWILIO_REGION", "us1"), []string{"--twilio-base-url=https://twilio.example"},
-			[]string{"--twilio-base-url and TWILIO_REGION or TWILIO_EDGE are both set"},
+			[]string{"--twilio-base-url (CONFERENCED_TWILIO_BASE_URL): cannot be used together with TWILIO_REGION or TWILIO_EDGE"},
 		},
 		{
 			"an edge and a base URL", with("TWILIO_EDGE", "dublin"), []string{"--twilio-base-url=https://twilio.example"},
-			[]string{"--twilio-base-url and TWILIO_REGION or TWILIO_EDGE are both set"},
+			[]string{"--twilio-base-url (CONFERENCED_TWILIO_BASE_URL): cannot be used together with TWILIO_REGION or TWILIO_EDGE"},
 		},
 		{
 			"a base URL with a password", with(), []string{"--twilio-base-url=https://me:p4ssword@twilio.example"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -287,4 +288,13 @@ func anchors(text string) (found []string) {
 		found = append(found, strings.ReplaceAll(symbols.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
 	}
 	return found
+}
+
+// TestSystemdUnit checks that systemd does not restart after an error that a restart
+// does not fix.
+func TestSystemdUnit(t *testing.T) {
+	want := fmt.Sprintf("\nRestartPreventExitStatus=%d\n", exitUsage)
+	if unit := document(t, "deploy/conferenced.service"); !strings.Contains(unit, want) {
+		t.Errorf("the unit has no %s", want)
+	}
 }

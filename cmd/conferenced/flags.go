@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/signal"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"conferenced/service/invalid"
 	"conferenced/service/server"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -21,64 +23,68 @@ import (
 
 // serving has the flags of the commands that serve.
 type serving struct {
-	GRPCAddr    string `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"The address of gRPC (${default}). Port 0 picks a free port, here and below."`
-	HTTPAddr    string `name:"http-addr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"The address of REST, /docs, /openapi.json and /conference_service.proto (${default})."`
-	AdminAddr   string `env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The address of health, metrics, profiles and the log level (${default})."`
-	AdminPublic bool   `env:"CONFERENCED_ADMIN_PUBLIC" help:"Allow an --admin-addr that is not a loopback address. Admin authenticates nobody."`
-
-	LogLevel  string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The lowest level that is logged: ${enum} (${default}). PUT /loglevel on the admin address changes it."`
-	LogFormat string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"The format of the log: ${enum} (${default})."`
-
-	CORSOrigin []string `name:"cors-origin" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose web pages may call the REST API, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
-
-	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that has none (${default})."`
-	MaxTimeout      time.Duration `env:"CONFERENCED_MAX_TIMEOUT" default:"60s" help:"The maximum of callers' deadlines (${default}); later ones are shortened to it."`
-	DrainDelay      time.Duration `env:"CONFERENCED_DRAIN_DELAY" default:"0s" help:"How long calls are served after SIGTERM or SIGINT while health reports NOT_SERVING (${default}). A second signal ends the process at once."`
-	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls in flight may take after that (${default})."`
-
-	MaxConnectionAge      time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE" default:"30m" help:"The age, give or take a tenth, at which a connection is closed gracefully (${default}); 0: never."`
-	MaxConnectionAgeGrace time.Duration `env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls in flight on such a gRPC connection may take (${default}); at least --max-timeout."`
-
-	Securing   securing   `embed:"" group:"Callers:"`
+	listening  `embed:"" group:"Addresses:"`
+	Securing   securing `embed:"" group:"Callers:"`
+	auditing   `embed:"" group:"Audit and log:"`
+	timing     `embed:"" group:"Deadlines and connections:"`
 	Delivering delivering `embed:"" group:"Delivery:"`
 	Sharing    sharing    `embed:"" group:"Shared state:"`
 }
 
-// Validate is called by kong.
-func (s *serving) Validate() error {
-	var errs []error
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{
-		{"--default-timeout", s.DefaultTimeout},
-		{"--shutdown-timeout", s.ShutdownTimeout},
-		{"--attempt-timeout", s.Delivering.AttemptTimeout},
-	} {
-		if d.value <= 0 {
-			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.flag))
-		}
-	}
-	return errors.Join(append(errs, s.checkEnds(), s.Delivering.check())...)
+// listening has the flags about addresses.
+type listening struct {
+	GRPCAddr    string   `name:"grpc-addr" field:"server.GRPCAddr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" help:"The address of gRPC. Port 0 picks a free port, here and below."`
+	HTTPAddr    string   `name:"http-addr" field:"server.HTTPAddr" env:"CONFERENCED_HTTP_ADDR" default:"127.0.0.1:8080" help:"The address of REST, /docs, /openapi.json and /conference_service.proto."`
+	AdminAddr   string   `field:"server.AdminAddr" env:"CONFERENCED_ADMIN_ADDR" default:"127.0.0.1:9090" help:"The address of health, metrics, profiles and the log level."`
+	AdminPublic bool     `env:"CONFERENCED_ADMIN_PUBLIC" help:"Allow an --admin-addr that is not a loopback address. Admin authenticates nobody."`
+	CORSOrigin  []string `name:"cors-origin" field:"server.CORSOrigins" env:"CONFERENCED_CORS_ORIGIN" placeholder:"ORIGIN" help:"An origin whose web pages may call the REST API, such as https://app.example.com; * for all. Several are separated by commas. None by default."`
 }
 
-// checkEnds checks the flags about deadlines, shutdown and the age of connections.
-func (s *serving) checkEnds() error {
+// auditing has the flags about the audit and the log that all commands share.
+type auditing struct {
+	AuditFailure string `env:"CONFERENCED_AUDIT_FAILURE" default:"closed" enum:"closed,open" help:"Whether calls whose audit record cannot be written are refused (closed) or proceed (open)."`
+	LogLevel     string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The lowest level that is logged: ${enum}. PUT /loglevel on the admin address changes it."`
+	LogFormat    string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"The format of the log: ${enum}."`
+}
+
+// logger returns the logger that the flags describe.
+func (a *auditing) logger(w io.Writer) (*slog.Logger, error) {
+	return telemetry.NewLogger(w, a.LogLevel, a.LogFormat)
+}
+
+// timing has the flags about deadlines, shutdown and the age of connections.
+type timing struct {
+	DefaultTimeout  time.Duration `env:"CONFERENCED_DEFAULT_TIMEOUT" default:"10s" help:"The deadline of a call that has none."`
+	MaxTimeout      time.Duration `env:"CONFERENCED_MAX_TIMEOUT" default:"60s" help:"The maximum of callers' deadlines; later ones are shortened to it."`
+	DrainDelay      time.Duration `env:"CONFERENCED_DRAIN_DELAY" default:"0s" help:"How long calls are served after SIGTERM or SIGINT while health reports NOT_SERVING. A second signal ends the process at once."`
+	ShutdownTimeout time.Duration `env:"CONFERENCED_SHUTDOWN_TIMEOUT" default:"30s" help:"How long calls in flight may take after that."`
+
+	MaxConnectionAge      time.Duration `field:"server.MaxConnectionAge" env:"CONFERENCED_MAX_CONNECTION_AGE" default:"30m" help:"The age, give or take a tenth, at which a connection is closed gracefully; 0: never."`
+	MaxConnectionAgeGrace time.Duration `field:"server.MaxConnectionAgeGrace" env:"CONFERENCED_MAX_CONNECTION_AGE_GRACE" default:"5m" help:"How long calls in flight on such a gRPC connection may take; at least --max-timeout."`
+}
+
+// check returns all problems of the durations, joined.
+func (t *timing) check() error {
 	var errs []error
-	if s.MaxTimeout < s.DefaultTimeout {
-		errs = append(errs, errors.New("--max-timeout: must be at least --default-timeout"))
+	if t.DefaultTimeout <= 0 {
+		errs = append(errs, errNotPositive("--default-timeout"))
 	}
-	if s.DrainDelay < 0 {
-		errs = append(errs, errors.New("--drain-delay: must not be less than 0"))
+	if t.ShutdownTimeout <= 0 {
+		errs = append(errs, errNotPositive("--shutdown-timeout"))
 	}
-	if s.MaxConnectionAge != 0 && s.MaxConnectionAge < time.Second {
-		errs = append(errs, errors.New("--max-connection-age: must be 0 or at least 1s"))
+	if t.MaxTimeout < t.DefaultTimeout {
+		errs = append(errs, invalid.Fieldf("--max-timeout", "must be at least --default-timeout"))
 	}
-	if s.MaxConnectionAge != 0 && s.MaxConnectionAgeGrace < s.MaxTimeout {
-		errs = append(errs, errors.New("--max-connection-age-grace: must be at least --max-timeout, or calls would be ended before their deadlines"))
+	if t.DrainDelay < 0 {
+		errs = append(errs, invalid.Fieldf("--drain-delay", "must not be less than 0"))
+	}
+	if t.MaxConnectionAge > 0 && t.MaxConnectionAge < time.Second {
+		errs = append(errs, invalid.Fieldf("--max-connection-age", "must be 0 or at least 1s"))
 	}
 	return errors.Join(errs...)
 }
+
+func errNotPositive(flag string) error { return invalid.Fieldf(flag, "must be more than 0") }
 
 // refuseSecrets returns an error if a flag in the command line, where other users of
 // the machine and readers of /debug/pprof/cmdline see it, has a secret. The same value
@@ -111,17 +117,21 @@ func refuseSecrets(command *kong.Context) error {
 	return nil
 }
 
-// config returns the server's configuration.
-func (s *serving) config(ctx context.Context, base settings.Base, auditLog string, log io.Writer) (server.Config, error) {
-	logger, err := telemetry.NewLogger(log, s.LogLevel, s.LogFormat)
-	if err != nil {
-		return server.Config{}, usageError{err}
+// config reads and checks the whole configuration, for check as for the commands that
+// serve. It binds no address and does not open the audit file. Its error is a
+// usageError that joins all problems.
+func (s *serving) config(
+	ctx context.Context, names flagNames, base settings.Base, auditLog string, logger *slog.Logger,
+) (server.Config, error) {
+	for _, warning := range names.unknownVariables(os.Environ()) {
+		logger.Warn(warning)
 	}
 	cfg := server.Config{
 		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr, AdminPublic: s.AdminPublic,
 		Upstream:        twilio.Config{AttemptTimeout: s.Delivering.AttemptTimeout},
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
+		AuditFailOpen:   s.AuditFailure == "open",
 		DefaultTimeout:  s.DefaultTimeout,
 		MaxTimeout:      s.MaxTimeout,
 		DrainDelay:      s.DrainDelay,
@@ -131,16 +141,36 @@ func (s *serving) config(ctx context.Context, base settings.Base, auditLog strin
 
 		MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: s.MaxConnectionAgeGrace,
 	}
-	if err := s.Securing.apply(&cfg, base, auditLog); err != nil {
-		return server.Config{}, err
+	base.Describe = names.describe
+	settingsErr := s.Securing.apply(&cfg, base)
+	var redisErr, tracingErr, auditErr error
+	cfg.Redis, redisErr = s.Sharing.config()
+	cfg.Tracing, tracingErr = telemetry.NewTracing(ctx, cfg.Version, logger)
+	if auditLog != "" {
+		auditErr = telemetry.CheckAudit(auditLog)
 	}
-	if cfg.Redis, err = s.Sharing.config(); err != nil {
-		return server.Config{}, err
-	}
-	if cfg.Tracing, err = telemetry.NewTracing(ctx, cfg.Version, logger); err != nil {
-		return server.Config{}, usageError{err}
+	err := errors.Join(s.timing.check(), s.Delivering.check(), settingsErr, cfg.Validate(), redisErr,
+		invalid.Field("--audit-log", auditErr), tracingErr)
+	if err != nil {
+		_ = cfg.Tracing.Close(ctx) // It has no spans.
+		return cfg, usageError{err}
 	}
 	return cfg, nil
+}
+
+// newServer opens the audit file and returns the server with its addresses bound.
+func newServer(cfg server.Config, auditLog string) (*server.Server, error) {
+	var err error
+	if auditLog != "" {
+		if cfg.Audit, err = telemetry.OpenAudit(auditLog); err != nil {
+			return nil, invalid.Field("--audit-log", err)
+		}
+	}
+	s, err := server.New(cfg)
+	if err != nil && cfg.Audit != nil {
+		_ = cfg.Audit.Close() // Nothing was written to it.
+	}
+	return s, err
 }
 
 // serve runs the server until the context is done, and reloads it on SIGHUP.

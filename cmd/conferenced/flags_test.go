@@ -197,21 +197,21 @@ func TestInvalidDeliveryFlagsAreNamed(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no attempt", []string{"--retry-attempts=0"}, "--retry-attempts is 0, want at least 1"},
-		{"a negative cap", []string{"--retry-cap=-1s"}, "--retry-cap is -1s, want at least 0s"},
-		{"a floor above the ceiling", []string{"--concurrency-max=2"}, "--concurrency-min is 4, want at most 2"},
-		{"a negative ceiling", []string{"--concurrency-max=-1"}, "--concurrency-max is -1, want at least 0"},
-		{"a negative queue", []string{"--queue=-1"}, "--queue is -1, want at least 0"},
-		{"a negative rate", []string{"--rate=-1"}, "--rate is -1"},
-		{"a rate without a burst", []string{"--rate=5", "--rate-burst=0"}, "--rate-burst is 0, want at least 1"},
-		{"a breaker that is open for 0s", []string{"--breaker-open-for=0s"}, "--breaker-open-for is 0s"},
-		{"a breaker without probes", []string{"--breaker-probes=0"}, "--breaker-probes is 0, want at least 1"},
-		{"a queue of 0", []string{"--queue-per-participant=0"}, "--queue-per-participant is 0, want at least 1"},
-		{"no label", []string{"--labels-max=0"}, "--labels-max is 0, want at least 1"},
-		{"a label retention of 0", []string{"--labels-retention=0s"}, "--labels-retention is 0s"},
-		{"no answer", []string{"--request-id-max=0"}, "--request-id-max is 0, want at least 1"},
-		{"negative retention", []string{"--request-id-retention=-1s"}, "--request-id-retention is -1s"},
-		{"negative grace", []string{"--attempt-grace=-1s"}, "--attempt-grace is -1s, want at least 0s"},
+		{"no attempt", []string{"--retry-attempts=0"}, "--retry-attempts (CONFERENCED_RETRY_ATTEMPTS): must be at least 1, not 0"},
+		{"a negative cap", []string{"--retry-cap=-1s"}, "--retry-cap (CONFERENCED_RETRY_CAP): must be at least 0s, not -1s"},
+		{"a floor above the ceiling", []string{"--concurrency-max=2"}, "--concurrency-min (CONFERENCED_CONCURRENCY_MIN): must be at most 2, not 4"},
+		{"a negative ceiling", []string{"--concurrency-max=-1"}, "--concurrency-max (CONFERENCED_CONCURRENCY_MAX): must be at least 0, not -1"},
+		{"a negative queue", []string{"--queue=-1"}, "--queue (CONFERENCED_QUEUE): must be at least 0, not -1"},
+		{"a negative rate", []string{"--rate=-1"}, "--rate (CONFERENCED_RATE): must be 0 or at least 0.001, not -1"},
+		{"a rate without a burst", []string{"--rate=5", "--rate-burst=0"}, "--rate-burst (CONFERENCED_RATE_BURST): must be at least 1, not 0"},
+		{"a breaker that is open for 0s", []string{"--breaker-open-for=0s"}, "--breaker-open-for (CONFERENCED_BREAKER_OPEN_FOR): must be"},
+		{"a breaker without probes", []string{"--breaker-probes=0"}, "--breaker-probes (CONFERENCED_BREAKER_PROBES): must be at least 1, not 0"},
+		{"a queue of 0", []string{"--queue-per-participant=0"}, "--queue-per-participant (CONFERENCED_QUEUE_PER_PARTICIPANT): must be at least 1, not 0"},
+		{"no label", []string{"--labels-max=0"}, "--labels-max (CONFERENCED_LABELS_MAX): must be at least 1, not 0"},
+		{"a label retention of 0", []string{"--labels-retention=0s"}, "--labels-retention (CONFERENCED_LABELS_RETENTION): must be"},
+		{"no answer", []string{"--request-id-max=0"}, "--request-id-max (CONFERENCED_REQUEST_ID_MAX): must be at least 1, not 0"},
+		{"negative retention", []string{"--request-id-retention=-1s"}, "--request-id-retention (CONFERENCED_REQUEST_ID_RETENTION): must be"},
+		{"negative grace", []string{"--attempt-grace=-1s"}, "--attempt-grace (CONFERENCED_ATTEMPT_GRACE): must be at least 0s, not -1s"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -283,10 +283,10 @@ func TestURLsWithoutSecretsInFlags(t *testing.T) {
 // TestURLsThatNeverHavePasswords, whether from a flag or from the environment.
 func TestURLsThatNeverHavePasswords(t *testing.T) {
 	for name, want := range map[string]string{
-		"twilio-base-url": "--twilio-base-url: the base URL must not hold a user name or password",
-		"jwt-issuer":      "the JWT issuer must not hold a user name or password",
-		"jwt-jwks-url":    "the JWKS URL must not hold a user name or password",
-		"cors-origin":     "a CORS origin must not have a user name",
+		"twilio-base-url": "--twilio-base-url (CONFERENCED_TWILIO_BASE_URL): the base URL must not hold a user name or password",
+		"jwt-issuer":      "--jwt-issuer (CONFERENCED_JWT_ISSUER): must not hold a user name or password",
+		"jwt-jwks-url":    "--jwt-jwks-url (CONFERENCED_JWT_JWKS_URL): must not hold a user name or password",
+		"cors-origin":     "--cors-origin (CONFERENCED_CORS_ORIGIN): a CORS origin must not have a user name",
 	} {
 		const value = "https://user:" + misplaced + "@host.example"
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestURLsThatNeverHavePasswords(t *testing.T) {
 			byFlag := runStopped(t, "serve", "--"+name+"="+value)
 			t.Setenv("CONFERENCED_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value)
 			for _, got := range []ran{byFlag, runStopped(t, "serve")} {
-				if got.code == 0 || !strings.Contains(got.stderr, want) || strings.Contains(got.stdout+got.stderr, misplaced) {
+				if got.code != exitUsage || !strings.Contains(got.stderr, want) || strings.Contains(got.stdout+got.stderr, misplaced) {
 					t.Errorf("exit code %d, no %q:\n%s%s", got.code, want, got.stdout, got.stderr)
 				}
 			}

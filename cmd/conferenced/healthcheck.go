@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,30 +13,26 @@ import (
 	"google.golang.org/grpc/status"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/invalid"
 )
 
 type healthcheckCommand struct {
-	GRPCAddr string        `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" placeholder:"HOST:PORT" help:"The gRPC address to check, without a proxy (${default})."`
+	GRPCAddr string        `name:"grpc-addr" env:"CONFERENCED_GRPC_ADDR" default:"127.0.0.1:50051" help:"The gRPC address to check, without a proxy."`
 	TLSCert  string        `name:"tls-cert" env:"CONFERENCED_TLS_CERT" placeholder:"FILE" help:"As for serve: if it is set, the check uses TLS. The server's certificate is not verified, since nothing is sent to it."`
-	Timeout  time.Duration `env:"CONFERENCED_HEALTHCHECK_TIMEOUT" default:"3s" help:"The timeout of the check (${default})."`
-}
-
-// Validate is called by kong.
-func (c *healthcheckCommand) Validate() error {
-	if c.Timeout <= 0 {
-		return errors.New("--timeout: must be more than 0")
-	}
-	return nil
+	Timeout  time.Duration `env:"CONFERENCED_HEALTHCHECK_TIMEOUT" default:"3s" help:"The timeout of the check."`
 }
 
 // Run returns nil if ConferenceService is serving.
 func (c *healthcheckCommand) Run(ctx context.Context, out output) error {
+	if c.Timeout <= 0 {
+		return usageError{errNotPositive("--timeout")}
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	conn, err := grpc.NewClient("passthrough:///"+c.GRPCAddr,
 		grpc.WithTransportCredentials(c.credentials()), grpc.WithNoProxy())
 	if err != nil {
-		return usageError{fmt.Errorf("--grpc-addr %s: %w", c.GRPCAddr, err)}
+		return usageError{invalid.Field("--grpc-addr", err)}
 	}
 	defer conn.Close()
 	answer, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,

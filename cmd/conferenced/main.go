@@ -1,7 +1,7 @@
 // Conferenced serves one typed, safe API in front of Twilio's conference participants.
 //
-// The exit code is 0 for success, 1 for a failure, and 2 for a mistake in flags,
-// environment or files.
+// The exit code is 0 for success, 2 for an error that a restart does not fix, such as a
+// mistake in flags, environment or files, and 1 for any other error.
 package main
 
 import (
@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -31,12 +33,27 @@ const (
 // usageError is a mistake in flags, environment or files.
 type usageError struct{ error }
 
+// exitCode returns exitUsage for an error that a restart does not fix: a mistake, a
+// name that does not exist, or a missing permission, such as for a port below 1024.
+func exitCode(err error) int {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsNotFound {
+		return exitFailure
+	}
+	_, isUsage := errors.AsType[usageError](err)
+	_, isAddress := errors.AsType[*net.AddrError](err)
+	_, isName := errors.AsType[*net.DNSError](err)
+	if isUsage || isAddress || isName || errors.Is(err, fs.ErrPermission) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
 func (e usageError) Unwrap() error { return e.error }
 
 type commands struct {
 	Sandbox     sandboxCommand     `cmd:"" help:"Serve in front of an embedded Twilio. Needs no configuration."`
 	Serve       serveCommand       `cmd:"" help:"Serve in front of Twilio."`
-	Check       checkCommand       `cmd:"" help:"Check the files of accounts, callers and policy, and explain what a caller may do."`
+	Check       checkCommand       `cmd:"" help:"Check the configuration of serve without starting it, and explain what a caller may do."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Check whether a running conferenced serves: exit code 0 or 1."`
 	Proto       protoCommand       `cmd:"" help:"Print the API as a .proto file for clients, or write all files that clients need."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
@@ -94,6 +111,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	names := newFlagNames(parser.Model)
 	command, err := parser.Parse(args)
 	if exited >= 0 { // --help was printed
 		return exited
@@ -102,22 +120,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = refuseSecrets(command)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "conferenced: %v\nSee conferenced --help.\n", err)
+		for _, warning := range names.unknownVariables(os.Environ()) {
+			fmt.Fprintln(stderr, "conferenced: warning:", warning)
+		}
+		fmt.Fprintf(stderr, "conferenced: %s\nSee conferenced --help.\n", names.describe(err))
 		return exitUsage
 	}
-	return report(stderr, command.Run())
+	if err := command.Run(names); err != nil {
+		fmt.Fprintln(stderr, "conferenced:", names.describe(err))
+		return exitCode(err)
+	}
+	return 0
 }
 
 // output has the writers of a command.
 type output struct{ stdout, stderr io.Writer }
-
-func report(stderr io.Writer, err error) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(stderr, "conferenced:", err)
-	if _, ok := errors.AsType[usageError](err); ok {
-		return exitUsage
-	}
-	return exitFailure
-}

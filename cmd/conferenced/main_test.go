@@ -90,24 +90,25 @@ func TestMistakesInArguments(t *testing.T) {
 		{"an unknown flag", []string{"sandbox", "--port=1"}, "unknown flag --port"},
 		{"a flag without its value", []string{"sandbox", "--grpc-addr"}, "--grpc-addr"},
 		{"too many arguments", []string{"version", "now"}, "now"},
-		{"an unknown level", []string{"sandbox", "--log-level=loud"}, "--log-level must be one of"},
-		{"an unknown format", []string{"sandbox", "--log-format=xml"}, "--log-format must be one of"},
+		{"an unknown level", []string{"sandbox", "--log-level=loud"}, "--log-level (CONFERENCED_LOG_LEVEL) must be one of"},
+		{"an unknown format", []string{"sandbox", "--log-format=xml"}, "--log-format (CONFERENCED_LOG_FORMAT) must be one of"},
 		{"a malformed duration", []string{"sandbox", "--default-timeout=soon"}, "--default-timeout"},
 		{"a duration without a unit", []string{"sandbox", "--default-timeout=10"}, "--default-timeout"},
-		{"a default timeout of 0", []string{"sandbox", "--default-timeout=0s"}, "--default-timeout: must be more than 0"},
-		{"a negative default timeout", []string{"serve", "--default-timeout=-1s"}, "--default-timeout: must be more than 0"},
-		{"a shutdown timeout of 0", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout: must be more than 0"},
-		{"a negative shutdown timeout", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout: must be more than 0"},
-		{"a negative drain delay", []string{"serve", "--drain-delay=-1s"}, "--drain-delay: must not be less than 0"},
-		{"an age below the minimum", []string{"serve", "--max-connection-age=1ms"}, "--max-connection-age: must be 0 or at least 1s"},
-		{"a grace below --max-timeout", []string{"serve", "--max-connection-age-grace=9s"}, "--max-connection-age-grace: must be at least --max-timeout"},
-		{"an attempt timeout of 0", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout: must be more than 0"},
+		{"a default timeout of 0", []string{"sandbox", "--default-timeout=0s"}, "--default-timeout (CONFERENCED_DEFAULT_TIMEOUT): must be more than 0"},
+		{"a negative default timeout", []string{"serve", "--default-timeout=-1s"}, "--default-timeout (CONFERENCED_DEFAULT_TIMEOUT): must be more than 0"},
+		{"a shutdown timeout of 0", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout (CONFERENCED_SHUTDOWN_TIMEOUT): must be more than 0"},
+		{"a negative shutdown timeout", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout (CONFERENCED_SHUTDOWN_TIMEOUT): must be more than 0"},
+		{"a negative drain delay", []string{"serve", "--drain-delay=-1s"}, "--drain-delay (CONFERENCED_DRAIN_DELAY): must not be less than 0"},
+		{"an age below the minimum", []string{"serve", "--max-connection-age=1ms"}, "--max-connection-age (CONFERENCED_MAX_CONNECTION_AGE): must be 0 or at least 1s"},
+		{"a grace below --max-timeout", []string{"serve", "--max-connection-age-grace=9s"}, "--max-connection-age-grace (CONFERENCED_MAX_CONNECTION_AGE_GRACE): must be at least the maximum of deadlines, 1m0s"},
+		{"an attempt timeout of 0", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout (CONFERENCED_ATTEMPT_TIMEOUT): must be more than 0"},
 		{"a token as a flag", []string{"serve", "--twilio-auth-token=s3cret"}, "unknown flag --twilio-auth-token"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken, "CONFERENCED_TWILIO_ADDR", "127.0.0.1:0")
 			got := runStopped(t, test.args...)
-			got.check(t, 2, "conferenced: ", test.want, "\nSee conferenced --help.\n")
+			got.check(t, 2, "conferenced: ", test.want)
 			if got.stdout != "" {
 				t.Errorf("stdout: %s", got.stdout)
 			}
@@ -120,13 +121,13 @@ func TestMistakesInArguments(t *testing.T) {
 
 func TestHealthcheckWithoutATimeout(t *testing.T) {
 	for _, flag := range []string{"--timeout=0s", "--timeout=-1s"} {
-		runCommand(t.Context(), "healthcheck", flag).check(t, 2, "--timeout: must be more than 0")
+		runCommand(t.Context(), "healthcheck", flag).check(t, 2, "--timeout (CONFERENCED_HEALTHCHECK_TIMEOUT): must be more than 0")
 	}
 }
 
 func TestBothTimeoutsThatAreWrongAreNamed(t *testing.T) {
 	got := runStopped(t, "serve", "--default-timeout=0s", "--shutdown-timeout=0s")
-	got.check(t, 2, "--default-timeout: must be", "--shutdown-timeout: must be")
+	got.check(t, 2, "--default-timeout (CONFERENCED_DEFAULT_TIMEOUT): must be", "--shutdown-timeout (CONFERENCED_SHUTDOWN_TIMEOUT): must be")
 }
 
 func TestVersion(t *testing.T) {
@@ -169,7 +170,7 @@ func TestEmptyVariables(t *testing.T) {
 
 func TestAdminOnAllInterfacesNeedsAFlag(t *testing.T) {
 	args := []string{"sandbox", "--twilio-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--admin-addr=:0"}
-	runCommand(t.Context(), args...).check(t, 1, "--admin-public")
+	runCommand(t.Context(), args...).check(t, 2, "--admin-addr (CONFERENCED_ADMIN_ADDR): ", "--admin-public")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	runCommand(ctx, append(args, "--admin-public")...).check(t, 0)

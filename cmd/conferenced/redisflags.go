@@ -6,18 +6,19 @@ import (
 	"time"
 
 	"conferenced/service/delivery/redisstore"
+	"conferenced/service/invalid"
 )
 
 // sharing has the flags of the shared state.
 type sharing struct {
-	RedisURL          string        `name:"redis-url" env:"CONFERENCED_REDIS_URL" placeholder:"URL" help:"The Redis in which replicas share their state: redis://HOST[:PORT], rediss:// for TLS, or unix:///PATH. A password in it is accepted only from the environment. Without it, the state is in memory."`
+	RedisURL          string        `name:"redis-url" field:"redisstore.URL" env:"CONFERENCED_REDIS_URL" placeholder:"URL" help:"The Redis in which replicas share their state: redis://HOST[:PORT], rediss:// for TLS, or unix:///PATH. A password in it is accepted only from the environment. Without it, the state is in memory."`
 	RedisPasswordFile string        `env:"CONFERENCED_REDIS_PASSWORD_FILE" placeholder:"FILE" help:"A file with the password of Redis."`
-	RedisCAFile       string        `name:"redis-ca-file" env:"CONFERENCED_REDIS_CA_FILE" placeholder:"FILE" help:"The CAs that verify Redis's certificate, in PEM. Without it: the system's."`
-	RedisCertFile     string        `env:"CONFERENCED_REDIS_CERT_FILE" placeholder:"FILE" help:"The client certificate for Redis, in PEM."`
-	RedisKeyFile      string        `env:"CONFERENCED_REDIS_KEY_FILE" placeholder:"FILE" help:"Its key, in PEM."`
-	RedisFailure      string        `env:"CONFERENCED_REDIS_FAILURE" default:"mixed" enum:"mixed,closed,open" help:"What happens to updates while Redis is down: ${enum} (${default}). Mixed refuses announcements and updates with a request ID; other updates proceed."`
-	RedisLease        time.Duration `env:"CONFERENCED_REDIS_LEASE" default:"5s" help:"How long the lease of a replica lasts that no longer renews it (${default}). It must be the same for all replicas."`
-	RedisTimeout      time.Duration `env:"CONFERENCED_REDIS_TIMEOUT" default:"1s" help:"The timeout of a request to Redis (${default})."`
+	RedisCAFile       string        `name:"redis-ca-file" field:"redisstore.CAFile" env:"CONFERENCED_REDIS_CA_FILE" placeholder:"FILE" help:"The CAs that verify Redis's certificate, in PEM. Without it: the system's."`
+	RedisCertFile     string        `field:"redisstore.CertFile" env:"CONFERENCED_REDIS_CERT_FILE" placeholder:"FILE" help:"The client certificate for Redis, in PEM."`
+	RedisKeyFile      string        `field:"redisstore.KeyFile" env:"CONFERENCED_REDIS_KEY_FILE" placeholder:"FILE" help:"Its key, in PEM."`
+	RedisFailure      string        `field:"redisstore.Failure" env:"CONFERENCED_REDIS_FAILURE" default:"mixed" enum:"mixed,closed,open" help:"What happens to updates while Redis is down: ${enum}. Mixed refuses announcements and updates with a request ID; other updates proceed."`
+	RedisLease        time.Duration `field:"redisstore.Lease" env:"CONFERENCED_REDIS_LEASE" default:"5s" help:"How long the lease of a replica lasts that no longer renews it. It must be the same for all replicas."`
+	RedisTimeout      time.Duration `field:"redisstore.Timeout" env:"CONFERENCED_REDIS_TIMEOUT" default:"1s" help:"The timeout of a request to Redis."`
 }
 
 // config returns the configuration of the store. Without a URL, the other flags are
@@ -30,15 +31,10 @@ func (s *sharing) config() (redisstore.Config, error) {
 		URL: s.RedisURL, Failure: redisstore.Failure(s.RedisFailure), Lease: s.RedisLease, Timeout: s.RedisTimeout,
 		CAFile: s.RedisCAFile, CertFile: s.RedisCertFile, KeyFile: s.RedisKeyFile,
 	}
-	if s.RedisPasswordFile != "" {
-		password, err := os.ReadFile(s.RedisPasswordFile)
-		if err != nil {
-			return cfg, usageError{err}
-		}
-		cfg.Password = strings.TrimSpace(string(password))
+	if s.RedisPasswordFile == "" {
+		return cfg, nil
 	}
-	if err := cfg.Validate(); err != nil {
-		return cfg, usageError{err}
-	}
-	return cfg, nil
+	password, err := os.ReadFile(s.RedisPasswordFile)
+	cfg.Password = strings.TrimSpace(string(password))
+	return cfg, invalid.Field("--redis-password-file", err)
 }

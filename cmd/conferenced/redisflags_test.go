@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,8 @@ func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
 		"a timeout beyond the lease": {RedisURL: "redis://user:hidden@redis.test", RedisLease: time.Second, RedisTimeout: time.Second},
 		"no password":                {RedisURL: "redis://user:hidden@redis.test", RedisPasswordFile: "/does/not/exist"},
 	} {
-		_, err := flags.config()
+		cfg, err := flags.config()
+		err = errors.Join(err, cfg.Validate())
 		if err == nil || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%s: the error is %v", name, err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"conferenced/service/invalid"
 	"conferenced/service/sandbox"
 	"conferenced/service/server"
 	"conferenced/service/settings"
@@ -21,29 +22,22 @@ import (
 type sandboxCommand struct {
 	serving
 
-	TwilioAddr string `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" placeholder:"HOST:PORT" help:"The address of the embedded Twilio (${default})."`
+	AuditLog string `group:"Audit and log:" env:"CONFERENCED_AUDIT_LOG" placeholder:"FILE" help:"The file to which the audit is appended, or - for standard output. None by default."`
 
-	AuditLog string `env:"CONFERENCED_AUDIT_LOG" placeholder:"FILE" help:"The file to which the audit is appended, or - for standard output. None by default."`
-
-	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"The initial state of the embedded Twilio, in YAML, instead of its default accounts and conferences."`
-	TwilioOnly bool          `env:"CONFERENCED_TWILIO_ONLY" help:"Run the embedded Twilio alone."`
-	CallStep   time.Duration `name:"sandbox-call-step" env:"CONFERENCED_SANDBOX_CALL_STEP" default:"1s" help:"How long a new participant's call stays queued, connecting and ringing (${default} each)."`
-
-	Latency     time.Duration `name:"sandbox-latency" env:"CONFERENCED_SANDBOX_LATENCY" default:"0s" help:"The latency of the embedded Twilio (${default})."`
-	ErrorRate   float64       `name:"sandbox-error-rate" env:"CONFERENCED_SANDBOX_ERROR_RATE" default:"0" help:"The share of requests, 0 to 1, that fail in a random way (${default})."`
-	Concurrency int           `name:"sandbox-concurrency" env:"CONFERENCED_SANDBOX_CONCURRENCY" default:"0" help:"The number of requests in flight above which it answers 429; 0, the default, is no limit."`
-	Seed        uint64        `name:"sandbox-seed" env:"CONFERENCED_SANDBOX_SEED" default:"1" help:"The seed of the random failures (${default})."`
+	embedding `embed:"" group:"Embedded Twilio:"`
 }
 
-// Validate is called by kong.
-func (c *sandboxCommand) Validate() error {
-	if c.ErrorRate < 0 || c.ErrorRate > 1 {
-		return errors.New("--sandbox-error-rate: must be between 0 and 1")
-	}
-	if c.Latency < 0 || c.Concurrency < 0 {
-		return errors.New("--sandbox-latency and --sandbox-concurrency: must not be less than 0")
-	}
-	return c.serving.Validate()
+// embedding has the flags about the embedded Twilio.
+type embedding struct {
+	TwilioAddr string        `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" help:"The address of the embedded Twilio."`
+	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"The initial state of the embedded Twilio, in YAML, instead of its default accounts and conferences."`
+	TwilioOnly bool          `env:"CONFERENCED_TWILIO_ONLY" help:"Run the embedded Twilio alone."`
+	CallStep   time.Duration `name:"sandbox-call-step" env:"CONFERENCED_SANDBOX_CALL_STEP" default:"1s" help:"How long a new participant's call stays queued, connecting and ringing, each."`
+
+	Latency     time.Duration `name:"sandbox-latency" env:"CONFERENCED_SANDBOX_LATENCY" default:"0s" help:"The latency of the embedded Twilio."`
+	ErrorRate   float64       `name:"sandbox-error-rate" env:"CONFERENCED_SANDBOX_ERROR_RATE" default:"0" help:"The share of requests, 0 to 1, that fail in a random way."`
+	Concurrency int           `name:"sandbox-concurrency" env:"CONFERENCED_SANDBOX_CONCURRENCY" default:"0" help:"The number of requests in flight above which it answers 429; 0 is no limit."`
+	Seed        uint64        `name:"sandbox-seed" env:"CONFERENCED_SANDBOX_SEED" default:"1" help:"The seed of the random failures."`
 }
 
 // Help is shown by `conferenced sandbox --help`.
@@ -55,14 +49,14 @@ With --twilio-only it runs alone, for the tests of other services.`
 
 // Run serves the embedded Twilio and the service in front of it until the context is
 // done.
-func (c *sandboxCommand) Run(ctx context.Context, out output) error {
+func (c *sandboxCommand) Run(ctx context.Context, out output, names flagNames) error {
 	cfg, err := c.upstream()
 	if err != nil {
 		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.TwilioAddr)
 	if err != nil {
-		return fmt.Errorf("--twilio-addr: %w", err)
+		return invalid.Field("--twilio-addr", err)
 	}
 	defer listener.Close()
 	fake := sandbox.New(cfg)
@@ -70,7 +64,7 @@ func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 	if c.TwilioOnly {
 		return c.runAlone(ctx, out, fake, listener)
 	}
-	s, err := c.newServer(ctx, listener.Addr(), cfg.State, out.stderr)
+	s, err := c.newServer(ctx, out, names, listener.Addr(), cfg.State)
 	if err != nil {
 		return err
 	}
@@ -82,7 +76,20 @@ func (c *sandboxCommand) Run(ctx context.Context, out output) error {
 }
 
 // upstream returns the configuration of the embedded Twilio.
-func (c *sandboxCommand) upstream() (sandbox.Config, error) {
+func (c *embedding) upstream() (sandbox.Config, error) {
+	var errs []error
+	if c.ErrorRate < 0 || c.ErrorRate > 1 {
+		errs = append(errs, invalid.Fieldf("--sandbox-error-rate", "must be between 0 and 1"))
+	}
+	if c.Latency < 0 {
+		errs = append(errs, invalid.Fieldf("--sandbox-latency", "must not be less than 0"))
+	}
+	if c.Concurrency < 0 {
+		errs = append(errs, invalid.Fieldf("--sandbox-concurrency", "must not be less than 0"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return sandbox.Config{}, usageError{err}
+	}
 	cfg := sandbox.Config{
 		Latency: c.Latency, ErrorRate: c.ErrorRate, Concurrency: c.Concurrency,
 		Seed: c.Seed, CallStep: c.CallStep,
@@ -92,7 +99,7 @@ func (c *sandboxCommand) upstream() (sandbox.Config, error) {
 	}
 	text, err := os.ReadFile(c.State)
 	if err != nil {
-		return cfg, usageError{fmt.Errorf("--state: %w", err)}
+		return cfg, usageError{invalid.Field("--state", err)}
 	}
 	if cfg.State, err = sandbox.ParseState(c.State, text); err != nil {
 		return cfg, usageError{err}
@@ -102,20 +109,24 @@ func (c *sandboxCommand) upstream() (sandbox.Config, error) {
 
 // newServer returns the service in front of the embedded Twilio.
 func (c *sandboxCommand) newServer(
-	ctx context.Context, upstream net.Addr, state *sandbox.InitialState, log io.Writer,
+	ctx context.Context, out output, names flagNames, upstream net.Addr, state *sandbox.InitialState,
 ) (*server.Server, error) {
 	if c.Securing.Accounts != "" {
-		return nil, usageError{errors.New("--accounts cannot be set: the embedded Twilio has accounts of its own")}
+		return nil, usageError{invalid.Fieldf("--accounts", "cannot be set: the embedded Twilio has accounts of its own")}
+	}
+	logger, err := c.logger(out.stderr)
+	if err != nil {
+		return nil, usageError{err}
 	}
 	accounts, err := accountsOf(state, "http://"+upstream.String())
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := c.config(ctx, settings.Base{Accounts: accounts}, c.AuditLog, log)
+	cfg, err := c.config(ctx, names, settings.Base{Accounts: accounts}, c.AuditLog, logger)
 	if err != nil {
 		return nil, err
 	}
-	return server.New(cfg)
+	return newServer(cfg, c.AuditLog)
 }
 
 // accountsOf returns the accounts of the embedded Twilio. The first is the default one.

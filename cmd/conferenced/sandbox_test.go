@@ -49,7 +49,7 @@ func TestSandboxState(t *testing.T) {
 
 func TestInvalidSandboxState(t *testing.T) {
 	tests := []struct{ name, path, want string }{
-		{"no such file", filepath.Join(t.TempDir(), "none.yaml"), "--state: open "},
+		{"no such file", filepath.Join(t.TempDir(), "none.yaml"), "--state (CONFERENCED_STATE): open "},
 		{"no account", writeState(t, "accounts: []\n"), "account"},
 		{"an unknown key", writeState(t, "accounts:\n  - sid: x\n    phone: 1\n"), "line 3"},
 	}

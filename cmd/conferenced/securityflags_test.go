@@ -36,18 +36,18 @@ func TestMistakesInSecurityFlags(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{"an issuer alone", []string{"--jwt-issuer=https://issuer.example"}, []string{"the JWT audience is missing"}},
-		{"an audience alone", []string{"--jwt-audience=x"}, []string{"the JWT issuer must be an absolute URL"}},
-		{"keys alone", []string{"--jwt-jwks-url=https://issuer.example/keys"}, []string{"the JWT issuer must be", "the JWT audience is missing"}},
+		{"an issuer alone", []string{"--jwt-issuer=https://issuer.example"}, []string{"--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"}},
+		{"an audience alone", []string{"--jwt-audience=x"}, []string{"--jwt-issuer (CONFERENCED_JWT_ISSUER): must be an absolute URL"}},
+		{"keys alone", []string{"--jwt-jwks-url=https://issuer.example/keys"}, []string{"--jwt-issuer (CONFERENCED_JWT_ISSUER): must be", "--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"}},
 		{"an issuer without TLS", []string{"--jwt-issuer=http://issuer.example", "--jwt-audience=x"}, []string{"must be https"}},
-		{"a shared key", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=ES256,HS256"}, []string{`the JWT algorithm "HS256" is not one of`}},
-		{"no signature", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=none"}, []string{`the JWT algorithm "none" is not one of`}},
-		{"a clock skew that is too large", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-clock-skew=1h"}, []string{"the JWT clock skew must be 0 to 5m0s"}},
+		{"a shared key", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=ES256,HS256"}, []string{`--jwt-algorithms (CONFERENCED_JWT_ALGORITHMS): "HS256" is not one of`}},
+		{"no signature", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=none"}, []string{`--jwt-algorithms (CONFERENCED_JWT_ALGORITHMS): "none" is not one of`}},
+		{"a clock skew that is too large", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-clock-skew=1h"}, []string{"--jwt-clock-skew (CONFERENCED_JWT_CLOCK_SKEW): must be 0 to 5m0s"}},
 		{"a password in the issuer's URL", []string{"--jwt-issuer=https://user:" + misplaced + "@i.example", "--jwt-audience=x"}, []string{"must not hold a user name or password"}},
-		{"a proxy that is no network", []string{"--trusted-proxy=10.0.0.0/8,proxy"}, []string{`--trusted-proxy: "proxy" is neither an address nor a network`}},
-		{"an audit that fails in another way", []string{"--audit-failure=maybe"}, []string{"--audit-failure must be one of"}},
+		{"a proxy that is no network", []string{"--trusted-proxy=10.0.0.0/8,proxy"}, []string{`--trusted-proxy (CONFERENCED_TRUSTED_PROXY): "proxy" is neither an address nor a network`}},
+		{"an audit that fails in another way", []string{"--audit-failure=maybe"}, []string{"--audit-failure (CONFERENCED_AUDIT_FAILURE) must be one of"}},
 		{"several", []string{"--jwt-audience=x", "--trusted-proxy=x", "--tokens=/nowhere/tokens", "--policy=/nowhere/policy"}, []string{
-			"the JWT issuer must be", "--trusted-proxy: ", "/nowhere/tokens: no such file", "/nowhere/policy: no such file",
+			"--jwt-issuer (CONFERENCED_JWT_ISSUER): must be", "--trusted-proxy (CONFERENCED_TRUSTED_PROXY): ", "/nowhere/tokens: no such file", "/nowhere/policy: no such file",
 		}},
 		{"a key without its certificate", []string{"--tls-key=/nowhere/key"}, []string{"is a TLS key without a certificate"}},
 	}
@@ -70,8 +70,8 @@ func TestServeWithoutAuthentication(t *testing.T) {
 		code int
 		want string
 	}{
-		"gRPC on all interfaces":                {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=127.0.0.1:0"}, 1, "conferenced: gRPC address "},
-		"REST on all interfaces":                {[]string{"--grpc-addr=127.0.0.1:0", "--http-addr=0.0.0.0:0"}, 1, "conferenced: HTTP address "},
+		"gRPC on all interfaces":                {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=127.0.0.1:0"}, 2, "conferenced: --grpc-addr (CONFERENCED_GRPC_ADDR): "},
+		"REST on all interfaces":                {[]string{"--grpc-addr=127.0.0.1:0", "--http-addr=0.0.0.0:0"}, 2, "conferenced: --http-addr (CONFERENCED_HTTP_ADDR): "},
 		"all interfaces with --allow-anonymous": {[]string{"--grpc-addr=0.0.0.0:0", "--http-addr=0.0.0.0:0", "--allow-anonymous"}, 0, warning},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestServeWithoutAuthentication(t *testing.T) {
 func TestSandboxServesItsOwnAccountsAlone(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
 	got := runStopped(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, f.flags("accounts")...)...)
-	got.check(t, 2, "conferenced: --accounts cannot be set: the embedded Twilio has accounts of its own")
+	got.check(t, 2, "conferenced: --accounts (CONFERENCED_ACCOUNTS): cannot be set: the embedded Twilio has accounts of its own")
 }
 
 // secured is a service with every file, in front of a sandbox.

@@ -2,19 +2,21 @@ package main
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"strings"
 
+	"conferenced/service/invalid"
 	"conferenced/service/server"
 	"conferenced/service/settings"
 )
 
+// serveCommand also has the flags of check.
 type serveCommand struct {
 	serving
 
-	TwilioBaseURL string `name:"twilio-base-url" env:"CONFERENCED_TWILIO_BASE_URL" placeholder:"URL" help:"The base URL of Twilio's API, instead of the host of TWILIO_REGION and TWILIO_EDGE: https://HOST[:PORT]."`
+	TwilioBaseURL string `name:"twilio-base-url" field:"settings.BaseURL" env:"CONFERENCED_TWILIO_BASE_URL" placeholder:"URL" group:"Twilio:" help:"The base URL of Twilio's API, instead of the host of TWILIO_REGION and TWILIO_EDGE: https://HOST[:PORT]."`
 
-	AuditLog string `env:"CONFERENCED_AUDIT_LOG" default:"-" placeholder:"FILE" help:"The file to which the audit is appended, or - for standard output (the default). --audit-log= switches the audit off."`
+	AuditLog string `env:"CONFERENCED_AUDIT_LOG" default:"-" group:"Audit and log:" help:"The file to which the audit is appended, or - for standard output. --audit-log= switches the audit off."`
 }
 
 // Help is shown by `conferenced serve --help`.
@@ -32,20 +34,30 @@ TWILIO_AUTH_TOKEN_FILE and TWILIO_API_SECRET_FILE name files with the secrets. N
 }
 
 // Run serves until the context is done.
-func (c *serveCommand) Run(ctx context.Context, out output) error {
-	if c.Securing.Accounts != "" && c.TwilioBaseURL != "" {
-		return usageError{errors.New("--accounts and --twilio-base-url are both set: the file has the base URL of each account")}
+func (c *serveCommand) Run(ctx context.Context, out output, names flagNames) error {
+	logger, err := c.logger(out.stderr)
+	if err != nil {
+		return usageError{err}
 	}
-	cfg, err := c.config(ctx, settings.Base{Environment: true, BaseURL: c.TwilioBaseURL}, c.AuditLog, out.stderr)
+	cfg, err := c.config(ctx, names, logger)
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(c.TwilioBaseURL, "http://") {
-		cfg.Logger.Warn("Twilio's credentials are sent in plaintext: --twilio-base-url is not https")
-	}
-	s, err := server.New(cfg)
+	s, err := newServer(cfg, c.AuditLog)
 	if err != nil {
 		return err
 	}
 	return serve(ctx, s)
+}
+
+// config reads and checks the whole configuration; see serving.config.
+func (c *serveCommand) config(ctx context.Context, names flagNames, logger *slog.Logger) (server.Config, error) {
+	if c.Securing.Accounts != "" && c.TwilioBaseURL != "" {
+		return server.Config{}, usageError{invalid.Fieldf("settings.BaseURL",
+			"cannot be used together with --accounts: the file has the base URL of each account")}
+	}
+	if strings.HasPrefix(c.TwilioBaseURL, "http://") {
+		logger.Warn("Twilio's credentials are sent in plaintext: --twilio-base-url is not https")
+	}
+	return c.serving.config(ctx, names, settings.Base{Environment: true, BaseURL: c.TwilioBaseURL}, c.AuditLog, logger)
 }

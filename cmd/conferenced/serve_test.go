@@ -261,19 +261,28 @@ func TestSandboxNeedsNoCredentials(t *testing.T) {
 	s.checkStops(t)
 }
 
+// TestTakenPorts checks that the error names the flag and its variable, whether the
+// address comes from the flag, the variable or the default.
 func TestTakenPorts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for _, flag := range []string{"--twilio-addr", "--grpc-addr", "--http-addr", "--admin-addr"} {
+	for flag, variable := range map[string]string{
+		"--twilio-addr": "CONFERENCED_TWILIO_ADDR", "--grpc-addr": "CONFERENCED_GRPC_ADDR",
+		"--http-addr": "CONFERENCED_HTTP_ADDR", "--admin-addr": "CONFERENCED_ADMIN_ADDR",
+	} {
 		t.Run(flag, func(t *testing.T) {
-			args := append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, anywhere...)
-			got := runCommand(t.Context(), append(args, flag+"="+taken.Addr().String())...)
-			got.check(t, 1, taken.Addr().String()+": bind: address already in use")
-			if got.stdout != "" {
-				t.Errorf("it prints addresses that it does not serve:\n%s", got.stdout)
+			want := "conferenced: " + flag + " (" + variable + "): listen tcp " + taken.Addr().String() + ": bind: address already in use\n"
+			for _, free := range []string{"CONFERENCED_TWILIO_ADDR", "CONFERENCED_GRPC_ADDR", "CONFERENCED_HTTP_ADDR", "CONFERENCED_ADMIN_ADDR"} {
+				t.Setenv(free, "127.0.0.1:0")
+			}
+			byFlag := runCommand(t.Context(), "sandbox", flag+"="+taken.Addr().String())
+			t.Setenv(variable, taken.Addr().String())
+			for _, got := range []ran{byFlag, runCommand(t.Context(), "sandbox")} {
+				got.check(t, exitFailure)
+				got.checkOutput(t, "", want)
 			}
 		})
 	}

@@ -14,6 +14,15 @@ import (
 // because programs could use different values of it.
 type claims struct{ jwt.MapClaims }
 
+// ParseClaims returns the claims of a JWT, given as JSON, as [Caller.Claims] has them.
+func ParseClaims(text []byte) (map[string][]string, error) {
+	read := new(claims)
+	if err := json.Unmarshal(text, read); err != nil {
+		return nil, err
+	}
+	return read.texts(), nil
+}
+
 // UnmarshalJSON is called with valid JSON.
 func (c *claims) UnmarshalJSON(text []byte) error {
 	c.MapClaims = jwt.MapClaims{}

@@ -31,6 +31,9 @@ type JWT struct {
 	verified recent[*verifiedJWT]
 }
 
+// Issuer returns the URL of the issuer.
+func (j *JWT) Issuer() string { return j.cfg.Issuer }
+
 // verifiedJWT is the result of a verification. It is valid while the issuer's keys
 // are unchanged.
 type verifiedJWT struct {

@@ -263,21 +263,21 @@ func TestNewJWT(t *testing.T) {
 		}, ""},
 		{"http on loopback", func(cfg *JWTConfig) { cfg.Issuer, cfg.JWKSURL = "http://127.0.0.1:8080", "http://[::1]/keys" }, ""},
 		{"http elsewhere", func(cfg *JWTConfig) { cfg.Issuer = "http://issuer.example.org" },
-			"the JWT issuer must be https, or http on a loopback address"},
+			"callers.JWT.Issuer: must be https, or http on a loopback address"},
 		{"everything wrong", func(cfg *JWTConfig) {
 			*cfg = JWTConfig{
 				Issuer: "issuer", JWKSURL: "https://a:b@c", Algorithms: []string{"none", "HS256", "RS256", ""},
 				ClockSkew: -1,
 			}
-		}, `the JWT issuer must be an absolute URL
-the JWT audience is missing
-the JWKS URL must not hold a user name or password
-the JWT algorithm "none" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
-the JWT algorithm "HS256" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
-the JWT algorithm "" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
-the JWT clock skew must be 0 to 5m0s`},
-		{"too much skew", func(cfg *JWTConfig) { cfg.ClockSkew = time.Hour }, "the JWT clock skew must be 0 to 5m0s"},
-		{"a fragment", func(cfg *JWTConfig) { cfg.Issuer += "#x" }, "the JWT issuer must not have a fragment"},
+		}, `callers.JWT.Issuer: must be an absolute URL
+callers.JWT.Audience: is missing
+callers.JWT.JWKSURL: must not hold a user name or password
+callers.JWT.Algorithms: "none" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
+callers.JWT.Algorithms: "HS256" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
+callers.JWT.Algorithms: "" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
+callers.JWT.ClockSkew: must be 0 to 5m0s`},
+		{"too much skew", func(cfg *JWTConfig) { cfg.ClockSkew = time.Hour }, "callers.JWT.ClockSkew: must be 0 to 5m0s"},
+		{"a fragment", func(cfg *JWTConfig) { cfg.Issuer += "#x" }, "callers.JWT.Issuer: must not have a fragment"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := good

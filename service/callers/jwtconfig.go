@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"conferenced/service/invalid"
 )
 
 // maxClockSkew is the maximum of [JWTConfig.ClockSkew].
@@ -45,28 +47,24 @@ var asymmetricAlgorithms = []string{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
-// validate returns all problems, joined.
+// validate returns an [invalid.FieldError] for each problem, joined.
 func (c JWTConfig) validate() error {
 	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := checkURL(c.Issuer); err != nil {
-		wrong("the JWT issuer %w", err)
-	}
+	wrong := func(field string, err error) { errs = append(errs, invalid.Field("callers.JWT."+field, err)) }
+	wrong("Issuer", checkURL(c.Issuer))
 	if c.Audience == "" {
-		wrong("the JWT audience is missing")
+		wrong("Audience", errors.New("is missing"))
 	}
 	if c.JWKSURL != "" {
-		if err := checkURL(c.JWKSURL); err != nil {
-			wrong("the JWKS URL %w", err)
-		}
+		wrong("JWKSURL", checkURL(c.JWKSURL))
 	}
 	for _, algorithm := range c.Algorithms {
 		if !slices.Contains(asymmetricAlgorithms, algorithm) {
-			wrong("the JWT algorithm %q is not one of %s", algorithm, strings.Join(asymmetricAlgorithms, ", "))
+			wrong("Algorithms", fmt.Errorf("%q is not one of %s", algorithm, strings.Join(asymmetricAlgorithms, ", ")))
 		}
 	}
 	if c.ClockSkew < 0 || c.ClockSkew > maxClockSkew {
-		wrong("the JWT clock skew must be 0 to %s", maxClockSkew)
+		wrong("ClockSkew", fmt.Errorf("must be 0 to %s", maxClockSkew))
 	}
 	return errors.Join(errs...)
 }

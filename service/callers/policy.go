@@ -14,6 +14,14 @@ type Policy struct {
 	rules []rule
 }
 
+// Len returns the number of rules.
+func (p *Policy) Len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.rules)
+}
+
 // rule allows the callers that it matches to do its operations in its accounts. An
 // update may set its properties.
 type rule struct {

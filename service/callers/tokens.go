@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,35 @@ type token struct {
 
 func (t *token) expired(now time.Time) bool {
 	return !t.expires.IsZero() && !now.Before(t.expires)
+}
+
+// Len returns the number of tokens, expired ones included.
+func (t *Tokens) Len() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.entries)
+}
+
+// NextExpiry returns when the first of the tokens that have not expired will expire,
+// or zero if none of them will.
+func (t *Tokens) NextExpiry(now time.Time) (next time.Time) {
+	if t == nil {
+		return next
+	}
+	for i := range t.entries {
+		if at := t.entries[i].expires; now.Before(at) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// Has reports whether a token that has not expired has the name.
+func (t *Tokens) Has(name string, now time.Time) bool {
+	return t != nil && slices.ContainsFunc(t.entries, func(entry token) bool {
+		return entry.name == name && !entry.expired(now)
+	})
 }
 
 // find returns the entry of a presented token, or nil. It compares with every

@@ -2,9 +2,10 @@ package delivery
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"time"
+
+	"conferenced/service/invalid"
 )
 
 // Config configures a [Deliverer]. [Default] returns the usual values.
@@ -40,8 +41,8 @@ func Default() Config {
 	}
 }
 
-// Validate returns nil, or a joined error with a *[FieldError] for each problem of
-// the configuration. Fields of a mechanism that is switched off are not checked.
+// Validate returns nil, or a joined error with an [invalid.FieldError] for each
+// problem of the configuration. Fields of a mechanism that is switched off are not checked.
 func (c Config) Validate() error {
 	return errors.Join(
 		c.Retrying.validate(),
@@ -83,7 +84,7 @@ func (l Limits) validateRate() error {
 	if l.Rate >= slowest && !math.IsInf(l.Rate, 1) {
 		return nil
 	}
-	return &FieldError{"Limits.Rate", fmt.Sprintf("is %v, want 0 or a number from %v", l.Rate, slowest)}
+	return invalid.Fieldf("delivery.Limits.Rate", "must be 0 or at least %v, not %v", slowest, l.Rate)
 }
 
 func (b Breaking) validate() error {
@@ -115,27 +116,16 @@ func (b Bounds) validate(unordered, ignoreRequestIDs bool) error {
 // maxDuration is longer than any useful wait, and small enough not to overflow.
 const maxDuration = 1000 * time.Hour
 
-// FieldError reports an invalid field of a [Config].
-type FieldError struct {
-	// Field is the field's path, such as Retrying.Attempts.
-	Field string
-	// Problem describes the violated rule, such as "is 0, want at least 1".
-	Problem string
-}
-
-// Error returns the field and the problem.
-func (e *FieldError) Error() string { return "delivery: " + e.Field + " " + e.Problem }
-
 func atLeast[N int | uint32 | time.Duration](name string, value, least N) error {
 	if value >= least {
 		return nil
 	}
-	return &FieldError{name, fmt.Sprintf("is %v, want at least %v", value, least)}
+	return invalid.Fieldf("delivery."+name, "must be at least %v, not %v", least, value)
 }
 
 func atMost[N int | uint32 | time.Duration](name string, value, most N) error {
 	if value <= most {
 		return nil
 	}
-	return &FieldError{name, fmt.Sprintf("is %v, want at most %v", value, most)}
+	return invalid.Fieldf("delivery."+name, "must be at most %v, not %v", most, value)
 }

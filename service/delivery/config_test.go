@@ -41,35 +41,35 @@ func TestInvalidConfigsNameTheField(t *testing.T) {
 		want   string
 		change func(*Config)
 	}{
-		{"Retrying.Attempts is 0, want at least 1", func(c *Config) { c.Retrying.Attempts = 0 }},
-		{"Retrying.Base is -1ns, want at least 0s", func(c *Config) { c.Retrying.Base = -1 }},
-		{"Retrying.Cap is -1s, want at least 0s", func(c *Config) { c.Retrying.Cap = -time.Second }},
-		{"Retrying.Cap is 2000h0m0s, want at most 1000h0m0s", func(c *Config) { c.Retrying.Cap = 2000 * time.Hour }},
-		{"Limits.MaxConcurrency is -1, want at least 0", func(c *Config) { c.Limits.MaxConcurrency = -1 }},
-		{"Limits.MinConcurrency is 0, want at least 1", func(c *Config) { c.Limits.MinConcurrency = 0 }},
-		{"Limits.MinConcurrency is 1001, want at most 1000", func(c *Config) { c.Limits.MinConcurrency = 1001 }},
-		{"Limits.Queue is -1, want at least 0", func(c *Config) { c.Limits.Queue = -1 }},
-		{"Limits.Rate is -1, want 0 or a number from 0.001", func(c *Config) { c.Limits.Rate = -1 }},
-		{"Limits.Rate is 1e-09, want 0 or a number from 0.001", func(c *Config) { c.Limits.Rate = 1e-9 }},
-		{"Limits.Rate is NaN, want 0 or a number from 0.001", func(c *Config) { c.Limits.Rate = math.NaN() }},
-		{"Limits.Rate is +Inf, want 0 or a number from 0.001", func(c *Config) { c.Limits.Rate = math.Inf(1) }},
-		{"Limits.Burst is 0, want at least 1", func(c *Config) { c.Limits.Rate, c.Limits.Burst = 1, 0 }},
-		{"Breaking.OpenFor is 0s, want at least 1ns", func(c *Config) { c.Breaking.OpenFor = 0 }},
-		{"Breaking.Probes is 0, want at least 1", func(c *Config) { c.Breaking.Probes = 0 }},
-		{"Bounds.Queue is 0, want at least 1", func(c *Config) { c.Bounds.Queue = 0 }},
-		{"Bounds.Labels is 0, want at least 1", func(c *Config) { c.Bounds.Labels = 0 }},
-		{"Bounds.LabelAge is 0s, want at least 1ns", func(c *Config) { c.Bounds.LabelAge = 0 }},
-		{"Bounds.Records is 0, want at least 1", func(c *Config) { c.Bounds.Records = 0 }},
-		{"Bounds.Retention is 0s, want at least 1ns", func(c *Config) { c.Bounds.Retention = 0 }},
-		{"Grace is -1s, want at least 0s", func(c *Config) { c.Grace = -time.Second }},
+		{"Retrying.Attempts: must be at least 1, not 0", func(c *Config) { c.Retrying.Attempts = 0 }},
+		{"Retrying.Base: must be at least 0s, not -1ns", func(c *Config) { c.Retrying.Base = -1 }},
+		{"Retrying.Cap: must be at least 0s, not -1s", func(c *Config) { c.Retrying.Cap = -time.Second }},
+		{"Retrying.Cap: must be at most 1000h0m0s, not 2000h0m0s", func(c *Config) { c.Retrying.Cap = 2000 * time.Hour }},
+		{"Limits.MaxConcurrency: must be at least 0, not -1", func(c *Config) { c.Limits.MaxConcurrency = -1 }},
+		{"Limits.MinConcurrency: must be at least 1, not 0", func(c *Config) { c.Limits.MinConcurrency = 0 }},
+		{"Limits.MinConcurrency: must be at most 1000, not 1001", func(c *Config) { c.Limits.MinConcurrency = 1001 }},
+		{"Limits.Queue: must be at least 0, not -1", func(c *Config) { c.Limits.Queue = -1 }},
+		{"Limits.Rate: must be 0 or at least 0.001, not -1", func(c *Config) { c.Limits.Rate = -1 }},
+		{"Limits.Rate: must be 0 or at least 0.001, not 1e-09", func(c *Config) { c.Limits.Rate = 1e-9 }},
+		{"Limits.Rate: must be 0 or at least 0.001, not NaN", func(c *Config) { c.Limits.Rate = math.NaN() }},
+		{"Limits.Rate: must be 0 or at least 0.001, not +Inf", func(c *Config) { c.Limits.Rate = math.Inf(1) }},
+		{"Limits.Burst: must be at least 1, not 0", func(c *Config) { c.Limits.Rate, c.Limits.Burst = 1, 0 }},
+		{"Breaking.OpenFor: must be at least 1ns, not 0s", func(c *Config) { c.Breaking.OpenFor = 0 }},
+		{"Breaking.Probes: must be at least 1, not 0", func(c *Config) { c.Breaking.Probes = 0 }},
+		{"Bounds.Queue: must be at least 1, not 0", func(c *Config) { c.Bounds.Queue = 0 }},
+		{"Bounds.Labels: must be at least 1, not 0", func(c *Config) { c.Bounds.Labels = 0 }},
+		{"Bounds.LabelAge: must be at least 1ns, not 0s", func(c *Config) { c.Bounds.LabelAge = 0 }},
+		{"Bounds.Records: must be at least 1, not 0", func(c *Config) { c.Bounds.Records = 0 }},
+		{"Bounds.Retention: must be at least 1ns, not 0s", func(c *Config) { c.Bounds.Retention = 0 }},
+		{"Grace: must be at least 0s, not -1s", func(c *Config) { c.Grace = -time.Second }},
 	}
 	for _, test := range tests {
 		t.Run(test.want, func(t *testing.T) {
 			cfg := Default()
 			test.change(&cfg)
 			err := cfg.Validate()
-			if err == nil || err.Error() != "delivery: "+test.want {
-				t.Errorf("%v, want delivery: %s", err, test.want)
+			if err == nil || err.Error() != "delivery."+test.want {
+				t.Errorf("%v, want delivery.%s", err, test.want)
 			}
 		})
 	}
@@ -84,7 +84,8 @@ func TestValidateReportsEveryInvalidField(t *testing.T) {
 	}
 	names := []string{}
 	for line := range strings.Lines(wrong.Validate().Error()) {
-		names = append(names, strings.Fields(line)[1])
+		field, _, _ := strings.Cut(line, ":")
+		names = append(names, strings.TrimPrefix(field, "delivery."))
 	}
 	want := []string{
 		"Retrying.Attempts", "Retrying.Base", "Retrying.Cap",

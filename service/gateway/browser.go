@@ -25,24 +25,41 @@ func withBrowserRules(next http.Handler, origins []string) (http.Handler, error)
 	if len(origins) == 0 {
 		return protected(next, nil)
 	}
-	if slices.Contains(origins, anyOrigin) {
-		if len(origins) > 1 {
-			return nil, fmt.Errorf("CORS origin %q allows every origin, so no other can be given", anyOrigin)
-		}
-		return withCORS(next, origins), nil
+	trusted, err := canonicalOrigins(origins)
+	if err != nil {
+		return nil, err
 	}
-	trusted := make([]string, len(origins))
-	for i, origin := range origins {
-		var err error
-		if trusted[i], err = canonicalOrigin(origin); err != nil {
-			return nil, err
-		}
+	if trusted[0] == anyOrigin {
+		return withCORS(next, trusted), nil
 	}
-	next, err := protected(next, trusted)
+	next, err = protected(next, trusted)
 	if err != nil {
 		return nil, err
 	}
 	return withCORS(next, trusted), nil
+}
+
+// CheckOrigins returns an error if [Config.CORSOrigins] cannot have these origins.
+func CheckOrigins(origins []string) error {
+	_, err := canonicalOrigins(origins)
+	return err
+}
+
+func canonicalOrigins(origins []string) ([]string, error) {
+	if slices.Contains(origins, anyOrigin) {
+		if len(origins) > 1 {
+			return nil, fmt.Errorf("CORS origin %q allows every origin, so no other can be given", anyOrigin)
+		}
+		return origins, nil
+	}
+	canonical := make([]string, len(origins))
+	for i, origin := range origins {
+		var err error
+		if canonical[i], err = canonicalOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	return canonical, nil
 }
 
 // protected refuses requests that browsers send for pages of other origins, unless

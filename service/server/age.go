@@ -3,14 +3,14 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
 
 	"google.golang.org/grpc/keepalive"
+
+	"conferenced/service/invalid"
 )
 
 // minConnectionAge is the minimum of MaxConnectionAge. With less, clients would only
@@ -24,10 +24,10 @@ func (c *Config) checkAges() error {
 		return nil
 	}
 	if c.MaxConnectionAge < minConnectionAge {
-		return fmt.Errorf("MaxConnectionAge is %v, want 0 or at least %v", c.MaxConnectionAge, minConnectionAge)
+		return invalid.Fieldf("server.MaxConnectionAge", "must be 0 or at least %v, not %v", minConnectionAge, c.MaxConnectionAge)
 	}
 	if c.MaxConnectionAgeGrace < c.MaxTimeout {
-		return errors.New("MaxConnectionAgeGrace is less than MaxTimeout: calls would be cut off")
+		return invalid.Fieldf("server.MaxConnectionAgeGrace", "must be at least the maximum of deadlines, %v, or calls would be ended before their deadlines", c.MaxTimeout)
 	}
 	return nil
 }

@@ -147,9 +147,9 @@ func TestInvalidAges(t *testing.T) {
 		age, grace time.Duration
 		want       string
 	}{
-		{"negative", -1, patience, "MaxConnectionAge is -1ns, want 0 or at least 1ms"},
-		{"less than the minimum", 1, patience, "MaxConnectionAge is 1ns, want 0 or at least 1ms"},
-		{"a grace less than MaxTimeout", time.Hour, patience - 1, "MaxConnectionAgeGrace is less than MaxTimeout"},
+		{"negative", -1, patience, "server.MaxConnectionAge: must be 0 or at least 1ms, not -1ns"},
+		{"less than the minimum", 1, patience, "server.MaxConnectionAge: must be 0 or at least 1ms, not 1ns"},
+		{"a grace less than MaxTimeout", time.Hour, patience - 1, "server.MaxConnectionAgeGrace: must be at least the maximum of deadlines"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

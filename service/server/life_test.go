@@ -301,7 +301,7 @@ func TestAddressesAreBoundBeforeAnythingIsServed(t *testing.T) {
 }
 
 func TestATakenAddress(t *testing.T) {
-	for taken, name := range []string{"gRPC", "HTTP", "admin"} {
+	for taken, name := range []string{"GRPCAddr", "HTTPAddr", "AdminAddr"} {
 		t.Run(name, func(t *testing.T) {
 			var addrs [3]string
 			var listeners [3]net.Listener
@@ -320,7 +320,7 @@ func TestATakenAddress(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			for _, want := range []string{name + " address: ", addrs[taken], "address already in use"} {
+			for _, want := range []string{"server." + name + ": ", addrs[taken], "address already in use"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("no %q in %q", want, err)
 				}
@@ -338,7 +338,7 @@ func TestAnUnusableConfiguration(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{"an address without a port", Config{GRPCAddr: "127.0.0.1"}, "gRPC address: listen tcp: address 127.0.0.1: missing port in address"},
+		{"an address without a port", Config{GRPCAddr: "127.0.0.1"}, "server.GRPCAddr: address 127.0.0.1: missing port in address"},
 		{"an origin without a scheme", Config{GRPCAddr: "127.0.0.1:0", CORSOrigins: []string{"a.example"}}, "a.example"},
 	}
 	for _, test := range tests {
@@ -511,7 +511,7 @@ func TestAContextThatIsDoneBeforeRun(t *testing.T) {
 }
 
 func TestAListenerThatFailsEndsRun(t *testing.T) {
-	for i, name := range []string{"gRPC", "HTTP", "admin"} {
+	for i, name := range []string{"GRPCAddr", "HTTPAddr", "AdminAddr"} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t)
 			r.log.awaitLine(t, "serving")

@@ -6,12 +6,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +26,7 @@ import (
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore"
 	"conferenced/service/gateway"
+	"conferenced/service/invalid"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
 	"conferenced/service/twilio"
@@ -125,7 +124,7 @@ type Server struct {
 // error, New has released everything. A server that is not run must be closed.
 func New(cfg Config) (*Server, error) {
 	cfg.MaxTimeout = max(cfg.MaxTimeout, cfg.DefaultTimeout)
-	if err := errors.Join(cfg.Delivery.Validate(), cfg.checkAges()); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg.Upstream.Header = cfg.Tracing.Header
@@ -139,7 +138,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, store, cfg.Logger)
 	s.initMetrics()
-	for _, step := range []func() error{s.compose, s.bind, s.checkExposure} {
+	for _, step := range []func() error{s.compose, s.bind} {
 		if err := step(); err != nil {
 			s.Close()
 			return nil, err
@@ -226,7 +225,7 @@ func (s *Server) compose() error {
 		Refused:          s.metrics.RefusedByGateway,
 		Panicked:         s.metrics.Panicked,
 		LastAnswer:       s.lastAnswer,
-		LoopbackHostOnly: !s.cfg.Settings.Current().Callers.Authenticating() && !s.cfg.AllowAnonymous,
+		LoopbackHostOnly: s.cfg.anonymous() && !s.cfg.AllowAnonymous,
 	})
 	if err != nil {
 		return err
@@ -282,21 +281,22 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 }
 
 func (s *Server) bind() error {
-	for _, a := range []struct {
-		name, addr string
-		bound      *net.Addr
-	}{
-		{"gRPC", s.cfg.GRPCAddr, &s.GRPC},
-		{"HTTP", s.cfg.HTTPAddr, &s.HTTP},
-		{"admin", s.cfg.AdminAddr, &s.Admin},
-	} {
-		listener, err := net.Listen("tcp", a.addr)
+	for i, bound := range []*net.Addr{&s.GRPC, &s.HTTP, &s.Admin} {
+		a := s.cfg.addresses()[i]
+		listener, err := net.Listen("tcp", a.text)
 		if err != nil {
-			return fmt.Errorf("%s address: %w", a.name, err)
+			return invalid.Field(a.field, err)
 		}
 		s.listeners = append(s.listeners, newConnections(
-			listener, connectionLimit(), s.cfg.Logger, s.metrics.Listener(strings.ToLower(a.name))))
-		*a.bound = listener.Addr()
+			listener, connectionLimit(), s.cfg.Logger, s.metrics.Listener(a.name)))
+		*bound = listener.Addr()
+		if err := s.cfg.checkExposure(a, *bound); err != nil { // Its name may resolve to another address by now.
+			return invalid.Field(a.field, err)
+		}
+	}
+	if s.cfg.AllowAnonymous && s.cfg.anonymous() {
+		s.cfg.Logger.Warn("callers are not authenticated: every client that reaches this service may change any conference",
+			"grpc", s.GRPC.String(), "http", s.HTTP.String())
 	}
 	return nil
 }

@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 
 	"google.golang.org/grpc"
 
@@ -48,38 +45,4 @@ func pinnedCallers(ctx context.Context) *callers.Set { return pinned(ctx).Caller
 func pinnedSettings(ctx context.Context) (*twilio.Accounts, *callers.Set) {
 	set := pinned(ctx)
 	return set.Accounts, set.Callers
-}
-
-// checkExposure returns an error if admin is public without AdminPublic, if callers are
-// authenticated and there is no policy, or if they are not authenticated and gRPC or
-// HTTP is public without AllowAnonymous.
-func (s *Server) checkExposure() error {
-	if !s.cfg.AdminPublic && !isLoopback(s.Admin) {
-		return fmt.Errorf("admin address %s is not a loopback address, and admin authenticates nobody: "+
-			"allow it with --admin-public", s.Admin)
-	}
-	known := s.cfg.Settings.Current().Callers
-	if known.Authenticating() {
-		if known.Policy == nil {
-			return errors.New("callers are authenticated, but there is no policy")
-		}
-		return nil
-	}
-	if s.cfg.AllowAnonymous {
-		s.cfg.Logger.Warn("callers are not authenticated: every client that reaches this service may change any conference",
-			"grpc", s.GRPC.String(), "http", s.HTTP.String())
-		return nil
-	}
-	for name, addr := range map[string]net.Addr{"gRPC": s.GRPC, "HTTP": s.HTTP} {
-		if !isLoopback(addr) {
-			return fmt.Errorf("%s address %s is not a loopback address and callers are not authenticated: "+
-				"configure tokens, JWTs or client certificates, or allow anonymous callers", name, addr)
-		}
-	}
-	return nil
-}
-
-func isLoopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"conferenced/service/invalid"
 	"conferenced/service/twilio"
 )
 
@@ -22,7 +23,8 @@ func environmentAccount(baseURL string, from *reading) (*twilio.Accounts, error)
 	account.Username, account.Password, credentialsErr = environmentCredentials(account.SID, from)
 	account.BaseURL, baseErr = environmentBaseURL(baseURL)
 	if err := errors.Join(sidErr, credentialsErr, baseErr); err != nil {
-		return nil, fmt.Errorf("Twilio is not configured:\n%w\nTo try conferenced without an account, run conferenced sandbox", err)
+		return nil, errors.Join(errors.New("Twilio is not configured:"), err,
+			errors.New("To try conferenced without an account, run conferenced sandbox"))
 	}
 	return twilio.NewAccounts(account.SID, account)
 }
@@ -87,11 +89,11 @@ func environmentBaseURL(baseURL string) (string, error) {
 		return baseURL, nil
 	}
 	if region != "" || edge != "" {
-		return "", errors.New("--twilio-base-url and TWILIO_REGION or TWILIO_EDGE are both set: only one of them can say where Twilio is")
+		return "", invalid.Fieldf("settings.BaseURL", "cannot be used together with TWILIO_REGION or TWILIO_EDGE")
 	}
 	baseURL = strings.TrimSuffix(baseURL, "/")
 	if err := twilio.ValidateBaseURL(baseURL); err != nil {
-		return "", fmt.Errorf("--twilio-base-url: %w", err)
+		return "", invalid.Field("settings.BaseURL", err)
 	}
 	return baseURL, nil
 }

@@ -107,9 +107,9 @@ func (l *Live) reload() error {
 	status := l.Status()
 	if err != nil {
 		status.Failures++
-		status.LastError, status.LastErrorAt = err.Error(), time.Now()
+		status.LastError, status.LastErrorAt = l.describe(err), time.Now()
 		l.status.Store(&status)
-		l.logger.Error("settings not reloaded: those in force stay", "error", err)
+		l.logger.Error("settings not reloaded: those in force stay", "error", status.LastError)
 		return err
 	}
 	status.Reloads++
@@ -119,6 +119,13 @@ func (l *Live) reload() error {
 	l.logger.Info("settings reloaded")
 	l.warn(set)
 	return nil
+}
+
+func (l *Live) describe(err error) string {
+	if l.base.Describe == nil {
+		return err.Error()
+	}
+	return l.base.Describe(err)
 }
 
 func (l *Live) warn(set *Set) {

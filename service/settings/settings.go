@@ -9,10 +9,12 @@ package settings
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
 	"conferenced/service/callers"
+	"conferenced/service/invalid"
 	"conferenced/service/twilio"
 )
 
@@ -44,6 +46,9 @@ type Base struct {
 	BaseURL string
 	// JWT verifies the callers' JWTs; nil: none are accepted.
 	JWT *callers.JWT
+	// Describe returns the text of a reload's error, for the log and [Status]; nil:
+	// that of the error.
+	Describe func(error) string
 }
 
 // Set is the configuration from the files at one time. It is immutable.
@@ -52,11 +57,11 @@ type Set struct {
 	Callers  *callers.Set
 	// Certificate is the certificate of the listeners; nil: no TLS is configured.
 	Certificate *tls.Certificate
-	// Warnings lists probable mistakes: certificates that are expired or not valid yet,
-	// and authentication without a policy.
+	// Warnings lists probable mistakes: certificates that are expired or not valid yet.
 	Warnings []string
 
 	handshake *tls.Config
+	clientCAs []*x509.Certificate
 }
 
 // maxReadings is the maximum number of times that the files are read while they
@@ -88,12 +93,12 @@ func load(files Files, base Base) (*Set, *reading, error) {
 func parse(files Files, base Base, from *reading) (*Set, error) {
 	p := parser{from: from, set: &Set{Callers: &callers.Set{JWT: base.JWT}}}
 	p.accounts(files.Accounts, base)
-	if text, ok := p.read(files.Tokens); ok {
+	if text, ok := p.read("Tokens", files.Tokens); ok {
 		tokens, err := callers.ParseTokens(files.Tokens, text)
 		p.set.Callers.Tokens = tokens
 		p.fail(err)
 	}
-	if text, ok := p.read(files.Policy); ok {
+	if text, ok := p.read("Policy", files.Policy); ok {
 		policy, err := callers.ParsePolicy(files.Policy, text)
 		p.set.Callers.Policy = policy
 		p.fail(err)
@@ -102,9 +107,6 @@ func parse(files Files, base Base, from *reading) (*Set, error) {
 	p.certificate(files.TLSCert, files.TLSKey)
 	if err := errors.Join(p.errs...); err != nil {
 		return nil, err
-	}
-	if p.set.Callers.Authenticating() && p.set.Callers.Policy == nil {
-		p.warn("there is no policy: callers are known, and none may change anything")
 	}
 	p.set.handshake = p.set.serverTLS()
 	return p.set, nil
@@ -119,7 +121,7 @@ type parser struct {
 
 func (p *parser) accounts(path string, base Base) {
 	var err error
-	switch text, ok := p.read(path); {
+	switch text, ok := p.read("Accounts", path); {
 	case ok:
 		p.set.Accounts, err = parseAccounts(path, text, p.from)
 	case path == "" && base.Environment:
@@ -130,22 +132,22 @@ func (p *parser) accounts(path string, base Base) {
 	p.fail(err)
 }
 
-// read returns the content of a file. It reports false if there is no path, or if the
-// file cannot be read.
-func (p *parser) read(path string) ([]byte, bool) {
+// read returns the content of the file of a field of [Files]. It reports false if there
+// is no path, or if the file cannot be read.
+func (p *parser) read(field, path string) ([]byte, bool) {
 	if path == "" {
 		return nil, false
 	}
 	text, err := p.from.read(path)
-	p.failFile(path, err)
+	p.failFile(field, path, err)
 	return text, err == nil
 }
 
 func (p *parser) fail(err error) { p.errs = append(p.errs, err) }
 
-func (p *parser) failFile(path string, err error) {
+func (p *parser) failFile(field, path string, err error) {
 	if err != nil {
-		p.fail(fmt.Errorf("%s: %w", path, err))
+		p.fail(invalid.Fieldf("settings."+field, "%s: %w", path, err))
 	}
 }
 

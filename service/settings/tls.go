@@ -55,18 +55,18 @@ func (p *parser) certificate(certPath, keyPath string) {
 	case certPath == "" && keyPath == "":
 		return
 	case keyPath == "":
-		p.failFile(certPath, errors.New("is a TLS certificate without a key: name both or neither"))
+		p.failFile("TLSCert", certPath, errors.New("is a TLS certificate without a key: name both or neither"))
 	case certPath == "":
-		p.failFile(keyPath, errors.New("is a TLS key without a certificate: name both or neither"))
+		p.failFile("TLSKey", keyPath, errors.New("is a TLS key without a certificate: name both or neither"))
 	}
-	chain, cert := p.certificates(certPath)
-	key, ok := p.readPEM(keyPath)
+	chain, cert := p.certificates("TLSCert", certPath)
+	key, ok := p.readPEM("TLSKey", keyPath)
 	if chain == nil || !ok {
 		return
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		p.failFile(keyPath, fmt.Errorf("does not go with %s: %w", certPath, err))
+		p.failFile("TLSKey", keyPath, fmt.Errorf("does not go with %s: %w", certPath, err))
 		return
 	}
 	p.set.Certificate = &pair
@@ -76,13 +76,14 @@ func (p *parser) certificate(certPath, keyPath string) {
 // clientCA reads the client CAs.
 func (p *parser) clientCA(files Files) {
 	if files.ClientCA != "" && files.TLSCert == "" && files.TLSKey == "" {
-		p.failFile(files.ClientCA, errors.New("needs TLS to ask for client certificates: name a TLS certificate and its key too"))
+		p.failFile("ClientCA", files.ClientCA, errors.New("needs TLS to ask for client certificates: name a TLS certificate and its key too"))
 	}
-	cas, _ := p.certificates(files.ClientCA)
+	cas, _ := p.certificates("ClientCA", files.ClientCA)
 	if cas == nil {
 		return
 	}
 	p.set.Callers.ClientCAs = x509.NewCertPool()
+	p.set.clientCAs = cas
 	for _, ca := range cas {
 		p.set.Callers.ClientCAs.AddCert(ca)
 	}
@@ -90,20 +91,20 @@ func (p *parser) clientCA(files Files) {
 }
 
 // certificates returns the certificates of a file and its text, or nil.
-func (p *parser) certificates(path string) ([]*x509.Certificate, []byte) {
-	text, ok := p.readPEM(path)
+func (p *parser) certificates(field, path string) ([]*x509.Certificate, []byte) {
+	text, ok := p.readPEM(field, path)
 	if !ok {
 		return nil, nil
 	}
 	certs, err := parseCertificates(text)
-	p.failFile(path, err)
+	p.failFile(field, path, err)
 	return certs, text
 }
 
-func (p *parser) readPEM(path string) ([]byte, bool) {
-	text, ok := p.read(path)
+func (p *parser) readPEM(field, path string) ([]byte, bool) {
+	text, ok := p.read(field, path)
 	err := checkBOM(text)
-	p.failFile(path, err)
+	p.failFile(field, path, err)
 	return text, ok && err == nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // auditFile writes whole lines. It is not safe for concurrent use.
@@ -46,6 +48,26 @@ func cutEnd(file *os.File, n int64) error {
 		return errors.New("the file has grown")
 	}
 	return file.Truncate(end - n)
+}
+
+// CheckAudit returns an error if [OpenAudit] could not open the file to append to. It
+// creates nothing.
+func CheckAudit(path string) error {
+	if path == "-" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return checkWritable(filepath.Dir(path))
+	case err != nil || !info.Mode().IsRegular() && !info.IsDir():
+		return err // A pipe without a reader would block.
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0) // #nosec G304 -- the operator names it
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // openLines opens a file to append to. If it ends within a line, as after a crash,

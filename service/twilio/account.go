@@ -191,6 +191,9 @@ func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 	return set, nil
 }
 
+// Len returns the number of accounts.
+func (s *Accounts) Len() int { return len(s.bySID) }
+
 // Lookup returns the account with that SID, or the default account if sid is "".
 // The account must not be changed. It reports false if there is none.
 func (s *Accounts) Lookup(sid string) (*Account, bool) {

@@ -3,10 +3,11 @@ package redisstore
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"conferenced/service/invalid"
 )
 
 // Failure says which updates go on while Redis cannot be reached.
@@ -57,8 +58,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate returns nil or all errors of the configuration, joined. They never quote
-// the URL.
+// Validate returns nil, or an [invalid.FieldError] for each problem of the
+// configuration, joined. They never quote the URL.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	_, err := c.options()
@@ -66,20 +67,30 @@ func (c Config) Validate() error {
 	switch c.Failure {
 	case Mixed, Closed, Open:
 	default:
-		errs = append(errs, fmt.Errorf("redisstore: Failure is %q, want mixed, closed or open", c.Failure))
+		errs = append(errs, invalid.Fieldf("redisstore.Failure", "must be mixed, closed or open, not %q", c.Failure))
 	}
 	if c.Lease < leastLease {
-		errs = append(errs, fmt.Errorf("redisstore: Lease is %v, want at least %v", c.Lease, leastLease))
+		errs = append(errs, invalid.Fieldf("redisstore.Lease", "must be at least %v, not %v", leastLease, c.Lease))
 	}
 	if c.Timeout <= 0 || c.Timeout >= c.Lease {
-		errs = append(errs, fmt.Errorf("redisstore: Timeout is %v, want more than 0 and less than the lease", c.Timeout))
+		errs = append(errs, invalid.Fieldf("redisstore.Timeout", "must be more than 0 and less than the lease of %v, not %v", c.Lease, c.Timeout))
 	}
 	return errors.Join(errs...)
 }
 
+// Address returns the first address in the URL, without user and password. The
+// configuration must be valid.
+func (c Config) Address() string {
+	options, err := parseURL(c.URL)
+	if err != nil || len(options.InitAddress) == 0 {
+		return ""
+	}
+	return options.InitAddress[0]
+}
+
 // errURL leaves out the cause, which could quote a password.
-var errURL = errors.New("redisstore: URL is not one that can be read: want " +
-	"redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH")
+var errURL = invalid.Fieldf("redisstore.URL",
+	"must be redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH")
 
 func (c Config) options() (rueidis.ClientOption, error) {
 	options, err := parseURL(c.URL)

@@ -96,7 +96,7 @@ func TestTLSFilesAreChecked(t *testing.T) {
 		"a CA file without a CA":   {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
 		"no key":                   {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
 		"no certificate":           {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
-		"a key file without a key": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile and KeyFile"},
+		"a key file without a key": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile"},
 		"plaintext":                {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
 		"unverified":               {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
 	} {

@@ -4,18 +4,18 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"net"
 	"os"
 
 	"github.com/redis/rueidis"
+
+	"conferenced/service/invalid"
 )
 
 var (
-	errPlaintext = errors.New("redisstore: CAFile, CertFile and KeyFile are for TLS: want a URL rediss://")
-	errHalf      = errors.New("redisstore: CertFile and KeyFile need each other")
-	errUnchecked = errors.New("redisstore: URL has skip_verify, but the certificate is always verified: set CAFile instead")
+	errPlaintext = invalid.Fieldf("redisstore.URL", "must begin with rediss://, because files for TLS are set")
+	errHalf      = invalid.Fieldf("redisstore.CertFile", "the certificate and its key need each other")
+	errUnchecked = invalid.Fieldf("redisstore.URL", "has skip_verify, but the certificate is always verified: set the file of its CAs instead")
 )
 
 // secure makes every connection use TLS, if the URL says so. The files are read for
@@ -63,11 +63,11 @@ func (c Config) tls(name string) (*tls.Config, error) {
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("redisstore: CAFile: %w", err)
+			return nil, invalid.Field("redisstore.CAFile", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("redisstore: CAFile: %s: no certificate in PEM", c.CAFile)
+			return nil, invalid.Fieldf("redisstore.CAFile", "%s: has no certificate in PEM", c.CAFile)
 		}
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
@@ -76,7 +76,7 @@ func (c Config) tls(name string) (*tls.Config, error) {
 	if c.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("redisstore: CertFile and KeyFile: %w", err)
+			return nil, invalid.Field("redisstore.CertFile", err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}

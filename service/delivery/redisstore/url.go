@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -10,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/redis/rueidis"
+
+	"conferenced/service/invalid"
 )
 
 // urlParameters are the parameters that the query of a URL can have.
@@ -58,7 +59,7 @@ func unknownParameter(name string) error {
 	if !parameterName.MatchString(name) {
 		name = "in its query"
 	}
-	return fmt.Errorf("redisstore: URL has an unknown parameter %s: want %s", name, nearest)
+	return invalid.Fieldf("redisstore.URL", "has an unknown parameter %s: want %s", name, nearest)
 }
 
 // commonLetters counts the first letters that two names have in common.

@@ -36,7 +36,7 @@ func stopped(t *testing.T, choose ...func(*setup)) (*world, error) {
 
 func TestAddressesRequireAuthentication(t *testing.T) {
 	const refused = " is not a loopback address and callers are not authenticated: " +
-		"configure tokens, JWTs or client certificates, or allow anonymous callers"
+		"configure tokens, JWTs or client certificates, or set --allow-anonymous (CONFERENCED_ALLOW_ANONYMOUS)"
 	const noPolicy = "callers are authenticated, but there is no policy"
 	kinds := map[string]func(*setup){
 		"tokens":              func(s *setup) { without(clientCAFile)(s); withoutJWT(s) },

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"conferenced/service/gateway"
+	"conferenced/service/invalid"
+)
+
+// Validate returns nil, or an [invalid.FieldError] for each problem of the
+// configuration, joined. It resolves the addresses, binds none, and opens nothing.
+// Without Settings, it does not check what depends on them.
+func (c *Config) Validate() error {
+	var redisErr error
+	if c.Redis.URL != "" {
+		redisErr = c.Redis.Validate()
+	}
+	return errors.Join(
+		c.checkAddresses(),
+		c.checkPolicy(),
+		invalid.Field("server.CORSOrigins", gateway.CheckOrigins(c.CORSOrigins)),
+		c.checkAges(),
+		c.Delivery.Validate(),
+		redisErr,
+	)
+}
+
+// address is one of the addresses of a server.
+type address struct{ name, field, text string }
+
+// addresses returns the addresses of gRPC, HTTP and admin.
+func (c *Config) addresses() []address {
+	return []address{
+		{"grpc", "server.GRPCAddr", c.GRPCAddr},
+		{"http", "server.HTTPAddr", c.HTTPAddr},
+		{"admin", "server.AdminAddr", c.AdminAddr},
+	}
+}
+
+// checkAddresses returns an error for each address that cannot be bound or must not be
+// public.
+func (c *Config) checkAddresses() error {
+	var errs []error
+	for _, a := range c.addresses() {
+		resolved, err := net.ResolveTCPAddr("tcp", a.text)
+		if err == nil {
+			err = c.checkExposure(a, resolved)
+		}
+		errs = append(errs, invalid.Field(a.field, err))
+	}
+	return errors.Join(errs...)
+}
+
+// checkExposure returns an error if the address is not loopback although it must be:
+// admin without AdminPublic, and the others without AllowAnonymous if callers are not
+// authenticated.
+func (c *Config) checkExposure(a address, resolved net.Addr) error {
+	switch {
+	case isLoopback(resolved):
+		return nil
+	case a.name == "admin" && !c.AdminPublic:
+		return fmt.Errorf("%s is not a loopback address, and admin authenticates nobody: "+
+			"allow it with --admin-public (CONFERENCED_ADMIN_PUBLIC)", resolved)
+	case a.name != "admin" && c.anonymous() && !c.AllowAnonymous:
+		return fmt.Errorf("%s is not a loopback address and callers are not authenticated: configure tokens, "+
+			"JWTs or client certificates, or set --allow-anonymous (CONFERENCED_ALLOW_ANONYMOUS)", resolved)
+	default:
+		return nil
+	}
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// anonymous reports whether callers are not authenticated.
+func (c *Config) anonymous() bool {
+	return c.Settings != nil && !c.Settings.Current().Callers.Authenticating()
+}
+
+// checkPolicy returns an error if callers are authenticated and there is no policy.
+func (c *Config) checkPolicy() error {
+	if c.Settings != nil && !c.anonymous() && c.Settings.Current().Callers.Policy == nil {
+		return invalid.Fieldf("settings.Policy", "callers are authenticated, but there is no policy")
+	}
+	return nil
+}
