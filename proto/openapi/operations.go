@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 )
 
@@ -35,7 +36,7 @@ func completeMethod(document object, method protoreflect.MethodDescriptor) {
 			delete(path, r.verb)
 			continue
 		}
-		o := operation{at(path, r.verb), method, r.path}
+		o := operation{at(path, r.verb), method, r}
 		o.setTexts()
 		o.completeParameters()
 		o.completeBody()
@@ -67,7 +68,7 @@ func routesOf(method protoreflect.MethodDescriptor) []route {
 type operation struct {
 	node   object
 	method protoreflect.MethodDescriptor
-	path   string
+	route
 }
 
 // setTexts names the operation after its method: updateParticipant, and
@@ -164,7 +165,7 @@ func acceptShortEnumValues(schemas object, fields protoreflect.FieldDescriptors)
 }
 
 // setErrors replaces the generator's response for all errors by one for each status
-// of the outcome table.
+// with which the operation can end.
 func (o operation) setErrors() {
 	responses := at(o.node, "responses")
 	delete(responses, "default")
@@ -172,7 +173,10 @@ func (o operation) setErrors() {
 		"description": "Twilio's ID of the request, for Twilio's support.",
 		"schema":      object{"type": "string"},
 	}}
-	for _, status := range statuses() {
+	kinds := slices.DeleteFunc(slices.Clone(outcome.Table), func(k outcome.Kind) bool {
+		return k.ChangesOnly && o.verb == "get"
+	})
+	for _, status := range statuses(kinds) {
 		responses[statusKey(status)] = object{"$ref": "#/components/responses/" + responseName(status)}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // the reasons that it can have. The example is the first of them.
 func errorResponses() object {
 	responses := object{}
-	for _, status := range statuses() {
+	for _, status := range statuses(outcome.Table) {
 		kinds := slices.DeleteFunc(slices.Clone(outcome.Table), func(k outcome.Kind) bool { return k.HTTP != status })
 		response := object{
 			"description": reasonsText(kinds),
@@ -49,10 +49,10 @@ func describeDetails(schemas object) {
 	}
 }
 
-// statuses returns the HTTP statuses of the outcome table, in order.
-func statuses() []int {
+// statuses returns the HTTP statuses of the kinds, in order.
+func statuses(kinds []outcome.Kind) []int {
 	var all []int
-	for _, kind := range outcome.Table {
+	for _, kind := range kinds {
 		all = append(all, kind.HTTP)
 	}
 	slices.Sort(all)
@@ -73,7 +73,11 @@ func responseName(status int) string {
 func reasonsText(kinds []outcome.Kind) string {
 	var lines []string
 	for _, kind := range kinds {
-		lines = append(lines, "- `"+kind.Reason+"`: "+kind.Text)
+		line := "- `" + kind.Reason + "`: " + kind.Text
+		if kind.ChangesOnly {
+			line += " (changes only)"
+		}
+		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
 }

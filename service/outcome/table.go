@@ -28,6 +28,8 @@ type Kind struct {
 	// Retry is how long callers should wait before they repeat the call. 0 means that
 	// repeating it is useless.
 	Retry time.Duration
+	// ChangesOnly says that reads never end so.
+	ChangesOnly bool
 }
 
 // The table. Applied is not a column: an update that is refused at its second attempt
@@ -39,11 +41,11 @@ var (
 	}
 	NothingToUpdate = Kind{
 		Reason: "NOTHING_TO_UPDATE", Code: codes.InvalidArgument, HTTP: http.StatusBadRequest, TwilioCode: 20001,
-		Text: "the request sets no property to update",
+		Text: "the request sets no property to update", ChangesOnly: true,
 	}
 	RequestIDReused = Kind{
 		Reason: "REQUEST_ID_REUSED", Code: codes.InvalidArgument, HTTP: http.StatusBadRequest, TwilioCode: 20001,
-		Text: "the request ID was used before for another update",
+		Text: "the request ID was used before for another update", ChangesOnly: true,
 	}
 	CallerUnknown = Kind{
 		Reason: "CALLER_UNKNOWN", Code: codes.Unauthenticated, HTTP: http.StatusUnauthorized, TwilioCode: 20003,
@@ -120,6 +122,7 @@ var (
 	AnnouncementOutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unknown, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
 		Text: "Twilio failed or its answer was lost; the announcement may have been played, and repeating it may play it again",
+		ChangesOnly: true,
 	}
 	TwilioUnexpectedAnswer = Kind{
 		Reason: "TWILIO_UNEXPECTED_ANSWER", Code: codes.Internal, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
@@ -127,7 +130,7 @@ var (
 	}
 	Superseded = Kind{
 		Reason: "SUPERSEDED", Code: codes.Aborted, HTTP: http.StatusConflict, TwilioCode: 20409,
-		Text: "a newer update of the same properties superseded this one",
+		Text: "a newer update of the same properties superseded this one", ChangesOnly: true,
 	}
 	Deadline = Kind{
 		Reason: "DEADLINE", Code: codes.DeadlineExceeded, HTTP: http.StatusGatewayTimeout, TwilioCode: 20504,

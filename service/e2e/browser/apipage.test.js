@@ -34,23 +34,30 @@ const authorize = async (page) => {
   await dialog.getByRole("button", { name: "Close" }).first().click();
 };
 
-for (const width of [1280, 390]) {
-  test(`the examples mute the customer, ${width} px wide`, async (t) => {
-    const page = await openPage(t, `${SANDBOX_REST}/`, width);
-    assert.equal(page.url(), `${SANDBOX_REST}/docs`);
-    const operation = await tryOut(page, "updateParticipant");
-    if (TOKEN) {
-      assert.equal(await execute(page, operation), 401);
-      await authorize(page);
-    } else {
-      assert.equal(await page.getByRole("button", { name: "Authorize" }).count(), 0);
-    }
-    assert.equal(await execute(page, operation), 200);
-    assert.match(await operation.locator(".live-responses-table").innerText(), /"muted": true/);
-    assert.equal(await execute(page, await tryOut(page, "updateParticipantInAccount")), 200);
+test("the examples work on a phone", async (t) => {
+  const page = await openPage(t, `${SANDBOX_REST}/`, 390);
+  assert.equal(page.url(), `${SANDBOX_REST}/docs`);
+  const update = await tryOut(page, "updateParticipant");
+  if (TOKEN) {
+    assert.equal(await execute(page, update), 401);
+    await authorize(page);
+  } else {
+    assert.equal(await page.getByRole("button", { name: "Authorize" }).count(), 0);
+  }
+  assert.equal(await execute(page, update), 200);
+  assert.match(await update.locator(".live-responses-table").innerText(), /"muted": true/);
+  await checkFits(page);
+  // The removals would remove the customer of the other examples.
+  const others = page.locator(".opblock:not(.opblock-delete, .is-open)");
+  const ids = await others.evaluateAll((elements) => elements.map((e) => e.id.split("-").at(-1)));
+  for (const id of ids) {
+    const operation = await tryOut(page, id);
+    assert.equal(await execute(page, operation), 200, id);
     await checkFits(page);
-  });
-}
+    await operation.locator(".opblock-summary").click();
+  }
+  assert.ok(ids.length > 0);
+});
 
 test("a label is typed as it is", async (t) => {
   const page = await openPage(t, `${SANDBOX_REST}/docs`, 1280);
