@@ -121,7 +121,7 @@ var (
 	// and the announcement would be played twice.
 	AnnouncementOutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unknown, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
-		Text: "Twilio failed or its answer was lost; the announcement may have been played, and repeating it may play it again",
+		Text:        "Twilio failed or its answer was lost; the announcement may have been played, and repeating it may play it again",
 		ChangesOnly: true,
 	}
 	TwilioUnexpectedAnswer = Kind{
