@@ -63,40 +63,34 @@ func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer
 // update must therefore not be changed afterwards. The answer must not be changed
 // either: other calls with the request ID get the same one.
 func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer, error) {
-	id, record, err := d.claim(ctx, update)
+	j := &job{
+		d: d, update: update, claim: d.newClaim(update), upstream: d.upstream(update.Account), done: make(chan struct{}),
+	}
+	record, err := j.enter(ctx)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, j.notEntered(ctx, err)
 	case record != nil:
 		d.counts.replays.Add(1)
 		d.observer.replayed(ctx)
 		return record.result(update)
 	}
-	j, failed := d.start(ctx, update, id)
-	if failed != nil {
-		return nil, failed
-	}
+	j.start(ctx)
 	return j.wait(ctx)
 }
 
-// claim claims the update's request ID. It returns the record if an update with that
-// ID has ended before. An update without a request ID gets a nil claim.
-func (d *Deliverer) claim(ctx context.Context, update *Update) (*claim, *Record, error) {
+// newClaim returns the update's request ID, or nil if it has none.
+func (d *Deliverer) newClaim(update *Update) *claim {
 	if update.RequestID == "" || d.cfg.IgnoreRequestIDs {
-		return nil, nil, nil
+		return nil
 	}
 	// The letters of a UUID may have any case, RFC 9562, section 4.
 	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: strings.ToLower(update.RequestID)}
-	content := update.content()
-	record, err := d.store.Claim(ctx, key, content)
-	if err != nil {
-		return nil, nil, d.claimError(ctx, err)
-	}
-	return &claim{store: d.store, key: key, content: content}, record, nil
+	return &claim{store: d.store, key: key, content: update.content()}
 }
 
-// claim is a request ID that an update owns. nil means that the update has no request
-// ID.
+// claim is the request ID of an update, which owns it once it has entered its queue. nil
+// means that the update has no request ID.
 type claim struct {
 	store   Store
 	key     Key
@@ -114,18 +108,6 @@ func (c *claim) settle(answer *twilio.Answer, err *outcome.Error) {
 	if c != nil {
 		c.store.Settle(c.key, recordOf(c.content, answer, err))
 	}
-}
-
-// claimError returns the outcome of an update that could not claim its request ID. If
-// its context ended while it waited for the first update with that ID, the first may
-// have been applied.
-func (d *Deliverer) claimError(ctx context.Context, err error) *outcome.Error {
-	if isContext(err) {
-		return contextError(err, outcome.Maybe)
-	}
-	failed := outcome.From(err)
-	d.observer.refused(ctx, failed.Kind)
-	return failed
 }
 
 // Wait returns when no delivery is in progress, or when the context ends. Deliver

@@ -30,31 +30,42 @@ type job struct {
 	applied outcome.Applied // By the attempts that have ended.
 }
 
-// start adds the update to its queue and starts a goroutine that delivers it.
-func (d *Deliverer) start(ctx context.Context, update *Update, id *claim) (*job, *outcome.Error) {
-	j := &job{d: d, update: update, claim: id, upstream: d.upstream(update.Account), done: make(chan struct{})}
-	if err := j.join(ctx); err != nil {
-		failed := j.d.refused(ctx, err)
-		id.settle(nil, failed)
-		return nil, failed
+// enter claims the update's request ID, if it has one, and adds the update to its queue.
+// If an update with that ID has ended before, it returns the record instead.
+func (j *job) enter(ctx context.Context) (record *Record, err error) {
+	store, queued := j.d.store, j.update.queued()
+	switch {
+	case j.claim != nil && !j.d.cfg.Unordered:
+		j.entry, record, err = store.Enter(ctx, j.claim.key, j.claim.content, queued)
+	case j.claim != nil:
+		j.entry = newUnqueued()
+		record, err = store.Claim(ctx, j.claim.key, j.claim.content)
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case j.d.cfg.Unordered:
+		j.entry = newUnqueued()
+	default:
+		j.entry, err = store.Join(ctx, queued)
 	}
-	d.counts.updates.Add(1)
-	d.running.Add(1)
-	go j.run(ctx)
-	return j, nil
+	return record, err
 }
 
-// join adds the update to its queue, unless its context has ended.
-func (j *job) join(ctx context.Context) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
+// notEntered returns the outcome of an update that could not enter its queue. If its
+// context ended while it waited for the first update with its request ID, the first may
+// have been applied.
+func (j *job) notEntered(ctx context.Context, err error) *outcome.Error {
+	failed := j.d.refused(ctx, err)
+	if j.claim != nil && isContext(err) {
+		return failed.With(outcome.Maybe)
 	}
-	if j.d.cfg.Unordered {
-		j.entry = newUnqueued()
-		return nil
-	}
-	j.entry, err = j.d.store.Join(ctx, j.update.queued())
-	return err
+	return failed
+}
+
+// start starts a goroutine that delivers the update.
+func (j *job) start(ctx context.Context) {
+	j.d.counts.updates.Add(1)
+	j.d.running.Add(1)
+	go j.run(ctx)
 }
 
 // wait returns the result, or abandonErr if the context ends first.

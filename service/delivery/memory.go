@@ -1,5 +1,7 @@
 package delivery
 
+import "context"
+
 // Memory is a [Store] in the memory of this process.
 type Memory struct {
 	*answers
@@ -13,6 +15,19 @@ func NewMemory(bounds Bounds) *Memory {
 		answers: newAnswers(bounds.Records, bounds.Retention),
 		queues:  newQueues(bounds.Queue, newLabels(bounds.Labels, bounds.LabelAge)),
 	}
+}
+
+// Enter implements [Store].
+func (m *Memory) Enter(ctx context.Context, key Key, content Content, update Queued) (Entry, *Record, error) {
+	record, err := m.Claim(ctx, key, content)
+	if record != nil || err != nil {
+		return nil, record, err
+	}
+	e, err := m.Join(ctx, update)
+	if err != nil {
+		m.Settle(key, nil)
+	}
+	return e, nil, err
 }
 
 // Adopt adds an update that was queued by another store. If attempting is set, an

@@ -14,9 +14,9 @@ type revokingStore struct {
 	valid, hold, stands func() error
 }
 
-func (f revokingStore) Join(ctx context.Context, update Queued) (Entry, error) {
-	entry, err := f.Store.Join(ctx, update)
-	return revokingEntry{entry, f}, err
+func (f revokingStore) Enter(ctx context.Context, key Key, content Content, update Queued) (Entry, *Record, error) {
+	entry, record, err := f.Store.Enter(ctx, key, content, update)
+	return revokingEntry{entry, f}, record, err
 }
 
 type revokingEntry struct {

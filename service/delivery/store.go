@@ -28,6 +28,9 @@ type Store interface {
 	// Join adds an update to the end of its participant's queue. It returns an
 	// *outcome.Error, Overloaded if the queue is full, or the context's error.
 	Join(ctx context.Context, update Queued) (Entry, error)
+	// Enter claims the key and joins the queue, as Claim and then Join do. If it returns a
+	// record or an error, the update has no entry and does not own the key.
+	Enter(ctx context.Context, key Key, content Content, update Queued) (Entry, *Record, error)
 
 	// Sizes returns how much is kept.
 	Sizes() Sizes

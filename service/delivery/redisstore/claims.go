@@ -19,12 +19,16 @@ import (
 // claim is a request id that an update of this replica owns.
 type claim struct {
 	id      string
+	name    string // The key in Redis.
+	bucket  int
 	content delivery.Content
 	local   bool // It is owned in this process only.
 
 	// Store.mu guards the rest.
 	until time.Time // The lease does not end before that.
 	held  bool      // The update may have been sent.
+	// freshUntil is until when an attempt may be made without asking again.
+	freshUntil time.Time
 }
 
 // Bounds of the waits between two requests about another update's claim.
@@ -51,13 +55,25 @@ func claimKey(key delivery.Key) (name string, bucket int) {
 	return markerKey(bucket) + ":" + hex.EncodeToString(sum[:]), bucket
 }
 
-func (s *Store) runClaim(ctx context.Context, op string, key delivery.Key, c *claim, record string) ([]string, error) {
+func (s *Store) newClaim(key delivery.Key, content delivery.Content) *claim {
 	name, bucket := claimKey(key)
+	return &claim{id: s.newID(), name: name, bucket: bucket, content: content}
+}
+
+// claimRequest is a request about the claim. If held is set, the update may have been
+// sent, or is sent soon.
+func (s *Store) claimRequest(op string, c *claim, record string, held bool) request {
+	return s.bucketRequest(op, c.name, c.bucket, c.id, milliseconds(s.bounds.Retention),
+		hex.EncodeToString(c.content[:]), record, digit(held))
+}
+
+func (s *Store) runClaim(ctx context.Context, op string, c *claim) reply {
 	s.mu.Lock()
 	held := c.held
 	s.mu.Unlock()
-	return s.runBucket(ctx, op, name, bucket, c.id, milliseconds(s.bounds.Retention),
-		hex.EncodeToString(c.content[:]), record, digit(held))
+	r := s.redis.run(ctx, s.claimRequest(op, c, "", held))
+	s.noteMarker(c.bucket, r, false)
+	return r
 }
 
 // Claim implements delivery.Store. While another update owns the key, it polls.
@@ -66,11 +82,11 @@ func (s *Store) Claim(
 ) (*delivery.Record, error) {
 	for wait := minClaimWait; ; wait = min(2*wait, maxClaimWait) {
 		record, err := s.tryClaim(ctx, key, content)
-		recovering, isRecovering := errors.AsType[recoveringError](err)
-		switch deadline, ok := ctx.Deadline(); {
-		case !isRecovering && !errors.Is(err, errClaimed):
+		if !mayBeFreeLater(err) {
 			return record, err
-		case isRecovering && ok && time.Until(deadline) < recovering.left:
+		}
+		recovering, isRecovering := errors.AsType[recoveringError](err)
+		if deadline, ok := ctx.Deadline(); isRecovering && ok && time.Until(deadline) < recovering.left {
 			return nil, outcome.StateUnavailable.Err(outcome.Facts{RetryAfter: recovering.left})
 		}
 		if err := sleep(ctx, wait); err != nil {
@@ -79,34 +95,53 @@ func (s *Store) Claim(
 	}
 }
 
-// tryClaim claims the key, or returns what is kept under it. An update of this
-// process keeps the key until its end, even if its lease in Redis ends before.
+func mayBeFreeLater(err error) bool {
+	return errors.Is(err, errClaimed) || errors.As(err, new(recoveringError))
+}
+
+// tryClaim claims the key, or returns what is kept under it.
 func (s *Store) tryClaim(
 	ctx context.Context, key delivery.Key, content delivery.Content,
 ) (*delivery.Record, error) {
-	if other := s.owned(key); other != nil {
-		if other.content != content {
-			return nil, outcome.RequestIDReused.Err(outcome.Facts{})
-		}
-		return nil, errClaimed
+	if err := s.ownedHere(key, content); err != nil {
+		return nil, err
 	}
-	c := &claim{id: s.newID(), content: content, until: s.leaseEnd(time.Now())}
-	answer, err := s.runClaim(ctx, "claim", key, c, "")
-	if err != nil {
-		return s.claimFailed(ctx, key, c, err)
+	c := s.newClaim(key, content)
+	return s.claimed(ctx, key, c, s.runClaim(ctx, "claim", c))
+}
+
+// ownedHere returns an error if an update of this process has the key. It keeps the key
+// until its end, even if its lease in Redis ends before.
+func (s *Store) ownedHere(key delivery.Key, content delivery.Content) error {
+	switch other := s.owned(key); {
+	case other == nil:
+		return nil
+	case other.content != content:
+		return outcome.RequestIDReused.Err(outcome.Facts{})
+	default:
+		return errClaimed
 	}
-	switch answer[0] {
+}
+
+// claimed handles the answer to a claim.
+func (s *Store) claimed(ctx context.Context, key delivery.Key, c *claim, r reply) (*delivery.Record, error) {
+	s.disown(key, c)
+	c.until = s.leaseEnd(r.asked)
+	if r.err != nil {
+		return s.claimFailed(ctx, key, c, r.err)
+	}
+	switch r.answer[0] {
 	case "mine":
 		return nil, s.own(key, c)
 	case "other":
 		return nil, outcome.RequestIDReused.Err(outcome.Facts{})
 	case "lost":
-		return &delivery.Record{Content: content}, nil
+		return &delivery.Record{Content: c.content}, nil
 	case "recovering":
-		left, _ := strconv.ParseInt(answer[1], 10, 64)
+		left, _ := strconv.ParseInt(r.answer[1], 10, 64)
 		return nil, recoveringError{time.Duration(left) * time.Millisecond}
 	case "kept":
-		return s.decode(content, answer[1]), nil
+		return s.decode(c.content, r.answer[1]), nil
 	default:
 		return nil, errClaimed
 	}
@@ -123,14 +158,22 @@ func (s *Store) own(key delivery.Key, c *claim) error {
 	return nil
 }
 
+// disown removes the claim, if it was added.
+func (s *Store) disown(key delivery.Key, c *claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claims[key] == c {
+		delete(s.claims, key)
+	}
+}
+
 // claimFailed claims the key in this process, if the configuration says so. Redis may
 // have executed the request that failed, so the key is given back there.
 func (s *Store) claimFailed(
 	ctx context.Context, key delivery.Key, c *claim, err error,
 ) (*delivery.Record, error) {
 	s.sendLater(s.cfg.Lease, func(ctx context.Context) error {
-		_, err := s.runClaim(ctx, "settle", key, c, "")
-		return err
+		return s.runClaim(ctx, "settle", c).err
 	})
 	if !errors.Is(err, errUnreachable) {
 		return nil, err
@@ -152,43 +195,44 @@ func (s *Store) claimFailed(
 // Hold implements delivery.Store.
 func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
 	c := s.owned(key)
-	if c.local {
+	if c.local || s.takeFreshHold(c) {
 		return nil
 	}
-	asked := time.Now()
-	answer, err := s.runClaim(ctx, "hold", key, c, "")
+	r := s.runClaim(ctx, "hold", c)
 	switch {
-	case errors.Is(err, errUnreachable):
+	case errors.Is(r.err, errUnreachable):
 		if s.cfg.Failure == Open && !s.claimEndedInStop(c) {
 			return nil
 		}
 		return unavailable()
-	case err != nil:
-		return err
-	case answer[0] != "mine":
+	case r.err != nil:
+		return r.err
+	case r.answer[0] != "mine":
 		s.redis.observer.LeaseLost(delivery.RequestIDLease)
 		return unavailable()
-	case time.Since(asked) >= s.cfg.Lease:
+	case time.Since(r.asked) >= s.cfg.Lease:
 		return unavailable()
 	}
-	s.extend(c, asked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.held = true
+	c.held, c.until = true, s.leaseEnd(r.asked)
 	return nil
+}
+
+// takeFreshHold reports whether Redis has just noted that the update may be sent. That
+// is good for one attempt.
+func (s *Store) takeFreshHold(c *claim) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := time.Now().Before(c.freshUntil)
+	c.freshUntil = time.Time{}
+	return fresh
 }
 
 func (s *Store) owned(key delivery.Key) *claim {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.claims[key]
-}
-
-// extend notes that the lease was renewed by a request made at that time.
-func (s *Store) extend(c *claim, asked time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.until = s.leaseEnd(asked)
 }
 
 func (s *Store) claimEndedInStop(c *claim) bool {
@@ -208,16 +252,7 @@ func (s *Store) Settle(key delivery.Key, record *delivery.Record) {
 		s.local.Settle(key, record)
 		return
 	}
-	text := encode(record)
-	settle := func(ctx context.Context) error {
-		_, err := s.runClaim(ctx, "settle", key, c, text)
-		return err
-	}
-	s.background.Go(func() {
-		if settle(context.Background()) != nil {
-			s.sendLater(s.bounds.Retention, settle)
-		}
-	})
+	s.post(s.claimRequest("settle", c, encode(record), false), s.bounds.Retention)
 }
 
 // kept is a record as Redis keeps it. Causes are left out: they are for the log of

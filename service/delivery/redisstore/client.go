@@ -46,6 +46,7 @@ type client struct {
 	failures  int            // Consecutive ones. From maxFailures on, only a probe ends them.
 	failedKey string         // The key of the last request that failed.
 	current   State
+	posted    []posted
 }
 
 // connect connects for the first time.
@@ -101,31 +102,114 @@ func (c *client) failing() bool {
 	return c.failures > 0
 }
 
-// run executes a script. Its errors are errUnreachable and the context's. After
-// either, the script may have been executed.
-func (c *client) run(
-	ctx context.Context, op delivery.StoreOperation, script *rueidis.Lua, key string, args ...string,
-) ([]string, error) {
+// request is one execution of a script.
+type request struct {
+	operation delivery.StoreOperation
+	script    *script
+	key       string
+	args      []string
+}
+
+// reply is Redis's answer to a request that was made then. Its errors are errUnreachable
+// and the context's. After either, the script may have been executed.
+type reply struct {
+	answer []string
+	asked  time.Time
+	err    error
+}
+
+// run executes a script.
+func (c *client) run(ctx context.Context, r request) reply { return c.runAll(ctx, r)[0] }
+
+// runAll executes scripts, in one round trip, and before them those that were posted.
+func (c *client) runAll(ctx context.Context, requests ...request) []reply {
+	posted := c.takePosted()
+	all := make([]request, 0, len(posted)+len(requests))
+	for _, p := range posted {
+		all = append(all, p.request)
+	}
+	replies := c.ask(ctx, append(all, requests...))
+	for i, p := range posted {
+		if replies[i].err != nil {
+			p.failed(replies[i].err)
+		}
+	}
+	return replies[len(posted):]
+}
+
+// ask executes scripts, in one round trip.
+func (c *client) ask(ctx context.Context, requests []request) []reply {
+	replies := make([]reply, len(requests))
 	conn := c.available()
 	if conn == nil {
-		c.observer.Requested(op, delivery.StoreNotAsked, 0)
-		return nil, errUnreachable
+		for i, r := range requests {
+			c.observer.Requested(r.operation, delivery.StoreNotAsked, 0)
+			replies[i].err = errUnreachable
+		}
+		return replies
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	began := time.Now()
-	answer, err := script.Exec(bounded, conn, []string{key}, args).AsStrSlice()
+	asked := time.Now()
+	for i, result := range execute(bounded, conn, requests) {
+		answer, err := result.AsStrSlice()
+		replies[i] = reply{answer, asked, c.ended(ctx, requests[i], err, time.Since(asked))}
+	}
+	return replies
+}
+
+// maxPosted is the number of posted requests that are made in one round trip.
+const maxPosted = 64
+
+// posted is a request for whose answer nothing waits.
+type posted struct {
+	request
+	failed func(error)
+}
+
+// post adds a request to those that are made before the next other one. It reports
+// whether flush must be called soon, in case there is none.
+func (c *client) post(r request, failed func(error)) (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.posted = append(c.posted, posted{r, failed})
+	return len(c.posted) == 1
+}
+
+func (c *client) takePosted() []posted {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.posted[:min(len(c.posted), maxPosted)]
+	c.posted = c.posted[len(taken):]
+	return taken
+}
+
+// flush makes the requests that were posted.
+func (c *client) flush() {
+	for {
+		c.mu.Lock()
+		left := len(c.posted)
+		c.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		c.runAll(context.Background())
+	}
+}
+
+// ended notes how a request ended, and returns its error.
+func (c *client) ended(ctx context.Context, r request, err error, took time.Duration) error {
 	result := resultOf(ctx, err)
-	c.observer.Requested(op, result, time.Since(began))
+	c.observer.Requested(r.operation, result, took)
 	switch result {
 	case delivery.StoreAnswered:
 		c.answered()
-		return answer, nil
+		return nil
 	case delivery.StoreCutOff:
-		return nil, ctx.Err()
+		return ctx.Err()
 	default:
-		c.failed(key, err)
-		return nil, errUnreachable
+		c.failed(r.key, err)
+		return errUnreachable
 	}
 }
 
@@ -205,7 +289,7 @@ func (c *client) probe(replica string) {
 	defer cancel()
 	key := "conferenced:{" + slot + "}:probe:" + replica
 	args := []string{milliseconds(c.cfg.Lease), channel(replica)}
-	if probeScript.Exec(ctx, conn, []string{key}, args).Error() != nil {
+	if execute(ctx, conn, []request{{script: probeScript, key: key, args: args}})[0].Error() != nil {
 		return
 	}
 	c.mu.Lock()

@@ -36,15 +36,24 @@ func eachStore(t *testing.T, test func(*testing.T, stores)) {
 		test(t, stores{memory, memory})
 		wantNothingWaits(t, memory)
 	})
-	shared := func(t *testing.T, b *backend) {
-		cfg := Config{URL: b.url, Lease: longLease}
-		s := stores{dial(t, cfg), dial(t, cfg)}
-		test(t, s)
-		wantNothingWaits(t, s.a)
-		wantNothingWaits(t, s.b)
+	type dialer = func(*testing.T, Config) *Store
+	shared := func(a, b dialer) func(*testing.T, *backend) {
+		return func(t *testing.T, redis *backend) {
+			cfg := Config{URL: redis.url, Lease: longLease}
+			s := stores{a(t, cfg), b(t, cfg)}
+			// From the second update of a conference on, less is done for those alone.
+			join(t, s.b, "CA0", muted).Leave()
+			s.wait()
+			test(t, s)
+			wantNothingWaits(t, s.a)
+			wantNothingWaits(t, s.b)
+		}
 	}
-	eachBackend(t, shared)
-	t.Run("cluster", func(t *testing.T) { shared(t, cluster.use(t)) })
+	eachBackend(t, shared(dial, dial))
+	t.Run("cluster", func(t *testing.T) { shared(dial, dial)(t, cluster.use(t)) })
+	// During a rolling update, replicas of two versions share a Redis.
+	t.Run("version before", func(t *testing.T) { eachBackend(t, shared(dialPrevious, dial)) })
+	t.Run("version after", func(t *testing.T) { eachBackend(t, shared(dial, dialPrevious)) })
 }
 
 func wantNothingWaits(t *testing.T, s delivery.Store) {

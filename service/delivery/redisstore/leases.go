@@ -3,6 +3,7 @@ package redisstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -33,6 +34,27 @@ func (s *Store) sendLater(useful time.Duration, send func(context.Context) error
 		s.pending = s.pending[1:]
 	}
 	s.pending = append(s.pending, pending{time.Now().Add(useful), send})
+}
+
+// maxDelay bounds how long a request that nothing waits for is delayed, so that it is made
+// together with others.
+const maxDelay = time.Millisecond
+
+// post makes a request soon, and repeats it if it fails, for as long as it is useful.
+func (s *Store) post(r request, useful time.Duration) {
+	failed := func(err error) {
+		if !errors.Is(err, errUnreachable) { // The context of the request that it was made with has ended.
+			s.post(r, useful)
+			return
+		}
+		s.sendLater(useful, func(ctx context.Context) error { return s.redis.run(ctx, r).err })
+	}
+	if s.redis.post(r, failed) {
+		s.background.Go(func() {
+			time.Sleep(maxDelay)
+			s.redis.flush()
+		})
+	}
 }
 
 // sendPending makes the pending requests, until one fails.
@@ -127,6 +149,25 @@ func (s *Store) renewEntries(ctx context.Context) error {
 	return nil
 }
 
+// renew renews the leases of updates in one conference, and handles what Redis says of
+// each.
+func (s *Store) renew(ctx context.Context, c delivery.Conference, entries []*entry) error {
+	args := make([]string, 0, 2*len(entries))
+	for _, e := range entries {
+		args = append(args, e.update.Participant.Name, e.id)
+	}
+	r := s.redis.run(ctx, s.queueRequest("renew", c, "", args...))
+	if r.err != nil {
+		return r.err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, e := range entries {
+		e.see(r.answer[i+1], r.answer[0], r.asked)
+	}
+	return nil
+}
+
 // entriesToRenew returns the entries whose lease is old, and all that wait, since a
 // notification about a waiting entry may have been lost.
 func (s *Store) entriesToRenew() map[delivery.Conference][]*entry {
@@ -179,26 +220,27 @@ func (s *Store) sharedEntries() []*entry {
 // renewClaims renews the leases of request ids, and restores each one that Redis has lost.
 // Whether one belongs to another replica is found before the next attempt.
 func (s *Store) renewClaims(ctx context.Context) error {
-	for key, c := range s.claimsToRenew() {
-		asked := time.Now()
-		answer, err := s.runClaim(ctx, "renew", key, c, "")
-		if err != nil {
-			return err
+	for _, c := range s.claimsToRenew() {
+		r := s.runClaim(ctx, "renew", c)
+		if r.err != nil {
+			return r.err
 		}
-		if answer[0] == "mine" {
-			s.extend(c, asked)
+		if r.answer[0] == "mine" {
+			s.mu.Lock()
+			c.until = s.leaseEnd(r.asked)
+			s.mu.Unlock()
 		}
 	}
 	return nil
 }
 
-func (s *Store) claimsToRenew() map[delivery.Key]*claim {
+func (s *Store) claimsToRenew() []*claim {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := map[delivery.Key]*claim{}
-	for key, c := range s.claims {
+	var found []*claim
+	for _, c := range s.claims {
 		if !c.local && s.isOld(c.until) {
-			found[key] = c
+			found = append(found, c)
 		}
 	}
 	return found

@@ -17,37 +17,40 @@ import (
 // that reached Redis before the loss does not send the update of such a claim again.
 const (
 	buckets = 16
-	// markerAge is for how long a marker is kept after it was last seen. It is confirmed
-	// several times in that time, so that it does not end without a loss.
+	// markerAge is for how long a marker is kept after it was last confirmed, which is
+	// done several times in that time, so that it does not end without a loss.
 	markerAge     = time.Hour
 	confirmations = 4
 )
 
 // marker is a bucket's marker as this replica knows it.
 type marker struct {
-	id   string // "": none is known.
-	seen time.Time
+	id        string // "": none is known.
+	confirmed time.Time
 }
 
 func markerKey(bucket int) string { return fmt.Sprintf("conferenced:claim:{%x}", bucket) }
 
-// runBucket makes a request about the claim with that key, or about the marker alone.
-func (s *Store) runBucket(ctx context.Context, op, key string, bucket int, id string, args ...string) ([]string, error) {
+// bucketRequest is a request about the claim with that key, or about the marker alone.
+func (s *Store) bucketRequest(op, key string, bucket int, id string, args ...string) request {
 	s.mu.Lock()
-	known := s.markers[bucket]
+	known := s.markers[bucket].id
 	s.mu.Unlock()
-	asked := time.Now()
-	all := []string{op, id, milliseconds(s.cfg.Lease), known.id, milliseconds(markerAge)}
-	answer, err := s.redis.run(ctx, delivery.StoreRequestID, claimsScript, key, append(all, args...)...)
-	if err != nil {
-		return nil, err
+	all := append([]string{op, id, milliseconds(s.cfg.Lease), known, milliseconds(markerAge)}, args...)
+	return request{delivery.StoreRequestID, s.claimsScript, key, all}
+}
+
+// noteMarker takes over the marker of a bucket that an answer has.
+func (s *Store) noteMarker(bucket int, r reply, confirmed bool) {
+	if r.err != nil || last(r.answer) == "" {
+		return
 	}
-	if current := last(answer); current != "" {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.markers[bucket] = marker{current, asked}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.markers[bucket].id = last(r.answer)
+	if confirmed {
+		s.markers[bucket].confirmed = r.asked
 	}
-	return answer, nil
 }
 
 // confirmMarkers learns the markers that are not known, and keeps the others.
@@ -56,11 +59,13 @@ func (s *Store) confirmMarkers(ctx context.Context) error {
 		s.mu.Lock()
 		known := s.markers[bucket]
 		s.mu.Unlock()
-		if known.id != "" && time.Since(known.seen) < markerAge/confirmations {
+		if known.id != "" && time.Since(known.confirmed) < markerAge/confirmations {
 			continue
 		}
-		if _, err := s.runBucket(ctx, "confirm", markerKey(bucket), bucket, s.newID()); err != nil {
-			return err
+		r := s.redis.run(ctx, s.bucketRequest("confirm", markerKey(bucket), bucket, s.newID()))
+		s.noteMarker(bucket, r, true)
+		if r.err != nil {
+			return r.err
 		}
 	}
 	return nil

@@ -82,6 +82,10 @@ func TestRequestsOfAnUpdate(t *testing.T) {
 		s.Settle(key("1"), nil)
 		s.background.Wait()
 		seen.want(t, map[string]int{"line ok": 5, "claim ok": 3, "separated": 0, "lost turn": 0, "lost request_id": 0})
+		s.fresh = longLease
+		wantSent(t, s, "2", enterNew(t, s, "2"))
+		s.background.Wait()
+		seen.want(t, map[string]int{"line ok": 7, "claim ok": 5})
 	})
 }
 

@@ -39,15 +39,12 @@ package redisstore
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"encoding/hex"
 	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
@@ -59,6 +56,8 @@ type Store struct {
 	bounds delivery.Bounds
 	logger *slog.Logger
 	redis  *client
+	// queueScript and claimsScript are the versions of this replica.
+	queueScript, claimsScript *script
 	// local has the updates and request ids that go on without Redis.
 	local *delivery.Memory
 	// replica identifies this process among the replicas.
@@ -80,31 +79,25 @@ type Store struct {
 	renewed, woke time.Time
 }
 
-var (
-	//go:embed queue.lua
-	queueText string
-	//go:embed claims.lua
-	claimsText string
-	//go:embed probe.lua
-	probeText string
-
-	queueScript  = rueidis.NewLuaScript(queueText)
-	claimsScript = rueidis.NewLuaScript(claimsText)
-	probeScript  = rueidis.NewLuaScript(probeText)
-)
-
 // Dial returns a store that shares its state through Redis. The configuration and
 // the bounds must be valid. A Redis that cannot be reached is no error: Dial's store
 // keeps trying, and the configuration says which updates go on meanwhile.
 func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, error) {
-	cfg = cfg.withDefaults()
+	s, err := newStore(cfg.withDefaults(), bounds, logger)
+	if err != nil {
+		return nil, err
+	}
+	s.start()
+	return s, nil
+}
+
+func newStore(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, error) {
 	options, err := cfg.options()
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	now := time.Now()
-	s := &Store{
+	return &Store{
 		cfg: cfg, bounds: bounds, logger: logger,
 		redis: &client{
 			cfg: cfg, options: options, logger: logger, current: State{Since: now},
@@ -114,18 +107,23 @@ func Dial(cfg Config, bounds delivery.Bounds, logger *slog.Logger) (*Store, erro
 				Separated: func() {},
 			},
 		},
+		queueScript: queueScript, claimsScript: claimsScript,
 		local:   delivery.NewMemory(bounds),
 		replica: randomID(),
 		fresh:   min(fresh, cfg.Lease/rounds),
-		stop:    stop,
 		entries: map[string]*entry{},
 		claims:  map[delivery.Key]*claim{},
 		renewed: now,
-	}
+	}, nil
+}
+
+// start connects, and begins to renew leases and to listen.
+func (s *Store) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	s.redis.connect()
 	s.loops.Go(func() { s.renewLeases(ctx) })
 	s.loops.Go(func() { s.listen(ctx) })
-	return s, nil
 }
 
 // Observe sets the observer. It must be called before the store is used, if at all.

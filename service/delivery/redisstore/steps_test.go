@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,8 +13,7 @@ import (
 
 // step is one execution of a script.
 type step struct {
-	script *rueidis.Lua
-	text   string
+	script *script
 	key    string
 	args   []string
 }
@@ -22,34 +22,38 @@ type step struct {
 func steps(conference string) []step {
 	queue := func(op, id string, args ...string) step {
 		key := queueKey(delivery.Conference{Account: "AC1", SID: conference})
-		return step{queueScript, queueText, key, append([]string{op, "60000", id}, args...)}
+		return step{queueScript, key, append([]string{op, "60000", id}, args...)}
+	}
+	join := func(id, name string, sets int, announces bool, caller, capacity string) step {
+		entry := fmt.Sprintf(`{"i":%q,"n":%q,"s":%d,"h":%t,"c":%q}`, id, name, sets, announces, caller)
+		return queue("join", id, name, entry, capacity, "0")
 	}
 	name, _ := claimKey(delivery.Key{RequestID: conference})
 	claim := func(op, id, record string) step {
 		return step{
-			claimsScript, claimsText, name,
+			claimsScript, name,
 			[]string{op, id, "60000", "", "60000", "60000", "content", record, "1"},
 		}
 	}
 	return []step{
-		queue("join", "a-1", "desk", "16", "1", "c", "5"),
-		queue("join", "a-2", "CA1", "16", "1", "c", "5"),
-		queue("join", "b-1", "desk", "1", "0", "c", "5"),
-		queue("join", "b-2", "CA1", "3", "0", "c", "5"),
-		queue("finish", "a-1", "desk", "1", "1", "1", "CA1", "desk", "0", "60000"),
+		join("a-1", "desk", 16, true, "c", "5"),
+		join("a-2", "CA1", 16, true, "c", "5"),
+		join("b-1", "desk", 1, false, "c", "5"),
+		join("b-2", "CA1", 3, false, "c", "5"),
+		queue("finish", "a-1", "desk", "1", "1", "1", "CA1", "desk", "0", "60000", ""),
 		queue("renew", "", "desk", "a-1", "CA1", "a-2", "CA1", "none"),
 		queue("resume", "a-1", "desk"),
-		queue("finish", "a-2", "CA1", "1", "1", "0", "", "", "0", "60000"),
+		queue("finish", "a-2", "CA1", "1", "1", "0", "", "", "0", "60000", ""),
 		queue("begin", "a-1", "desk"),
-		queue("join", "b-3", "desk", "16", "1", "d", "1"),
-		queue("finish", "a-1", "desk", "2", "1", "0", "CA1", "", "0", "60000"),
+		join("b-3", "desk", 16, true, "d", "1"),
+		queue("finish", "a-1", "desk", "2", "1", "0", "CA1", "", "0", "60000", ""),
 		queue("begin", "b-1", "desk"),
-		queue("finish", "b-1", "desk", "", "0", "0", "", "", "0", ""),
+		queue("finish", "b-1", "desk", "", "0", "0", "", "", "0", "", ""),
 		queue("begin", "b-2", "CA1"),
-		queue("finish", "b-2", "CA1", "1", "1", "0", "", "", "1", "60000"),
-		queue("finish", "b-3", "desk", "", "0", "0", "", "", "0", ""),
-		queue("join", "a-4", "desk", "1", "0", "c", "5"),
-		queue("finish", "a-4", "desk", "1", "1", "0", "CA1", "desk", "0", "60000"),
+		queue("finish", "b-2", "CA1", "1", "1", "0", "", "", "1", "60000", ""),
+		queue("finish", "b-3", "desk", "", "0", "0", "", "", "0", "", ""),
+		join("a-4", "desk", 1, false, "c", "5"),
+		queue("finish", "a-4", "desk", "1", "1", "0", "CA1", "desk", "0", "60000", ""),
 		claim("confirm", "a-1", ""),
 		claim("claim", "a-1", ""),
 		claim("claim", "b-1", ""),
@@ -66,7 +70,7 @@ func executeSteps(one, other *Store) {
 	for _, s := range []*Store{one, other} {
 		if conn := s.redis.connection(); conn != nil {
 			for _, step := range steps("CF9") {
-				step.script.Exec(context.Background(), conn, []string{step.key}, step.args)
+				execute(context.Background(), conn, []request{{script: step.script, key: step.key, args: step.args}})
 			}
 		}
 	}
@@ -85,7 +89,7 @@ func TestScriptsKeepToOneSlot(t *testing.T) {
 		return client.Do(within(t), client.B().Eval().Script("#!lua\n"+text).Numkeys(1).Key(key).Arg(args...).Build()).Error()
 	}
 	for _, step := range steps("CF9") {
-		if err := run(step.text, step.key, step.args); err != nil {
+		if err := run(step.script.text, step.key, step.args); err != nil {
 			t.Errorf("%s of %s: %v", step.args[0], step.key, err)
 		}
 	}
