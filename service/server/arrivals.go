@@ -16,11 +16,19 @@ import (
 )
 
 const (
-	// maxArriving is the maximum number of gRPC requests that have begun and have not
-	// arrived in full, over all connections. Each takes up to 100 KiB.
-	maxArriving = 1024
-	// arrivalTimeout is how long a gRPC request may take to arrive.
+	// maxArriving is the maximum number of bytes that all connections have received
+	// since the first of their gRPC calls began whose message is awaited. It bounds what
+	// clients behind a proxy can hold on an authenticated connection. Calls that have
+	// arrived and wait for a CPU count too, so it must be far above what they have.
+	maxArriving = 64 << 20
+	// checkInterval is the time between checks of these calls.
+	checkInterval = 100 * time.Millisecond
+	// arrivalTimeout is how long a message may take to arrive.
 	arrivalTimeout = 10 * time.Second
+	// maxMessageBytes is the maximum size of a message that gRPC reads. A message of
+	// more than maxRequestBytes is refused after it is read, because gRPC's own error
+	// has no google.rpc.ErrorInfo and skips the interceptors.
+	maxMessageBytes = 1 << 20
 	// maxOpenStreams is the maximum number of streaming calls, which are health
 	// watches and reflection, over all connections.
 	maxOpenStreams = 1024
@@ -38,40 +46,34 @@ var (
 	errMetadata    = outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its metadata is larger than 16 KiB"})
 )
 
-// arrivals are the gRPC requests that are arriving. If there are too many, the oldest
-// ends, and first those of connections without an authenticated call: the requests of
-// a client that works arrive at once.
+// arrivals are the gRPC calls whose message is awaited.
 type arrivals struct {
-	metrics *telemetry.Metrics
-	limit   int
-	timeout time.Duration
-	streams atomic.Int64
+	metrics  *telemetry.Metrics
+	limit    int64
+	timeout  time.Duration
+	interval time.Duration
+	streams  atomic.Int64
 
-	mu sync.Mutex
-	// Lists of *arrival, the oldest first, by whether the connection has brought an
-	// authenticated call.
-	authenticated, unauthenticated list.List
+	mu       sync.Mutex
+	awaited  list.List // of *arrival, the oldest first
+	checking bool      // check runs soon
 }
 
 func newArrivals(metrics *telemetry.Metrics) *arrivals {
-	return &arrivals{metrics: metrics, limit: maxArriving, timeout: arrivalTimeout}
+	return &arrivals{metrics: metrics, limit: maxArriving, timeout: arrivalTimeout, interval: checkInterval}
 }
 
-// arrival is the context of a request that is arriving. If a limit ends it, the error
-// is that of a deadline, and gRPC answers DEADLINE_EXCEEDED.
+// arrival is the context of a gRPC call. If a limit ends it, the error is that of a
+// deadline, and gRPC answers DEADLINE_EXCEEDED.
 type arrival struct {
 	context.Context
-	cancel context.CancelFunc
-	late   atomic.Bool
+	cancel   context.CancelFunc
+	ended    atomic.Bool // by a limit
+	conn     *conn       // nil if the listener is none of ours
+	metadata int         // its size
 
-	conn     *conn
-	metadata int // its size
-	timer    *time.Timer
-	// detach stops the release that the end of the stream causes.
-	detach     func() bool
-	endRequest func()
-	list       *list.List
-	element    *list.Element
+	since  time.Time // when the message was first awaited
+	before int64     // what the connection had received when the call began
 }
 
 type arrivalKey struct{}
@@ -79,7 +81,7 @@ type arrivalKey struct{}
 // Err implements context.Context.
 func (r *arrival) Err() error {
 	err := r.Context.Err()
-	if err != nil && r.late.Load() {
+	if err != nil && r.ended.Load() {
 		return context.DeadlineExceeded
 	}
 	return err
@@ -93,76 +95,103 @@ func (r *arrival) Value(key any) any {
 	return r.Context.Value(key)
 }
 
-func (a *arrivals) end(r *arrival, reason string) {
-	a.metrics.StreamRefused(reason)
-	r.late.Store(true)
-	r.cancel()
-}
-
-// begin is the server's tap handle. The context that it returns ends early if the
-// request does not arrive.
-func (a *arrivals) begin(ctx context.Context, info *tap.Info) (context.Context, error) {
-	r := &arrival{
-		conn: connOf(ctx), metadata: metadataSize(info.Header), endRequest: func() {}, list: &a.authenticated,
-	}
-	if r.conn != nil && !r.conn.authenticated.Load() {
-		r.endRequest = r.conn.begin(r.metadata)
-		r.list = &a.unauthenticated
-	}
-	r.Context, r.cancel = context.WithCancel(ctx)
-	r.timer = time.AfterFunc(a.timeout, func() { a.end(r, "timeout") })
-	a.add(r)
-	r.detach = context.AfterFunc(r.Context, func() {
-		a.remove(r)
-		r.endRequest()
-	})
-	return r, nil
-}
-
-func (a *arrivals) add(r *arrival) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	r.element = r.list.PushBack(r)
-	if a.authenticated.Len()+a.unauthenticated.Len() <= a.limit {
-		return
-	}
-	oldest := a.unauthenticated.Front()
-	if oldest == nil {
-		oldest = a.authenticated.Front()
-	}
-	displaced := oldest.Value.(*arrival)
-	displaced.list.Remove(oldest)
-	a.end(displaced, "displaced")
-}
-
-func (a *arrivals) remove(r *arrival) {
-	r.timer.Stop()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	r.list.Remove(r.element)
-}
-
 func arrivalOf(ctx context.Context) *arrival {
 	r, _ := ctx.Value(arrivalKey{}).(*arrival)
 	return r
 }
 
-// arrived is the first interceptor of unary calls over gRPC.
-func (a *arrivals) arrived(
-	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-) (any, error) {
-	r := arrivalOf(ctx)
-	a.remove(r)
-	r.detach()
-	r.endRequest()
-	return handler(ctx, request)
+// begin is the server's tap handle. Only the context that it returns can end a call
+// whose message does not arrive.
+func (a *arrivals) begin(ctx context.Context, info *tap.Info) (context.Context, error) {
+	r := &arrival{conn: connOf(ctx), metadata: metadataSize(info.Header)}
+	r.Context, r.cancel = context.WithCancel(ctx)
+	if r.conn == nil {
+		return r, nil
+	}
+	r.before = r.conn.received.Load()
+	if !r.conn.authenticated.Load() {
+		context.AfterFunc(r.Context, r.conn.begin(r.metadata))
+	}
+	return r, nil
+}
+
+// receive reads a call's message with read, which fails if a limit ends the call first.
+func (a *arrivals) receive(ctx context.Context, read func() error) error {
+	element := a.add(arrivalOf(ctx))
+	err := read()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.awaited.Remove(element)
+	return err
+}
+
+func (a *arrivals) add(r *arrival) *list.Element {
+	r.since = time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.checking {
+		a.checking = true
+		time.AfterFunc(a.interval, a.check)
+	}
+	return a.awaited.PushBack(r)
+}
+
+// check ends the calls whose message does not arrive in time. If the connections have
+// received too much, it ends those of the connection with the most, except for new ones.
+// It runs again while there are others.
+func (a *arrivals) check() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.checking = a.awaited.Len() > 0; a.checking {
+		time.AfterFunc(a.interval, a.check)
+	}
+	a.endAll("timeout", func(r *arrival) bool { return time.Since(r.since) >= a.timeout })
+	if most := a.overloading(); most != nil {
+		a.endAll("displaced", func(r *arrival) bool { return r.conn == most && time.Since(r.since) >= a.interval })
+	}
+}
+
+// overloading returns the connection that has received the most, or nil if all have not
+// received too much.
+func (a *arrivals) overloading() (most *conn) {
+	held, total := map[*conn]int64{}, int64(0)
+	for element := a.awaited.Front(); element != nil; element = element.Next() {
+		r := element.Value.(*arrival)
+		if r.conn == nil {
+			continue
+		}
+		if more := r.conn.received.Load() - r.before - held[r.conn]; more > 0 {
+			held[r.conn] += more
+			total += more
+		}
+		if most == nil || held[r.conn] > held[most] {
+			most = r.conn
+		}
+	}
+	if total <= a.limit {
+		return nil
+	}
+	return most
+}
+
+// endAll ends the awaited calls that are chosen.
+func (a *arrivals) endAll(reason string, chosen func(*arrival) bool) {
+	for element := a.awaited.Front(); element != nil; {
+		r, next := element.Value.(*arrival), element.Next()
+		if chosen(r) {
+			a.awaited.Remove(element)
+			a.metrics.StreamRefused(reason)
+			r.ended.Store(true)
+			r.cancel()
+		}
+		element = next
+	}
 }
 
 // limitStreams is the interceptor of streaming calls. Until they end they count as
 // requests in progress of their connection.
 func (a *arrivals) limitStreams(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	r := arrivalOf(stream.Context())
-	a.remove(r)
 	if r.conn != nil {
 		defer r.conn.begin(streamLoad)()
 	}
@@ -174,7 +203,23 @@ func (a *arrivals) limitStreams(srv any, stream grpc.ServerStream, _ *grpc.Strea
 	if r.metadata > maxMetadataBytes {
 		return errMetadata
 	}
-	return handler(srv, stream)
+	return handler(srv, &arrivingStream{ServerStream: stream, arrivals: a})
+}
+
+// arrivingStream is a streaming call whose first message must arrive in time.
+type arrivingStream struct {
+	grpc.ServerStream
+	arrivals *arrivals
+	begun    bool
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *arrivingStream) RecvMsg(message any) error {
+	if s.begun {
+		return s.ServerStream.RecvMsg(message)
+	}
+	s.begun = true
+	return s.arrivals.receive(s.Context(), func() error { return s.ServerStream.RecvMsg(message) })
 }
 
 // limitMetadata refuses a call over gRPC with too much metadata. The gateway refuses

@@ -60,9 +60,10 @@ func (c *rawHTTP2) headers(end bool, pairs ...string) {
 }
 
 // sendIncomplete begins an update and sends the first bytes of its message in frames.
-func (c *rawHTTP2) sendIncomplete(size, frame int) {
-	c.headers(false, ":method", "POST", ":scheme", "http", ":authority", c.addr, ":path", updateMethod,
-		"content-type", "application/grpc")
+func (c *rawHTTP2) sendIncomplete(size, frame int) { c.sendIncompleteTo(updateMethod, size, frame) }
+
+func (c *rawHTTP2) sendIncompleteTo(method string, size, frame int) {
+	c.beginCall(method)
 	message := make([]byte, size)
 	binary.BigEndian.PutUint32(message[1:], uint32(size)) // One byte more than is sent.
 	for len(message) > 0 {
@@ -72,6 +73,12 @@ func (c *rawHTTP2) sendIncomplete(size, frame int) {
 		}
 		message = message[n:]
 	}
+}
+
+// beginCall sends the headers of a call over gRPC.
+func (c *rawHTTP2) beginCall(method string) {
+	c.headers(false, ":method", "POST", ":scheme", "http", ":authority", c.addr, ":path", method,
+		"content-type", "application/grpc")
 }
 
 // awaitStatus returns the gRPC status of the stream.
@@ -108,15 +115,30 @@ func dialTLS(t *testing.T, addr net.Addr, trusted *x509.CertPool, certificate *t
 }
 
 func TestAGRPCRequestThatDoesNotArrive(t *testing.T) {
-	r := build(t)
-	r.arrivals.timeout = time.Millisecond
-	r.run(t)
-	conn := newRawHTTP2(t, connect(t, r.GRPC))
-	conn.sendIncomplete(1000, 1000)
-	if code := conn.awaitStatus(t, 1); code != "4" {
-		t.Errorf("status %s", code)
+	for _, method := range []string{
+		updateMethod, grpc_health_v1.Health_Check_FullMethodName, grpc_health_v1.Health_Watch_FullMethodName,
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+	} {
+		t.Run(method, func(t *testing.T) {
+			r := build(t)
+			r.arrivals.timeout, r.arrivals.interval = time.Millisecond, time.Millisecond
+			r.run(t)
+			conn := newRawHTTP2(t, connect(t, r.GRPC))
+			conn.sendIncompleteTo(method, 1000, 1000)
+			if code := conn.awaitStatus(t, 1); code != "4" {
+				t.Errorf("status %s", code)
+			}
+			want := map[string]float64{`conferenced_grpc_streams_refused_total{reason="timeout"}`: 1}
+			if method == updateMethod {
+				want[`conferenced_unauthenticated_calls_total{code="DeadlineExceeded",protocol="grpc"}`] = 1
+				r.log.awaitLine(t, "call")
+			}
+			for series := range want {
+				awaitSeries(t, r, series, 1)
+			}
+			wantValues(t, r, want)
+		})
 	}
-	wantValues(t, r, map[string]float64{`conferenced_grpc_streams_refused_total{reason="timeout"}`: 1})
 }
 
 // TestACallIsLongerThanItsArrival: only the arrival of a request is timed.
@@ -133,22 +155,31 @@ func TestACallIsLongerThanItsArrival(t *testing.T) {
 	checkDone(t, r, done, sandbox.AgentSID)
 }
 
-func TestTooManyArrivingRequests(t *testing.T) {
+// TestTooMuchArrives ends the requests that do not arrive on the connection that has
+// sent the most, on which a call was authenticated.
+func TestTooMuchArrives(t *testing.T) {
 	r := build(t)
-	r.arrivals.limit = 2
+	r.arrivals.limit = 50 << 10
 	r.run(t)
-	first, second := newRawHTTP2(t, connect(t, r.GRPC)), newRawHTTP2(t, connect(t, r.GRPC))
-	first.sendIncomplete(1000, 1000)
-	awaitArriving(t, r, 1)
-	second.sendIncomplete(1000, 1000)
-	awaitArriving(t, r, 2)
-	second.sendIncomplete(1000, 1000)
-	if code := first.awaitStatus(t, 1); code != "4" {
+	most, least := newRawHTTP2(t, connect(t, r.GRPC)), newRawHTTP2(t, connect(t, r.GRPC))
+	for _, conn := range []*rawHTTP2{most, least} {
+		conn.beginCall(updateMethod)
+		if err := conn.WriteData(conn.stream, true, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		conn.awaitStatus(t, conn.stream)
+	}
+	least.sendIncomplete(100, 100)
+	for range 2 {
+		most.sendIncomplete(50<<10, 10<<10)
+	}
+	if code := most.awaitStatus(t, most.stream); code != "4" {
 		t.Errorf("status %s", code)
 	}
 	if got := callGRPC(t, t.Context(), r, muting(sandbox.AgentSID)); got.status != nil {
 		t.Errorf("another caller's call: %v", got.status)
 	}
+	awaitArriving(t, r, 1)
 	wantValues(t, r, map[string]float64{`conferenced_grpc_streams_refused_total{reason="displaced"}`: 2})
 }
 
@@ -156,7 +187,7 @@ func awaitArriving(t *testing.T, r *running, want int) {
 	t.Helper()
 	for until := time.Now().Add(patience); ; {
 		r.arrivals.mu.Lock()
-		got := r.arrivals.authenticated.Len() + r.arrivals.unauthenticated.Len()
+		got := r.arrivals.awaited.Len()
 		r.arrivals.mu.Unlock()
 		if got == want {
 			return

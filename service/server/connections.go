@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
@@ -31,6 +32,15 @@ const (
 	// requestLoad is the load of a request in progress, besides its bytes: a
 	// goroutine, a stream and buffers.
 	requestLoad = 8 << 10
+	// maxWork is how much work a connection may cause without an authenticated call,
+	// in units of some microseconds, and workRate how much more each second. Reads
+	// that would cause more are delayed.
+	maxWork, workRate = 1000, 50
+	// A read is a unit of work, and so is each workBytes of it. A request is requestWork.
+	workBytes, requestWork = 4 << 10, 10
+	// writeBufferBytes is the size of a connection's buffer in the kernel, which holds
+	// as much as twice that of a client that does not read.
+	writeBufferBytes = 32 << 10
 )
 
 // connections is a listener that bounds its connections. If too many are without an
@@ -40,6 +50,8 @@ const (
 type connections struct {
 	net.Listener
 	limit   int // of all connections
+	maxWork int
+	after   func(time.Duration) <-chan time.Time // time.After, except in tests
 	logger  *slog.Logger
 	metrics *telemetry.ListenerMetrics
 
@@ -52,7 +64,8 @@ type connections struct {
 
 func newConnections(l net.Listener, limit int, logger *slog.Logger, metrics *telemetry.ListenerMetrics) *connections {
 	return &connections{
-		Listener: l, limit: limit, logger: logger, metrics: metrics, unauthenticated: map[*conn]struct{}{},
+		Listener: l, limit: limit, maxWork: maxWork, after: time.After, logger: logger, metrics: metrics,
+		unauthenticated: map[*conn]struct{}{},
 	}
 }
 
@@ -68,7 +81,10 @@ func (l *connections) Accept() (net.Conn, error) {
 			}
 			return nil, err
 		}
-		c := &conn{Conn: accepted, listener: l, opened: time.Now()}
+		if tcp, ok := accepted.(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(writeBufferBytes) // It saves memory alone.
+		}
+		c := newConn(accepted, l)
 		if l.add(c) {
 			return c, nil
 		}
@@ -110,6 +126,7 @@ func (l *connections) choose(before func(a, b *conn) bool) *conn {
 func (l *connections) evict(c *conn, reason string) {
 	l.metrics.Closed(reason)
 	l.remove(c)
+	c.stopPacing()
 	_ = c.Conn.Close() // It is of no use any more.
 }
 
@@ -148,6 +165,7 @@ func (l *connections) drain() {
 	defer l.mu.Unlock()
 	l.draining = true
 	for c := range l.unauthenticated {
+		c.stopPacing()
 		if !c.used {
 			l.remove(c)
 			_ = c.Conn.Close()
@@ -161,20 +179,41 @@ type conn struct {
 	listener      *connections
 	opened        time.Time
 	authenticated atomic.Bool
+	received      atomic.Int64 // bytes
+
+	work       *rate.Limiter
+	unpaced    chan struct{} // closed when reads are no longer delayed
+	stopPacing func()        // closes unpaced
 
 	// Under the listener's lock.
 	removed  bool
-	used     bool // something has arrived
-	requests int  // in progress
-	load     int  // requestLoad for each, and what has arrived since there was none
+	used     bool  // something has arrived
+	requests int   // in progress
+	load     int   // requestLoad for each, and what has arrived since there was none
+	writing  bool  // a write is in progress
+	answered []int // loads of requests that end when that write returns
+}
+
+func newConn(accepted net.Conn, l *connections) *conn {
+	c := &conn{
+		Conn: accepted, listener: l, opened: time.Now(),
+		work: rate.NewLimiter(workRate, l.maxWork), unpaced: make(chan struct{}),
+	}
+	c.stopPacing = sync.OnceFunc(func() { close(c.unpaced) })
+	return c
 }
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
+	if !c.authenticated.Load() {
+		c.pace()
+	}
 	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
 	if c.authenticated.Load() {
 		return n, err
 	}
+	c.work.ReserveN(time.Now(), min(n/workBytes, c.work.Burst()))
 	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -186,32 +225,78 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// pace delays a read of a connection that causes too much work.
+func (c *conn) pace() {
+	delay := c.work.Reserve().Delay()
+	if delay == 0 {
+		return
+	}
+	c.listener.metrics.ReadDelayed()
+	select {
+	case <-c.listener.after(delay):
+	case <-c.unpaced:
+	}
+}
+
+// Write implements net.Conn. The load of requests that end meanwhile remains until it
+// returns, since their answers may wait for it.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.authenticated.Load() {
+		return c.Conn.Write(p)
+	}
+	c.setWriting(true)
+	defer c.setWriting(false)
+	return c.Conn.Write(p)
+}
+
+func (c *conn) setWriting(yes bool) {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.writing = yes
+	for _, load := range c.answered {
+		c.endRequest(load)
+	}
+	c.answered = c.answered[:0]
+}
+
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
 	c.listener.remove(c)
 	c.listener.mu.Unlock()
+	c.stopPacing()
 	return c.Conn.Close()
 }
 
 // begin counts a request in progress, whose load is size more than requestLoad. It
-// returns the function that ends it, which may be called more than once.
+// returns the function that ends it, to be called once.
 func (c *conn) begin(size int) (end func()) {
 	if c.authenticated.Load() {
 		return func() {}
 	}
-	c.addRequest(1, requestLoad+size)
-	return sync.OnceFunc(func() { c.addRequest(-1, -requestLoad-size) })
+	c.work.ReserveN(time.Now(), min(requestWork, c.work.Burst()))
+	load := requestLoad + size
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.requests++
+	c.listener.addLoad(c, load)
+	return func() {
+		c.listener.mu.Lock()
+		defer c.listener.mu.Unlock()
+		if c.writing {
+			c.answered = append(c.answered, load)
+		} else {
+			c.endRequest(load)
+		}
+	}
 }
 
-func (c *conn) addRequest(n, load int) {
-	l := c.listener
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c.requests += n
-	l.addLoad(c, load)
+// endRequest ends a request with that load. The caller holds the listener's lock.
+func (c *conn) endRequest(load int) {
+	c.requests--
+	c.listener.addLoad(c, -load)
 	if c.requests == 0 {
-		l.addLoad(c, -c.load)
+		c.listener.addLoad(c, -c.load)
 	}
 }
 
@@ -220,6 +305,7 @@ func (c *conn) setAuthenticated() {
 	if c.authenticated.Swap(true) {
 		return
 	}
+	c.stopPacing()
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
 	c.listener.forgetLoad(c)
@@ -256,14 +342,20 @@ func connOf(ctx context.Context) *conn {
 	return nil
 }
 
-// countRequests counts the HTTP requests in progress of unauthenticated connections. A
-// request ends when its answer is written, which over HTTP/2 is after the handler.
+// countRequests counts the HTTP requests in progress of unauthenticated connections,
+// until their answers are written.
 func countRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := connOf(r.Context()); c != nil && !c.authenticated.Load() {
-			context.AfterFunc(r.Context(), c.begin(0))
+		c := connOf(r.Context())
+		if c == nil || c.authenticated.Load() {
+			next.ServeHTTP(w, r)
+			return
 		}
+		defer c.begin(0)()
 		next.ServeHTTP(w, r)
+		if r.ProtoMajor == 2 { // Its answer may wait for the client's window.
+			_ = http.NewResponseController(w).Flush() // It fails if the client has disconnected.
+		}
 	})
 }
 

@@ -8,11 +8,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"conferenced/service/sandbox"
+	"conferenced/service/telemetry"
 )
 
 func connect(t *testing.T, addr net.Addr) net.Conn {
@@ -144,14 +147,95 @@ func TestLoadOfIncompleteGRPCRequests(t *testing.T) {
 // TestLoadOfUnreadHTTP2Answers begins many requests whose answers cannot be written.
 func TestLoadOfUnreadHTTP2Answers(t *testing.T) {
 	files, trusted := tlsFiles(t)
-	r := start(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
-	for range 2 * maxUnauthenticatedLoad / requestLoad / maxHTTP2Streams {
-		conn := newRawHTTP2(t, dialTLS(t, r.HTTP, trusted, nil), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-		for range maxHTTP2Streams {
-			conn.headers(true, ":method", "GET", ":scheme", "https", ":authority", r.HTTP.String(), ":path", "/openapi.json")
+	for _, path := range []string{"/openapi.json", "/docs", "/unknown"} {
+		t.Run(path, func(t *testing.T) {
+			r := start(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
+			for range 2 * maxUnauthenticatedLoad / requestLoad / maxHTTP2Streams {
+				conn := newRawHTTP2(t, dialTLS(t, r.HTTP, trusted, nil), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+				for range maxHTTP2Streams {
+					conn.headers(true, ":method", "GET", ":scheme", "https", ":authority", r.HTTP.String(), ":path", path)
+				}
+			}
+			awaitSeriesAtLeast(t, r, `conferenced_connections_closed_total{listener="http",reason="load"}`, 1)
+		})
+	}
+}
+
+// TestLoadOfUnreadGRPCAnswers makes many calls and does not read the answers.
+func TestLoadOfUnreadGRPCAnswers(t *testing.T) {
+	r := build(t)
+	r.listeners[0].maxWork = 1 << 30
+	r.run(t)
+	conns := make([]*rawHTTP2, 40)
+	for i := range conns {
+		raw := connect(t, r.GRPC)
+		if err := raw.(*net.TCPConn).SetReadBuffer(1); err != nil {
+			t.Fatal(err)
+		}
+		conns[i] = newRawHTTP2(t, raw)
+	}
+	for n := 0; valueOf(scrape(t, r), `conferenced_connections_closed_total{listener="grpc",reason="load"}`) == 0; n++ {
+		if n == 100 {
+			t.Fatal("no connection was closed")
+		}
+		for _, conn := range conns {
+			for range 50 {
+				conn.beginCall("/unknown/Method")
+			}
 		}
 	}
-	awaitSeriesAtLeast(t, r, `conferenced_connections_closed_total{listener="http",reason="load"}`, 1)
+}
+
+// TestWorkWithoutAnAuthenticatedCall delays the reads of such a connection, until it
+// brings one.
+func TestWorkWithoutAnAuthenticatedCall(t *testing.T) {
+	r := build(t)
+	now := make(chan time.Time)
+	r.listeners[0].maxWork = 3 * requestWork
+	r.listeners[0].after = func(time.Duration) <-chan time.Time { return now }
+	r.run(t)
+	check := func(client grpc_health_v1.HealthClient) error {
+		_, err := client.Check(t.Context(), new(grpc_health_v1.HealthCheckRequest))
+		return err
+	}
+	client := grpc_health_v1.NewHealthClient(r.conn)
+	done := make(chan error, 10)
+	for range cap(done) {
+		go func() { done <- check(client) }()
+	}
+	awaitSeriesAtLeast(t, r, `conferenced_connection_reads_delayed_total{listener="grpc"}`, 1)
+	if err := check(grpc_health_v1.NewHealthClient(dial(t, r.GRPC.String()))); err != nil {
+		t.Errorf("another connection: %v", err)
+	}
+	for finished := 0; finished < cap(done); {
+		select {
+		case now <- time.Time{}:
+		case err := <-done:
+			finished++
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestAuthenticationEndsDelays reads on when a call on the connection is authenticated.
+func TestAuthenticationEndsDelays(t *testing.T) {
+	server, client := net.Pipe()
+	l := newConnections(nil, 1, nil, telemetry.NewMetrics("").Listener("grpc"))
+	l.maxWork = 1
+	delayed := make(chan struct{})
+	l.after = func(time.Duration) <-chan time.Time { close(delayed); return nil }
+	c := newConn(server, l)
+	l.add(c)
+	go func() { _, _ = io.WriteString(client, "abc") }()
+	read := make(chan error)
+	go func() { _, err := io.ReadFull(iotest.OneByteReader(c), make([]byte, 3)); read <- err }()
+	await(t, delayed, "a delay")
+	c.setAuthenticated()
+	if err := await(t, read, "the reads"); err != nil {
+		t.Error(err)
+	}
 }
 
 func awaitSeriesAtLeast(t *testing.T, r *running, series string, least float64) {

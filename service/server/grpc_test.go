@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -130,18 +131,23 @@ func TestMessageSizeLimit(t *testing.T) {
 		}
 		return message
 	}
-	t.Run("one byte less is read", func(t *testing.T) {
-		got := callGRPC(t, t.Context(), r, long(maxRequestBytes))
-		if code := codes.Code(got.status.GetCode()); code != codes.InvalidArgument {
-			t.Errorf("code %v", code)
-		}
-	})
-	t.Run("one byte more", func(t *testing.T) {
-		got := callGRPC(t, t.Context(), r, long(maxRequestBytes+1))
-		if code := codes.Code(got.status.GetCode()); code != codes.ResourceExhausted {
-			t.Errorf("code %v", code)
-		}
-	})
+	largest := callGRPC(t, t.Context(), r, long(maxRequestBytes))
+	if code := codes.Code(largest.status.GetCode()); code != codes.InvalidArgument {
+		t.Errorf("a message of the maximum size: %v", largest.status)
+	}
+	tooLarge := &refusal{kind: outcome.RequestTooLarge, detail: "its message is larger than 64 KiB"}
+	compressing := &running{conn: dial(t, r.GRPC.String(), grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)))}
+	for _, size := range []int{maxRequestBytes + 1, 2 * maxRequestBytes, maxMessageBytes} {
+		tooLarge.check(t, callGRPC(t, t.Context(), r, long(size)))
+		tooLarge.check(t, callGRPC(t, t.Context(), compressing, long(size)))
+	}
+	tooLarge.check(t, callGRPC(t, t.Context(), compressing, long(2*maxMessageBytes-10)))
+	// gRPC itself refuses these.
+	beyond := callGRPC(t, t.Context(), r, long(maxMessageBytes+1))
+	if code := codes.Code(beyond.status.GetCode()); code != codes.ResourceExhausted {
+		t.Errorf("beyond gRPC's limit: %v", beyond.status)
+	}
+	awaitSeries(t, r, `conferenced_call_errors_total{reason="REQUEST_TOO_LARGE"}`, 8)
 }
 
 func TestUnknownMethods(t *testing.T) {

@@ -177,7 +177,7 @@ func servePanics(t *testing.T, value any) *running {
 	desc := conferencev1.ConferenceService_ServiceDesc
 
 	server := r.newGRPC(interceptors, nil)
-	server.RegisterService(withDecodeErrors(desc), panicking{value: value})
+	server.RegisterService(r.arrivals.withReceiving(desc), panicking{value: value})
 	listener := listen(t, "127.0.0.1:0")
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)

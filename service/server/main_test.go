@@ -162,9 +162,10 @@ func (r *running) restURL(path string) string { return "http://" + r.HTTP.String
 
 func (r *running) adminURL(path string) string { return "http://" + r.Admin.String() + path }
 
-func dial(t *testing.T, addr string) *grpc.ClientConn {
+func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("passthrough:///"+addr, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,10 +69,11 @@ var metricNames = map[string]string{
 	"conferenced_settings_loaded_timestamp_seconds": "GAUGE",
 	"conferenced_settings_reload_failing":           "GAUGE",
 
-	"conferenced_accept_failures_total":        "COUNTER listener",
-	"conferenced_connections_closed_total":     "COUNTER listener reason",
-	"conferenced_tls_handshake_failures_total": "COUNTER listener reason",
-	"conferenced_grpc_streams_refused_total":   "COUNTER reason",
+	"conferenced_accept_failures_total":          "COUNTER listener",
+	"conferenced_connection_reads_delayed_total": "COUNTER listener",
+	"conferenced_connections_closed_total":       "COUNTER listener reason",
+	"conferenced_tls_handshake_failures_total":   "COUNTER listener reason",
+	"conferenced_grpc_streams_refused_total":     "COUNTER reason",
 
 	"conferenced_audit_records_skipped_total": "COUNTER",
 	"conferenced_log_lines_dropped_total":     "COUNTER",

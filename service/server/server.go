@@ -34,7 +34,7 @@ import (
 
 // Limits of requests and connections.
 const (
-	maxRequestBytes   = 64 << 10
+	maxRequestBytes   = 64 << 10 // of a body or a message, decompressed
 	maxHeaderBytes    = 64 << 10 // of the transports; see maxMetadataBytes
 	maxStreams        = 1000     // per gRPC connection
 	maxHTTP2Streams   = 100      // per HTTP connection
@@ -210,8 +210,8 @@ func (s *Server) compose() error {
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
 	s.grpc = s.newGRPC(intercept, tlsConfig)
-	s.grpc.RegisterService(withDecodeErrors(desc), conferences)
-	grpc_health_v1.RegisterHealthServer(s.grpc, healthService{s.health, s.ending.watches})
+	s.grpc.RegisterService(s.arrivals.withReceiving(desc), conferences)
+	s.grpc.RegisterService(s.arrivals.withReceiving(grpc_health_v1.Health_ServiceDesc), healthService{s.health, s.ending.watches})
 	if !s.cfg.NoReflection {
 		reflection.Register(s.grpc)
 	}
@@ -239,13 +239,14 @@ func (s *Server) compose() error {
 }
 
 func (s *Server) newGRPC(intercept []interceptor, tlsConfig *tls.Config) *grpc.Server {
-	intercept = append([]interceptor{{"arrival", s.arrivals.arrived}, {"peer", s.adoptForwarded}}, intercept...)
+	intercept = append([]interceptor{{"peer", s.adoptForwarded}}, intercept...)
 	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(chain(intercept)),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.StreamInterceptor(s.arrivals.limitStreams),
 		grpc.InTapHandle(s.arrivals.begin),
-		grpc.MaxRecvMsgSize(maxRequestBytes),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.RPCDecompressor(shortGzip{}), //nolint:staticcheck // A registered one would decompress for clients too.
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),

@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type listenerMetrics struct {
 	acceptFailures    *prometheus.CounterVec
 	closed            *prometheus.CounterVec
+	delayedReads      *prometheus.CounterVec
 	handshakeFailures *prometheus.CounterVec
 	refusedStreams    *prometheus.CounterVec
 }
@@ -17,10 +18,12 @@ func newListenerMetrics() listenerMetrics {
 		closed: counters("connections_closed_total",
 			"Connections that a limit closed: oldest and load are limits of those without an authenticated call.",
 			"listener", "reason"),
+		delayedReads: counters("connection_reads_delayed_total",
+			"Reads that were delayed because the connection causes too much work without an authenticated call.", "listener"),
 		handshakeFailures: counters("tls_handshake_failures_total",
 			"TLS handshakes that failed.", "listener", "reason"),
 		refusedStreams: counters("grpc_streams_refused_total",
-			"gRPC streams that a limit ended before their call began.", "reason"),
+			"gRPC calls that a limit ended before their message arrived, or streaming calls beyond the limit.", "reason"),
 	}
 	for _, reason := range []string{"displaced", "streams", "timeout"} {
 		m.refusedStreams.WithLabelValues(reason)
@@ -29,7 +32,7 @@ func newListenerMetrics() listenerMetrics {
 }
 
 func (m *listenerMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.acceptFailures, m.closed, m.handshakeFailures, m.refusedStreams}
+	return []prometheus.Collector{m.acceptFailures, m.closed, m.delayedReads, m.handshakeFailures, m.refusedStreams}
 }
 
 // ListenerMetrics are the metrics of one listener.
@@ -41,6 +44,7 @@ type ListenerMetrics struct {
 // Listener returns the metrics of a listener: grpc, http or admin.
 func (m *Metrics) Listener(name string) *ListenerMetrics {
 	m.listeners.acceptFailures.WithLabelValues(name)
+	m.listeners.delayedReads.WithLabelValues(name)
 	for _, reason := range []string{"limit", "load", "oldest"} {
 		m.listeners.closed.WithLabelValues(name, reason)
 	}
@@ -56,12 +60,16 @@ func (m *ListenerMetrics) AcceptFailed() { m.all.acceptFailures.WithLabelValues(
 // Closed counts a connection that a limit closed.
 func (m *ListenerMetrics) Closed(reason string) { m.all.closed.WithLabelValues(m.name, reason).Inc() }
 
+// ReadDelayed counts a read of a connection that was delayed.
+func (m *ListenerMetrics) ReadDelayed() { m.all.delayedReads.WithLabelValues(m.name).Inc() }
+
 // HandshakeFailed counts a TLS handshake that failed.
 func (m *ListenerMetrics) HandshakeFailed(reason string) {
 	m.all.handshakeFailures.WithLabelValues(m.name, reason).Inc()
 }
 
-// StreamRefused counts a gRPC stream that a limit ended before its call began.
+// StreamRefused counts a gRPC call that a limit ended before its message arrived, or a
+// streaming call beyond the limit.
 func (m *Metrics) StreamRefused(reason string) {
 	m.listeners.refusedStreams.WithLabelValues(reason).Inc()
 }
