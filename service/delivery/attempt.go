@@ -31,6 +31,7 @@ func (a *attempt) make(ctx, own context.Context, d *Deliverer) (answer *twilio.A
 			v.err = contextKind(ctx.Err()).Err(v.err.Facts)
 		}
 		a.permit.finish(began, &v)
+		a.permit.upstream.noteConcurrent(answer, err)
 		a.ended(v.applied())
 		d.observer.attempted(own, a.request.Operation, time.Since(began), v.result, answer, err)
 	}()

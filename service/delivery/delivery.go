@@ -199,6 +199,9 @@ type UpstreamState struct {
 	// wait for the limits. Both are 0 if nothing is limited.
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
+	// ConcurrentRequests is how many requests of the account were running, by all its
+	// users, as Twilio's last answer to this replica says; 0 if it never said so.
+	ConcurrentRequests int `json:"concurrent_requests"`
 }
 
 // Upstreams returns the state of every upstream used so far, sorted by account and
@@ -210,6 +213,7 @@ func (d *Deliverer) Upstreams() []UpstreamState {
 	for key, u := range d.upstreams {
 		state := UpstreamState{AccountSID: key.account, Host: key.host, Breaker: u.breaker.state()}
 		state.ConcurrencyLimit, state.InFlight, state.Waiting = u.limiter.load()
+		state.ConcurrentRequests = int(u.concurrent.Load())
 		states = append(states, state)
 	}
 	slices.SortFunc(states, func(a, b UpstreamState) int {

@@ -2,13 +2,32 @@ package delivery
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"time"
+
+	"conferenced/service/twilio"
 )
 
 // upstream limits the attempts of one account at one host.
 type upstream struct {
 	*limiter
 	*breaker
+	concurrent atomic.Int64 // See UpstreamState.ConcurrentRequests.
+}
+
+// noteConcurrent keeps how many requests of the account are running, if the result of an
+// attempt says so.
+func (u *upstream) noteConcurrent(answer *twilio.Answer, err error) {
+	var n int
+	if failed, ok := errors.AsType[*twilio.Error](err); ok {
+		n = failed.Concurrent
+	} else if answer != nil {
+		n = answer.Concurrent
+	}
+	if n > 0 {
+		u.concurrent.Store(int64(n))
+	}
 }
 
 // Permit allows one attempt. It holds a slot of the account's limiter and must be

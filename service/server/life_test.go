@@ -134,7 +134,7 @@ func TestAdminPages(t *testing.T) {
 		want := details{
 			Serving: true,
 			Upstream: []delivery.UpstreamState{{
-				AccountSID: sandbox.AccountSID, Host: account.BaseURL, Breaker: "off", ConcurrencyLimit: 1000,
+				AccountSID: sandbox.AccountSID, Host: account.BaseURL, Breaker: "off", ConcurrencyLimit: 1000, ConcurrentRequests: 1,
 			}},
 			Delivery: delivery.Stats{
 				Updates: 2, Attempts: 3, Retries: 1, Sizes: delivery.Sizes{Labels: 2},

@@ -41,6 +41,7 @@ var metricNames = map[string]string{
 	"conferenced_upstream_attempts_total":           "COUNTER outcome",
 	"conferenced_upstream_attempt_duration_seconds": "HISTOGRAM outcome",
 	"conferenced_upstream_connections_total":        "COUNTER reused",
+	"conferenced_upstream_concurrent_requests":      "GAUGE account",
 	"conferenced_upstream_in_flight":                "GAUGE",
 
 	"conferenced_retries_total":            "COUNTER",
@@ -169,17 +170,18 @@ func TestCallsMoveTheirMetrics(t *testing.T) {
 		want map[string]float64
 	}{
 		{"a call over gRPC", calling(callGRPC, muting(sandbox.AgentSID)), map[string]float64{
-			`conferenced_calls_total{code="OK",` + update + `,protocol="grpc"}`:           1,
-			`conferenced_call_duration_seconds{code="OK",` + update + `,protocol="grpc"}`: 1,
-			`conferenced_upstream_attempts_total{outcome="ok"}`:                           1,
-			`conferenced_upstream_attempt_duration_seconds{outcome="ok"}`:                 1,
-			`conferenced_upstream_connections_total{reused="false"}`:                      1,
-			`conferenced_queue_wait_seconds{queue="participant"}`:                         1,
-			`conferenced_queue_wait_seconds{queue="limit"}`:                               1,
-			`conferenced_labels_remembered`:                                               1,
-			`conferenced_concurrency_limit`:                                               1000,
-			`conferenced_concurrency_limit_lowest`:                                        1000,
-			`conferenced_breakers{state="off"}`:                                           1,
+			`conferenced_calls_total{code="OK",` + update + `,protocol="grpc"}`:              1,
+			`conferenced_call_duration_seconds{code="OK",` + update + `,protocol="grpc"}`:    1,
+			`conferenced_upstream_attempts_total{outcome="ok"}`:                              1,
+			`conferenced_upstream_attempt_duration_seconds{outcome="ok"}`:                    1,
+			`conferenced_upstream_connections_total{reused="false"}`:                         1,
+			`conferenced_queue_wait_seconds{queue="participant"}`:                            1,
+			`conferenced_queue_wait_seconds{queue="limit"}`:                                  1,
+			`conferenced_labels_remembered`:                                                  1,
+			`conferenced_upstream_concurrent_requests{account="` + sandbox.AccountSID + `"}`: 1,
+			`conferenced_concurrency_limit`:                                                  1000,
+			`conferenced_concurrency_limit_lowest`:                                           1000,
+			`conferenced_breakers{state="off"}`:                                              1,
 		}},
 		{"a call over REST", calling(callREST, muting(sandbox.AgentSID)), map[string]float64{
 			`conferenced_calls_total{code="OK",` + update + `,protocol="rest"}`: 1,

@@ -32,12 +32,13 @@ type Reloads struct {
 // ObserveState registers the metrics of the sources' state. It must be called at most once.
 func (m *Metrics) ObserveState(sources Sources) { m.registry.MustRegister(newState(sources)) }
 
-// state is the collector of the sources' state. It sums over the accounts, because no
-// metric has an account as a label.
+// state is the collector of the sources' state. It sums over the accounts; only the
+// requests that Twilio counts are by account, because Twilio limits them so.
 type state struct {
 	sources Sources
 
 	queue, inFlight, limit, lowest, breakers *prometheus.Desc
+	concurrent                               *prometheus.Desc
 	participants, records, labels            *prometheus.Desc
 	reloads, loaded, failing                 *prometheus.Desc
 }
@@ -52,6 +53,8 @@ func newState(sources Sources) *state {
 		inFlight: desc("upstream_in_flight", "Attempts in flight, if there is a limit."),
 		limit:    desc("concurrency_limit", "Sum of the limits of attempts in flight over the accounts in use; 0: unlimited."),
 		lowest:   desc("concurrency_limit_lowest", "Lowest limit of an account in use; 0: unlimited."),
+		concurrent: desc("upstream_concurrent_requests",
+			"Requests of an account that are running, by all its users, as Twilio's last answer says.", "account"),
 		breakers: desc("breakers", "Accounts in use by the state of their circuit breaker.", "state"),
 
 		participants: desc("participants_busy", "Participants with an update in flight or waiting."),
@@ -90,7 +93,7 @@ func (s *state) Collect(metrics chan<- prometheus.Metric) {
 
 func (s *state) collectUpstreams(gauge func(*prometheus.Desc, float64, ...string)) {
 	var waiting, inFlight, limit, lowest int
-	breakers := map[string]int{}
+	breakers, concurrent := map[string]int{}, map[string]int{}
 	for i, state := range s.sources.Upstreams() {
 		waiting += state.Waiting
 		inFlight += state.InFlight
@@ -99,11 +102,17 @@ func (s *state) collectUpstreams(gauge func(*prometheus.Desc, float64, ...string
 			lowest = state.ConcurrencyLimit
 		}
 		breakers[state.Breaker]++
+		if n := state.ConcurrentRequests; n > 0 {
+			concurrent[state.AccountSID] = max(n, concurrent[state.AccountSID])
+		}
 	}
 	gauge(s.queue, float64(waiting), string(delivery.QueueLimit))
 	gauge(s.inFlight, float64(inFlight))
 	gauge(s.limit, float64(limit))
 	gauge(s.lowest, float64(lowest))
+	for account, n := range concurrent {
+		gauge(s.concurrent, float64(n), account)
+	}
 	for _, state := range breakerStates {
 		gauge(s.breakers, float64(breakers[state]), state)
 	}

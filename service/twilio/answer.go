@@ -58,6 +58,10 @@ type Answer struct {
 	HTTPStatus int    // 2xx, or 404 for a participant that an earlier request removed
 	RequestID  string // Twilio-Request-Id, or ""
 	Reused     bool   // whether the request went over a connection used before
+
+	// Concurrent is the Twilio-Concurrent-Requests header: how many requests of the
+	// account were running. 0 if there is none.
+	Concurrent int `json:"-"`
 }
 
 // readAnswer returns what the response to the request says.
@@ -77,7 +81,9 @@ func readAnswer(w *wire.Response, a *Account, r *Request) (*Answer, error) {
 		unusable.Interrupted = !errors.Is(w.BodyErr, wire.ErrTooLarge)
 		return nil, unusable
 	}
-	answer := &Answer{HTTPStatus: w.StatusCode, RequestID: unusable.RequestID, Reused: w.Reused}
+	answer := &Answer{
+		HTTPStatus: w.StatusCode, RequestID: unusable.RequestID, Reused: w.Reused, Concurrent: concurrent(w.Header),
+	}
 	switch matches, err := answer.decode(w, r); {
 	case err != nil:
 		unusable.Reason, unusable.Err = "body describes no "+r.Operation.subject(), err

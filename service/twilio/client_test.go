@@ -228,11 +228,14 @@ func TestErrorHeaders(t *testing.T) {
 	server := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Twilio-Request-Id", requestSID)
 		w.Header().Set("Retry-After", "Sun, 01 Mar 2026 15:00:09 GMT")
+		w.Header().Set("Twilio-Concurrent-Requests", "12")
 		w.Header().Set("Date", "Sun, 01 Mar 2026 15:00:00 GMT")
 		w.WriteHeader(429)
 	})
 	_, err := mute(t.Context(), newClient(t, twilio.Config{}), server.URL)
-	want := &twilio.Error{HTTPStatus: 429, RequestID: requestSID, RetryAfter: 9 * time.Second, HasRetryAfter: true}
+	want := &twilio.Error{
+		HTTPStatus: 429, RequestID: requestSID, RetryAfter: 9 * time.Second, HasRetryAfter: true, Concurrent: 12,
+	}
 	if diff := cmp.Diff(want, as[*twilio.Error](t, err)); diff != "" {
 		t.Error(diff)
 	}

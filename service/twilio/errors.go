@@ -33,6 +33,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// HasRetryAfter is whether the answer has a valid Retry-After header.
 	HasRetryAfter bool
+	// Concurrent is the Twilio-Concurrent-Requests header, or 0; see [Answer].
+	Concurrent int
 	// Reused is whether the request went over a connection used before.
 	Reused bool
 }

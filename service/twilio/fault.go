@@ -21,7 +21,9 @@ import (
 // newError returns the error in a response with a 4xx or 5xx status to a request
 // about a participant with the credentials of a.
 func newError(r *wire.Response, a *Account, participant string) *Error {
-	e := &Error{HTTPStatus: r.StatusCode, RequestID: requestID(r.Header), Reused: r.Reused}
+	e := &Error{
+		HTTPStatus: r.StatusCode, RequestID: requestID(r.Header), Concurrent: concurrent(r.Header), Reused: r.Reused,
+	}
 	e.RetryAfter, e.HasRetryAfter = retryAfter(r.Header, time.Now())
 	f := parseFault(r.Body)
 	e.Code = parseCode(f.Code)
@@ -200,6 +202,16 @@ func requestID(h http.Header) string {
 
 func isNotAlphanumeric(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
+}
+
+// concurrent returns how many requests of the account were running, or 0 if Twilio does
+// not say so.
+func concurrent(h http.Header) int {
+	n, err := strconv.ParseUint(h.Get("Twilio-Concurrent-Requests"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int(n)
 }
 
 // maxRetryAfter bounds a Retry-After header.
