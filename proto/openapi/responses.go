@@ -27,7 +27,7 @@ func errorResponses() object {
 		}
 		if slices.ContainsFunc(kinds, func(k outcome.Kind) bool { return k.Retry > 0 }) {
 			response["headers"] = object{"Retry-After": object{
-				"description": "The seconds after which to repeat the call. Absent: repeating it is useless.",
+				"description": "The seconds to wait before the call is repeated.",
 				"schema":      object{"type": "integer", "minimum": 1},
 			}}
 		}

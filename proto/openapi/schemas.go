@@ -14,7 +14,7 @@ func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
 
 // completeSchemas lists in each message the members that an answer always has: the
 // required ones, and those without presence, since REST writes these if they are zero
-// too. It also adds the examples.
+// too. It also adds the examples, and the form of durations, such as 3.250s.
 func completeSchemas(schemas object) {
 	for name, schema := range schemas {
 		found, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
@@ -25,12 +25,15 @@ func completeSchemas(schemas object) {
 		var present []string
 		for i := range message.Fields().Len() {
 			field := message.Fields().Get(i)
+			name := string(field.Name())
 			if !field.HasPresence() || rulesOf(field).GetRequired() {
-				present = append(present, string(field.Name()))
+				present = append(present, name)
 			}
-			if example, ok := examples[string(field.Name())]; ok {
-				at(schema.(object), "properties", string(field.Name()))["examples"] = []string{example}
-			}
+			property := at(schema.(object), "properties", name)
+			example, ok := examples[name]
+			set(property, "examples", []string{example}, ok)
+			isDuration := field.Message() != nil && field.Message().FullName() == "google.protobuf.Duration"
+			set(property, "pattern", `^-?[0-9]+([.][0-9]{1,9})?s$`, isDuration)
 		}
 		if present != nil {
 			schema.(object)["required"] = present

@@ -115,7 +115,8 @@ var (
 	}
 	OutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20500,
-		Text: "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
+		Text:        "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
+		ChangesOnly: true,
 	}
 	// AnnouncementOutcomeUnknown must not be UNAVAILABLE: clients repeat such a call,
 	// and the announcement would be played twice.
