@@ -46,17 +46,19 @@ var baselineRows = []row{
 	{name: "conferenced, Twilio-shaped", system: "conferenced", protocol: overForm, other: "baseline, Twilio-shaped"},
 }
 
-// start starts a process of a system, with the stub as its Twilio.
-func (b *bench) start(ctx context.Context, system string, stub *process) (*process, error) {
+// start starts a process of a system, with the stub as its Twilio. The flags are for
+// conferenced.
+func (b *bench) start(ctx context.Context, system string, stub *process, flags ...string) (*process, error) {
 	upstream := "http://" + stub.http
 	binary := map[string]string{"conferenced": b.binary, "baseline": b.baseline}[system]
 	if binary == "" { // One of hopbench's own servers.
 		return b.launch(ctx, system, b.self, system, upstream)
 	}
 	audit := b.path(fmt.Sprintf("%s-%d-audit.json", system, len(b.processes)))
-	p, err := b.launch(ctx, system, binary,
+	p, err := b.launch(ctx, system, binary, append([]string{
 		"serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
-		"--twilio-base-url", upstream, "--tokens", b.path("tokens.yaml"), "--policy", b.path("policy.yaml"), "--audit-log", audit)
+		"--twilio-base-url", upstream, "--tokens", b.path("tokens.yaml"), "--policy", b.path("policy.yaml"), "--audit-log", audit,
+	}, flags...)...)
 	if err == nil {
 		p.files = append(p.files, audit)
 	}
@@ -125,7 +127,7 @@ func (b *bench) writeSettings() error {
 	for i := range tokens {
 		fmt.Fprintf(&tokensFile, "  - {name: %s, sha256: \"%x\"}\n", tokenOf(i), sha256.Sum256([]byte(tokenOf(i))))
 	}
-	const policyFile = "rules: [{name: bench, callers: [{token: bench*}], accounts: [" + accountSID + "], properties: [muted, hold]}]\n"
+	const policyFile = "rules: [{name: bench, callers: [{token: bench*}], accounts: [" + accountSID + "], properties: [muted, hold, announce_url]}]\n"
 	return errors.Join(
 		os.WriteFile(b.path("tokens.yaml"), []byte(tokensFile.String()), 0o600),
 		os.WriteFile(b.path("policy.yaml"), []byte(policyFile), 0o600),

@@ -34,6 +34,7 @@ type options struct {
 	binary   string        // conferenced; "": built from the repository.
 	baseline string        // Another conferenced to compare with.
 	profile  string        // The folder for profiles.
+	redis    bool          // Measure replicas that share a Redis.
 	soak     time.Duration // How long the soak test takes.
 
 	slice    time.Duration // How long a row is measured in one round.
@@ -75,6 +76,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.binary, "conferenced", "", "the conferenced `file` to measure; default: build it")
 	flags.StringVar(&o.baseline, "baseline", "", "compare with another conferenced `file` instead")
 	flags.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles into a `folder` instead")
+	flags.BoolVar(&o.redis, "redis", false, "compare the state in memory with a redis-server instead")
 	flags.DurationVar(&o.soak, "soak", 0, "watch conferenced's memory for this `long` instead")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -98,6 +100,8 @@ func measure(ctx context.Context, o options, report, progress io.Writer) error {
 	switch {
 	case o.soak > 0:
 		return b.runSoak(ctx, report)
+	case o.redis:
+		return b.runReplicas(ctx, report)
 	case o.profile != "":
 		return b.writeProfiles(ctx, report)
 	default:

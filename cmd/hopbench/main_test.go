@@ -44,9 +44,13 @@ func TestReports(t *testing.T) {
 			"| floor", "| peer, gRPC", "| peer, REST", "| conferenced, gRPC", "| conferenced, REST", "| conferenced, Twilio-shaped",
 		}},
 		{"a baseline", []string{"-baseline", binary}, []string{"| conferenced, gRPC", "| baseline, gRPC", "CPU × baseline"}},
+		{"replicas", []string{"-redis"}, []string{"| memory", "| Redis, request IDs", "| two replicas, one participant", "Redis µs/call"}},
 		{"a soak test", []string{"-soak", "300ms"}, []string{"The last third has"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if _, err := exec.LookPath("redis-server"); err != nil && slices.Contains(test.args, "-redis") {
+				t.Skip(err)
+			}
 			o, err := parse(append([]string{"-rounds", "1", "-conferenced", binary}, test.args...), t.Output())
 			if err != nil {
 				t.Fatal(err)

@@ -36,9 +36,22 @@ var environment = []string{
 	"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0",
 }
 
-// launch starts a server and waits until it is ready. It runs until stop, or
-// until ctx is done.
+// launch starts a server and waits until it is ready.
 func (b *bench) launch(ctx context.Context, name, path string, args ...string) (*process, error) {
+	began := time.Now()
+	p, err := b.spawn(ctx, name, path, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.awaitReady(ctx); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	p.ready = time.Since(began)
+	return p, nil
+}
+
+// spawn starts a process, which runs until stop, or until ctx is done.
+func (b *bench) spawn(ctx context.Context, name, path string, args ...string) (*process, error) {
 	path, err := filepath.Abs(path) // A bare name would be looked up in PATH.
 	if err != nil {
 		return nil, err
@@ -55,7 +68,6 @@ func (b *bench) launch(ctx context.Context, name, path string, args ...string) (
 	command.Env, command.Stderr = environment, log
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = patience // Then it is killed.
-	began := time.Now()
 	if err := command.Start(); err != nil {
 		p.cancel()
 		return nil, err
@@ -66,10 +78,6 @@ func (b *bench) launch(ctx context.Context, name, path string, args ...string) (
 		_ = command.Wait() // Its exit status does not matter.
 		close(p.exited)
 	}()
-	if err := p.awaitReady(ctx); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
-	p.ready = time.Since(began)
 	return p, nil
 }
 
