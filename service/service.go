@@ -112,6 +112,28 @@ func (s *Service) ListParticipants(
 	return response, nil
 }
 
+// RemoveParticipant removes one participant. The request must have passed [Validate].
+// Errors are an *outcome.Error.
+func (s *Service) RemoveParticipant(
+	ctx context.Context, request *conferencev1.RemoveParticipantRequest,
+) (*conferencev1.RemoveParticipantResponse, error) {
+	account, err := s.authorize(ctx, request.GetAccountSid(), call.Remove, 0)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.deliverer.Deliver(ctx, &delivery.Update{
+		Request:   twilio.Request{Operation: twilio.RemoveParticipant, Path: pathOf(account, request)},
+		Account:   account,
+		Caller:    callers.FromContext(ctx).Key(),
+		RequestID: request.GetRequestId(),
+	})
+	record(ctx, answer, err)
+	if err != nil {
+		return nil, err
+	}
+	return &conferencev1.RemoveParticipantResponse{CallSid: *answer.Participant.CallSID}, nil
+}
+
 // read makes a request that changes nothing.
 func (s *Service) read(ctx context.Context, account *twilio.Account, request *twilio.Request) (*twilio.Answer, error) {
 	answer, err := s.deliverer.Read(ctx, account, callers.FromContext(ctx).Key(), request)

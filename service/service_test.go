@@ -254,7 +254,7 @@ func TestFailureOfADelivery(t *testing.T) {
 	})
 	_, err := f.update(t.Context(), with(func(*request) {}))
 	checkStatus(t, err, codes.Unavailable,
-		"Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
+		"Twilio failed or its answer was lost; the change may have been applied, and repeating it (with a new request_id) does no harm",
 		info("OUTCOME_UNKNOWN", "applied", "maybe",
 			"twilio_status", "502", "twilio_code", "20500", "twilio_request_id", "RQ8"))
 	if diff := cmp.Diff(metadata.Pairs("twilio-request-id", "RQ8"), f.header); diff != "" {

@@ -15,6 +15,8 @@ type attempt struct {
 	request *twilio.Request
 	n       int // Counted from 1.
 	permit  *Permit
+	// before is whether an earlier attempt of the request was applied.
+	before  outcome.Applied
 	maySend func() error // Called right before the request is written; see [Sender].
 	// ended is called with whether the attempt was applied.
 	ended func(outcome.Applied)
@@ -27,6 +29,9 @@ func (a *attempt) make(ctx, own context.Context, d *Deliverer) (answer *twilio.A
 	began, err := time.Now(), errPanicked
 	defer func() {
 		v = judge(err, a.request)
+		if a.removedBefore(&v) {
+			answer, v.err = answerOf(v.err, a.request), nil
+		}
 		if v.result == CutOff && ctx.Err() != nil { // The attempt's own context is always cancelled.
 			v.err = contextKind(ctx.Err()).Err(v.err.Facts)
 		}
@@ -43,6 +48,21 @@ func (a *attempt) make(ctx, own context.Context, d *Deliverer) (answer *twilio.A
 	return answer, v
 }
 
+// removedBefore reports whether a removal is not found because an earlier attempt of it
+// was applied, as far as is known.
+func (a *attempt) removedBefore(v *verdict) bool {
+	return a.request.Operation == twilio.RemoveParticipant && a.before != outcome.No &&
+		v.err != nil && v.err.Kind == outcome.ParticipantNotFound
+}
+
+// answerOf returns the answer to a removal whose earlier attempt was applied.
+func answerOf(notFound *outcome.Error, removal *twilio.Request) *twilio.Answer {
+	return &twilio.Answer{
+		Participant: twilio.Participant{CallSID: &removal.Path.Participant},
+		HTTPStatus:  notFound.Twilio.HTTPStatus, RequestID: notFound.Twilio.RequestID,
+	}
+}
+
 // mayRetry reports whether the request may be sent again after its n-th attempt and
 // the wait.
 func (d *Deliverer) mayRetry(ctx context.Context, n int, wait time.Duration, v *verdict, request *twilio.Request) bool {
@@ -51,9 +71,10 @@ func (d *Deliverer) mayRetry(ctx context.Context, n int, wait time.Duration, v *
 
 // preferLast returns the outcome of a request that is not retried because of err.
 // That is last, the outcome of its last attempt, unless there is none, the context
-// has ended, or a newer update superseded this one.
+// has ended, a newer update superseded this one, or the participant was removed.
 func preferLast(last, err error) error {
-	if last == nil || isContext(err) || outcome.Is(err, outcome.Superseded) {
+	if last == nil || isContext(err) ||
+		outcome.Is(err, outcome.Superseded) || outcome.Is(err, outcome.ParticipantNotFound) {
 		return err
 	}
 	return last

@@ -410,6 +410,13 @@ func list(conference string) *twilio.Request {
 	return &twilio.Request{Operation: twilio.ListParticipants, Path: path}
 }
 
+// remove returns a removal of a participant.
+func remove(participant string) *Update {
+	u := on(participant)
+	u.Operation, u.Change = twilio.RemoveParticipant, nil
+	return u
+}
+
 // withID sets the update's request ID.
 func withID(requestID string, u *Update) *Update {
 	u.RequestID = requestID

@@ -17,6 +17,7 @@ import (
 type job struct {
 	d        *Deliverer
 	update   *Update
+	label    string // By which a removal named the participant; "" for a Call SID.
 	claim    *claim
 	upstream *upstream
 	entry    Entry
@@ -33,21 +34,78 @@ type job struct {
 // enter claims the update's request ID, if it has one, and adds the update to its queue.
 // If an update with that ID has ended before, it returns the record instead.
 func (j *job) enter(ctx context.Context) (record *Record, err error) {
-	store, queued := j.d.store, j.update.queued()
+	store := j.d.store
 	switch {
+	case j.update.removesByLabel():
+		return j.enterByLabel(ctx)
 	case j.claim != nil && !j.d.cfg.Unordered:
-		j.entry, record, err = store.Enter(ctx, j.claim.key, j.claim.content, queued)
+		j.entry, record, err = store.Enter(ctx, j.claim.key, j.claim.content, j.update.queued())
 	case j.claim != nil:
 		j.entry = newUnqueued()
 		record, err = store.Claim(ctx, j.claim.key, j.claim.content)
 	case ctx.Err() != nil:
 		err = ctx.Err()
-	case j.d.cfg.Unordered:
-		j.entry = newUnqueued()
 	default:
-		j.entry, err = store.Join(ctx, queued)
+		err = j.join(ctx)
 	}
 	return record, err
+}
+
+// enterByLabel is enter for a removal that names a label: once it has the request ID, it
+// looks up the Call SID, and joins the queue with that.
+func (j *job) enterByLabel(ctx context.Context) (record *Record, err error) {
+	j.d.running.Add(1)
+	defer j.d.running.Done()
+	if j.claim != nil {
+		record, err = j.d.store.Claim(ctx, j.claim.key, j.claim.content)
+		if record != nil || err != nil {
+			return record, err
+		}
+	}
+	err = errPanicked
+	defer func() {
+		if err != nil {
+			j.claim.settle(nil, asOutcome(err))
+		}
+	}()
+	if err = j.lookUp(ctx); err == nil {
+		err = j.join(ctx)
+	}
+	return nil, err
+}
+
+// lookUp replaces the label in a removal by the Call SID of the participant that has it
+// now.
+func (j *job) lookUp(ctx context.Context) error {
+	fetch := j.update.Request
+	fetch.Operation = twilio.FetchParticipant
+	answer, err := j.d.read(ctx, j.update.Account, j.update.Caller, &fetch)
+	if err != nil {
+		return asOutcome(err)
+	}
+	sid := answer.Participant.CallSID
+	if sid == nil || !twilio.IsCallSID(*sid) {
+		return outcome.TwilioUnexpectedAnswer.Err(outcome.Facts{Cause: errNoCallSID})
+	}
+	removal := *j.update
+	removal.Path.Participant = *sid
+	j.update, j.label = &removal, fetch.Path.Participant
+	return nil
+}
+
+// errNoCallSID is the cause of the outcome of a removal that was not sent.
+var errNoCallSID = errors.New("the participant has no Call SID")
+
+// join adds the update to its queue.
+func (j *job) join(ctx context.Context) (err error) {
+	if j.d.cfg.Unordered {
+		j.entry = newUnqueued()
+		return nil
+	}
+	queued := j.update.queued()
+	queued.Label = j.label
+	j.entry, err = j.d.store.Join(ctx, queued)
+	return err
 }
 
 // notEntered returns the outcome of an update that could not enter its queue. If its
@@ -55,7 +113,7 @@ func (j *job) enter(ctx context.Context) (record *Record, err error) {
 // have been applied.
 func (j *job) notEntered(ctx context.Context, err error) *outcome.Error {
 	failed := j.d.refused(ctx, err)
-	if j.claim != nil && isContext(err) {
+	if _, decided := errors.AsType[*outcome.Error](err); j.claim != nil && isContext(err) && !decided {
 		return failed.With(outcome.Maybe)
 	}
 	return failed
@@ -108,10 +166,22 @@ func (j *job) run(ctx context.Context) {
 	defer j.recover()
 	answer, err := j.deliver(ctx)
 	if err != nil {
-		j.err = j.d.refused(ctx, err).With(j.applied)
+		j.err = j.outcome(j.d.refused(ctx, err))
 		return
 	}
 	j.answer = answer
+}
+
+// outcome returns the outcome of the update after an error.
+func (j *job) outcome(failed *outcome.Error) *outcome.Error {
+	failed = failed.With(j.applied)
+	switch {
+	case failed.Kind == outcome.OutcomeUnknown && j.label != "":
+		failed.Kind = outcome.UnrepeatableOutcomeUnknown // See Update.unknownOutcome.
+	case failed.Kind == outcome.ParticipantNotFound && failed.Resource == "":
+		failed.Resource = j.update.Path.String()
+	}
+	return failed
 }
 
 // recover turns a panic into the outcome Internal.
@@ -134,7 +204,7 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 		answer, v := j.attempt(ctx, n, permit)
 		wait := j.d.cfg.Retrying.wait(n, v.retryAfter)
 		again := j.d.mayRetry(ctx, n, wait, &v, &j.update.Request)
-		j.entry.End(v.end(answer, again))
+		j.entry.End(v.end(j.update, answer, again))
 		switch {
 		case v.err == nil:
 			return answer, nil
@@ -218,7 +288,7 @@ func (j *job) attempt(ctx context.Context, n int, permit *Permit) (*twilio.Answe
 	own, cancel := j.attemptContext(ctx)
 	defer cancel()
 	a := attempt{
-		account: j.update.Account, request: &j.update.Request, n: n, permit: permit,
+		account: j.update.Account, request: &j.update.Request, n: n, permit: permit, before: j.applied,
 		maySend: func() error { return j.maySend(ctx) }, ended: j.ended,
 	}
 	return a.make(ctx, own, j.d)

@@ -74,6 +74,9 @@ func newQueues(capacity int, labels *labels) *queues {
 func (q *queues) Join(_ context.Context, update Queued) (Entry, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if update.Label != "" {
+		q.learn(update.Participant, End{CallSID: update.Participant.Name, Label: update.Label})
+	}
 	at := q.of(update.Participant)
 	if len(at.entries) > q.capacity && !at.makeRoom(update.Caller) {
 		return nil, outcome.Overloaded.Err(outcome.Facts{})
@@ -200,7 +203,7 @@ func (q *queue) choose() *entry {
 
 // newestCovering returns the newest update that can be sent instead of the head, or
 // nil. Such an update covers the head and each update between them that shares a
-// property with it.
+// property with it, and there is no removal between them.
 func (q *queue) newestCovering(head *entry) *entry {
 	for _, newer := range slices.Backward(q.entries[1:]) {
 		if newer.state != paused && newer.covers(head) && q.coversBetween(newer) {
@@ -215,7 +218,8 @@ func (q *queue) coversBetween(newer *entry) bool {
 		if between == newer {
 			return true
 		}
-		if between.update.Properties&newer.update.Properties != 0 && !newer.covers(between) {
+		shares := between.update.Removal || between.update.Properties&newer.update.Properties != 0
+		if shares && !newer.covers(between) {
 			return false
 		}
 	}
@@ -223,9 +227,11 @@ func (q *queue) coversBetween(newer *entry) bool {
 }
 
 // covers reports whether the newer update sets every property that the older sets.
-// Nothing covers an announcement, because a newer update does not undo it.
+// Nothing covers an announcement, because a newer update does not undo it, and nothing
+// covers a removal. A removal covers nothing: beep_on_exit and end_conference_on_exit
+// have their effect when the participant is removed.
 func (e *entry) covers(older *entry) bool {
-	return !older.update.announces() && e.update.Properties.Covers(older.update.Properties)
+	return !older.update.isFinal() && !e.update.Removal && e.update.Properties.Covers(older.update.Properties)
 }
 
 // Turns implements Entry.
@@ -288,6 +294,9 @@ func (e *entry) Stands() error { return nil }
 func (e *entry) End(end End) {
 	e.queues.mu.Lock()
 	defer e.queues.mu.Unlock()
+	if end.Removed {
+		e.queue.endOthers(e)
+	}
 	e.queues.learn(e.update.Participant, end)
 	e.conclude(end.Applied, end.Again)
 }
@@ -315,6 +324,15 @@ func (q *queue) supersede(newer *entry) {
 	for _, older := range slices.Clone(q.entries) {
 		if older.arrival < newer.arrival && older.state != inFlight && newer.covers(older) {
 			q.end(older, outcome.Superseded.Err(outcome.Facts{}))
+		}
+	}
+}
+
+// endOthers ends the updates that wait for a participant who has been removed.
+func (q *queue) endOthers(removal *entry) {
+	for _, e := range slices.Clone(q.entries) {
+		if e != removal && e.state != inFlight {
+			q.end(e, Removed())
 		}
 	}
 }
@@ -352,7 +370,7 @@ func (e *entry) leave() {
 // learn updates the names of the participant from the end of an attempt.
 func (q *queues) learn(addressed Participant, end End) {
 	switch {
-	case end.NotFound:
+	case end.NotFound, end.Removed:
 		q.unlink(q.labels.of(addressed))
 	case end.CallSID != "":
 		sid := Participant{Conference: addressed.Conference, Name: end.CallSID}
@@ -441,5 +459,6 @@ func (q *queues) sizes() Sizes {
 	return sizes
 }
 
-// announces reports whether the update plays an announcement.
-func (u Queued) announces() bool { return u.Properties.Has(property.AnnounceURL) }
+// isFinal reports whether no newer update undoes this one: it plays an announcement or
+// removes the participant.
+func (u Queued) isFinal() bool { return u.Removal || u.Properties.Has(property.AnnounceURL) }

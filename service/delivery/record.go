@@ -49,6 +49,6 @@ func (r *Record) result(update *Update) (*twilio.Answer, error) {
 	case r.Err != nil:
 		return nil, r.Err
 	default:
-		return nil, unknownOutcome(&update.Request).Err(outcome.Facts{Applied: outcome.Maybe})
+		return nil, update.unknownOutcome().Err(outcome.Facts{Applied: outcome.Maybe})
 	}
 }

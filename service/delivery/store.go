@@ -39,7 +39,8 @@ type Store interface {
 // Key identifies a record. A request ID belongs to a caller and an account.
 type Key struct{ Caller, Account, RequestID string }
 
-// Content is a digest of an update's participant and properties.
+// Content is a digest of an update's participant and properties, or of a removal's
+// participant.
 type Content [32]byte
 
 // Conference identifies a conference.
@@ -54,8 +55,13 @@ type Participant struct {
 // Queued is the part of an update that a queue needs.
 type Queued struct {
 	Participant Participant
-	Properties  property.Set
-	Caller      string
+	// Label, if not empty, is the label of the participant, whose Name is its Call SID
+	// then. Twilio has just answered so.
+	Label string
+	// Removal is set if the participant is removed. There are no Properties then.
+	Removal    bool
+	Properties property.Set
+	Caller     string
 }
 
 // Entry is an update in its participant's queue. One goroutine uses it.
@@ -64,7 +70,7 @@ type Entry interface {
 	// receives a permit when the update has been chosen to be sent with it.
 	Turns() <-chan *Permit
 	// Over is closed when the queue has removed the update. Err then returns the reason:
-	// an *outcome.Error, Superseded or Overloaded.
+	// an *outcome.Error, Superseded, Overloaded or ParticipantNotFound.
 	Over() <-chan struct{}
 	Err() error
 	// Begin is called with a permit right before an attempt. It reports whether this
@@ -96,6 +102,14 @@ type End struct {
 	CallSID, Label string
 	// NotFound is set if Twilio found no participant with the name in the request.
 	NotFound bool
+	// Removed is set if the participant was removed. The updates that wait in the queue
+	// end with the error of [Removed] then.
+	Removed bool
+}
+
+// Removed returns the error of an update that waited when its participant was removed.
+func Removed() error {
+	return outcome.ParticipantNotFound.Err(outcome.Facts{Detail: "the participant was removed while the update waited"})
 }
 
 // Record is the result of an update, kept for its request ID. Answer or Err is set,

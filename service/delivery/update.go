@@ -3,12 +3,15 @@ package delivery
 import (
 	"crypto/sha256"
 
+	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
-// Update is one change of one participant.
+// Update is one change of one participant: an update of its properties, or its removal.
 type Update struct {
-	// Request is the request that makes the change.
+	// Request is the request that makes the change. A removal may name the participant by
+	// its label.
 	twilio.Request
 	// Account is the Twilio account, with its host and credentials.
 	Account *twilio.Account
@@ -20,9 +23,28 @@ type Update struct {
 }
 
 // content returns equal digests for two updates if and only if they set the same
-// properties of the same participant to the same values.
+// properties of the same participant to the same values, or both remove it.
 func (u *Update) content() Content {
-	return sha256.Sum256(twilio.AppendForm([]byte(u.Path.String()+"\n"), u.Change))
+	text := []byte(u.Path.String() + "\n")
+	if u.removes() {
+		return sha256.Sum256(append(text, u.Operation.Method()...)) // No form is that.
+	}
+	return sha256.Sum256(twilio.AppendForm(text, u.Change))
+}
+
+func (u *Update) removes() bool { return u.Operation == twilio.RemoveParticipant }
+
+// removesByLabel reports whether the Call SID of the participant to remove is to be
+// looked up.
+func (u *Update) removesByLabel() bool { return u.removes() && !twilio.IsCallSID(u.Path.Participant) }
+
+// unknownOutcome returns the outcome if the update may have been applied. If its caller
+// repeats a removal by label, another participant can have the label by then.
+func (u *Update) unknownOutcome() outcome.Kind {
+	if u.removesByLabel() {
+		return outcome.UnrepeatableOutcomeUnknown
+	}
+	return unknownOutcome(&u.Request)
 }
 
 // queued returns the part of the update that its queue needs.
@@ -32,7 +54,15 @@ func (u *Update) queued() Queued {
 			Conference: Conference{Account: u.Account.SID, SID: u.Path.ConferenceSID},
 			Name:       u.Path.Participant,
 		},
-		Properties: u.Change.Set(),
+		Removal:    u.removes(),
+		Properties: u.properties(),
 		Caller:     u.Caller,
 	}
+}
+
+func (u *Update) properties() property.Set {
+	if u.removes() {
+		return 0
+	}
+	return u.Change.Set()
 }

@@ -54,10 +54,14 @@ func (v *verdict) applied() outcome.Applied {
 }
 
 // end returns the attempt's end for the participant's queue.
-func (v *verdict) end(answer *twilio.Answer, again bool) End {
+func (v *verdict) end(update *Update, answer *twilio.Answer, again bool) End {
 	end := End{Applied: v.applied(), Again: again}
-	if v.err != nil {
+	switch {
+	case v.err != nil:
 		end.NotFound = v.err.Kind == outcome.ParticipantNotFound
+		return end
+	case update.removes():
+		end.Removed = true
 		return end
 	}
 	if sid := answer.Participant.CallSID; sid != nil {
@@ -243,7 +247,7 @@ func unknownOutcome(request *twilio.Request) outcome.Kind {
 	case request.Repeatable():
 		return outcome.OutcomeUnknown
 	default:
-		return outcome.AnnouncementOutcomeUnknown
+		return outcome.UnrepeatableOutcomeUnknown
 	}
 }
 

@@ -359,7 +359,7 @@ func TestLastAnswerClosesTheConnection(t *testing.T) {
 		code         int
 	}{
 		{http.MethodPost, participants + callSID, http.StatusOK},
-		{http.MethodDelete, participants + callSID, http.StatusMethodNotAllowed},
+		{http.MethodPut, participants + callSID, http.StatusMethodNotAllowed},
 		{http.MethodGet, "/openapi.json", http.StatusOK},
 		{http.MethodGet, "/nowhere", http.StatusNotFound},
 	} {

@@ -36,6 +36,12 @@ func (i *intercepted) ListParticipants(
 	return invoke(ctx, i, conferencev1.ConferenceService_ListParticipants_FullMethodName, request, i.service.ListParticipants)
 }
 
+func (i *intercepted) RemoveParticipant(
+	ctx context.Context, request *conferencev1.RemoveParticipantRequest,
+) (*conferencev1.RemoveParticipantResponse, error) {
+	return invoke(ctx, i, conferencev1.ConferenceService_RemoveParticipant_FullMethodName, request, i.service.RemoveParticipant)
+}
+
 // invoke runs the interceptor around the service's method. If the context has a
 // refusal, the handler returns it without calling the method.
 func invoke[Request, Response any](

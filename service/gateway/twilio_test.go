@@ -253,7 +253,8 @@ func TestTwilioRequestIDs(t *testing.T) {
 }
 
 func TestTwilioErrors(t *testing.T) {
-	const unknownText = "Twilio failed or its answer was lost; the announcement may have been played, and repeating it may play it again"
+	const unknownText = "Twilio failed or its answer was lost; the change may have been applied, and repeating it may play an announcement again or " +
+		"remove another participant with the label"
 	const mayBe = "the update may have been applied: "
 	notFound := outcome.Facts{
 		Detail: "The requested resource /call_sid was not found",
@@ -313,7 +314,7 @@ func TestTwilioErrors(t *testing.T) {
 			twilioError{20500, outcome.OutcomeUnknown.Text, moreInfo("20500"), 503}, "",
 		},
 		{
-			"an announcement with an unknown outcome may not be retried", "AnnounceUrl=x", outcome.AnnouncementOutcomeUnknown.Err(maybe(twilio(503, 20503))),
+			"an announcement with an unknown outcome may not be retried", "AnnounceUrl=x", outcome.UnrepeatableOutcomeUnknown.Err(maybe(twilio(503, 20503))),
 			twilioError{20503, unknownText, moreInfo("20503"), 424}, "",
 		},
 		{

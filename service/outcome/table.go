@@ -115,14 +115,15 @@ var (
 	}
 	OutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20500,
-		Text:        "Twilio failed or its answer was lost; the update may have been applied, and repeating it (with a new request_id) does no harm",
+		Text:        "Twilio failed or its answer was lost; the change may have been applied, and repeating it (with a new request_id) does no harm",
 		ChangesOnly: true,
 	}
-	// AnnouncementOutcomeUnknown must not be UNAVAILABLE: clients repeat such a call,
-	// and the announcement would be played twice.
-	AnnouncementOutcomeUnknown = Kind{
+	// UnrepeatableOutcomeUnknown must not be UNAVAILABLE: clients repeat such a call, and
+	// the announcement would be played twice, or the label's next owner be removed.
+	UnrepeatableOutcomeUnknown = Kind{
 		Reason: "OUTCOME_UNKNOWN", Code: codes.Unknown, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
-		Text:        "Twilio failed or its answer was lost; the announcement may have been played, and repeating it may play it again",
+		Text: "Twilio failed or its answer was lost; the change may have been applied, and repeating it may play an announcement again or " +
+			"remove another participant with the label",
 		ChangesOnly: true,
 	}
 	TwilioUnexpectedAnswer = Kind{
@@ -179,7 +180,7 @@ var Table = []Kind{
 	InvalidRequest, NothingToUpdate, RequestIDReused, CallerUnknown, NotAllowed,
 	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConferenceNotFound, ConflictingState,
 	TwilioCredentialsRejected, TwilioForbidden, TwilioRateLimited, Overloaded,
-	TwilioUnreachable, TwilioFailed, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, AnnouncementOutcomeUnknown,
+	TwilioUnreachable, TwilioFailed, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, UnrepeatableOutcomeUnknown,
 	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,
 	Internal,
 	RouteNotFound, MethodNotAllowed, RequestTooLarge, UnsupportedMediaType,

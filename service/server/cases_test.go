@@ -360,7 +360,7 @@ var faultCases = []testCase{
 	{
 		name: "503 for an announcement", request: announcing("fault:503"), joins: true,
 		faults: map[string]int{"503": 1},
-		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503},
+		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503},
 	},
 	{
 		name: "503 twice for a mute", request: muting("fault:503x2"), joins: true, effect: mutes,
@@ -375,7 +375,7 @@ var faultCases = []testCase{
 		name: "500 after an announcement", request: announcing("fault:500-after"), joins: true,
 		effect: announce("https://a.example/bell.mp3", "POST"),
 		faults: map[string]int{"500-after": 1},
-		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe", twilioStatus: 500, twilioCode: 20500},
+		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 500, twilioCode: 20500},
 	},
 	{
 		name: "a reset before a mute", request: muting("fault:reset"), joins: true,
@@ -385,7 +385,7 @@ var faultCases = []testCase{
 	{
 		name: "a reset before an announcement", request: announcing("fault:reset"), joins: true,
 		faults: map[string]int{"reset": 1},
-		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe"},
+		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe"},
 	},
 	{
 		name: "a reset after a mute", request: muting("fault:reset-after"), joins: true, effect: mutes, applied: 4,
@@ -396,7 +396,7 @@ var faultCases = []testCase{
 		name: "a reset after an announcement", request: announcing("fault:reset-after"), joins: true,
 		effect: announce("https://a.example/bell.mp3", "POST"),
 		faults: map[string]int{"reset-after": 1},
-		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe"},
+		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe"},
 	},
 	{
 		name: "a page of HTML for a mute", request: muting("fault:html"), joins: true,
@@ -406,7 +406,7 @@ var faultCases = []testCase{
 	{
 		name: "a page of HTML for an announcement", request: announcing("fault:html"), joins: true,
 		faults: map[string]int{"html": 1},
-		want:   &refusal{kind: outcome.AnnouncementOutcomeUnknown, applied: "maybe", twilioStatus: 503},
+		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 503},
 	},
 	{
 		name: "half an answer to a mute", request: muting("fault:truncated"), joins: true, effect: mutes,

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -50,10 +53,10 @@ func overGRPC(t *testing.T, r *running, request proto.Message) (proto.Message, r
 	return response, got
 }
 
-// ways has the protocols of calls.
+// ways has the protocols of calls that are not updates.
 var ways = map[string]caller{"grpc": overGRPC, "rest": overREST}
 
-// overREST sends a GET with the fields that are not in the path in the query.
+// overREST sends a GET or a DELETE with the fields that are not in the path in the query.
 func overREST(t *testing.T, r *running, request proto.Message) (proto.Message, reply) {
 	t.Helper()
 	fields := url.Values{}
@@ -72,11 +75,19 @@ func overREST(t *testing.T, r *running, request proto.Message) (proto.Message, r
 	for _, inPath := range []string{"account_sid", "conference_sid", "call_sid"} {
 		fields.Del(inPath)
 	}
-	incoming, err := r.rest.Get(r.restURL(path + "?" + fields.Encode()))
+	method, response := methodOf(t, request)
+	verb := http.MethodGet
+	if strings.Contains(method, "/Remove") {
+		verb = http.MethodDelete
+	}
+	outgoing, err := http.NewRequestWithContext(t.Context(), verb, r.restURL(path+"?"+fields.Encode()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, response := methodOf(t, request)
+	incoming, err := r.rest.Do(outgoing)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := readREST(t, incoming, response)
 	if got.status != nil {
 		return nil, got
@@ -204,4 +215,105 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRemovals(t *testing.T) {
+	r := start(t)
+	for name, call := range ways {
+		for _, test := range []struct {
+			name, participant string
+			joins             bool     // The participant joins the conference first.
+			want              *refusal // nil: the participant is removed.
+		}{
+			{"by Call SID", sandbox.AgentSID, false, nil},
+			{"by label", "front desk", false, nil},
+			{"nobody", "nobody", false, absent(sandbox.ConferenceSID, "nobody")},
+			{"the answer is lost", "fault:remove:reset-after", true, nil},
+			{"Twilio fails", "fault:remove:503", true, &refusal{
+				kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503,
+			}},
+			{"the participant cannot be looked up", "fault:fetch:503", true, &refusal{
+				kind: outcome.TwilioFailed, twilioStatus: 503, twilioCode: 20503, retry: time.Second,
+			}},
+		} {
+			t.Run(name+"/"+test.name, func(t *testing.T) {
+				r.box.Reset()
+				if test.joins {
+					if _, err := r.box.AddParticipant(sandbox.ConferenceSID, sandbox.Participant{Label: test.participant}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				before := participantIn(r.box.State(), test.participant)
+				response, got := call(t, r, &conferencev1.RemoveParticipantRequest{
+					ConferenceSid: sandbox.ConferenceSID, CallSid: test.participant,
+				})
+				after := participantIn(r.box.State(), test.participant)
+				if test.want != nil {
+					test.want.check(t, got)
+					if (before == nil) != (after == nil) {
+						t.Error("the participant was removed")
+					}
+					return
+				}
+				removed, ok := response.(*conferencev1.RemoveParticipantResponse)
+				if !ok || removed.GetCallSid() != before.CallSID || after != nil {
+					t.Errorf("response %v, %v, want %s; left: %v", response, got.status, before.CallSID, after)
+				}
+			})
+		}
+	}
+}
+
+// TestARemovalThatIsRepeated: the same request ID does not remove the label's next owner.
+func TestARemovalThatIsRepeated(t *testing.T) {
+	r := start(t)
+	for name, call := range ways {
+		t.Run(name, func(t *testing.T) {
+			r.box.Reset()
+			removal := &conferencev1.RemoveParticipantRequest{
+				ConferenceSid: sandbox.ConferenceSID, CallSid: "front desk", RequestId: uuid.NewString(),
+			}
+			first, got := call(t, r, removal)
+			if got.status != nil {
+				t.Fatal(got.status)
+			}
+			if _, err := r.box.AddParticipant(sandbox.ConferenceSID, sandbox.Participant{Label: "front desk"}); err != nil {
+				t.Fatal(err)
+			}
+			again, _ := call(t, r, removal)
+			if diff := cmp.Diff(first, again, protocmp.Transform()); diff != "" {
+				t.Errorf("(-first +again):\n%s", diff)
+			}
+			if participantIn(r.box.State(), "front desk") == nil {
+				t.Error("the next owner of the label was removed")
+			}
+		})
+	}
+}
+
+// TestIdempotencyKeyOfARemoval: the header is the request ID of a DELETE.
+func TestIdempotencyKeyOfARemoval(t *testing.T) {
+	r := start(t)
+	key := uuid.NewString()
+	sendRemoval := func(query string) reply {
+		path := "/v1/conferences/" + sandbox.ConferenceSID + "/participants/" + sandbox.AgentSID
+		outgoing, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, r.restURL(path+query), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outgoing.Header.Set("Idempotency-Key", `"`+key+`"`)
+		incoming, err := r.rest.Do(outgoing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return readREST(t, incoming, new(conferencev1.RemoveParticipantResponse))
+	}
+	for _, query := range []string{"", "?request_id=" + strings.ToUpper(key)} { // The second would get a 404 if it was sent.
+		if got := sendRemoval(query); got.status != nil {
+			t.Error(got.status)
+		}
+	}
+	got := sendRemoval("?request_id=" + uuid.NewString())
+	const rule = "differs from the Idempotency-Key header: give one of them, or the same in both"
+	refusal{kind: outcome.InvalidRequest, detail: "request_id " + rule, broken: []string{"request_id", rule}}.check(t, got)
 }

@@ -134,7 +134,7 @@ func TestLevelOfACall(t *testing.T) {
 		{method, outcome.CallerUnknown.Err(outcome.Facts{}), "INFO"},
 		{method, outcome.Deadline.Err(outcome.Facts{}), "INFO"},
 		{method, outcome.CircuitOpen.Err(outcome.Facts{}), "WARN"},
-		{method, outcome.AnnouncementOutcomeUnknown.Err(outcome.Facts{}), "WARN"},
+		{method, outcome.UnrepeatableOutcomeUnknown.Err(outcome.Facts{}), "WARN"},
 		{method, outcome.Internal.Err(outcome.Facts{}), "ERROR"},
 		{healthCheck, nil, "DEBUG"},
 		{healthCheck, outcome.Internal.Err(outcome.Facts{}), "DEBUG"},

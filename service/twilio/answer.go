@@ -218,7 +218,7 @@ func DecodeParticipant(data []byte) (*Participant, error) {
 // addressed by label may have any Call SID, and the other way round.
 func (p *Participant) mayBeAt(path *Path) bool {
 	name := p.Label
-	if isSID("CA", path.Participant) {
+	if IsCallSID(path.Participant) {
 		name = p.CallSID
 	}
 	return p.mayBeIn(path) && mayBe(name, path.Participant)

@@ -106,7 +106,7 @@ func cleanMessage(s string, a *Account, participant string) string {
 	s = userinfo.ReplaceAllLiteralString(s, "//"+redacted+"@")
 	s = queryOrFragment.ReplaceAllString(s, "$1")
 	s = redactCredentials(s, a)
-	if !isSID("CA", participant) {
+	if !IsCallSID(participant) {
 		s = redactLabel(s, participant)
 	}
 	return truncate(strings.TrimSpace(s), maxMessage)

@@ -104,7 +104,7 @@ func (r *Request) check(accountSID string) error {
 		return &RequestError{Reason: "no conference SID"}
 	case r.Operation.isOfParticipant() && p.Participant == "": // Dots are safe here, because .json follows.
 		return &RequestError{Reason: "no participant"}
-	case r.Operation == RemoveParticipant && !isSID("CA", p.Participant):
+	case r.Operation == RemoveParticipant && !IsCallSID(p.Participant):
 		return &RequestError{Reason: "a participant is removed by its Call SID"}
 	case !wantsConference && p.ConferenceSID != "", !r.Operation.isOfParticipant() && p.Participant != "":
 		return &RequestError{Reason: "the path names more than the request is about"}

@@ -687,6 +687,129 @@ func (x *ListParticipantsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// RemoveParticipantRequest names the participant to remove.
+type RemoveParticipantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
+	// service's default account.
+	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
+	// The conference: `CF` and 32 hexadecimal digits. Required.
+	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
+	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
+	// Required: 1 to 128 characters without a `/`. In a REST path it is
+	// percent-encoded once: `front%20desk`.
+	CallSid string `protobuf:"bytes,3,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
+	// The caller's idempotency key, a UUID, as in an update. REST also takes it from
+	// the `Idempotency-Key` header.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveParticipantRequest) Reset() {
+	*x = RemoveParticipantRequest{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveParticipantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveParticipantRequest) ProtoMessage() {}
+
+func (x *RemoveParticipantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveParticipantRequest.ProtoReflect.Descriptor instead.
+func (*RemoveParticipantRequest) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RemoveParticipantRequest) GetAccountSid() string {
+	if x != nil {
+		return x.AccountSid
+	}
+	return ""
+}
+
+func (x *RemoveParticipantRequest) GetConferenceSid() string {
+	if x != nil {
+		return x.ConferenceSid
+	}
+	return ""
+}
+
+func (x *RemoveParticipantRequest) GetCallSid() string {
+	if x != nil {
+		return x.CallSid
+	}
+	return ""
+}
+
+func (x *RemoveParticipantRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// RemoveParticipantResponse says which participant was removed.
+type RemoveParticipantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The Call SID of the participant.
+	CallSid       string `protobuf:"bytes,1,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveParticipantResponse) Reset() {
+	*x = RemoveParticipantResponse{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveParticipantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveParticipantResponse) ProtoMessage() {}
+
+func (x *RemoveParticipantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveParticipantResponse.ProtoReflect.Descriptor instead.
+func (*RemoveParticipantResponse) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RemoveParticipantResponse) GetCallSid() string {
+	if x != nil {
+		return x.CallSid
+	}
+	return ""
+}
+
 // Participant is a participant of a conference as Twilio's answer describes it.
 // Any property but `status` can be null there, and is unset here. The answer does
 // not have the URLs, their methods and the beep.
@@ -728,7 +851,7 @@ type Participant struct {
 
 func (x *Participant) Reset() {
 	*x = Participant{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +863,7 @@ func (x *Participant) String() string {
 func (*Participant) ProtoMessage() {}
 
 func (x *Participant) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +876,7 @@ func (x *Participant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Participant.ProtoReflect.Descriptor instead.
 func (*Participant) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{6}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Participant) GetAccountSid() string {
@@ -877,7 +1000,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1012,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1025,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{7}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Warning) GetCode() string {
@@ -986,7 +1109,16 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\t_coaching\"\x84\x01\n" +
 	"\x18ListParticipantsResponse\x12>\n" +
 	"\fparticipants\x18\x01 \x03(\v2\x1a.conference.v1.ParticipantR\fparticipants\x12(\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\xe2\x06\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\xfc\x01\n" +
+	"\x18RemoveParticipantRequest\x12?\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
+	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\x12+\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"request_id\"7\n" +
+	"\x19RemoveParticipantResponse\x12\x1a\n" +
+	"\bcall_sid\x18\x01 \x01(\tR\bcall_sid\"\xe2\x06\n" +
 	"\vParticipant\x12%\n" +
 	"\vaccount_sid\x18\x01 \x01(\tH\x00R\vaccount_sid\x88\x01\x01\x12\x1f\n" +
 	"\bcall_sid\x18\x02 \x01(\tH\x01R\bcall_sid\x88\x01\x01\x12\x19\n" +
@@ -1034,11 +1166,12 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1aPARTICIPANT_STATUS_RINGING\x10\x03\x12 \n" +
 	"\x1cPARTICIPANT_STATUS_CONNECTED\x10\x04\x12\x1f\n" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
-	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x91\a\n" +
+	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x91\t\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
 	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xf7\x01\n" +
 	"\x0eGetParticipant\x12$.conference.v1.GetParticipantRequest\x1a%.conference.v1.GetParticipantResponse\"\x97\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:\x128/v1/conferences/{conference_sid}/participants/{call_sid}\x12O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x90\x02\x01\x12\xe6\x01\n" +
-	"\x10ListParticipants\x12&.conference.v1.ListParticipantsRequest\x1a'.conference.v1.ListParticipantsResponse\"\x80\x01\x82\xd3\xe4\x93\x02wZ/\x12-/v1/conferences/{conference_sid}/participants\x12D/v1/accounts/{account_sid}/conferences/{conference_sid}/participants\x90\x02\x01B\xee\x05\xfaP\xcb\x04\n" +
+	"\x10ListParticipants\x12&.conference.v1.ListParticipantsRequest\x1a'.conference.v1.ListParticipantsResponse\"\x80\x01\x82\xd3\xe4\x93\x02wZ/\x12-/v1/conferences/{conference_sid}/participants\x12D/v1/accounts/{account_sid}/conferences/{conference_sid}/participants\x90\x02\x01\x12\xfd\x01\n" +
+	"\x11RemoveParticipant\x12'.conference.v1.RemoveParticipantRequest\x1a(.conference.v1.RemoveParticipantResponse\"\x94\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:*8/v1/conferences/{conference_sid}/participants/{call_sid}*O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\xee\x05\xfaP\xcb\x04\n" +
 	"\xf3\x03\n" +
 	"\vconferenced\x12GRead, update and remove the participants of Twilio conferences, safely.\x1a\x96\x03The participants of Twilio conferences as typed calls. Every error is a google.rpc.Status whose details contain a google.rpc.ErrorInfo of the domain `conferenced`. Its `reason` names the outcome, and `metadata.applied` says whether the update was applied: `no`, `maybe` or `yes`.\n" +
 	"\n" +
@@ -1064,7 +1197,7 @@ func file_conference_v1_conference_service_proto_rawDescGZIP() []byte {
 }
 
 var file_conference_v1_conference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_conference_v1_conference_service_proto_goTypes = []any{
 	(HttpMethod)(0),                   // 0: conference.v1.HttpMethod
 	(ParticipantStatus)(0),            // 1: conference.v1.ParticipantStatus
@@ -1074,31 +1207,35 @@ var file_conference_v1_conference_service_proto_goTypes = []any{
 	(*GetParticipantResponse)(nil),    // 5: conference.v1.GetParticipantResponse
 	(*ListParticipantsRequest)(nil),   // 6: conference.v1.ListParticipantsRequest
 	(*ListParticipantsResponse)(nil),  // 7: conference.v1.ListParticipantsResponse
-	(*Participant)(nil),               // 8: conference.v1.Participant
-	(*Warning)(nil),                   // 9: conference.v1.Warning
-	(*timestamppb.Timestamp)(nil),     // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 11: google.protobuf.Duration
+	(*RemoveParticipantRequest)(nil),  // 8: conference.v1.RemoveParticipantRequest
+	(*RemoveParticipantResponse)(nil), // 9: conference.v1.RemoveParticipantResponse
+	(*Participant)(nil),               // 10: conference.v1.Participant
+	(*Warning)(nil),                   // 11: conference.v1.Warning
+	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 13: google.protobuf.Duration
 }
 var file_conference_v1_conference_service_proto_depIdxs = []int32{
 	0,  // 0: conference.v1.UpdateParticipantRequest.hold_method:type_name -> conference.v1.HttpMethod
 	0,  // 1: conference.v1.UpdateParticipantRequest.announce_method:type_name -> conference.v1.HttpMethod
 	0,  // 2: conference.v1.UpdateParticipantRequest.wait_method:type_name -> conference.v1.HttpMethod
-	8,  // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
-	9,  // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
-	8,  // 5: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
-	8,  // 6: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
-	10, // 7: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
-	10, // 8: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
+	10, // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
+	11, // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
+	10, // 5: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
+	10, // 6: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
+	12, // 7: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
+	12, // 8: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
 	1,  // 9: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
-	11, // 10: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
+	13, // 10: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
 	2,  // 11: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
 	4,  // 12: conference.v1.ConferenceService.GetParticipant:input_type -> conference.v1.GetParticipantRequest
 	6,  // 13: conference.v1.ConferenceService.ListParticipants:input_type -> conference.v1.ListParticipantsRequest
-	3,  // 14: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
-	5,  // 15: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
-	7,  // 16: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
+	8,  // 14: conference.v1.ConferenceService.RemoveParticipant:input_type -> conference.v1.RemoveParticipantRequest
+	3,  // 15: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
+	5,  // 16: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
+	7,  // 17: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
+	9,  // 18: conference.v1.ConferenceService.RemoveParticipant:output_type -> conference.v1.RemoveParticipantResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
 	11, // [11:11] is the sub-list for extension extendee
 	0,  // [0:11] is the sub-list for field type_name
@@ -1111,14 +1248,14 @@ func file_conference_v1_conference_service_proto_init() {
 	}
 	file_conference_v1_conference_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_conference_v1_conference_service_proto_msgTypes[4].OneofWrappers = []any{}
-	file_conference_v1_conference_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_conference_v1_conference_service_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_conference_v1_conference_service_proto_rawDesc), len(file_conference_v1_conference_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	ConferenceService_UpdateParticipant_FullMethodName = "/conference.v1.ConferenceService/UpdateParticipant"
 	ConferenceService_GetParticipant_FullMethodName    = "/conference.v1.ConferenceService/GetParticipant"
 	ConferenceService_ListParticipants_FullMethodName  = "/conference.v1.ConferenceService/ListParticipants"
+	ConferenceService_RemoveParticipant_FullMethodName = "/conference.v1.ConferenceService/RemoveParticipant"
 )
 
 // ConferenceServiceClient is the client API for ConferenceService service.
@@ -52,6 +53,15 @@ type ConferenceServiceClient interface {
 	// ListParticipants reads a page of the participants of a conference, in the order
 	// in which they were created.
 	ListParticipants(ctx context.Context, in *ListParticipantsRequest, opts ...grpc.CallOption) (*ListParticipantsResponse, error)
+	// RemoveParticipant ends a participant's call, which removes the participant from
+	// the conference.
+	//
+	// It waits for the updates of the participant that came before it. Updates that
+	// still wait when the participant has been removed end with
+	// `PARTICIPANT_NOT_FOUND`. A participant that is named by its label is looked up
+	// first, and removed by its Call SID, so that no retry removes another participant
+	// that has the label by then.
+	RemoveParticipant(ctx context.Context, in *RemoveParticipantRequest, opts ...grpc.CallOption) (*RemoveParticipantResponse, error)
 }
 
 type conferenceServiceClient struct {
@@ -92,6 +102,16 @@ func (c *conferenceServiceClient) ListParticipants(ctx context.Context, in *List
 	return out, nil
 }
 
+func (c *conferenceServiceClient) RemoveParticipant(ctx context.Context, in *RemoveParticipantRequest, opts ...grpc.CallOption) (*RemoveParticipantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveParticipantResponse)
+	err := c.cc.Invoke(ctx, ConferenceService_RemoveParticipant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ConferenceServiceServer is the server API for ConferenceService service.
 // All implementations must embed UnimplementedConferenceServiceServer
 // for forward compatibility.
@@ -117,6 +137,15 @@ type ConferenceServiceServer interface {
 	// ListParticipants reads a page of the participants of a conference, in the order
 	// in which they were created.
 	ListParticipants(context.Context, *ListParticipantsRequest) (*ListParticipantsResponse, error)
+	// RemoveParticipant ends a participant's call, which removes the participant from
+	// the conference.
+	//
+	// It waits for the updates of the participant that came before it. Updates that
+	// still wait when the participant has been removed end with
+	// `PARTICIPANT_NOT_FOUND`. A participant that is named by its label is looked up
+	// first, and removed by its Call SID, so that no retry removes another participant
+	// that has the label by then.
+	RemoveParticipant(context.Context, *RemoveParticipantRequest) (*RemoveParticipantResponse, error)
 	mustEmbedUnimplementedConferenceServiceServer()
 }
 
@@ -135,6 +164,9 @@ func (UnimplementedConferenceServiceServer) GetParticipant(context.Context, *Get
 }
 func (UnimplementedConferenceServiceServer) ListParticipants(context.Context, *ListParticipantsRequest) (*ListParticipantsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListParticipants not implemented")
+}
+func (UnimplementedConferenceServiceServer) RemoveParticipant(context.Context, *RemoveParticipantRequest) (*RemoveParticipantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveParticipant not implemented")
 }
 func (UnimplementedConferenceServiceServer) mustEmbedUnimplementedConferenceServiceServer() {}
 func (UnimplementedConferenceServiceServer) testEmbeddedByValue()                           {}
@@ -211,6 +243,24 @@ func _ConferenceService_ListParticipants_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ConferenceService_RemoveParticipant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveParticipantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConferenceServiceServer).RemoveParticipant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConferenceService_RemoveParticipant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConferenceServiceServer).RemoveParticipant(ctx, req.(*RemoveParticipantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ConferenceService_ServiceDesc is the grpc.ServiceDesc for ConferenceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -229,6 +279,10 @@ var ConferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListParticipants",
 			Handler:    _ConferenceService_ListParticipants_Handler,
+		},
+		{
+			MethodName: "RemoveParticipant",
+			Handler:    _ConferenceService_RemoveParticipant_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -28,32 +28,39 @@ func (s stores) wait() {
 	}
 }
 
-// eachStore runs a test of what every store promises.
+// eachStore runs a test of what every store promises, in this version and the one before.
 func eachStore(t *testing.T, test func(*testing.T, stores)) {
+	t.Helper()
+	eachCurrentStore(t, test)
+	// During a rolling update, replicas of two versions share a Redis.
+	t.Run("version before", func(t *testing.T) { eachBackend(t, shared(dialPrevious, dial, test)) })
+	t.Run("version after", func(t *testing.T) { eachBackend(t, shared(dial, dialPrevious, test)) })
+}
+
+// eachCurrentStore runs a test of what every store promises in this version.
+func eachCurrentStore(t *testing.T, test func(*testing.T, stores)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
 		memory := delivery.NewMemory(testBounds())
 		test(t, stores{memory, memory})
 		wantNothingWaits(t, memory)
 	})
-	type dialer = func(*testing.T, Config) *Store
-	shared := func(a, b dialer) func(*testing.T, *backend) {
-		return func(t *testing.T, redis *backend) {
-			cfg := Config{URL: redis.url, Lease: longLease}
-			s := stores{a(t, cfg), b(t, cfg)}
-			// From the second update of a conference on, less is done for those alone.
-			join(t, s.b, "CA0", muted).Leave()
-			s.wait()
-			test(t, s)
-			wantNothingWaits(t, s.a)
-			wantNothingWaits(t, s.b)
-		}
+	eachBackend(t, shared(dial, dial, test))
+	t.Run("cluster", func(t *testing.T) { shared(dial, dial, test)(t, cluster.use(t)) })
+}
+
+// shared returns a test of two replicas that share a Redis.
+func shared(a, b func(*testing.T, Config) *Store, test func(*testing.T, stores)) func(*testing.T, *backend) {
+	return func(t *testing.T, redis *backend) {
+		cfg := Config{URL: redis.url, Lease: longLease}
+		s := stores{a(t, cfg), b(t, cfg)}
+		// From the second update of a conference on, less is done for those alone.
+		join(t, s.b, "CA0", muted).Leave()
+		s.wait()
+		test(t, s)
+		wantNothingWaits(t, s.a)
+		wantNothingWaits(t, s.b)
 	}
-	eachBackend(t, shared(dial, dial))
-	t.Run("cluster", func(t *testing.T) { shared(dial, dial)(t, cluster.use(t)) })
-	// During a rolling update, replicas of two versions share a Redis.
-	t.Run("version before", func(t *testing.T) { eachBackend(t, shared(dialPrevious, dial)) })
-	t.Run("version after", func(t *testing.T) { eachBackend(t, shared(dial, dialPrevious)) })
 }
 
 func wantNothingWaits(t *testing.T, s delivery.Store) {
@@ -476,7 +483,7 @@ func TestRecordsAreKept(t *testing.T) {
 			Detail: "no", Twilio: &outcome.TwilioAnswer{HTTPStatus: 400, Code: 20001, RequestID: "RQ2", MoreInfo: "url"},
 		})},
 		"unknown":      {Err: outcome.OutcomeUnknown.Err(outcome.Facts{Applied: outcome.Maybe})},
-		"announcement": {Err: outcome.AnnouncementOutcomeUnknown.Err(outcome.Facts{Applied: outcome.Maybe})},
+		"announcement": {Err: outcome.UnrepeatableOutcomeUnknown.Err(outcome.Facts{Applied: outcome.Maybe})},
 		"superseded":   {Err: outcome.Superseded.Err(outcome.Facts{RetryAfter: time.Second, Resource: "path"})},
 		"nothing":      {},
 	}

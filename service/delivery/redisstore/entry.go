@@ -274,8 +274,12 @@ func (e *entry) End(end delivery.End) {
 	if end.Again || end.CallSID == "" {
 		e.stored = ""
 	}
+	missing := digit(end.NotFound)
+	if end.Removed {
+		missing = removed
+	}
 	e.reportFinish(e.attempt, digit(end.Applied != outcome.No), digit(end.Again),
-		end.CallSID, end.Label, digit(end.NotFound), milliseconds(s.bounds.LabelAge), e.stored)
+		end.CallSID, end.Label, missing, milliseconds(s.bounds.LabelAge), e.stored)
 }
 
 // Resume implements delivery.Entry.

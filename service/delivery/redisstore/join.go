@@ -24,12 +24,18 @@ func (e *entry) joinRequest(alone bool) request {
 		ID         string `json:"i"`
 		Name       string `json:"n"`
 		Properties int    `json:"s"`
-		Announces  bool   `json:"h"`
+		Final      bool   `json:"h"`
+		Removal    bool   `json:"v,omitempty"`
 		Caller     string `json:"c"`
 	}{
-		e.id, e.update.Participant.Name, int(e.update.Properties), announces(e.update), callerDigest(e.update),
+		e.id, e.update.Participant.Name, int(e.update.Properties), announces(e.update) || e.update.Removal, e.update.Removal,
+		callerDigest(e.update),
 	}) // It never fails.
-	return e.request("join", string(text), strconv.Itoa(e.store.bounds.Queue), digit(alone))
+	args := []string{string(text), strconv.Itoa(e.store.bounds.Queue), digit(alone)}
+	if e.update.Label != "" {
+		args = append(args, e.update.Label, milliseconds(e.store.bounds.LabelAge))
+	}
+	return e.request("join", args...)
 }
 
 // joined handles the answer to a join.

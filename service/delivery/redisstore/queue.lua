@@ -12,8 +12,8 @@
 -- sent before any newer one.
 --
 -- An entry has i, its id; n, the participant's name as its caller wrote it; s, the
--- properties that it sets; h, whether it plays an announcement; c, its caller; a, the
--- time of its arrival; d, the end of its lease in milliseconds of this server's clock;
+-- properties that it sets; h, whether no newer update undoes it; v, whether it removes
+-- the participant; c, its caller; a, the time of its arrival; d, the end of its lease in milliseconds of this server's clock;
 -- o, its state; k, the number of its attempts; m, the id of the older entry that it was
 -- chosen instead of; p, whether it was chosen by the script of another replica; and r,
 -- why it was taken out.
@@ -22,6 +22,7 @@ local base, op, lease, self = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
 -- In flight means that the update may have been sent.
 local WAITING, LEADING, PAUSED, IN_FLIGHT = 'wait', 'turn', 'paused', 'begun'
+local REMOVED = 'removed' -- Why an entry was taken out.
 
 -- Most updates are alone in their queue from the beginning to the end. For them, this and
 -- the next block do what ops.finish and ops.join do for all, with a fraction of the work.
@@ -63,7 +64,7 @@ end
 
 -- An entry that joins an empty queue begins its attempt with that. The other operations
 -- keep born for long enough.
-if op == 'join' then
+if op == 'join' and not ARGV[8] then
   local queue, entry, born = queue_key(resolve(ARGV[4])), string.sub(ARGV[5], 1, -2), call('GET', base)
   local stored = '{"e":[' .. entry .. ',"a":"' .. arrival .. '","d":' .. now + lease .. ',"k":1,"o":"begun"}],"x":[]}'
   if born and call('SET', queue, stored, 'NX', 'PX', keep) then
@@ -96,7 +97,7 @@ local function only_second(first, second) return second and not first end
 local function both(first, second) return first and second end
 
 local function covers(newer, older)
-  return not older.h and not matches(newer.s, older.s, only_second)
+  return not older.h and not newer.v and not matches(newer.s, older.s, only_second)
 end
 
 local function index_of(list, id)
@@ -129,7 +130,8 @@ local function covers_between(queue, newest)
   local newer = queue.e[newest]
   for i = 2, newest - 1 do
     local between = queue.e[i]
-    if matches(newer.s, between.s, both) and not covers(newer, between) then return false end
+    local shares = between.v or matches(newer.s, between.s, both)
+    if shares and not covers(newer, between) then return false end
   end
   return true
 end
@@ -282,7 +284,7 @@ end
 
 -- learn takes over what an attempt says about the names of the participant.
 local function learn(name, sid, label, missing, age)
-  if missing == '1' then
+  if missing ~= '0' then
     unlink(call('GET', call_key(name)) or name)
   elseif sid ~= '' then
     local known = call('GET', call_key(sid))
@@ -307,10 +309,12 @@ end
 local ops = {}
 
 -- join answers with the entry's state, born, its arrival, and the queue if it is alone in
--- it. If alone is 1, the entry joins an empty queue only.
-function ops.join(name, text, capacity, alone)
+-- it. If alone is 1, the entry joins an empty queue only. If there is a label, the name is
+-- the Call SID of the participant that has it now.
+function ops.join(name, text, capacity, alone, label, age)
   local id = call('GET', base) or self
   call('SET', base, id, 'PX', keep * 2)
+  if label then learn(name, name, label, '0', age) end
   local queue, entry = load(resolve(name)), cjson.decode(text)
   if #queue.e > 0 and alone == '1' then return {'busy'} end
   if #queue.e > tonumber(capacity) and not make_room(queue, entry.c) then return {'full'} end
@@ -345,8 +349,15 @@ end
 
 -- finish ends an attempt, or for no attempt ('') the entry's wait, and takes over what
 -- the attempt says about names. A late one of an earlier attempt does not end a later
--- attempt.
+-- attempt. If the participant was removed, the entries that wait for it are taken out.
 function ops.finish(name, attempt, applied, again, sid, label, missing, age)
+  if missing == REMOVED then
+    local _, queue = find(name, self)
+    for i = #queue.e, 1, -1 do
+      local other = queue.e[i]
+      if other.i ~= self and other.o ~= IN_FLIGHT then take_out(queue, other, REMOVED) end
+    end
+  end
   learn(name, sid, label, missing, age)
   local entry, queue = find(name, self)
   if entry and entry.r then

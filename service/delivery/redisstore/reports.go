@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
@@ -80,11 +81,16 @@ func (e *entry) see(state, born string, asked time.Time) {
 	e.hear(state, born)
 }
 
+// removed is the reason for which the script takes out an update whose participant was
+// removed.
+const removed = "removed"
+
 // takenOut has the reasons for which the script takes an update out of its queue, and the
 // outcomes of the update.
-var takenOut = map[string]outcome.Kind{
-	"superseded": outcome.Superseded,
-	"evicted":    outcome.Overloaded,
+var takenOut = map[string]error{
+	"superseded": outcome.Superseded.Err(outcome.Facts{}),
+	"evicted":    outcome.Overloaded.Err(outcome.Facts{}),
+	removed:      delivery.Removed(),
 }
 
 // hear handles what Redis says of the update. It may be a notification, also while Join
@@ -93,8 +99,8 @@ func (e *entry) hear(state, born string) {
 	if e.local != nil || e.err != nil || e.state == departed {
 		return
 	}
-	if kind, ended := takenOut[state]; ended {
-		e.end(kind.Err(outcome.Facts{}))
+	if err, ended := takenOut[state]; ended {
+		e.end(err)
 		return
 	}
 	switch state {
