@@ -169,7 +169,7 @@ func TestCheckFailsWhereServeWould(t *testing.T) {
 		{"a JWT issuer without an audience", []string{"--jwt-issuer=https://x.example", "--http-addr=:0"}, nil, "--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"},
 		{"a CORS origin", []string{"--cors-origin=app.example"}, nil, `--cors-origin (CONFERENCED_CORS_ORIGIN): CORS origin "app.example" is not like`},
 		{"a Redis URL", []string{"--redis-url=http://redis.example"}, nil, "--redis-url (CONFERENCED_REDIS_URL): must be redis://"},
-		{"a password of Redis", []string{"--redis-url=redis://redis.example"}, []string{"CONFERENCED_REDIS_PASSWORD_FILE", "/nowhere"}, "--redis-password-file (CONFERENCED_REDIS_PASSWORD_FILE): open /nowhere"},
+		{"a password of Redis", []string{"--redis-url=redis://redis.example"}, []string{"CONFERENCED_REDIS_PASSWORD_FILE", "/nowhere"}, "--redis-password-file (CONFERENCED_REDIS_PASSWORD_FILE): /nowhere: no such file"},
 		{"a certificate of Redis", []string{"--redis-url=rediss://redis.example", "--redis-ca-file=/nowhere"}, nil, "--redis-ca-file (CONFERENCED_REDIS_CA_FILE): open /nowhere"},
 		{"a timeout of Redis", []string{"--redis-url=redis://x", "--redis-timeout=5s"}, nil, "--redis-timeout (CONFERENCED_REDIS_TIMEOUT): must be"},
 		{"an audit folder that is missing", []string{"--audit-log=/nowhere/audit"}, nil, "--audit-log (CONFERENCED_AUDIT_LOG): access /nowhere: no such file"},

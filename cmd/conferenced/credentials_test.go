@@ -191,6 +191,10 @@ func TestMistakesInCredentials(t *testing.T) {
 			[]string{"TWILIO_API_SECRET: ", "has white space"},
 		},
 		{
+			"a token after a byte order mark", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", "\ufeff" + testToken}, nil,
+			[]string{"TWILIO_AUTH_TOKEN: ", "begins with a byte order mark (BOM)"},
+		},
+		{
 			"a file with a byte order mark", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN_FILE", "FILE:\ufeff" + testToken}, nil,
 			[]string{"TWILIO_AUTH_TOKEN_FILE: ", "begins with a byte order mark (BOM)"},
 		},

@@ -15,9 +15,7 @@ const gcPercent = 200
 // tuneMemory sets the garbage collector's target, unless GOGC or GOMEMLIMIT is set. With
 // a memory limit of the cgroup, the target is also nine tenths of that.
 func tuneMemory() {
-	_, hasPercent := os.LookupEnv("GOGC")
-	_, hasLimit := os.LookupEnv("GOMEMLIMIT")
-	if hasPercent || hasLimit {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetGCPercent(gcPercent)

@@ -14,14 +14,16 @@ func TestTuneMemory(t *testing.T) {
 		want int
 	}{
 		{"by itself", nil, gcPercent},
+		{"empty variables count as unset", map[string]string{"GOGC": "", "GOMEMLIMIT": ""}, gcPercent},
 		{"GOGC is left alone", map[string]string{"GOGC": "70"}, 70},
 		{"GOMEMLIMIT leaves GOGC alone", map[string]string{"GOMEMLIMIT": "1GiB"}, 70},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			for _, name := range []string{"GOGC", "GOMEMLIMIT", "AUTOMEMLIMIT"} {
-				t.Setenv(name, test.env[name])
-				if test.env[name] == "" {
+				value, set := test.env[name]
+				t.Setenv(name, value)
+				if !set {
 					os.Unsetenv(name)
 				}
 			}
@@ -34,7 +36,7 @@ func TestTuneMemory(t *testing.T) {
 			if got := debug.SetGCPercent(70); got != test.want {
 				t.Errorf("GOGC %d, want %d", got, test.want)
 			}
-			if got := debug.SetMemoryLimit(-1); test.env != nil && got != math.MaxInt64 {
+			if got := debug.SetMemoryLimit(-1); test.want == 70 && got != math.MaxInt64 {
 				t.Errorf("GOMEMLIMIT %d", got)
 			}
 		})

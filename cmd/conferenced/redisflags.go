@@ -1,12 +1,11 @@
 package main
 
 import (
-	"os"
-	"strings"
 	"time"
 
 	"conferenced/service/delivery/redisstore"
 	"conferenced/service/invalid"
+	"conferenced/service/settings"
 )
 
 // sharing has the flags of the shared state.
@@ -34,7 +33,7 @@ func (s *sharing) config() (redisstore.Config, error) {
 	if s.RedisPasswordFile == "" {
 		return cfg, nil
 	}
-	password, err := os.ReadFile(s.RedisPasswordFile)
-	cfg.Password = strings.TrimSpace(string(password))
+	var err error
+	cfg.Password, err = settings.ReadPassword(s.RedisPasswordFile)
 	return cfg, invalid.Field("--redis-password-file", err)
 }

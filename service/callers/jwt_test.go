@@ -277,6 +277,7 @@ callers.JWT.Algorithms: "HS256" is not one of RS256, RS384, RS512, PS256, PS384,
 callers.JWT.Algorithms: "" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
 callers.JWT.ClockSkew: must be 0 to 5m0s`},
 		{"too much skew", func(cfg *JWTConfig) { cfg.ClockSkew = time.Hour }, "callers.JWT.ClockSkew: must be 0 to 5m0s"},
+		{"a query", func(cfg *JWTConfig) { cfg.Issuer += "?key=secret" }, "callers.JWT.Issuer: must not have a query"},
 		{"a fragment", func(cfg *JWTConfig) { cfg.Issuer += "#x" }, "callers.JWT.Issuer: must not have a fragment"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -52,6 +52,9 @@ func (c JWTConfig) validate() error {
 	var errs []error
 	wrong := func(field string, err error) { errs = append(errs, invalid.Field("callers.JWT."+field, err)) }
 	wrong("Issuer", checkURL(c.Issuer))
+	if strings.Contains(c.Issuer, "?") {
+		wrong("Issuer", errors.New("must not have a query"))
+	}
 	if c.Audience == "" {
 		wrong("Audience", errors.New("is missing"))
 	}

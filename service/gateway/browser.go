@@ -62,8 +62,18 @@ func canonicalOrigins(origins []string) ([]string, error) {
 	return canonical, nil
 }
 
-// protected refuses requests that browsers send for pages of other origins, unless
-// their method is safe.
+// FromForeignPage reports whether a browser sends the request for a page of an origin
+// that is not trusted. A link that a user follows is not such a request.
+func FromForeignPage(r *http.Request, trusted *http.CrossOriginProtection) bool {
+	checked := *r
+	isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if isRead && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		checked.Method = http.MethodPost // Check accepts every read.
+	}
+	return trusted.Check(&checked) != nil
+}
+
+// protected refuses requests that browsers send for pages of other origins.
 func protected(next http.Handler, trusted []string) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range trusted {
@@ -71,10 +81,13 @@ func protected(next http.Handler, trusted []string) (http.Handler, error) {
 			return nil, err
 		}
 	}
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{Detail: "the request comes from a web page of another origin"}))
-	}))
-	return protection.Handler(next), nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if FromForeignPage(r, protection) {
+			refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{Detail: "the request comes from a web page of another origin"}))
+			return
+		}
+		next.ServeHTTP(w, r)
+	}), nil
 }
 
 func withCORS(next http.Handler, origins []string) http.Handler {

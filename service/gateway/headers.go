@@ -82,8 +82,8 @@ func headerSize(header http.Header) int {
 // checkEncoding refuses a body that is compressed.
 func checkEncoding(header http.Header) *outcome.Error {
 	const name, rule = "Content-Encoding", "is not supported: send the body uncompressed, without this header"
-	for _, encoding := range header.Values(name) {
-		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+	for encoding := range strings.SplitSeq(strings.Join(header.Values(name), ","), ",") {
+		if encoding = strings.TrimSpace(encoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
 			return outcome.UnsupportedMediaType.Err(outcome.Facts{
 				Detail: ruleText(name, rule), Violations: []*violation{broken(name, rule)},
 			})

@@ -169,7 +169,7 @@ func TestCompressedBodyIsRefused(t *testing.T) {
 			s.notCalled(t)
 		})
 	}
-	for _, encoding := range []string{"", "identity"} {
+	for _, encoding := range []string{"", "identity", "Identity, identity"} {
 		if got := update(t, server, "{}", "Content-Encoding", encoding); got.code != http.StatusOK {
 			t.Errorf("Content-Encoding %q: HTTP status %d", encoding, got.code)
 		}

@@ -40,7 +40,20 @@ func (s *Server) adminPages() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return http.NewCrossOriginProtection().Handler(s.withLoopbackHost(mux))
+	return withoutForeignPages(s.withLoopbackHost(mux))
+}
+
+// withoutForeignPages refuses requests that browsers send for pages of other origins,
+// also of profiles, which take time.
+func withoutForeignPages(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gateway.FromForeignPage(r, protection) {
+			answer(w, http.StatusForbidden, "the request comes from a web page of another origin\n")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // adminPage is a page that the index of admin lists.

@@ -174,6 +174,14 @@ func TestAdminRefusesPagesOfOtherOrigins(t *testing.T) {
 	}{
 		{"another origin", "PUT", "/loglevel", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
 		{"another site", "PUT", "/loglevel", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, 403},
+		{"an image in a page of another site", "GET", "/debug/pprof/cmdline", func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Sec-Fetch-Mode", "no-cors")
+		}, 403},
+		{"a link in a page of another site", "GET", "/metrics", func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
+		}, 200},
 		{"another host's name", "GET", "/metrics", func(r *http.Request) { r.Host = "evil.example" }, 403},
 		{"localhost", "GET", "/metrics", func(r *http.Request) { r.Host = "localhost:9090" }, 200},
 		{"a page of admin", "PUT", "/loglevel", func(r *http.Request) { r.Header.Set("Origin", "http://"+r.Host) }, 200},

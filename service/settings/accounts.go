@@ -138,12 +138,12 @@ func secretOfVariable(name string) (twilio.Secret, error) {
 	if !variableName.MatchString(name) {
 		return twilio.Secret{}, errors.New("must be the name of an environment variable")
 	}
-	value := strings.TrimRight(os.Getenv(name), "\r\n")
+	value := os.Getenv(name)
 	if strings.TrimSpace(value) == "" {
 		return twilio.Secret{}, fmt.Errorf("environment variable%s: is not set or empty", shown(name))
 	}
-	secret := twilio.NewSecret(value)
-	if err := secret.Validate(); err != nil {
+	secret, err := parseSecret(value)
+	if err != nil {
 		return twilio.Secret{}, fmt.Errorf("environment variable%s: %w", shown(name), err)
 	}
 	return secret, nil

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -70,7 +71,7 @@ func environmentSecret(name string, from *reading) (twilio.Secret, error) {
 		return secret, nil
 	case value != "":
 		secret := twilio.NewSecret(value)
-		if err := secret.Validate(); err != nil {
+		if err := cmp.Or(checkBOM([]byte(value)), secret.Validate()); err != nil {
 			return secret, fmt.Errorf("%s: %w", name, err)
 		}
 		return secret, nil

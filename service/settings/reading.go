@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"conferenced/service/twilio"
 	"conferenced/service/yamlfile"
@@ -52,14 +53,44 @@ func (r *reading) readSecret(dir, path string) (twilio.Secret, error) {
 	if err != nil {
 		return twilio.Secret{}, err
 	}
-	if err := checkBOM(text); err != nil {
+	return parseSecret(string(text))
+}
+
+// parseSecret returns the secret in a file or a variable.
+func parseSecret(text string) (twilio.Secret, error) {
+	text, err := secretText(text)
+	if err != nil {
 		return twilio.Secret{}, err
 	}
-	if strings.TrimSpace(string(text)) == "" {
-		return twilio.Secret{}, errors.New("is empty")
-	}
-	secret := twilio.NewSecret(strings.TrimRight(string(text), "\r\n"))
+	secret := twilio.NewSecret(text)
 	return secret, secret.Validate()
+}
+
+// secretText returns the text of a secret without trailing line ends.
+func secretText(text string) (string, error) {
+	if err := checkBOM([]byte(text)); err != nil {
+		return "", err
+	}
+	text = strings.TrimRight(text, "\r\n")
+	switch {
+	case strings.TrimSpace(text) == "":
+		return "", errors.New("is empty")
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "", errors.New("has a control character or more than one line")
+	}
+	return text, nil
+}
+
+// ReadPassword returns the password in a file, without trailing line ends.
+func ReadPassword(path string) (string, error) {
+	text, err := readFile(path)
+	if err == nil {
+		var password string
+		if password, err = secretText(string(text)); err == nil {
+			return password, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w", path, err)
 }
 
 // now reads the same files again.

@@ -270,6 +270,29 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
+func TestReadPassword(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "password")
+	for text, want := range map[string]string{
+		"p \u00e4ss\r\n":  "p \u00e4ss",
+		"\n":              "ERROR is empty",
+		"pass\x00":        "ERROR has a control character or more than one line",
+		"pass\nword\n":    "ERROR has a control character or more than one line",
+		"\ufeffpass":      "ERROR begins with a byte order mark (BOM): save it as UTF-8 without one",
+		"\xff\xfep\x00\n": "ERROR begins with a byte order mark (BOM): save it as UTF-8 without one",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadPassword(path)
+		if err != nil {
+			got = strings.Replace(err.Error(), path+": ", "ERROR ", 1)
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestSetDoesNotPrintSecrets(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "token", "hunter2hunter2")

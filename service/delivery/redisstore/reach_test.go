@@ -83,22 +83,27 @@ func TestNameInCertificate(t *testing.T) {
 func TestTLSFilesAreChecked(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, "localhost")
-	missing, empty := filepath.Join(t.TempDir(), "missing"), filepath.Join(t.TempDir(), "empty")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	missing, empty, marked := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "marked")
+	for file, text := range map[string]string{empty: "", marked: "\ufeff-----BEGIN"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, c := range map[string]struct {
 		cfg  Config
 		want string
 	}{
-		"valid":                    {Config{URL: "rediss://redis.test", CAFile: ca.file, CertFile: cert, KeyFile: key}, ""},
-		"no such CA":               {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
-		"a CA file without a CA":   {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
-		"no key":                   {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
-		"no certificate":           {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
-		"a key file without a key": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile"},
-		"plaintext":                {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
-		"unverified":               {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
+		"valid":                         {Config{URL: "rediss://redis.test", CAFile: ca.file, CertFile: cert, KeyFile: key}, ""},
+		"no such CA":                    {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
+		"a CA after a byte order mark":  {Config{URL: "rediss://redis.test", CAFile: marked}, "byte order mark"},
+		"a key after a byte order mark": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: marked}, "byte order mark"},
+		"a CA file without a CA":        {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
+		"no key":                        {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
+		"no certificate":                {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
+		"a key file without a key":      {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile"},
+		"plaintext":                     {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
+		"unverified":                    {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
 	} {
 		text := ""
 		if err := c.cfg.Validate(); err != nil {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 
 	"github.com/redis/rueidis"
 
 	"conferenced/service/invalid"
+	"conferenced/service/yamlfile"
 )
 
 var (
@@ -61,9 +63,9 @@ func nameAt(address, urlHost string) string {
 func (c Config) tls(name string) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+		pem, err := readPEM("redisstore.CAFile", c.CAFile)
 		if err != nil {
-			return nil, invalid.Field("redisstore.CAFile", err)
+			return nil, err
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
@@ -74,11 +76,25 @@ func (c Config) tls(name string) (*tls.Config, error) {
 		return nil, errHalf
 	}
 	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		cert, certErr := readPEM("redisstore.CertFile", c.CertFile)
+		key, keyErr := readPEM("redisstore.KeyFile", c.KeyFile)
+		if err := errors.Join(certErr, keyErr); err != nil {
+			return nil, err
+		}
+		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, invalid.Field("redisstore.CertFile", err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
 	return cfg, nil
+}
+
+// readPEM reads a file. A byte order mark would hide its first PEM block.
+func readPEM(field, path string) ([]byte, error) {
+	text, err := os.ReadFile(path) // #nosec G304 -- the operator names it
+	if err == nil && yamlfile.HasBOM(text) {
+		return nil, invalid.Fieldf(field, "%s: begins with a byte order mark (BOM): save it as UTF-8 without one", path)
+	}
+	return text, invalid.Field(field, err)
 }

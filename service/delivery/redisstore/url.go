@@ -18,22 +18,16 @@ var urlParameters = []string{
 	"addr", "client_name", "db", "dial_timeout", "master_set", "protocol", "skip_verify", "write_timeout",
 }
 
-// parseURL parses a URL as rueidis does, and refuses parameters that rueidis ignores.
-// An empty path is no database number. Errors contain nothing of the URL but the name
+// parseURL parses a URL as rueidis does, and refuses what rueidis ignores. Without a
+// host, rueidis would connect to localhost. An empty path is no database number. Errors contain nothing of the URL but the name
 // of a parameter.
 func parseURL(text string) (rueidis.ClientOption, error) {
 	u, err := url.Parse(text)
-	if err != nil {
+	if err != nil || u.Fragment != "" || u.Scheme != "unix" && u.Hostname() == "" {
 		return rueidis.ClientOption{}, errURL
 	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return rueidis.ClientOption{}, errURL
-	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if !slices.Contains(urlParameters, name) {
-			return rueidis.ClientOption{}, unknownParameter(name)
-		}
+	if err := checkQuery(u.RawQuery); err != nil {
+		return rueidis.ClientOption{}, err
 	}
 	if u.Path == "/" {
 		u.Path = ""
@@ -44,6 +38,24 @@ func parseURL(text string) (rueidis.ClientOption, error) {
 	}
 	return options, nil
 }
+
+func checkQuery(text string) error {
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return errURL
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(urlParameters, name) {
+			return unknownParameter(name)
+		}
+	}
+	if query.Has("protocol") && query.Get("protocol") != "2" && query.Get("protocol") != "3" {
+		return errProtocol
+	}
+	return nil
+}
+
+var errProtocol = invalid.Fieldf("redisstore.URL", "has a protocol other than 2 and 3")
 
 // parameterName matches names that are not a secret in the wrong place.
 var parameterName = regexp.MustCompile(`^[A-Za-z_-]{1,20}$`)

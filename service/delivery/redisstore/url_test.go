@@ -42,6 +42,10 @@ func TestURLsThatAreRefused(t *testing.T) {
 		"redis://redis.test/hidden":                 "redis://[USER:PASSWORD@]HOST",
 		"redis://redis.test/1/":                     "redis://[USER:PASSWORD@]HOST",
 		"redis.test:6379":                           "redis://[USER:PASSWORD@]HOST",
+		"redis://":                                  "redis://[USER:PASSWORD@]HOST",
+		"redis://:6379/1":                           "redis://[USER:PASSWORD@]HOST",
+		"redis://redis.test/1#hidden":               "redis://[USER:PASSWORD@]HOST",
+		"redis://redis.test?protocol=hidden":        "has a protocol other than 2 and 3",
 	} {
 		err := Config{URL: text}.Validate()
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
