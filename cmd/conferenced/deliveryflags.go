@@ -8,7 +8,7 @@ import (
 
 // delivering has the flags about delivery. Their defaults are those of delivery.Default.
 type delivering struct {
-	AttemptTimeout time.Duration `env:"CONFERENCED_ATTEMPT_TIMEOUT" default:"5s" help:"The timeout of one attempt."`
+	AttemptTimeout time.Duration `env:"CONFERENCED_ATTEMPT_TIMEOUT" default:"5s" help:"How long Twilio may take to answer."`
 	AttemptGrace   time.Duration `field:"delivery.Grace" env:"CONFERENCED_ATTEMPT_GRACE" default:"1s" help:"How long an attempt may continue after its caller has disconnected, so that the participant's next updates know its outcome; 0 ends it at once."`
 
 	RetryAttempts int           `field:"delivery.Retrying.Attempts" env:"CONFERENCED_RETRY_ATTEMPTS" default:"4" help:"The maximum number of attempts of an update; 1 switches retries off."`

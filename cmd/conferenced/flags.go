@@ -128,7 +128,7 @@ func (s *serving) config(
 	}
 	cfg := server.Config{
 		GRPCAddr: s.GRPCAddr, HTTPAddr: s.HTTPAddr, AdminAddr: s.AdminAddr, AdminPublic: s.AdminPublic,
-		Upstream:        twilio.Config{AttemptTimeout: s.Delivering.AttemptTimeout},
+		Upstream:        twilio.Config{AnswerTimeout: s.Delivering.AttemptTimeout},
 		Delivery:        s.Delivering.config(),
 		CORSOrigins:     s.CORSOrigin,
 		AuditFailOpen:   s.AuditFailure == "open",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"conferenced/service/twilio/wire"
@@ -184,20 +185,26 @@ func (a *Answer) conferencesMayBe(r *Request) bool {
 
 var (
 	errNoParticipant = errors.New("twilio: the answer describes no participant")
+	errQueueTime     = errors.New("twilio: the queue time is neither a string nor a number")
 	errNoList        = errors.New("twilio: the answer is no list")
 )
 
-// participantJSON is a participant in Twilio's JSON.
+// participantJSON is a participant in Twilio's JSON. Its queue time may be a number.
 type participantJSON struct {
 	Participant
-	QueueTime *textOrNumber `json:"queue_time"`
+	QueueTime any `json:"queue_time"`
 }
 
 func (p *participantJSON) participant() (*Participant, error) {
 	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
 		return nil, errNoParticipant
 	}
-	p.Participant.QueueTime = (*string)(p.QueueTime)
+	switch queueTime, ok := textOf(p.QueueTime); {
+	case ok:
+		p.Participant.QueueTime = &queueTime
+	case p.QueueTime != nil:
+		return nil, errQueueTime
+	}
 	return &p.Participant, nil
 }
 
@@ -233,14 +240,14 @@ func mayBe(got *string, want string) bool {
 	return got == nil || *got == "" || strings.EqualFold(*got, want)
 }
 
-// textOrNumber is a JSON string, or a JSON number as it is written.
-type textOrNumber string
-
-// UnmarshalJSON decodes a string or a number.
-func (t *textOrNumber) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && (data[0] == '-' || '0' <= data[0] && data[0] <= '9') {
-		*t = textOrNumber(data)
-		return nil
+// textOf returns the text of a JSON string or number, and false for anything else.
+func textOf(v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	default:
+		return "", false
 	}
-	return json.Unmarshal(data, (*string)(t))
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"conferenced/service/twilio/wire"
@@ -26,9 +25,9 @@ const (
 
 // Config configures a [Client]. Its zero value is ready for use.
 type Config struct {
-	// AttemptTimeout limits a request, from the call of Do to the end of the answer. The
-	// default is 30 s.
-	AttemptTimeout time.Duration
+	// AnswerTimeout limits the time from the permit to the end of the answer. The default
+	// is 30 s.
+	AnswerTimeout time.Duration
 	// RootCAs verify the certificates of hosts and proxies. Default: the system's.
 	RootCAs *x509.CertPool
 	// Proxy returns a host's proxy. It is called once for each host. Default
@@ -43,7 +42,6 @@ type Config struct {
 // written. It is safe for concurrent use.
 type Client struct {
 	transport wire.Transport
-	timeout   time.Duration
 	header    func(context.Context, http.Header)
 }
 
@@ -51,11 +49,11 @@ type Client struct {
 func NewClient(cfg Config) *Client {
 	c := &Client{
 		transport: wire.Transport{
-			ConnectTimeout: connectTimeout, IdleTimeout: idleTimeout, MaxIdlePerHost: maxIdlePerHost,
+			ConnectTimeout: connectTimeout, ExchangeTimeout: cmp.Or(cfg.AnswerTimeout, 30*time.Second),
+			IdleTimeout: idleTimeout, MaxIdlePerHost: maxIdlePerHost,
 			MaxBodyBytes: maxAnswerBytes, RootCAs: cfg.RootCAs, Proxy: http.ProxyFromEnvironment,
 		},
-		timeout: cmp.Or(cfg.AttemptTimeout, 30*time.Second),
-		header:  cfg.Header,
+		header: cfg.Header,
 	}
 	if cfg.Proxy != nil {
 		c.transport.Proxy = cfg.Proxy
@@ -78,8 +76,6 @@ func (c *Client) Do(ctx context.Context, a *Account, r *Request, permit func() e
 	if err := r.check(a.SID); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, os.ErrDeadlineExceeded)
-	defer cancel()
 	response, err := c.transport.RoundTrip(ctx, base, c.encode(ctx, a, r), permit)
 	if err != nil {
 		return nil, newTransportError(err)
@@ -90,25 +86,32 @@ func (c *Client) Do(ctx context.Context, a *Account, r *Request, permit func() e
 }
 
 func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Request {
-	header := bytes.NewBuffer(make([]byte, 0, 256))
-	header.WriteString("User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: ")
-	header.WriteString(basicAuth(a))
-	header.WriteString("\r\n")
+	header := append(make([]byte, 0, 256), "User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: "...)
+	header = append(append(header, basicAuth(a)...), "\r\n"...)
 	w := &wire.Request{Method: r.Operation.Method(), Path: r.target()}
 	if r.Operation == UpdateParticipant {
-		header.WriteString("Content-Type: application/x-www-form-urlencoded\r\n")
+		header = append(header, "Content-Type: application/x-www-form-urlencoded\r\n"...)
 		w.Body = AppendForm(make([]byte, 0, 128), r.Change)
 	}
 	if r.Operation.isList() {
 		w.MaxBodyBytes = maxListBytes
 	}
 	if c.header != nil {
-		more := http.Header{}
-		c.header(ctx, more)
-		_ = more.Write(header) // Writes to a buffer do not fail.
+		header = append(header, c.moreHeader(ctx)...)
 	}
-	w.Header = header.Bytes()
+	w.Header = header
 	return w
+}
+
+// moreHeader returns the lines that Config.Header adds.
+func (c *Client) moreHeader(ctx context.Context) []byte {
+	header := http.Header{}
+	if c.header(ctx, header); len(header) == 0 {
+		return nil
+	}
+	var lines bytes.Buffer
+	_ = header.Write(&lines) // Writes to a buffer do not fail.
+	return lines.Bytes()
 }
 
 // basicAuth returns the Authorization header's value (RFC 7617).

@@ -424,7 +424,7 @@ func TestTransportErrors(t *testing.T) {
 		{"a truncated header", newServer(t, raw("HTTP/1.1 200 OK\r\nA: b")).URL, twilio.Config{}, true, "connection closed"},
 		{"another protocol", newServer(t, raw("220 smtp.example\r\n")).URL, twilio.Config{}, true, "the response is not HTTP"},
 		{"an endless header", newServer(t, raw("HTTP/1.1 200 OK\r\nA: "+strings.Repeat("a", 1<<20))).URL, twilio.Config{}, true, "the response is larger than the limit"},
-		{"no answer in time", silent.URL, twilio.Config{AttemptTimeout: 50 * time.Millisecond}, true, "timeout"},
+		{"no answer in time", silent.URL, twilio.Config{AnswerTimeout: 50 * time.Millisecond}, true, "timeout"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -110,7 +110,7 @@ func (e *TransportError) Error() string {
 }
 
 // Unwrap returns the cause. It is [context.Cause] of the call's context if that had
-// ended, the permit's error, or [os.ErrDeadlineExceeded] if AttemptTimeout or the
+// ended, the permit's error, or [os.ErrDeadlineExceeded] if AnswerTimeout or the
 // limit of 5 s for making a connection was reached.
 func (e *TransportError) Unwrap() error { return e.Err }
 

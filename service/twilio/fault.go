@@ -53,28 +53,21 @@ func parseFault(body []byte) fault {
 	return fault{}
 }
 
-// parseJSONFault keeps the members that have the right type even if others have
-// not.
+// parseJSONFault keeps the members that are strings or numbers even if others are not.
 func parseJSONFault(body []byte) fault {
 	var members struct {
-		Code     json.RawMessage `json:"code"`
-		Message  json.RawMessage `json:"message"`
-		MoreInfo json.RawMessage `json:"more_info"`
+		Code     any `json:"code"`
+		Message  any `json:"message"`
+		MoreInfo any `json:"more_info"`
 	}
 	if json.Unmarshal(body, &members) != nil {
 		return fault{}
 	}
-	return fault{text(members.Code), text(members.Message), text(members.MoreInfo)}
-}
-
-// text returns a JSON string's value, a JSON number as it is written, and ""
-// for anything else.
-func text(raw json.RawMessage) string {
-	var t textOrNumber
-	if t.UnmarshalJSON(raw) != nil {
-		return ""
-	}
-	return string(t)
+	var f fault
+	f.Code, _ = textOf(members.Code)
+	f.Message, _ = textOf(members.Message)
+	f.MoreInfo, _ = textOf(members.MoreInfo)
+	return f
 }
 
 func parseXMLFault(body []byte) fault {

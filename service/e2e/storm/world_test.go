@@ -108,7 +108,7 @@ func newServer(t *testing.T, s setup, upstreamAddr string) *server.Server {
 	created, err := server.New(server.Config{
 		GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 		Settings:        newSettings(t, upstreamAddr),
-		Upstream:        twilio.Config{AttemptTimeout: s.attemptTimeout},
+		Upstream:        twilio.Config{AnswerTimeout: s.attemptTimeout},
 		Delivery:        s.delivery,
 		Redis:           s.redis,
 		DefaultTimeout:  s.defaultTimeout,

@@ -52,6 +52,8 @@ func (c *conn) close() {
 func (c *conn) roundTrip(
 	ctx context.Context, message []byte, maxBody int64,
 ) (response *Response, sent bool, err error) {
+	c.socket.deadline = time.Now().Add(c.host.transport.ExchangeTimeout)
+	_ = c.stream.SetDeadline(c.socket.deadline) // It fails if Write does.
 	if err := c.checkIdle(); err != nil {
 		return nil, false, err
 	}
@@ -147,9 +149,10 @@ func withoutQuotes(err error) error {
 // reads.
 type socket struct {
 	net.Conn
-	raw     syscall.RawConn
-	written int64 // Bytes.
-	polling bool  // Read is poll.
+	raw      syscall.RawConn
+	deadline time.Time // Of the exchange.
+	written  int64     // Bytes.
+	polling  bool      // Read is poll.
 }
 
 // Write implements net.Conn.

@@ -41,8 +41,9 @@ var (
 // use.
 type Transport struct {
 	// ConnectTimeout limits name lookup, TCP, proxy and TLS of a new connection
-	// together. Then the error is [os.ErrDeadlineExceeded].
-	ConnectTimeout time.Duration
+	// together, and ExchangeTimeout the time from the permit to the end of the response.
+	// After either, the error is [os.ErrDeadlineExceeded].
+	ConnectTimeout, ExchangeTimeout time.Duration
 	// IdleTimeout is how long an idle connection is kept, MaxIdlePerHost how many
 	// are kept for each host.
 	IdleTimeout    time.Duration
@@ -106,8 +107,8 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // RoundTrip sends the request to the host of base, which is http or https and an
-// authority in ASCII, and reads the response. The end of the context interrupts it;
-// nothing else limits how long an exchange takes. Its error is an [*Error].
+// authority in ASCII, and reads the response. The end of the context interrupts it.
+// Its error is an [*Error].
 //
 // A permit that is not nil is called once there is a connection, right before the
 // request is written. Its error ends the exchange with nothing sent.

@@ -84,6 +84,29 @@ func TestContextInterruptsAnExchange(t *testing.T) {
 	})
 }
 
+func TestExchangeTimeout(t *testing.T) {
+	each(t, func(p peer) { p.read(); p.wait() }, func(t *testing.T, base *url.URL) {
+		transport := newTransport(t)
+		transport.ExchangeTimeout = 20 * time.Millisecond
+		_, err := exchange(t.Context(), transport, base, nil)
+		if got, is := errors.AsType[*Error](err); !is || !got.Sent || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error %+v", err)
+		}
+	})
+}
+
+// TestConnectionIsUsedAfterItsDeadline: the deadline of an exchange is not that of the
+// next one.
+func TestConnectionIsUsedAfterItsDeadline(t *testing.T) {
+	each(t, answerAll(ok("")), func(t *testing.T, base *url.URL) {
+		transport := newTransport(t)
+		_ = post(t, transport, base).conn.stream.SetDeadline(time.Unix(1, 0))
+		if !post(t, transport, base).Reused {
+			t.Error("the connection is not used again")
+		}
+	})
+}
+
 func TestContextInterruptsABody(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	left := errors.New("the caller left")

@@ -140,7 +140,7 @@ func parse(t testing.TB, s string) *url.URL {
 // with the test.
 func newTransport(t testing.TB) *Transport {
 	transport := &Transport{
-		ConnectTimeout: time.Minute, IdleTimeout: time.Minute, MaxIdlePerHost: 8, MaxBodyBytes: 1 << 20, RootCAs: roots,
+		ConnectTimeout: time.Minute, ExchangeTimeout: time.Minute, IdleTimeout: time.Minute, MaxIdlePerHost: 8, MaxBodyBytes: 1 << 20, RootCAs: roots,
 		Proxy: http.ProxyURL(nil),
 	}
 	t.Cleanup(transport.CloseIdleConnections)
