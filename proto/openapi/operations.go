@@ -19,6 +19,8 @@ var examples = map[string]string{
 	"account_sid":    sandbox.AccountSID,
 	"conference_sid": sandbox.ConferenceSID,
 	"call_sid":       sandbox.CustomerSID,
+	"label":          "customer",
+	"queue_time":     "1.250s",
 }
 
 // bodyExamples are the bodies of the examples, by method.

@@ -14,7 +14,7 @@ func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
 
 // completeSchemas lists in each message the members that an answer always has: the
 // required ones, and those without presence, since REST writes these if they are zero
-// too. It also adds the examples, and the form of durations, such as 3.250s.
+// too. It also adds the examples, and the form of durations.
 func completeSchemas(schemas object) {
 	for name, schema := range schemas {
 		found, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
@@ -33,7 +33,7 @@ func completeSchemas(schemas object) {
 			example, ok := examples[name]
 			set(property, "examples", []string{example}, ok)
 			isDuration := field.Message() != nil && field.Message().FullName() == "google.protobuf.Duration"
-			set(property, "pattern", `^-?[0-9]+([.][0-9]{1,9})?s$`, isDuration)
+			set(property, "pattern", `^[0-9]+([.][0-9]{1,9})?s$`, isDuration)
 		}
 		if present != nil {
 			schema.(object)["required"] = present
