@@ -2,11 +2,9 @@ package callers
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +17,14 @@ const maxTokenName = 128
 // Tokens are the bearer tokens of a file, each with its caller's name. Only
 // digests of tokens are kept. A nil *Tokens has none.
 type Tokens struct {
-	entries []token
+	entries map[digest]*token
 }
+
+// digest is the SHA-256 of a token.
+type digest [sha256.Size]byte
 
 type token struct {
 	name    string
-	digest  [sha256.Size]byte
 	expires time.Time // Zero: never.
 }
 
@@ -46,8 +46,8 @@ func (t *Tokens) NextExpiry(now time.Time) (next time.Time) {
 	if t == nil {
 		return next
 	}
-	for i := range t.entries {
-		if at := t.entries[i].expires; now.Before(at) && (next.IsZero() || at.Before(next)) {
+	for _, entry := range t.entries {
+		if at := entry.expires; now.Before(at) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
@@ -56,25 +56,24 @@ func (t *Tokens) NextExpiry(now time.Time) (next time.Time) {
 
 // Has reports whether a token that has not expired has the name.
 func (t *Tokens) Has(name string, now time.Time) bool {
-	return t != nil && slices.ContainsFunc(t.entries, func(entry token) bool {
-		return entry.name == name && !entry.expired(now)
-	})
+	if t == nil {
+		return false
+	}
+	for _, entry := range t.entries {
+		if entry.name == name && !entry.expired(now) {
+			return true
+		}
+	}
+	return false
 }
 
-// find returns the entry of a presented token, or nil. It compares with every
-// entry, so the time it takes does not depend on them.
+// find returns the entry of a presented token, or nil. It looks up the digest, which
+// nobody can choose: the time it takes discloses nothing about a token.
 func (t *Tokens) find(presented string) *token {
 	if t == nil {
 		return nil
 	}
-	digest := sha256.Sum256([]byte(presented))
-	var found *token
-	for i := range t.entries {
-		if subtle.ConstantTimeCompare(t.entries[i].digest[:], digest[:]) == 1 {
-			found = &t.entries[i]
-		}
-	}
-	return found
+	return t.entries[sha256.Sum256([]byte(presented))]
 }
 
 // ParseTokens reads the text of a tokens file. Errors contain the given name:
@@ -92,7 +91,7 @@ func (t *Tokens) find(presented string) *token {
 // The error joins all problems, each with its line and key.
 func ParseTokens(name string, text []byte) (*Tokens, error) {
 	file := yamlfile.Parse(name, text)
-	tokens := new(Tokens)
+	tokens := &Tokens{entries: map[digest]*token{}}
 	if root := file.Mapping(); root != nil {
 		tokens.read(root.Required("tokens"))
 	}
@@ -103,23 +102,22 @@ func ParseTokens(name string, text []byte) (*Tokens, error) {
 }
 
 func (t *Tokens) read(list yamlfile.Value) {
-	lines := make(map[[sha256.Size]byte]int)
+	lines := map[digest]int{}
 	for _, v := range list.List(0) {
 		m := v.Mapping()
 		if m == nil {
 			continue
 		}
-		name, digest := m.Required("name"), m.Required("sha256")
-		entry := token{
+		name, sum := m.Required("name"), m.Required("sha256")
+		parsed := yamlfile.Scan(sum, parseDigest)
+		if line, twice := lines[parsed]; twice && parsed != (digest{}) {
+			sum.Errorf("is also the digest in line %d", line)
+		}
+		lines[parsed] = sum.Line()
+		t.entries[parsed] = &token{
 			name:    yamlfile.Scan(name, parseTokenName),
-			digest:  yamlfile.Scan(digest, parseDigest),
 			expires: yamlfile.Scan(m.Get("expires"), parseExpiry),
 		}
-		if line, twice := lines[entry.digest]; twice && entry.digest != [sha256.Size]byte{} {
-			digest.Errorf("is also the digest in line %d", line)
-		}
-		lines[entry.digest] = digest.Line()
-		t.entries = append(t.entries, entry)
 	}
 }
 
@@ -136,16 +134,16 @@ func parseTokenName(name string) (string, error) {
 	return name, nil
 }
 
-func parseDigest(text string) (digest [sha256.Size]byte, err error) {
+func parseDigest(text string) (sum digest, err error) {
 	decoded, err := hex.DecodeString(text)
 	if err != nil || len(decoded) != sha256.Size {
-		return digest, errors.New("must be 64 hexadecimal digits")
+		return sum, errors.New("must be 64 hexadecimal digits")
 	}
-	copy(digest[:], decoded)
-	if digest == sha256.Sum256(nil) || digest == [sha256.Size]byte{} {
-		return digest, errors.New("is not the digest of a token")
+	copy(sum[:], decoded)
+	if sum == sha256.Sum256(nil) || sum == (digest{}) {
+		return sum, errors.New("is not the digest of a token")
 	}
-	return digest, nil
+	return sum, nil
 }
 
 func parseExpiry(text string) (time.Time, error) {

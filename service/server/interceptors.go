@@ -139,7 +139,10 @@ func limitDeadline(byDefault, longest time.Duration) grpc.UnaryServerInterceptor
 	) (any, error) {
 		timeout := byDefault
 		if at, ok := ctx.Deadline(); ok {
-			timeout = min(time.Until(at), longest)
+			if time.Until(at) <= longest {
+				return handler(ctx, request)
+			}
+			timeout = longest
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
