@@ -53,12 +53,15 @@ type Call struct {
 
 	// AccountSID, ConferenceSID, CallSID and RequestID come from the request if they
 	// have the syntax of an ID; any other text may be a name and is omitted. AccountSID
-	// is the default account's if the request has none, and CallSID that of Twilio's
-	// answer if the request has a label.
+	// is the default account's if the request has none, and CallSID the one that belongs to
+	// the request's label, once it is known.
 	AccountSID, ConferenceSID, CallSID, RequestID string
 
 	// Change is the properties that the request sets.
 	Change property.Values
+
+	// Progress is how far the delivery of the request has come.
+	Progress *Progress
 
 	// TwilioRequestID is Twilio's request ID in its last answer.
 	TwilioRequestID string
@@ -74,7 +77,7 @@ type key struct{}
 
 // New returns a context that carries a new record.
 func New(ctx context.Context, protocol Protocol) (context.Context, *Call) {
-	c := &Call{Protocol: protocol}
+	c := &Call{Protocol: protocol, Progress: new(Progress)}
 	return context.WithValue(ctx, key{}, c), c
 }
 

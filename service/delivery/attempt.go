@@ -84,6 +84,7 @@ func preferLast(last, err error) error {
 func (d *Deliverer) acquire(
 	ctx context.Context, u *upstream, over <-chan struct{}, caller string,
 ) (*Permit, error) {
+	d.observer.waiting(ctx)
 	began := time.Now()
 	permit, err := u.acquire(ctx, over, caller)
 	d.observer.waited(ctx, QueueLimit, time.Since(began))

@@ -63,6 +63,8 @@ func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer
 // update must therefore not be changed afterwards. The answer must not be changed
 // either: other calls with the request ID get the same one.
 func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer, error) {
+	d.identify(ctx, &update.Request)
+	defer d.identify(ctx, &update.Request)
 	j := &job{
 		d: d, update: update, claim: d.newClaim(update), upstream: d.upstream(update.Account), done: make(chan struct{}),
 	}
@@ -77,6 +79,14 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 	}
 	j.start(ctx)
 	return j.wait(ctx)
+}
+
+// identify reports the Call SID of a participant that the request names by its label,
+// if it is known.
+func (d *Deliverer) identify(ctx context.Context, request *twilio.Request) {
+	if sid := d.store.CallSID(participantOf(&request.Path)); sid != "" {
+		d.observer.identified(ctx, sid)
+	}
 }
 
 // newClaim returns the update's request ID, or nil if it has none.

@@ -238,6 +238,7 @@ func (j *job) permit(ctx context.Context) (*Permit, error) {
 // awaitQueue waits until the participant's queue serves the update. The permit is nil
 // if the update has to acquire one.
 func (j *job) awaitQueue(ctx context.Context) (*Permit, error) {
+	j.d.observer.waiting(ctx)
 	began := time.Now()
 	defer func() { j.d.observer.waited(ctx, QueueParticipant, time.Since(began)) }()
 	select {

@@ -51,6 +51,16 @@ func (m *Memory) Learn(addressed Participant, end End) {
 	m.learn(addressed, end)
 }
 
+// CallSID implements [Store].
+func (m *Memory) CallSID(name Participant) string {
+	m.queues.mu.Lock()
+	defer m.queues.mu.Unlock()
+	if known := m.labels.resolve(name); known != name {
+		return known.Name
+	}
+	return ""
+}
+
 // Sizes implements [Store].
 func (m *Memory) Sizes() Sizes {
 	sizes := m.queues.sizes()

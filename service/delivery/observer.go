@@ -14,6 +14,11 @@ import (
 // must be safe for concurrent use and not block, because the update waits for them.
 // The context is the update's, and may have ended.
 type Observer struct {
+	// Identified is called with the Call SID of a participant that the request names by
+	// its label, if it is known. It is called by the goroutine of the caller.
+	Identified func(ctx context.Context, callSID string)
+	// Waiting is called when a request begins to wait in a queue.
+	Waiting func(context.Context)
 	// Waited is called when an update's wait in a queue ends, also if the update is not
 	// sent.
 	Waited func(context.Context, Queue, time.Duration)
@@ -104,6 +109,18 @@ func Refusals() []outcome.Kind {
 
 // Observe sets the observer. It must be called before the first Deliver.
 func (d *Deliverer) Observe(observer Observer) { d.observer = observer }
+
+func (o *Observer) identified(ctx context.Context, callSID string) {
+	if o.Identified != nil {
+		o.Identified(ctx, callSID)
+	}
+}
+
+func (o *Observer) waiting(ctx context.Context) {
+	if o.Waiting != nil {
+		o.Waiting(ctx)
+	}
+}
 
 func (o *Observer) waited(ctx context.Context, queue Queue, wait time.Duration) {
 	if o.Waited != nil {

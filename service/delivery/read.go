@@ -17,6 +17,7 @@ import (
 func (d *Deliverer) Read(
 	ctx context.Context, account *twilio.Account, caller string, request *twilio.Request,
 ) (*twilio.Answer, error) {
+	d.identify(ctx, request)
 	d.running.Add(1)
 	defer d.running.Done()
 	answer, err := d.read(ctx, account, caller, request)

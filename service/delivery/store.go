@@ -32,6 +32,10 @@ type Store interface {
 	// record or an error, the update has no entry and does not own the key.
 	Enter(ctx context.Context, key Key, content Content, update Queued) (Entry, *Record, error)
 
+	// CallSID returns the Call SID of the participant with a label, or "" if it is not
+	// known or the name is no label. It does not block.
+	CallSID(Participant) string
+
 	// Sizes returns how much is kept.
 	Sizes() Sizes
 }

@@ -50,13 +50,17 @@ func (u *Update) unknownOutcome() outcome.Kind {
 // queued returns the part of the update that its queue needs.
 func (u *Update) queued() Queued {
 	return Queued{
-		Participant: Participant{
-			Conference: Conference{Account: u.Account.SID, SID: u.Path.ConferenceSID},
-			Name:       u.Path.Participant,
-		},
-		Removal:    u.removes(),
-		Properties: u.properties(),
-		Caller:     u.Caller,
+		Participant: participantOf(&u.Path),
+		Removal:     u.removes(),
+		Properties:  u.properties(),
+		Caller:      u.Caller,
+	}
+}
+
+func participantOf(path *twilio.Path) Participant {
+	return Participant{
+		Conference: Conference{Account: path.AccountSID, SID: path.ConferenceSID},
+		Name:       path.Participant,
 	}
 }
 

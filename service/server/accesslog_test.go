@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // changing has the attributes of a call's line that differ between calls.
-var changing = []string{"time", "msg", "duration"}
+var changing = []string{"time", "msg", "duration", "queued"}
 
 // checkCallLines compares all lines about calls. The changing attributes must be
 // present.
@@ -48,18 +49,18 @@ func TestOneLineForEachCall(t *testing.T) {
 	}{
 		{
 			"an update by Call SID", muting(sandbox.AgentSID),
-			line{"level": "INFO", "code": "OK", "call_sid": sandbox.AgentSID, "twilio_request_id": someRequestID},
+			line{"level": "INFO", "code": "OK", "call_sid": sandbox.AgentSID, "twilio_request_id": someRequestID, "set": "muted=true", "attempts": 1.0},
 		},
 		{
 			"an update by label", muting("front desk"),
-			line{"level": "INFO", "code": "OK", "call_sid": sandbox.FrontDeskSID, "twilio_request_id": someRequestID},
+			line{"level": "INFO", "code": "OK", "call_sid": sandbox.FrontDeskSID, "twilio_request_id": someRequestID, "set": "muted=true", "attempts": 1.0},
 		},
 		{
 			"an account and a request id",
 			to(sandbox.AgentSID, &request{AccountSid: sandbox.AccountSID, RequestId: requestID, Hold: yes}),
 			line{
 				"level": "INFO", "code": "OK", "call_sid": sandbox.AgentSID,
-				"request_id": requestID, "twilio_request_id": someRequestID,
+				"request_id": requestID, "twilio_request_id": someRequestID, "set": "hold=true", "attempts": 1.0,
 			},
 		},
 		{
@@ -73,7 +74,7 @@ func TestOneLineForEachCall(t *testing.T) {
 			"a participant who is not there", muting(absentSID),
 			line{
 				"level": "INFO", "code": "NotFound", "call_sid": absentSID,
-				"reason": "PARTICIPANT_NOT_FOUND", "applied": "no",
+				"reason": "PARTICIPANT_NOT_FOUND", "applied": "no", "set": "muted=true", "attempts": 1.0,
 				"twilio_status": "404", "twilio_code": "20404", "twilio_request_id": someRequestID,
 				"cause": "twilio: answer 404, code 20404 (request " + someRequestID + ")",
 			},
@@ -81,7 +82,7 @@ func TestOneLineForEachCall(t *testing.T) {
 		{
 			"a failure of Twilio's", muting("fault:503"),
 			line{
-				"level": "WARN", "code": "Unavailable", "reason": "OUTCOME_UNKNOWN", "applied": "maybe",
+				"level": "WARN", "code": "Unavailable", "reason": "OUTCOME_UNKNOWN", "applied": "maybe", "set": "muted=true", "attempts": 4.0,
 				"twilio_status": "503", "twilio_code": "20503", "twilio_request_id": someRequestID,
 				"cause": "twilio: answer 503, code 20503 (request " + someRequestID + ")",
 			},
@@ -89,14 +90,14 @@ func TestOneLineForEachCall(t *testing.T) {
 		{
 			"an announcement of which nothing is known", announcing("fault:reset"),
 			line{
-				"level": "WARN", "code": "Unknown", "reason": "OUTCOME_UNKNOWN", "applied": "maybe",
+				"level": "WARN", "code": "Unknown", "reason": "OUTCOME_UNKNOWN", "applied": "maybe", "set": "announce_url", "attempts": 1.0,
 				"cause": "twilio: no answer: connection reset by peer",
 			},
 		},
 		{
 			"credentials that Twilio rejects", muting("fault:401"),
 			line{
-				"level": "ERROR", "code": "Internal", "reason": "TWILIO_CREDENTIALS_REJECTED", "applied": "no",
+				"level": "ERROR", "code": "Internal", "reason": "TWILIO_CREDENTIALS_REJECTED", "applied": "no", "set": "muted=true", "attempts": 1.0,
 				"twilio_status": "401", "twilio_code": "20003", "twilio_request_id": someRequestID,
 				"cause": "twilio: answer 401, code 20003 (request " + someRequestID + ")",
 			},
@@ -115,12 +116,57 @@ func TestOneLineForEachCall(t *testing.T) {
 					delete(want, "account_sid")
 				}
 				for key, value := range test.want {
+					want[key] = value
 					if text, ok := value.(string); ok {
 						want[key] = strings.ReplaceAll(text, someRequestID, got.requestID)
 					}
 				}
 				checkCallLines(t, r.log, []line{want})
 			})
+		}
+	}
+}
+
+// TestLinesAboutALabel checks that the line of a call by label has the Call SID as soon as
+// an answer has told it, also if Twilio then fails, and that a replayed call says so.
+func TestLinesAboutALabel(t *testing.T) {
+	var failing atomic.Bool
+	r := start(t, func(s *setup) {
+		s.box.Fault = func(*http.Request) sandbox.Fault {
+			if failing.Load() {
+				return sandbox.Fault{Status: http.StatusServiceUnavailable}
+			}
+			return sandbox.Fault{}
+		}
+		s.Delivery.Retrying.Attempts = 2
+	})
+	const requestID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+	calls := []struct {
+		failing bool
+		request *request
+		want    line
+	}{
+		{true, muting("front desk"), line{"attempts": 2.0, "reason": "OUTCOME_UNKNOWN"}},
+		{false, to("front desk", &request{RequestId: requestID, Muted: yes}), line{"call_sid": sandbox.FrontDeskSID, "attempts": 1.0}},
+		{true, to("front desk", &request{RequestId: requestID, Muted: yes}), line{"call_sid": sandbox.FrontDeskSID, "attempts": 0.0, "replayed": true}},
+		{true, muting("front desk"), line{"call_sid": sandbox.FrontDeskSID, "attempts": 2.0, "reason": "OUTCOME_UNKNOWN"}},
+	}
+	for _, c := range calls {
+		failing.Store(c.failing)
+		callGRPC(t, t.Context(), r, c.request)
+	}
+	lines := r.log.lines(t, "call")
+	if len(lines) != len(calls) {
+		t.Fatalf("%d lines:\n%s", len(lines), r.log)
+	}
+	for i, c := range calls {
+		for _, key := range []string{"call_sid", "attempts", "replayed", "reason"} {
+			if got := lines[i][key]; got != c.want[key] {
+				t.Errorf("call %d: %s is %v, want %v", i, key, got, c.want[key])
+			}
+		}
+		if queued, ok := lines[i]["queued"].(float64); !ok || queued > 0 == (c.want["replayed"] == true) {
+			t.Errorf("call %d: queued is %v", i, lines[i]["queued"])
 		}
 	}
 }

@@ -165,7 +165,7 @@ func TestAClientThatDisconnects(t *testing.T) {
 			checkCallLines(t, r.log, []line{{
 				"level": "INFO", "method": updateMethod, "protocol": protocol, "code": "Canceled",
 				"account_sid": sandbox.AccountSID, "conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
-				"reason": "CANCELLED", "applied": "maybe", "cause": "context canceled",
+				"reason": "CANCELLED", "applied": "maybe", "cause": "context canceled", "set": "muted=true", "attempts": 1.0,
 			}})
 		})
 	}

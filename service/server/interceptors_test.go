@@ -212,7 +212,7 @@ func TestPanicOfTheService(t *testing.T) {
 				panicked.check(t, way.call(t, t.Context(), r, muting(sandbox.AgentSID)))
 				checkPanicLine(t, r.log, test.logged)
 				checkCallLines(t, r.log, []line{{
-					"level": "ERROR", "method": updateMethod, "protocol": way.name, "code": "Internal",
+					"level": "ERROR", "method": updateMethod, "protocol": way.name, "code": "Internal", "set": "muted=true",
 					"conference_sid": sandbox.ConferenceSID, "call_sid": sandbox.AgentSID,
 					"reason": "INTERNAL", "applied": "maybe",
 				}})

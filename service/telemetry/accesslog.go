@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -12,6 +13,7 @@ import (
 
 	"conferenced/service/call"
 	"conferenced/service/outcome"
+	"conferenced/service/property"
 )
 
 // AccessLog returns the interceptor that logs one line for each call. A line has IDs,
@@ -49,7 +51,7 @@ func (c *LogControl) admitCall(level slog.Level, made *call.Call, failed *outcom
 func isUnauthenticated(c *call.Call) bool { return c.IsAPI() && c.KnownBy == "" }
 
 func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call.Call, failed *outcome.Error) {
-	attrs := make([]slog.Attr, 0, 20)
+	attrs := make([]slog.Attr, 0, 24)
 	put := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
@@ -64,6 +66,13 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 	put("call_sid", c.CallSID)
 	put("request_id", c.RequestID)
 	put("caller", c.Caller)
+	put("set", settings(&c.Change))
+	if made := c.Progress.Delivery(); made != (call.Delivery{}) {
+		attrs = append(attrs, slog.Int("attempts", made.Attempts), slog.Duration("queued", made.Queued))
+		if made.Replayed {
+			attrs = append(attrs, slog.Bool("replayed", true))
+		}
+	}
 	put("twilio_request_id", c.TwilioRequestID)
 	put("trace_id", c.TraceID)
 	if c.IgnoredFields > 0 {
@@ -83,6 +92,22 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 		}
 	}
 	logger.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// settings returns what an update sets: the names of the properties, and the values of
+// the boolean ones, such as "muted=true hold_url".
+func settings(change *property.Values) string {
+	var text strings.Builder
+	for p := range change.Set().Each() {
+		if text.Len() > 0 {
+			text.WriteByte(' ')
+		}
+		text.WriteString(p.String())
+		if property.Booleans.Has(p) {
+			text.WriteString("=" + change.Get(p))
+		}
+	}
+	return text.String()
 }
 
 func levelOf(c *call.Call, failed *outcome.Error) slog.Level {

@@ -29,8 +29,8 @@ type Record struct {
 
 	AccountSID    string `json:"account_sid,omitempty"`
 	ConferenceSID string `json:"conference_sid,omitempty"`
-	// CallSID is the participant's Call SID. It is empty if the update used a label and
-	// Twilio did not answer.
+	// CallSID is the participant's Call SID. It is empty if the request has a label
+	// whose Call SID is not known.
 	CallSID string `json:"call_sid,omitempty"`
 	// Properties are the names of the properties in the request, and Values the
 	// values of the boolean ones.
@@ -41,6 +41,13 @@ type Record struct {
 	// applied: no, maybe or yes.
 	Outcome string `json:"outcome"`
 	Applied string `json:"applied"`
+
+	// Attempts is the number of requests to Twilio, and QueuedMS how long the call
+	// waited in queues, in milliseconds. Replayed is set if the call got the first answer
+	// for its request ID.
+	Attempts int   `json:"attempts,omitempty"`
+	QueuedMS int64 `json:"queued_ms,omitempty"`
+	Replayed bool  `json:"replayed,omitempty"`
 
 	RequestID       string `json:"request_id,omitempty"`
 	TwilioRequestID string `json:"twilio_request_id,omitempty"`
@@ -72,6 +79,8 @@ func newRecord(c *call.Call, failed *outcome.Error) *Record {
 	if failed != nil {
 		record.Outcome = failed.Reason
 	}
+	made := c.Progress.Delivery()
+	record.Attempts, record.QueuedMS, record.Replayed = made.Attempts, made.Queued.Milliseconds(), made.Replayed
 	record.Properties = c.Change.Set().Names()
 	for p := range (c.Change.Set() & property.Booleans).Each() {
 		if record.Values == nil {

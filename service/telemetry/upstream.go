@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"conferenced/service/call"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 	"conferenced/service/twilio"
@@ -83,10 +84,18 @@ func refusalName(refusal outcome.Kind) string { return strings.ToLower(refusal.R
 func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
 	up := &m.upstream
 	return delivery.Observer{
-		Waited: func(_ context.Context, queue delivery.Queue, wait time.Duration) {
+		Identified: func(ctx context.Context, callSID string) {
+			if c := call.From(ctx); c != nil && c.CallSID == "" {
+				c.CallSID = callSID
+			}
+		},
+		Waiting: func(ctx context.Context) { progressOf(ctx).Waiting() },
+		Waited: func(ctx context.Context, queue delivery.Queue, wait time.Duration) {
+			progressOf(ctx).Waited(wait)
 			up.wait.WithLabelValues(string(queue)).Observe(wait.Seconds())
 		},
 		Attempting: func(ctx context.Context, operation twilio.Operation, n int) context.Context {
+			progressOf(ctx).Attempting(n)
 			if n > 1 {
 				up.retries.Inc()
 			}
@@ -98,6 +107,7 @@ func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
 		},
 		Refused: func(_ context.Context, refusal outcome.Kind) { up.refused(refusal) },
 		Replayed: func(ctx context.Context) {
+			progressOf(ctx).Replay()
 			up.replays.Inc()
 			tracing.replayed(ctx)
 		},
@@ -105,6 +115,14 @@ func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
 		BreakerChanged: func(state string) { up.changes.WithLabelValues(state).Inc() },
 		Panicked:       m.Panicked,
 	}
+}
+
+// progressOf returns the progress of the context's call. Without a call, it is not read.
+func progressOf(ctx context.Context) *call.Progress {
+	if c := call.From(ctx); c != nil {
+		return c.Progress
+	}
+	return new(call.Progress)
 }
 
 func (m *upstreamMetrics) attempted(attempt delivery.Attempt) {

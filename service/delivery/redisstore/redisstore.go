@@ -161,6 +161,9 @@ func (s *Store) goesOn(announces bool) bool {
 // unavailable is the error of an update that must not be sent without Redis.
 func unavailable() error { return outcome.StateUnavailable.Err(outcome.Facts{}) }
 
+// CallSID implements delivery.Store, with the labels that this replica has seen.
+func (s *Store) CallSID(name delivery.Participant) string { return s.local.CallSID(name) }
+
 // Sizes counts the updates and request ids of this replica, and the labels that it has
 // seen.
 func (s *Store) Sizes() delivery.Sizes {

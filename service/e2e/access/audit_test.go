@@ -64,8 +64,9 @@ func recordsOf(t *testing.T, text string) []telemetry.Record {
 	return records
 }
 
+// diffRecords compares records without what depends on time and on earlier calls.
 func diffRecords(want, got []telemetry.Record) string {
-	return cmp.Diff(want, got, cmpopts.IgnoreFields(telemetry.Record{}, "Time"))
+	return cmp.Diff(want, got, cmpopts.IgnoreFields(telemetry.Record{}, "Time", "Attempts", "QueuedMS", "Replayed"))
 }
 
 // recorded returns the expected record of a call, with the fields that all calls over
@@ -173,7 +174,7 @@ func TestAuditOfEveryCall(t *testing.T) {
 		policyFile, `rules: [{callers: [{name: "ui"}], accounts: ["*"], properties: ["*"]}]`,
 	))
 	calls := w.auditedCalls(t)
-	for _, via := range protocols {
+	for i, via := range protocols {
 		for _, call := range calls {
 			t.Run(via.name+" "+call.name, func(t *testing.T) {
 				w.up.setHook(call.hook)
@@ -187,6 +188,11 @@ func TestAuditOfEveryCall(t *testing.T) {
 				}
 				if diff := diffRecords([]telemetry.Record{want}, records); diff != "" {
 					t.Errorf("records (-want +got):\n%s\nof %v", diff, got)
+				}
+				if want.RequestID != "" { // The first protocol's call makes the attempt.
+					if got := records[0]; got.Replayed != (i > 0) || got.Attempts != map[bool]int{false: 1}[got.Replayed] {
+						t.Errorf("replayed %v after %d attempts", got.Replayed, got.Attempts)
+					}
 				}
 			})
 		}
