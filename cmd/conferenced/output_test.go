@@ -37,8 +37,8 @@ func outputPipe(t *testing.T, log *following) (reader, writer *os.File) {
 	return reader, writer
 }
 
-// TestOutputThatIsNotRead: calls end, the service stays ready, and SIGTERM ends the
-// process.
+// TestOutputThatIsNotRead: calls end, the service is ready unless it refuses them, and
+// SIGTERM ends the process.
 func TestOutputThatIsNotRead(t *testing.T) {
 	leave := map[string]func(*os.File) error{
 		"the reader stalls": func(reader *os.File) error { return reader.SetReadDeadline(time.Now()) },
@@ -73,8 +73,13 @@ func TestOutputThatIsNotRead(t *testing.T) {
 					t.Errorf("%d calls failed", failures)
 				}
 				client := newHTTPClient(t)
-				if got := getPage(t, client, "http://"+p.admin+"/readyz"); got != "ok\n" {
-					t.Errorf("/readyz: %s", got)
+				ready, err := client.Get("http://" + p.admin + "/readyz")
+				if err != nil {
+					t.Fatal(err)
+				}
+				ready.Body.Close()
+				if want := map[string]int{"closed": 503, "open": 200}[mode]; ready.StatusCode != want {
+					t.Errorf("/readyz: %d, want %d", ready.StatusCode, want)
 				}
 				if strings.Contains(getPage(t, client, "http://"+p.admin+"/metrics"), "\nconferenced_audit_failures_total 0\n") {
 					t.Error("no failure of the audit was counted")

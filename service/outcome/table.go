@@ -152,6 +152,11 @@ var (
 		Text: "internal error",
 	}
 
+	RequestTooLarge = Kind{
+		Reason: "REQUEST_TOO_LARGE", Code: codes.ResourceExhausted, HTTP: http.StatusRequestEntityTooLarge, TwilioCode: 20413,
+		Text: "the request is too large",
+	}
+
 	// The rows below are used by REST and the Twilio-shaped route only.
 
 	RouteNotFound = Kind{
@@ -161,10 +166,6 @@ var (
 	MethodNotAllowed = Kind{
 		Reason: "METHOD_NOT_ALLOWED", Code: codes.Unimplemented, HTTP: http.StatusMethodNotAllowed, TwilioCode: 20004,
 		Text: "the path does not have this method",
-	}
-	RequestTooLarge = Kind{
-		Reason: "REQUEST_TOO_LARGE", Code: codes.ResourceExhausted, HTTP: http.StatusRequestEntityTooLarge, TwilioCode: 20413,
-		Text: "the request is too large",
 	}
 	UnsupportedMediaType = Kind{
 		Reason: "UNSUPPORTED_MEDIA_TYPE", Code: codes.InvalidArgument, HTTP: http.StatusUnsupportedMediaType, TwilioCode: 20415,
@@ -183,7 +184,7 @@ var Table = []Kind{
 	TwilioUnreachable, TwilioFailed, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, UnrepeatableOutcomeUnknown,
 	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,
 	Internal,
-	RouteNotFound, MethodNotAllowed, RequestTooLarge, UnsupportedMediaType,
+	RequestTooLarge, RouteNotFound, MethodNotAllowed, UnsupportedMediaType,
 }
 
 // Lookup returns the row with the reason and the code.

@@ -18,6 +18,7 @@ import (
 // adminPages returns the handler of admin: probes, health in detail, metrics, the log
 // level, profiles, and an index of them at /. The service is ready while Twilio or Redis
 // is down: it still answers its callers, and no other replica could serve them better.
+// It is not ready while it refuses calls because it cannot write the audit.
 func (s *Server) adminPages() http.Handler {
 	pages := []adminPage{
 		{"/livez", "the liveness probe", func(w http.ResponseWriter, _ *http.Request) {
@@ -106,6 +107,10 @@ func (s *Server) answerStarted(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) answerReady(w http.ResponseWriter, _ *http.Request) {
 	if !s.ready.Load() {
 		answer(w, http.StatusServiceUnavailable, "not serving\n")
+		return
+	}
+	if s.cfg.Audit != nil && !s.cfg.AuditFailOpen && s.cfg.Audit.Check() != nil {
+		answer(w, http.StatusServiceUnavailable, "calls are refused: the audit cannot be written\n")
 		return
 	}
 	answer(w, http.StatusOK, "ok\n"+reloadText(s.cfg.Settings.Status()))

@@ -51,6 +51,31 @@ func TestBothWaysAreTheSame(t *testing.T) {
 	}
 }
 
+// TestTwilioRejectsAnUpdate passes on Twilio's reason, which has a code that is not known.
+func TestTwilioRejectsAnUpdate(t *testing.T) {
+	state, err := sandbox.ParseState("state", []byte(`
+accounts:
+  - sid: `+sandbox.AccountSID+`
+    auth_token: `+sandbox.AuthToken+`
+    refusals: [{when: [hold, announce], code: 16031, status: 400, message: Not while on hold}]
+    conferences:
+      - sid: `+sandbox.ConferenceSID+`
+        participants: [{call_sid: `+sandbox.AgentSID+`, hold: true}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, func(s *setup) { s.box.State = state })
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			rejected := &testCase{request: announcing(sandbox.AgentSID), want: &refusal{
+				kind: outcome.TwilioRejected, detail: "Not while on hold", twilioStatus: 400, twilioCode: 16031,
+			}}
+			rejected.run(t, r, way)
+		})
+	}
+}
+
 func (c *testCase) run(t *testing.T, r *running, way way) {
 	if c.joins {
 		joining := sandbox.Participant{Label: c.request.GetCallSid(), StartConferenceOnEnter: true}

@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +34,7 @@ import (
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
+	"conferenced/service/telemetry"
 )
 
 const serviceName = "conference.v1.ConferenceService"
@@ -161,6 +164,24 @@ func TestAdminRefusals(t *testing.T) {
 	for _, path := range []string{"/livez/", "/metrics/x", "/v1/conferences"} {
 		if code, _, _ := askAdmin(t, r, http.MethodGet, path); code != http.StatusNotFound {
 			t.Errorf("GET %s: %d", path, code)
+		}
+	}
+}
+
+func TestReadinessWithoutAnAudit(t *testing.T) {
+	for failOpen, want := range map[bool]int{false: http.StatusServiceUnavailable, true: http.StatusOK} {
+		file := filepath.Join(t.TempDir(), "audit")
+		if err := os.Symlink("/dev/full", file); err != nil {
+			t.Skip(err)
+		}
+		sink, err := telemetry.OpenAudit(file)
+		if err != nil {
+			t.Skip(err)
+		}
+		r := start(t, func(s *setup) { s.Audit, s.AuditFailOpen = sink, failOpen })
+		callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
+		if code, _, body := askAdmin(t, r, http.MethodGet, "/readyz"); code != want {
+			t.Errorf("fail open: %v: %d %q, want %d", failOpen, code, body, want)
 		}
 	}
 }

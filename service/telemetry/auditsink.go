@@ -132,6 +132,10 @@ func (s *AuditSink) admit() bool {
 	return false
 }
 
+// Check returns an error if records cannot be written now. After an error it tries to
+// write again, for a second at most.
+func (s *AuditSink) Check() error { return s.ready(stallTime) }
+
 // ready returns an error if records cannot be written now. If the last write failed,
 // it tries another write and waits for it.
 func (s *AuditSink) ready(patience time.Duration) error {
