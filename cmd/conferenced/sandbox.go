@@ -68,6 +68,7 @@ func (c *sandboxCommand) Run(ctx context.Context, out output, names flagNames) e
 	if err != nil {
 		return err
 	}
+	fake.SetActions(boardActions(s))
 	if err := c.welcome(out.stdout, s, listener.Addr()); err != nil {
 		s.Close()
 		return err
@@ -149,7 +150,7 @@ func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, 
 func (c *sandboxCommand) runAlone(
 	ctx context.Context, out output, fake *sandbox.Sandbox, listener net.Listener,
 ) error {
-	_, err := fmt.Fprintf(out.stdout, "The embedded Twilio is at http://%s (its state: http://%[1]s/sandbox/state).\nStop with Ctrl-C.\n",
+	_, err := fmt.Fprintf(out.stdout, "The embedded Twilio is at http://%s (open it in a browser).\nStop with Ctrl-C.\n",
 		listener.Addr())
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func (c *sandboxCommand) welcome(w io.Writer, s *server.Server, upstream net.Add
   gRPC             %s
   REST             http://%s   (API page: http://%[2]s/docs)
   admin            http://%s
-  embedded Twilio  http://%s   (its state: http://%[4]s/)
+  embedded Twilio  http://%s   (open it in a browser)
 
 Stop with Ctrl-C.
 `, s.GRPC, s.HTTP, s.Admin, upstream)
@@ -211,7 +212,7 @@ func printWelcome(w io.Writer, s *server.Server, upstream net.Addr) error {
   gRPC             %[1]s
   REST             http://%[2]s   (API page: http://%[2]s/docs)
   admin            http://%[3]s
-  embedded Twilio  http://%[4]s   (its state: http://%[4]s/sandbox/state)
+  embedded Twilio  http://%[4]s   (open it in a browser)
 
   account          %[5]s
   conference       %[6]s, with the participants

@@ -212,7 +212,7 @@ func TestSandboxDoesWhatItPrints(t *testing.T) {
 	}
 
 	var state sandbox.State
-	if err := json.Unmarshal([]byte(getPage(t, client, s.stdout.awaitMatch(t, `its state: (\S+)\)`)[0])), &state); err != nil {
+	if err := json.Unmarshal([]byte(getPage(t, client, s.stdout.awaitMatch(t, `embedded Twilio +(\S+)`)[0]+"/sandbox/state")), &state); err != nil {
 		t.Fatal(err)
 	}
 	if state.JournalLength != 3 {

@@ -149,8 +149,8 @@ func (m *mailer) drain(conference string) {
 
 // finishCallback completes the entry of a callback.
 func (s *Sandbox) finishCallback(e *Entry, answer *Answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	now := s.lock()
+	defer s.unlock(now)
 	e.Answer = answer
 }
 

@@ -21,9 +21,13 @@ func (s *Sandbox) lock() time.Time {
 	return now
 }
 
-// unlock releases the lock after a change.
+// unlock releases the lock after a change, which the boards then show.
 func (s *Sandbox) unlock(now time.Time) {
 	s.setAlarm(now)
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 	s.mu.Unlock()
 }
 

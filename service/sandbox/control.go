@@ -8,36 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
-
-const about = `This is a sandbox: an imitation, in memory, of Twilio's conference participants.
-
-Below /2010-04-01/Accounts/{AccountSid}:
-
-GET     /Conferences.json                                         list
-GET     /Conferences/{Sid}.json                                   fetch
-POST    /Conferences/{Sid}.json                                   announce, or end
-GET     /Conferences/{Sid}/Participants.json                      list
-POST    /Conferences/{Sid or friendly name}/Participants.json     create: place a call
-GET     /Conferences/{Sid}/Participants/{CallSid or label}.json   fetch
-POST    /Conferences/{Sid}/Participants/{CallSid or label}.json   update
-DELETE  /Conferences/{Sid}/Participants/{CallSid or label}.json   remove
-
-The sandbox's own pages:
-
-GET     /sandbox/state     everything, as JSON
-POST    /sandbox/state     load another state, in YAML or JSON
-POST    /sandbox/reset     return to the initial state
-POST    /sandbox/advance   move the clock forward: by=5s
-POST    /sandbox/hangup    end a call: ConferenceSid, and a Call SID or label as CallSid
-GET     /sandbox/journal   the requests and callbacks; DELETE empties it
-GET     /sandbox/faults    the armed faults; POST arms one, DELETE clears them
-
-An update of a label such as fault:503, fault:429x2 or fault:slow=300ms fails as the label says.
-
-`
 
 const (
 	// maxControlForm is the maximal size of a form for the sandbox's own pages.
@@ -65,10 +37,7 @@ type created struct{ any }
 // controlHandler serves the sandbox's own pages, which Twilio does not have.
 func (s *Sandbox) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = fmt.Fprint(w, about, s.State().summary())
-	})
+	s.addBoard(mux)
 	handle := func(pattern string, limit int64, serve func(r *http.Request) (any, error)) {
 		mux.Handle(pattern, http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			shown, err := serve(r)
@@ -211,29 +180,4 @@ func (s *Sandbox) armFault(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return created{rule}, nil
-}
-
-// summary lists everything that has a SID, one line each.
-func (s State) summary() string {
-	var text strings.Builder
-	for _, account := range s.Accounts {
-		fmt.Fprintf(&text, "%s  %s\n", account.SID, account.FriendlyName)
-		for _, c := range account.Conferences {
-			fmt.Fprintf(&text, "  %s  %s, %s\n", c.SID, c.FriendlyName, c.Status)
-			for _, p := range c.Participants {
-				fmt.Fprintf(&text, "    %s  %s", p.CallSID, p.Status)
-				if p.Label != "" {
-					fmt.Fprintf(&text, ", label %q", p.Label)
-				}
-				if p.Muted {
-					text.WriteString(", muted")
-				}
-				if p.Hold {
-					text.WriteString(", on hold")
-				}
-				text.WriteString("\n")
-			}
-		}
-	}
-	return text.String()
 }

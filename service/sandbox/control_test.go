@@ -125,20 +125,6 @@ func TestControlPages(t *testing.T) {
 	}
 }
 
-func TestOverviewHasPathsAndNoSecret(t *testing.T) {
-	s := newStage(t, Config{})
-	got := s.get("/")
-	for _, want := range []string{"Participants", "/sandbox/state", "/sandbox/reset", "/sandbox/advance", "/sandbox/hangup", AccountSID, ConferenceSID, HeldSID} {
-		if !strings.Contains(got.body, want) {
-			t.Errorf("the page does not mention %q", want)
-		}
-	}
-	if strings.Contains(got.body, AuthToken) {
-		t.Error("the page has the token")
-	}
-	diff(t, "text/plain; charset=utf-8", got.header.Get("Content-Type"))
-}
-
 func TestResetOverHTTP(t *testing.T) {
 	s := newStage(t, Config{})
 	before := s.State()

@@ -33,7 +33,7 @@
 //	POST   /sandbox/hangup   ends the call of a participant: ConferenceSid, and a Call SID or label as CallSid
 //	GET    /sandbox/journal  requests and callbacks; DELETE empties it
 //	GET    /sandbox/faults   armed faults; POST arms one ([Rule]), DELETE clears them
-//	GET    /                 an overview as text
+//	GET    /                 the board, a page that follows the state (board.go)
 //
 // # Calls
 //

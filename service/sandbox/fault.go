@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -240,8 +242,13 @@ func (s *Sandbox) chooseFault(c *call) Fault {
 	return Fault{Kind: randomFaults[random.IntN(len(randomFaults))]}
 }
 
-func (k FaultKind) known() bool {
-	_, instead := answersInstead[k]
-	_, after := answersAfter[k]
-	return instead || after || k == Hang || k == Slow || k == NoFault
+func (k FaultKind) known() bool { return k == NoFault || slices.Contains(faultKinds(), k) }
+
+// faultKinds returns all kinds, sorted.
+func faultKinds() []FaultKind {
+	kinds := []FaultKind{Hang, Slow}
+	kinds = slices.AppendSeq(kinds, maps.Keys(answersInstead))
+	kinds = slices.AppendSeq(kinds, maps.Keys(answersAfter))
+	slices.Sort(kinds)
+	return kinds
 }

@@ -10,8 +10,9 @@ import (
 
 // The kinds of entries.
 const (
-	kindRequest  = "request"
-	kindCallback = "callback"
+	kindRequest      = "request"
+	kindCallback     = "callback"
+	kindAnnouncement = "announcement"
 )
 
 const (
@@ -22,14 +23,15 @@ const (
 	maxJournaledBody = 4 << 10
 )
 
-// An Entry is a request to the API, or a callback of the sandbox. Requests are in the
-// order in which they were applied, or answered if they were not applied.
+// An Entry is a request to the API, a callback of the sandbox, or an announcement that
+// begins or ends. Requests are in the order in which they were applied, or answered if
+// they were not applied.
 type Entry struct {
 	// Seq numbers the entries of all accounts, from 1.
 	Seq  int       `json:"seq"`
 	Time time.Time `json:"time"`
 
-	// Kind is request or callback.
+	// Kind is request, callback or announcement.
 	Kind string `json:"kind"`
 
 	AccountSID    string `json:"account_sid"`
@@ -38,8 +40,8 @@ type Entry struct {
 	CallSID       string `json:"call_sid"`
 	Label         string `json:"label"`
 
-	// Operation is that of a request, such as update, or the event of a callback, such
-	// as participant-mute.
+	// Operation is that of a request, such as update, the event of a callback, such as
+	// participant-mute, or for an announcement started or its outcome.
 	Operation string `json:"operation"`
 
 	Method string `json:"method"`
@@ -58,7 +60,7 @@ type Entry struct {
 	// RequestID is the Twilio-Request-Id of the answer.
 	RequestID string `json:"request_id"`
 
-	// Answer is nil until the request is answered.
+	// Answer is nil until the request is answered, and for announcements.
 	Answer *Answer `json:"answer"`
 }
 
@@ -123,7 +125,7 @@ func (s *Sandbox) finish(c *call, a *answer) {
 		}
 	}
 	now := s.lock()
-	defer s.mu.Unlock()
+	defer s.unlock(now)
 	if c.applied == nil {
 		t := s.world.tenantOf(c)
 		if t != c.tenant {
@@ -164,8 +166,8 @@ func (s *Sandbox) entries(keep func(*Entry) bool) []Entry {
 
 // clearJournal empties the journals of the account, or all if it is "".
 func (s *Sandbox) clearJournal(account string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	now := s.lock()
+	defer s.unlock(now)
 	for _, t := range s.world.all() {
 		if account == "" || account == t.SID {
 			t.journal = nil

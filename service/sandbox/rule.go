@@ -53,8 +53,8 @@ func (s *Sandbox) arm(r Rule) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	now := s.lock()
+	defer s.unlock(now)
 	if len(s.world.armed) >= maxRules {
 		return fmt.Errorf("%d faults are armed already", maxRules)
 	}
@@ -92,13 +92,27 @@ func (s *Sandbox) Armed(account string) []Rule {
 
 // Disarm clears the armed faults of an account, or all if it is "".
 func (s *Sandbox) Disarm(account string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	now := s.lock()
+	defer s.unlock(now)
 	s.world.disarm(account)
 }
 
 func (w *world) disarm(account string) {
 	w.armed = slices.DeleteFunc(w.armed, func(r *Rule) bool { return account == "" || r.Account == account })
+}
+
+// String describes the rule as the board shows it.
+func (r Rule) String() string {
+	text := fmt.Sprintf("%s: %d of %d requests", r.Fault.name(), r.Served, r.Times)
+	if r.Times == 0 {
+		text = fmt.Sprintf("%s: %d of all requests", r.Fault.name(), r.Served)
+	}
+	for _, only := range []string{r.Operation, r.Property, r.Participant, r.Conference, r.Account} {
+		if only != "" {
+			text += ", " + only
+		}
+	}
+	return text
 }
 
 // serve reports whether the request gets the rule's fault, and counts it if so.

@@ -63,6 +63,8 @@ type Sandbox struct {
 	inFlight map[string]int // API requests, by account.
 	world    *world
 	alarm    *time.Timer
+	changed  chan struct{} // Closed at the next change; nil if nobody waits for it.
+	actions  func(*Conference, *Participant) []Action
 }
 
 // New returns a sandbox in its initial state.
@@ -185,7 +187,7 @@ func (s *Sandbox) Load(state *InitialState) {
 	old := s.world
 	s.world = nil // The clock starts anew.
 	s.world = s.newWorld(state)
-	s.mu.Unlock()
+	s.unlock(s.now())
 	old.close()
 }
 
@@ -203,7 +205,7 @@ func (s *Sandbox) ResetAccount(sid string) bool {
 	old := w.tenants[i]
 	w.tenants[i] = s.newTenant(w, old.initial, old.index)
 	w.disarm(sid)
-	s.mu.Unlock()
+	s.unlock(s.now())
 	old.mailer.close()
 	return true
 }

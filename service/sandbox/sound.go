@@ -79,6 +79,7 @@ func (t *tenant) announce(c *Conference, p *Participant, a Announcement) {
 	a.Ends = a.Time.Add(sound.Duration)
 	all := c.announcementsTo(p)
 	*all = append(*all, a)
+	t.recordAnnouncement(c, p, a, "started", a.Time)
 	if sound.Duration == 0 {
 		t.endAnnouncement(c, p, "", a.Time)
 	}
@@ -98,6 +99,7 @@ func (t *tenant) endAnnouncement(c *Conference, p *Participant, outcome string, 
 		}
 	}
 	a.Ends, a.Outcome = at, outcome
+	t.recordAnnouncement(c, p, *a, outcome, at)
 	e := event{name: "announcement-end", time: at, participant: p, fields: map[string]string{"AnnounceUrl": a.URL}}
 	if outcome == announcementFailed {
 		e.name, e.fields["ReasonAnnouncementFailed"] = "announcement-fail", "The announcement could not be played"
@@ -105,6 +107,17 @@ func (t *tenant) endAnnouncement(c *Conference, p *Participant, outcome string, 
 	if outcome != announcementStopped {
 		t.notify(c, e)
 	}
+}
+
+func (t *tenant) recordAnnouncement(c *Conference, p *Participant, a Announcement, what string, at time.Time) {
+	e := &Entry{
+		Time: at, Kind: kindAnnouncement, AccountSID: t.SID, ConferenceSID: c.SID, FriendlyName: c.FriendlyName,
+		Operation: what, Method: a.Method, URL: a.URL, Applied: true,
+	}
+	if p != nil {
+		e.CallSID, e.Label = p.CallSID, p.Label
+	}
+	t.record(e)
 }
 
 // playing returns what a participant hears besides the others, or nil.

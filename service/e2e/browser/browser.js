@@ -26,7 +26,7 @@ exports.openPage = async (t, url, width) => {
 exports.checkFits = async (page) => {
   const wide = await page.evaluate(() => {
     const { clientWidth, scrollWidth } = document.documentElement;
-    const isWide = (e) => e.getBoundingClientRect().right > clientWidth + 1 && !e.closest("pre");
+    const isWide = (e) => e.getBoundingClientRect().right > clientWidth + 1 && !e.closest("pre, .scroll");
     const elements = [...document.querySelectorAll("body *")].filter(isWide);
     return scrollWidth > clientWidth || elements.length > 0 ? elements.map((e) => e.outerHTML.slice(0, 80)) : null;
   });

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"conferenced/service/sandbox"
+	"conferenced/service/server"
+)
+
+// maxCoached is the number of participants that the board offers to coach.
+const maxCoached = 20
+
+// change is an update of a participant that the board of the embedded Twilio offers.
+type change struct{ name, property, value string }
+
+// boardActions returns the commands for a participant: updates and a fetch, by gRPC and
+// REST. Updates are those that change something.
+func boardActions(s *server.Server) func(*sandbox.Conference, *sandbox.Participant) []sandbox.Action {
+	return func(c *sandbox.Conference, p *sandbox.Participant) []sandbox.Action {
+		target := []string{
+			field("account_sid", quote(c.AccountSID)), field("conference_sid", quote(c.SID)), field("call_sid", quote(p.CallSID)),
+		}
+		url := fmt.Sprintf("http://%s/v1/accounts/%s/conferences/%s/participants/%s", s.HTTP, c.AccountSID, c.SID, p.CallSID)
+		action := func(name, method, curl string, fields ...string) sandbox.Action {
+			return sandbox.Action{
+				Name: name,
+				GRPCurl: fmt.Sprintf("grpcurl -plaintext -d %s %s conference.v1.ConferenceService/%s",
+					shellQuote("{"+strings.Join(append(target[:3:3], fields...), ", ")+"}"), s.GRPC, method),
+				Curl: curl,
+			}
+		}
+		actions := []sandbox.Action{action("fetch", "GetParticipant", "curl "+url)}
+		for _, change := range changesOf(c, p) {
+			set := field(change.property, change.value)
+			curl := "curl -X PATCH " + url + " -H 'Content-Type: application/json' -d " + shellQuote("{"+set+"}")
+			actions = append(actions, action(change.name, "UpdateParticipant", curl, set))
+		}
+		return actions
+	}
+}
+
+// changesOf returns the updates that change something.
+func changesOf(c *sandbox.Conference, p *sandbox.Participant) []change {
+	toggle := func(is bool, on, off, property string) change {
+		if is {
+			return change{off, property, "false"}
+		}
+		return change{on, property, "true"}
+	}
+	changes := []change{
+		toggle(p.Muted, "mute", "unmute", "muted"),
+		toggle(p.Hold, "hold", "take off hold", "hold"),
+		toggle(p.EndConferenceOnExit, "end the conference on exit", "do not end the conference on exit", "end_conference_on_exit"),
+		toggle(p.BeepOnExit, "beep on exit", "do not beep on exit", "beep_on_exit"),
+		{"announce", "announce_url", quote("https://example.com/announcement.mp3")},
+	}
+	if p.Coaching {
+		return append(changes, change{"stop coaching", "coaching", "false"})
+	}
+	for _, other := range c.Participants[:min(len(c.Participants), maxCoached)] {
+		if other.CallSID != p.CallSID {
+			changes = append(changes, change{"coach " + cmp.Or(other.Label, other.CallSID), "call_sid_to_coach", quote(other.CallSID)})
+		}
+	}
+	return changes
+}
+
+func field(name, value string) string { return quote(name) + ": " + value }
+
+func quote(text string) string {
+	quoted, _ := json.Marshal(text) // Text can always be encoded.
+	return string(quoted)
+}
+
+// shellQuote quotes an argument for a POSIX shell.
+func shellQuote(argument string) string {
+	return "'" + strings.ReplaceAll(argument, "'", `'\''`) + "'"
+}
