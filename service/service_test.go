@@ -285,7 +285,7 @@ func TestRefusedCallerLearnsNothing(t *testing.T) {
 		f := newFake(t, accountSID)
 		f.callers = &callers.Set{ClientCAs: x509.NewCertPool()} // Callers are known, and there is no policy.
 		_, err := f.update(t.Context(), with(func(r *request) { r.AccountSid = sid }))
-		checkStatus(t, err, codes.PermissionDenied, "the caller may not make this update: account "+sid,
+		checkStatus(t, err, codes.PermissionDenied, "the caller may not do this: account "+sid,
 			info("NOT_ALLOWED", "applied", "no"))
 		f.checkNotDelivered(t)
 	}

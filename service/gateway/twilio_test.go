@@ -400,7 +400,7 @@ func TestTwilioStatusAgreesWithApplied(t *testing.T) {
 }
 
 var fromAnotherOrigin = twilioError{
-	20403, "the caller may not make this update: the request comes from a web page of another origin", moreInfo("20403"), 403,
+	20403, "the caller may not do this: the request comes from a web page of another origin", moreInfo("20403"), 403,
 }
 
 func TestTwilioAndWebPages(t *testing.T) {
@@ -444,7 +444,7 @@ func TestTwilioHostMustBeLoopback(t *testing.T) {
 	s := newService()
 	got := updateByForm(t, serve(t, s, gateway.Config{LoopbackHostOnly: true}), "Muted=true", "Host", "api.twilio.com")
 	wantTwilioError(t, got, twilioError{
-		20403, "the caller may not make this update: callers are not authenticated, so the Host must be localhost or a loopback address",
+		20403, "the caller may not do this: callers are not authenticated, so the Host must be localhost or a loopback address",
 		moreInfo("20403"), 403,
 	})
 	s.notCalled(t)

@@ -53,7 +53,7 @@ var (
 	}
 	NotAllowed = Kind{
 		Reason: "NOT_ALLOWED", Code: codes.PermissionDenied, HTTP: http.StatusForbidden, TwilioCode: 20403,
-		Text: "the caller may not make this update",
+		Text: "the caller may not do this",
 	}
 	AccountNotConfigured = Kind{
 		Reason: "ACCOUNT_NOT_CONFIGURED", Code: codes.FailedPrecondition, HTTP: http.StatusBadRequest, TwilioCode: 20001,
@@ -61,7 +61,7 @@ var (
 	}
 	TwilioRejected = Kind{
 		Reason: "TWILIO_REJECTED", Code: codes.InvalidArgument, HTTP: http.StatusBadRequest, TwilioCode: 20001,
-		Text: "Twilio rejected the update",
+		Text: "Twilio rejected the request",
 	}
 	ParticipantNotFound = Kind{
 		Reason: "PARTICIPANT_NOT_FOUND", Code: codes.NotFound, HTTP: http.StatusNotFound, TwilioCode: 20404,
@@ -73,7 +73,7 @@ var (
 	}
 	ConflictingState = Kind{
 		Reason: "CONFLICTING_STATE", Code: codes.FailedPrecondition, HTTP: http.StatusBadRequest, TwilioCode: 20409,
-		Text: "the state of the conference or of the participant does not allow the update",
+		Text: "the state of the conference or of the participant does not allow this",
 	}
 	TwilioCredentialsRejected = Kind{
 		Reason: "TWILIO_CREDENTIALS_REJECTED", Code: codes.Internal, HTTP: http.StatusInternalServerError, TwilioCode: 20500,
@@ -89,7 +89,7 @@ var (
 	}
 	Overloaded = Kind{
 		Reason: "OVERLOADED", Code: codes.ResourceExhausted, HTTP: http.StatusTooManyRequests, TwilioCode: 20429,
-		Text: "too many updates are waiting", Retry: retryDelay,
+		Text: "too many calls are waiting", Retry: retryDelay,
 	}
 	TwilioUnreachable = Kind{
 		Reason: "TWILIO_UNREACHABLE", Code: codes.Unavailable, HTTP: http.StatusServiceUnavailable, TwilioCode: 20503,

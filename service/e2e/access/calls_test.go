@@ -200,7 +200,7 @@ var notConfigured = refusal{
 
 // notAllowed returns the refusal of an update that the policy does not allow.
 func notAllowed(what string) refusal {
-	return refusal{codes.PermissionDenied, 403, "NOT_ALLOWED", "the caller may not make this update: " + what, ""}
+	return refusal{codes.PermissionDenied, 403, "NOT_ALLOWED", "the caller may not do this: " + what, ""}
 }
 
 // check compares a reply with the refusal: the status, and over REST also the HTTP

@@ -39,7 +39,7 @@ func newSettings(t *testing.T, upstreamAddr string) *settings.Live {
 	files := settings.Files{
 		Tokens: writeFile(t, "tokens.yaml", tokensFile()),
 		Policy: writeFile(t, "policy.yaml",
-			`rules: [{callers: [{token: "*"}], accounts: ["*"], properties: ["*"]}]`),
+			`rules: [{callers: [{token: "*"}], accounts: ["*"], operations: [update, read, remove], properties: ["*"]}]`),
 	}
 	live, err := settings.NewLive(files, settings.Base{Accounts: accounts}, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -42,6 +42,9 @@ type findings struct {
 	// ordered counts the applications whose order was checked. late ones were not
 	// checked, because their attempt may have been abandoned in flight.
 	ordered, late int
+	// removals, removed and reads count the calls about guests: removals, those answered
+	// OK, and reads.
+	removals, removed, reads int
 	// exempt ones were not checked because of an outage.
 	exempt int
 	// expired counts the updates that were played again after their request ID had
@@ -67,6 +70,7 @@ func examine(h *history) *findings {
 		v.checkTable(r)
 		v.checkRequestID(h, r, updates)
 	}
+	v.checkGuests(h)
 	for _, p := range h.participants {
 		tl := newTimeline(h, p, updates)
 		v.checkOrder(h, tl)
@@ -129,7 +133,9 @@ func sameForm(a, b url.Values) bool { return maps.EqualFunc(a, b, slices.Equal) 
 // is being read.
 var appliedOf = map[string][]string{
 	outcome.RequestIDReused.Reason:           {"no"},
+	outcome.ParticipantNotFound.Reason:       {"no", "maybe"},
 	outcome.ConflictingState.Reason:          {"no", "maybe"},
+	outcome.TwilioFailed.Reason:              {"no"},
 	outcome.TwilioRejected.Reason:            {"no", "maybe"}, // A 400 whose body, with Twilio's code, is cut short.
 	outcome.TwilioCredentialsRejected.Reason: {"no", "maybe"},
 	outcome.TwilioRateLimited.Reason:         {"no", "maybe"},
@@ -138,7 +144,7 @@ var appliedOf = map[string][]string{
 	outcome.CircuitOpen.Reason:               {"no", "maybe"},
 	outcome.StateUnavailable.Reason:          {"no", "maybe"},
 	outcome.OutcomeUnknown.Reason:            {"maybe"},
-	outcome.TwilioUnexpectedAnswer.Reason:    {"yes"},
+	outcome.TwilioUnexpectedAnswer.Reason:    {"no", "yes"}, // no: of the look-up of a label.
 	outcome.Superseded.Reason:                {"no", "maybe"},
 	outcome.Deadline.Reason:                  {"no", "maybe", "yes"},
 	outcome.Cancelled.Reason:                 {"no", "maybe", "yes"},

@@ -2,7 +2,8 @@
 // Twilio that fails in every way it can, and networks that fail.
 //
 // TestStorm makes random calls, and then compares the journal of the embedded Twilio
-// with the answers that the callers got. The flags -calls and -workers set the number
+// with the answers that the callers got. Meanwhile guests join, are read, and are
+// removed, and the next guest gets the label of the one before. The flags -calls and -workers set the number
 // of calls and of concurrent callers; -seed repeats a seed that was printed:
 //
 //	go test ./service/e2e/storm -run TestStorm -v -calls 100000

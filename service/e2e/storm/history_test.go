@@ -16,7 +16,8 @@ type history struct {
 	journal      []sandbox.Entry
 	arrived      map[int]time.Time
 	participants []*sandbox.Participant // In their final state.
-	outage       *outage                // nil if Redis was never down.
+	visits       []*visit
+	outage       *outage // nil if Redis was never down.
 }
 
 // outage is a time in which Redis was down. It ends when every replica has played an

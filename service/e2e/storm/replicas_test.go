@@ -79,6 +79,7 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
 	w := newWorld(t, s, up)
 	storm := newStorm(t, up, seed, w.send)
+	storm.guests = &guests{world: w}
 	storm.learnLabels(t)
 	outages := make(chan *outage, 1)
 	if killed != nil {

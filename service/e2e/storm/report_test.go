@@ -24,6 +24,8 @@ type report struct {
 	ordered, late  int
 	exempt         int
 	expired        int
+	removals       int
+	removed, reads int
 	broken         map[rule]int
 }
 
@@ -49,6 +51,9 @@ func (r *report) add(seed string, h *history, v *findings) {
 	r.late += v.late
 	r.exempt += v.exempt
 	r.expired += v.expired
+	r.removals += v.removals
+	r.removed += v.removed
+	r.reads += v.reads
 	for broken, examples := range v.violations {
 		r.broken[broken] += len(examples)
 	}
@@ -98,6 +103,7 @@ func (r *report) print(t *testing.T, who string) {
 	}
 	fmt.Fprintf(&b, "  order: %d applications checked, %d late, %d in an outage; %d announcements repeated after their request ID expired\n",
 		r.ordered, r.late, r.exempt, r.expired)
+	fmt.Fprintf(&b, "  guests: %d removals, %d of them OK, and %d reads\n", r.removals, r.removed, r.reads)
 	list(&b, "faults", r.faults)
 	list(&b, "outcomes", r.outcomes)
 	broken := map[string]int{}

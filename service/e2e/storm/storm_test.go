@@ -122,6 +122,7 @@ func stormOnce(t *testing.T, total *report, p profile, seed uint64, calls int, k
 	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
 	w := newWorld(t, s, up)
 	storm := newStorm(t, up, seed, w.send)
+	storm.guests = &guests{world: w}
 	if p.known {
 		storm.learnLabels(t)
 	}
@@ -165,6 +166,8 @@ func (r *report) checkCoverage(t *testing.T) {
 		"OK":        int64(r.outcomes["OK"]),
 		"ordered":   int64(r.ordered),
 		"announced": int64(r.announcements),
+		"removed":   int64(r.removed),
+		"read":      int64(r.reads),
 		"retried":   r.stats.Retries, "superseded": r.stats.Superseded,
 		"replayed": r.stats.Replays, "refused": r.stats.Refused, "abandoned": r.stats.Abandoned,
 	} {
@@ -181,6 +184,7 @@ type storm struct {
 	seed         uint64
 	noDeadlines  bool
 	send         send
+	guests       *guests // nil: there are none.
 	markers      atomic.Int64
 	left         atomic.Int64
 
@@ -235,6 +239,14 @@ func (s *storm) run(t *testing.T, calls int) {
 			}
 		})
 	}
+	for i := range guestLabels {
+		if s.guests == nil {
+			break
+		}
+		callers.Go(func() {
+			s.guests.receive(t, s, fmt.Sprint("guest ", i), s.script(uint64(1000+i), i%callerCount))
+		})
+	}
 	callers.Wait()
 }
 
@@ -287,6 +299,9 @@ func (s *storm) make(t *testing.T, c *call) {
 // history returns the history after all calls have ended.
 func (s *storm) history(b bounds) *history {
 	h := &history{bounds: b, calls: s.calls, journal: s.upstream.Journal()}
+	if s.guests != nil {
+		h.visits = s.guests.visits
+	}
 	s.upstream.mu.Lock()
 	defer s.upstream.mu.Unlock()
 	h.arrived = maps.Clone(s.upstream.arrived) // Abandoned attempts may still arrive.
