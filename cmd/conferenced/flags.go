@@ -138,6 +138,7 @@ func (s *serving) config(
 		ShutdownTimeout: s.ShutdownTimeout,
 		Logger:          logger,
 		Version:         programVersion(),
+		Revision:        programRevision(),
 
 		MaxConnectionAge: s.MaxConnectionAge, MaxConnectionAgeGrace: s.MaxConnectionAgeGrace,
 	}

@@ -139,8 +139,8 @@ func TestVersion(t *testing.T) {
 			got := runCommand(t.Context(), "version")
 			got.check(t, 0)
 			words := strings.Fields(got.stdout)
-			if len(words) != 4 || words[0] != "conferenced" || !strings.HasPrefix(words[2], "(go1.") ||
-				!strings.Contains(words[3], "/") || strings.Count(got.stdout, "\n") != 1 {
+			if len(words) != 6 || words[0] != "conferenced" || words[2] != "(revision" || !strings.HasPrefix(words[4], "go1.") ||
+				!strings.Contains(words[5], "/") || strings.Count(got.stdout, "\n") != 1 {
 				t.Errorf("stdout: %s", got.stdout)
 			}
 			if released != "" && words[1] != released {

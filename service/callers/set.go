@@ -35,6 +35,24 @@ func (s *Set) Authenticating() bool {
 // of the service or a JWT.
 func (s *Set) TakesBearerTokens() bool { return s.Tokens != nil || s.JWT != nil }
 
+// Kinds returns the ways in which callers can be authenticated: token, jwt and mtls, or
+// anonymous if there is none.
+func (s *Set) Kinds() (kinds []string) {
+	if s.Tokens != nil {
+		kinds = append(kinds, KindToken.String())
+	}
+	if s.JWT != nil {
+		kinds = append(kinds, KindJWT.String())
+	}
+	if s.ClientCAs != nil {
+		kinds = append(kinds, KindCertificate.String())
+	}
+	if kinds == nil {
+		kinds = append(kinds, KindAnonymous.String())
+	}
+	return kinds
+}
+
 func (s *Set) now() time.Time {
 	if s.Now == nil {
 		return time.Now()

@@ -222,7 +222,7 @@ func TestWorkWithoutAnAuthenticatedCall(t *testing.T) {
 // TestAuthenticationEndsDelays reads on when a call on the connection is authenticated.
 func TestAuthenticationEndsDelays(t *testing.T) {
 	server, client := net.Pipe()
-	l := newConnections(nil, 1, nil, telemetry.NewMetrics("").Listener("grpc"))
+	l := newConnections(nil, 1, nil, telemetry.NewMetrics("", "").Listener("grpc"))
 	l.maxWork = 1
 	delayed := make(chan struct{})
 	l.after = func(time.Duration) <-chan time.Time { close(delayed); return nil }

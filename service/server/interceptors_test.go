@@ -30,7 +30,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 	}
 	cfg.DefaultTimeout, cfg.MaxTimeout = patience, patience
 	cfg.Settings = settingsOf(t, "")
-	steps, err := interceptors(cfg, telemetry.NewMetrics(""), new(Server).refuseLate)
+	steps, err := interceptors(cfg, telemetry.NewMetrics("", ""), new(Server).refuseLate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func servePanics(t *testing.T, value any) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.metrics = telemetry.NewMetrics("")
+	r.metrics = telemetry.NewMetrics("", "")
 	r.arrivals = newArrivals(r.metrics)
 	interceptors := steps(t, Config{Logger: logger})
 	desc := conferencev1.ConferenceService_ServiceDesc

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -69,6 +70,7 @@ var metricNames = map[string]string{
 	"conferenced_settings_reloads_total":            "COUNTER result",
 	"conferenced_settings_loaded_timestamp_seconds": "GAUGE",
 	"conferenced_settings_reload_failing":           "GAUGE",
+	"conferenced_expires_in_seconds":                "GAUGE kind",
 
 	"conferenced_accept_failures_total":          "COUNTER listener",
 	"conferenced_connection_reads_delayed_total": "COUNTER listener",
@@ -435,6 +437,51 @@ func TestThePolicyAndItsReloadsAreCounted(t *testing.T) {
 	if valueOf(families, `conferenced_settings_reload_failing`) != 1 ||
 		valueOf(families, `conferenced_settings_reloads_total{result="failed"}`) < 1 {
 		t.Error("the failed reload is not told")
+	}
+}
+
+// TestWhatExpires has a token that expires in an hour, and nothing else that does. The
+// log says how callers are authenticated.
+func TestWhatExpires(t *testing.T) {
+	dir := t.TempDir()
+	files := settings.Files{Tokens: filepath.Join(dir, "tokens"), Policy: filepath.Join(dir, "policy")}
+	for path, text := range map[string]string{
+		files.Tokens: fmt.Sprintf("tokens: [{name: ui, sha256: %064d, expires: %s}]\n", 1, time.Now().Add(time.Hour).Format(time.RFC3339)),
+		files.Policy: "rules: [{callers: [{name: ui}], accounts: ['*'], properties: ['*']}]\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accounts, err := twilio.NewAccounts(sandbox.AccountSID, sandboxAccount("http://127.0.0.1:1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, func(s *setup) {
+		s.Version = "v1.2.3"
+		if s.Settings, err = settings.NewLive(files, settings.Base{Accounts: accounts}, discarded); err != nil {
+			t.Fatal(err)
+		}
+	})
+	families := scrape(t, r)
+	if left := valueOf(families, `conferenced_expires_in_seconds{kind="token"}`); left <= 0 || left > 3600 {
+		t.Errorf("the token expires in %v s", left)
+	}
+	for _, kind := range []string{"certificate", "client_ca"} {
+		if left := valueOf(families, `conferenced_expires_in_seconds{kind="`+kind+`"}`); !math.IsInf(left, 1) {
+			t.Errorf("a %s expires in %v s", kind, left)
+		}
+	}
+	serving := r.log.lines(t, "serving")
+	if len(serving) != 1 {
+		t.Fatalf("%d lines", len(serving))
+	}
+	for _, key := range []string{"time", "level", "msg", "grpc", "http", "admin"} {
+		delete(serving[0], key)
+	}
+	want := line{"version": "v1.2.3", "tls": false, "callers": "token", "accounts": 1.0, "redis": "none"}
+	if diff := cmp.Diff(want, serving[0]); diff != "" {
+		t.Errorf("the line serving (-want +got):\n%s", diff)
 	}
 }
 

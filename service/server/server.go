@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -95,8 +96,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Tracing records the spans; nil: none. Run and Close close it.
 	Tracing *telemetry.Tracing
-	// Version is the version of the program, for the metrics.
-	Version string
+	// Version and Revision are those of the program, for the log and the metrics.
+	Version, Revision string
 }
 
 // Server is a service whose addresses are bound.
@@ -149,7 +150,7 @@ func New(cfg Config) (*Server, error) {
 
 // initMetrics creates the metrics and registers them with the sources of their events.
 func (s *Server) initMetrics() {
-	s.metrics = telemetry.NewMetrics(s.cfg.Version)
+	s.metrics = telemetry.NewMetrics(s.cfg.Version, s.cfg.Revision)
 	s.arrivals = newArrivals(s.metrics)
 	s.deliverer.Observe(s.metrics.Observer(s.cfg.Tracing))
 	s.metrics.CountLog(s.cfg.Logger)
@@ -160,6 +161,12 @@ func (s *Server) initMetrics() {
 	s.metrics.ObserveState(telemetry.Sources{
 		Upstreams: s.deliverer.Upstreams,
 		Stats:     s.deliverer.Stats,
+		Expiry: func() map[string]time.Time {
+			expiry := s.cfg.Settings.Current().Expiry(time.Now())
+			return map[string]time.Time{
+				"token": expiry.Token, "certificate": expiry.Certificate, "client_ca": expiry.ClientCA,
+			}
+		},
 		Reloads: func() telemetry.Reloads {
 			status := s.cfg.Settings.Status()
 			return telemetry.Reloads{
@@ -345,8 +352,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(serveHTTP(s.http, s.listeners[1]))
 	group.Go(serveHTTP(s.admin, s.listeners[2]))
 	group.Go(func() error { return s.cfg.Settings.Watch(failed) })
-	s.cfg.Logger.Info("serving",
-		"grpc", s.GRPC.String(), "http", s.HTTP.String(), "admin", s.Admin.String())
+	s.logServing()
 	group.Go(func() error {
 		<-failed.Done()
 		s.drain(ctx.Err() != nil)
@@ -362,6 +368,20 @@ func (s *Server) Run(ctx context.Context) error {
 	telemetry.ControlOf(s.cfg.Logger).Flush()
 	s.cfg.Logger.Info("stopped")
 	return err
+}
+
+// logServing logs the addresses and what a reader of the log needs to know about the
+// configuration.
+func (s *Server) logServing() {
+	set := s.cfg.Settings.Current()
+	redis := "none"
+	if s.cfg.Redis.URL != "" {
+		redis = s.cfg.Redis.Address()
+	}
+	s.cfg.Logger.Info("serving",
+		"grpc", s.GRPC.String(), "http", s.HTTP.String(), "admin", s.Admin.String(),
+		"version", s.cfg.Version, "tls", set.Certificate != nil, "callers", strings.Join(set.Callers.Kinds(), ","),
+		"accounts", set.Accounts.Len(), "redis", redis)
 }
 
 // closeTracing exports the remaining spans. It takes no longer than the rest of the

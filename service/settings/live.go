@@ -21,9 +21,10 @@ type Live struct {
 	current atomic.Pointer[Set]
 	status  atomic.Pointer[Status]
 
-	mu     sync.Mutex
-	loaded *reading // Of the last reload, also if it failed; guarded by mu.
-	polled contents // Of the last poll; guarded by mu.
+	mu      sync.Mutex
+	inForce *reading // Of the Set in force; guarded by mu.
+	loaded  *reading // Of the last reload, also if it failed; guarded by mu.
+	polled  contents // Of the last poll; guarded by mu.
 }
 
 // Status is the state of the reloads. It contains no secret.
@@ -47,7 +48,7 @@ func NewLive(files Files, base Base, logger *slog.Logger) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Live{files: files, base: base, logger: logger, loaded: loaded}
+	l := &Live{files: files, base: base, logger: logger, inForce: loaded, loaded: loaded}
 	l.current.Store(set)
 	l.status.Store(&Status{LoadedAt: time.Now()})
 	l.warn(set)
@@ -116,7 +117,8 @@ func (l *Live) reload() error {
 	status.LoadedAt, status.LastError, status.LastErrorAt = time.Now(), "", time.Time{}
 	l.current.Store(set)
 	l.status.Store(&status)
-	l.logger.Info("settings reloaded")
+	l.logger.Info("settings reloaded", "changed", loaded.changes(l.inForce))
+	l.inForce = loaded
 	l.warn(set)
 	return nil
 }

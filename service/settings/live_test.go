@@ -3,6 +3,7 @@ package settings
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ func TestReload(t *testing.T) {
 	if s := live.Status(); s.Reloads != 1 || s.Failures != 0 || s.LastError != "" {
 		t.Errorf("after a reload: %+v", s)
 	}
-	if text := out.String(); !strings.Contains(text, "settings reloaded") {
+	if text := out.String(); !strings.Contains(text, `msg="settings reloaded" changed=[`+filepath.Join(dir, "token")+"]\n") {
 		t.Errorf("not logged:\n%s", text)
 	}
 }
@@ -94,6 +95,9 @@ func TestReloadIsAtomic(t *testing.T) {
 	}
 	if s := live.Status(); s.Reloads != 1 || s.Failures != 1 || s.LastError != "" || !s.LastErrorAt.Equal(time.Time{}) {
 		t.Errorf("after the repair: %+v", s)
+	}
+	if text := out.String(); !strings.Contains(text, "changed=["+filepath.Join(dir, "token")+"]\n") {
+		t.Errorf("it is not logged what has changed since the Set in force was read:\n%s", text)
 	}
 	for _, secret := range []string{"hunter1", "hunter2", "hunter3"} {
 		if strings.Contains(out.String(), secret) {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -91,6 +92,18 @@ func ReadPassword(path string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s: %w", path, err)
+}
+
+// changes returns the files whose contents an earlier reading has not read, sorted.
+func (r *reading) changes(earlier *reading) []string {
+	changed := []string{}
+	for path, sum := range r.sums {
+		if earlier.sums[path] != sum {
+			changed = append(changed, path)
+		}
+	}
+	slices.Sort(changed)
+	return changed
 }
 
 // now reads the same files again.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,9 +39,9 @@ type Metrics struct {
 	listeners listenerMetrics
 }
 
-// NewMetrics returns metrics with the value 0. The version is a label of
-// conferenced_build_info.
-func NewMetrics(version string) *Metrics {
+// NewMetrics returns metrics with the value 0. The version and the revision are labels
+// of conferenced_build_info.
+func NewMetrics(version, revision string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		calls:    newCallMetrics(),
@@ -55,7 +54,7 @@ func NewMetrics(version string) *Metrics {
 	m.registry.MustRegister(m.upstream.all()...)
 	m.registry.MustRegister(m.listeners.all()...)
 	m.registry.MustRegister(
-		m.panics, buildInfo(version),
+		m.panics, buildInfo(version, revision),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -116,15 +115,7 @@ func histograms(name, help string, buckets []float64, labels ...string) *prometh
 	}, labels)
 }
 
-func buildInfo(version string) prometheus.Collector {
-	revision := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				revision = setting.Value
-			}
-		}
-	}
+func buildInfo(version, revision string) prometheus.Collector {
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, labelled with the version of the program.",
 		ConstLabels: prometheus.Labels{

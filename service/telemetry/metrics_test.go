@@ -12,7 +12,7 @@ import (
 // TestMetricsOfUnauthenticatedCalls checks that conferenced_calls_total, on which
 // alerts are based, does not count them.
 func TestMetricsOfUnauthenticatedCalls(t *testing.T) {
-	m := NewMetrics("")
+	m := NewMetrics("", "")
 	step := m.Interceptor()
 	late := answering(nil, outcome.Deadline.Err(outcome.Facts{}))
 	for _, made := range []call.Call{

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,9 @@ type Sources struct {
 	Upstreams func() []delivery.UpstreamState
 	Stats     func() delivery.Stats
 	Reloads   func() Reloads
+	// Expiry returns by kind (token, certificate, client_ca) when the next one expires;
+	// zero: none will.
+	Expiry func() map[string]time.Time
 }
 
 // Reloads describes the reloads of the settings.
@@ -40,7 +44,7 @@ type state struct {
 	queue, inFlight, limit, lowest, breakers *prometheus.Desc
 	concurrent                               *prometheus.Desc
 	participants, records, labels            *prometheus.Desc
-	reloads, loaded, failing                 *prometheus.Desc
+	reloads, loaded, failing, expires        *prometheus.Desc
 }
 
 func newState(sources Sources) *state {
@@ -63,6 +67,7 @@ func newState(sources Sources) *state {
 
 		reloads: desc("settings_reloads_total", "Reloads of the settings.", "result"),
 		loaded:  desc("settings_loaded_timestamp_seconds", "When the settings in force were read."),
+		expires: desc("expires_in_seconds", "Time until the next token or certificate expires; +Inf: none will.", "kind"),
 		failing: desc("settings_reload_failing", "1 if the last reload failed, so that older settings are in force."),
 	}
 }
@@ -86,6 +91,13 @@ func (s *state) Collect(metrics chan<- prometheus.Metric) {
 	reloads := s.sources.Reloads()
 	gauge(s.loaded, float64(reloads.LoadedAt.UnixNano())/1e9)
 	gauge(s.failing, number(reloads.Failing))
+	for kind, at := range s.sources.Expiry() {
+		left := math.Inf(1)
+		if !at.IsZero() {
+			left = time.Until(at).Seconds()
+		}
+		gauge(s.expires, left, kind)
+	}
 	for result, count := range map[string]int64{"ok": reloads.Worked, "failed": reloads.Failed} {
 		metrics <- prometheus.MustNewConstMetric(s.reloads, prometheus.CounterValue, float64(count), result)
 	}
