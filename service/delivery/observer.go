@@ -179,27 +179,23 @@ func (o *Observer) panicked() {
 
 // attemptOf returns the description of an attempt with that result.
 func attemptOf(answer *twilio.Answer, err error) Attempt {
-	var (
-		refusal   *twilio.Error
-		unusable  *twilio.AnswerError
-		transport *twilio.TransportError
-	)
-	switch {
-	case err == nil:
+	if err == nil {
 		return Attempt{Connected: true, Reused: answer.Reused, HTTPStatus: answer.HTTPStatus, TwilioRequestID: answer.RequestID}
-	case errors.As(err, &refusal):
+	}
+	if refusal, ok := errors.AsType[*twilio.Error](err); ok {
 		return Attempt{
 			Connected: true, Reused: refusal.Reused,
 			HTTPStatus: refusal.HTTPStatus, TwilioCode: refusal.Code, TwilioRequestID: refusal.RequestID,
 		}
-	case errors.As(err, &unusable):
+	}
+	if unusable, ok := errors.AsType[*twilio.AnswerError](err); ok {
 		return Attempt{
 			Connected: true, Reused: unusable.Reused,
 			HTTPStatus: unusable.HTTPStatus, TwilioRequestID: unusable.RequestID,
 		}
-	case errors.As(err, &transport):
-		return Attempt{Connected: transport.Sent, Reused: transport.Reused}
-	default:
-		return Attempt{}
 	}
+	if transport, ok := errors.AsType[*twilio.TransportError](err); ok {
+		return Attempt{Connected: transport.Sent, Reused: transport.Reused}
+	}
+	return Attempt{}
 }

@@ -35,6 +35,9 @@ var queryRequests = func() map[string]protoreflect.MessageDescriptor {
 
 // queryRequest returns the request of the route if its fields are in the query, or nil.
 func queryRequest(r *http.Request) protoreflect.MessageDescriptor {
+	if r.Method != http.MethodGet && r.Method != http.MethodDelete {
+		return nil
+	}
 	pattern, _ := runtime.HTTPPattern(r.Context())
 	return queryRequests[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
 }

@@ -17,14 +17,15 @@ type Path struct {
 // is not in RFC 3986's unreserved set is percent-encoded, so each name stays one
 // segment. The path contains the participant's label.
 func (p Path) String() string {
-	text := "/2010-04-01/Accounts/" + escapeSegment(p.AccountSID) + "/Conferences"
+	text := append(make([]byte, 0, 160), "/2010-04-01/Accounts/"...)
+	text = append(append(text, escapeSegment(p.AccountSID)...), "/Conferences"...)
 	if p.ConferenceSID != "" {
-		text += "/" + escapeSegment(p.ConferenceSID)
+		text = append(append(text, '/'), escapeSegment(p.ConferenceSID)...)
 	}
 	if p.Participant != "" {
-		text += "/Participants/" + escapeSegment(p.Participant)
+		text = append(append(text, "/Participants/"...), escapeSegment(p.Participant)...)
 	}
-	return text + ".json"
+	return string(append(text, ".json"...))
 }
 
 // participants returns the escaped path of the list of a conference's participants.
