@@ -12,11 +12,17 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
+	"conferenced/service/delivery"
 	"conferenced/service/twilio"
 )
 
 // maxPageSize is the maximum size of a page at Twilio.
 const maxPageSize = 1000
+
+// conferenceKey is the key of a page token for the SID of a conference that the request
+// names, so that all pages are of the conference that had the name at the first page.
+const conferenceKey = "ConferenceSid"
 
 // listOf returns the list that the request asks for, of any page.
 func listOf(account *twilio.Account, request *conferencev1.ListParticipantsRequest) *twilio.Request {
@@ -59,15 +65,24 @@ func pageOf(
 			Description: "must be the next_page_token of a response about the same account, conference and filters",
 		})
 	}
+	if sid := keys.Get(conferenceKey); sid != "" {
+		page.Path.ConferenceSID = sid
+		keys.Del(conferenceKey)
+	}
 	maps.Copy(page.Query, keys)
 	return &page, nil
 }
 
 // pageToken returns the token for a page of the list; "" if there is no page. The token
-// is the page's keys, after a digest of the list and the keys.
-func pageToken(list *twilio.Request, page url.Values) string {
+// is the page's keys, after a digest of the list and the keys. conference is the SID of
+// the list's conference.
+func pageToken(list *twilio.Request, conference string, page url.Values) string {
 	if len(page) == 0 {
 		return ""
+	}
+	if conference != list.Path.ConferenceSID {
+		page = maps.Clone(page)
+		page.Set(conferenceKey, conference)
 	}
 	keys := page.Encode()
 	return base64.RawURLEncoding.EncodeToString(append(digestOf(list, keys), keys...))
@@ -75,7 +90,8 @@ func pageToken(list *twilio.Request, page url.Values) string {
 
 // parsePageToken returns the keys in a token of pageToken, and whether it is one for
 // the list. The digest is no signature: a forged token can name any page, but neither
-// another account nor another conference nor other filters.
+// another account nor other filters, and another conference only if the request has a
+// name.
 func parsePageToken(list *twilio.Request, token string) (page url.Values, ok bool) {
 	text, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(text) < digestBytes {
@@ -92,7 +108,14 @@ func parsePageToken(list *twilio.Request, token string) (page url.Values, ok boo
 			page.Set(key, given.Get(key))
 		}
 	}
-	return page, true
+	if conference := given.Get(conferenceKey); call.IsConferenceSID(conference) && conferenceNamed(list) {
+		page.Set(conferenceKey, conference)
+	}
+	return page, page.Has(conferenceKey) == conferenceNamed(list)
+}
+
+func conferenceNamed(list *twilio.Request) bool {
+	return strings.HasPrefix(list.Path.ConferenceSID, delivery.NamePrefix)
 }
 
 const digestBytes = 16

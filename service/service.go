@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 
 	"google.golang.org/grpc"
@@ -56,13 +57,13 @@ func (s *Service) UpdateParticipant(
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.deliverer.Deliver(ctx, &delivery.Update{
+	answer, err := s.deliver(ctx, &delivery.Update{
 		Request:   twilio.Request{Operation: twilio.UpdateParticipant, Path: pathOf(account, request), Change: change},
 		Account:   account,
 		Caller:    callers.FromContext(ctx).Key(),
 		RequestID: request.GetRequestId(),
+		Wait:      request.GetWaitForParticipant(),
 	})
-	record(ctx, answer, err)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (s *Service) ListParticipants(
 	if err != nil {
 		return nil, err
 	}
-	response := &conferencev1.ListParticipantsResponse{NextPageToken: pageToken(list, answer.Next)}
+	response := &conferencev1.ListParticipantsResponse{NextPageToken: pageToken(list, page.Path.ConferenceSID, answer.Next)}
 	for i := range answer.Participants {
 		response.Participants = append(response.Participants, participantOf(&answer.Participants[i]))
 	}
@@ -121,23 +122,29 @@ func (s *Service) RemoveParticipant(
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.deliverer.Deliver(ctx, &delivery.Update{
+	answer, err := s.deliver(ctx, &delivery.Update{
 		Request:   twilio.Request{Operation: twilio.RemoveParticipant, Path: pathOf(account, request)},
 		Account:   account,
 		Caller:    callers.FromContext(ctx).Key(),
 		RequestID: request.GetRequestId(),
 	})
-	record(ctx, answer, err)
 	if err != nil {
 		return nil, err
 	}
 	return &conferencev1.RemoveParticipantResponse{CallSid: *answer.Participant.CallSID}, nil
 }
 
+// deliver delivers a change.
+func (s *Service) deliver(ctx context.Context, update *delivery.Update) (*twilio.Answer, error) {
+	answer, err := s.deliverer.Deliver(ctx, update)
+	record(ctx, update.Path.ConferenceSID, answer, err)
+	return answer, err
+}
+
 // read makes a request that changes nothing.
 func (s *Service) read(ctx context.Context, account *twilio.Account, request *twilio.Request) (*twilio.Answer, error) {
 	answer, err := s.deliverer.Read(ctx, account, callers.FromContext(ctx).Key(), request)
-	record(ctx, answer, err)
+	record(ctx, request.Path.ConferenceSID, answer, err)
 	return answer, err
 }
 
@@ -168,25 +175,30 @@ func (s *Service) authorize(
 	return account, nil
 }
 
-// record puts the id of Twilio's answer and the participant's Call SID into the call's
-// record, and the id into the response's header.
-func record(ctx context.Context, answer *twilio.Answer, err error) {
-	id := ""
+// record puts the id of Twilio's answer and the SIDs of the conference and the
+// participant into the call's record, and the id into the response's header.
+func record(ctx context.Context, conference string, answer *twilio.Answer, err error) {
 	c := call.From(ctx)
+	if c == nil {
+		c = new(call.Call)
+	}
+	id, conferenceSID, callSID := "", &conference, (*string)(nil)
 	if answer != nil {
-		id = answer.RequestID
-		if sid := answer.Participant.CallSID; c != nil && sid != nil && call.IsCallSID(*sid) {
-			c.CallSID = *sid
-		}
+		id, callSID = answer.RequestID, answer.Participant.CallSID
+		conferenceSID = cmp.Or(answer.Participant.ConferenceSID, conferenceSID)
 	} else if failed := outcome.From(err); failed.Twilio != nil {
 		id = failed.Twilio.RequestID
+	}
+	if call.IsConferenceSID(*conferenceSID) {
+		c.ConferenceSID = *conferenceSID
+	}
+	if callSID != nil && call.IsCallSID(*callSID) {
+		c.CallSID = *callSID
 	}
 	if id == "" {
 		return
 	}
-	if c != nil {
-		c.TwilioRequestID = id
-	}
+	c.TwilioRequestID = id
 	// SetHeader fails only if the headers were sent or ctx is not a gRPC call's; the
 	// response does not depend on it.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))

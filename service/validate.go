@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/call"
+	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
@@ -94,15 +97,36 @@ var patterns = map[string]string{
 	"announce_url":      "must be an absolute http or https URL",
 	"wait_url":          "must be an absolute http or https URL, or empty to play nothing",
 	"account_sid":       "must be AC and 32 hexadecimal digits",
-	"conference_sid":    "must be CF and 32 hexadecimal digits",
 	"call_sid":          "must not contain a /",
 	"call_sid_to_coach": "must be CA and 32 hexadecimal digits: a Call SID, not a label",
+}
+
+// maxNameLength is the maximum of a friendly name's characters.
+const maxNameLength = 128
+
+// conferenceProblem returns the rule that a conference_sid breaks, or "".
+func conferenceProblem(text string) string {
+	name, isName := strings.CutPrefix(text, delivery.NamePrefix)
+	switch {
+	case !isName && !call.IsConferenceSID(text):
+		return "must be CF and 32 hexadecimal digits, or name: and a conference's friendly name"
+	case isName && name == "":
+		return "must have a conference's friendly name after name:"
+	case strings.Contains(name, "/"):
+		return "must not contain a /, which a path cannot have within a name"
+	case utf8.RuneCountInString(name) > maxNameLength:
+		return fmt.Sprintf("must be a friendly name of at most %d characters", maxNameLength)
+	}
+	return ""
 }
 
 // ruleOf describes the rule that a violation breaks, without the field's value.
 func ruleOf(field string, violation *protovalidate.Violation) string {
 	switch violation.Proto.GetRuleId() {
 	case "string.uri", "string.uri_empty", "wait_url", "string.pattern", "string.not_contains":
+		if field == "conference_sid" {
+			return conferenceProblem(violation.FieldValue.String())
+		}
 		if problem := urlProblem(violation.FieldValue.String()); problem != "" {
 			return problem
 		}

@@ -99,6 +99,8 @@ func TestRulesByField(t *testing.T) {
 		url      = "must be an absolute http or https URL"
 		method   = "value must be one of the defined enum values"
 		uuid     = "must be a valid UUID"
+
+		conference = "must be CF and 32 hexadecimal digits, or name: and a conference's friendly name"
 	)
 	sid := func(prefix string) string { return "must be " + prefix + " and 32 hexadecimal digits" }
 	tests := []struct {
@@ -108,8 +110,11 @@ func TestRulesByField(t *testing.T) {
 	}{
 		{"an account SID of another kind", func(r *request) { r.AccountSid = conferenceSID }, []string{"account_sid", sid("AC")}},
 		{"no conference", func(r *request) { r.ConferenceSid = "" }, []string{"conference_sid", required}},
-		{"a conference by name", func(r *request) { r.ConferenceSid = "Support" }, []string{"conference_sid", sid("CF")}},
-		{"a conference SID with a line feed", func(r *request) { r.ConferenceSid += "\n" }, []string{"conference_sid", sid("CF")}},
+		{"a conference's name without name:", func(r *request) { r.ConferenceSid = "Support" }, []string{"conference_sid", conference}},
+		{"a conference SID with a line feed", func(r *request) { r.ConferenceSid += "\n" }, []string{"conference_sid", conference}},
+		{"an empty name", func(r *request) { r.ConferenceSid = "name:" }, []string{"conference_sid", "must have a conference's friendly name after name:"}},
+		{"a name with a slash", func(r *request) { r.ConferenceSid = "name:a/b" }, []string{"conference_sid", "must not contain a /, which a path cannot have within a name"}},
+		{"a name of 129 characters", func(r *request) { r.ConferenceSid = "name:" + strings.Repeat("é", 129) }, []string{"conference_sid", "must be a friendly name of at most 128 characters"}},
 		{"no participant", func(r *request) { r.CallSid = "" }, []string{"call_sid", required}},
 		{"a label of 129 characters", func(r *request) { r.CallSid = strings.Repeat("é", 129) }, []string{"call_sid", "must be at most 128 characters"}},
 		{"a label with a slash", func(r *request) { r.CallSid = "a/b" }, []string{"call_sid", "must not contain a /"}},

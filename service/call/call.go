@@ -53,8 +53,8 @@ type Call struct {
 
 	// AccountSID, ConferenceSID, CallSID and RequestID come from the request if they
 	// have the syntax of an ID; any other text may be a name and is omitted. AccountSID
-	// is the default account's if the request has none, and CallSID the one that belongs to
-	// the request's label, once it is known.
+	// is the default account's if the request has none, and ConferenceSID and CallSID those
+	// that belong to the request's friendly name and label, once they are known.
 	AccountSID, ConferenceSID, CallSID, RequestID string
 
 	// Change is the properties that the request sets.

@@ -12,7 +12,7 @@ func (c *Call) Describe(method string, request any) {
 		c.AccountSID = only(named.GetAccountSid(), isSID("AC", named.GetAccountSid()))
 	}
 	if named, ok := request.(interface{ GetConferenceSid() string }); ok {
-		c.ConferenceSID = only(named.GetConferenceSid(), isSID("CF", named.GetConferenceSid()))
+		c.ConferenceSID = only(named.GetConferenceSid(), IsConferenceSID(named.GetConferenceSid()))
 	}
 	if named, ok := request.(interface{ GetCallSid() string }); ok {
 		c.CallSID = only(named.GetCallSid(), IsCallSID(named.GetCallSid()))
@@ -47,6 +47,9 @@ func only(id string, ok bool) string {
 
 // IsCallSID reports whether the text has the syntax of a Call SID.
 func IsCallSID(text string) bool { return isSID("CA", text) }
+
+// IsConferenceSID reports whether the text has the syntax of a Conference SID.
+func IsConferenceSID(text string) bool { return isSID("CF", text) }
 
 // isSID reports whether the text is a prefix of two letters and 32 hexadecimal
 // digits, as Twilio's SIDs are.

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ type Deliverer struct {
 	running sync.WaitGroup
 	counts  counters
 
+	arrivals *arrivals
+	watches  *watches
+
 	mu        sync.Mutex
 	upstreams map[upstreamKey]*upstream
 }
@@ -49,13 +53,21 @@ type upstreamKey struct{ account, host string }
 // New returns a Deliverer that sends with sender and keeps its state in store. cfg
 // must be valid.
 func New(cfg Config, sender Sender, store Store, logger *slog.Logger) *Deliverer {
-	return &Deliverer{
+	d := &Deliverer{
 		cfg: cfg, sender: sender, store: store, logger: logger, upstreams: map[upstreamKey]*upstream{},
+		arrivals: &arrivals{capacity: cfg.Bounds.Queue, byID: map[Participant][]*arrival{}},
 	}
+	if cfg.Unordered {
+		d.arrivals.capacity = math.MaxInt
+	}
+	d.watches = &watches{panicked: d.panicked, byID: map[Conference]*watch{}}
+	return d
 }
 
 // Deliver sends the update and returns Twilio's answer. Every error is an
-// *outcome.Error.
+// *outcome.Error. It replaces a name of the conference in the update's path by the SID,
+// after it has claimed the request ID, so an answer that is kept for the request ID does
+// not depend on the conference that has the name later.
 //
 // Deliver returns at the latest when the context ends. An attempt in flight then
 // continues for the grace period, and the update keeps its request ID and its

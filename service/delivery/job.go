@@ -26,9 +26,12 @@ type job struct {
 	answer *twilio.Answer // nil if and only if err is not.
 	err    *outcome.Error
 
+	watcher *watcher // Set once the update waits for its participant.
+
 	mu      sync.Mutex
 	sending bool            // The attempt in flight may have been written.
 	applied outcome.Applied // By the attempts that have ended.
+	missing *outcome.Error  // The outcome while the update waits for its participant.
 }
 
 // enter claims the update's request ID, if it has one, and adds the update to its queue.
@@ -36,8 +39,8 @@ type job struct {
 func (j *job) enter(ctx context.Context) (record *Record, err error) {
 	store := j.d.store
 	switch {
-	case j.update.removesByLabel():
-		return j.enterByLabel(ctx)
+	case j.update.removesByLabel(), j.update.namesConference():
+		return j.enterAfterLookUp(ctx)
 	case j.claim != nil && !j.d.cfg.Unordered:
 		j.entry, record, err = store.Enter(ctx, j.claim.key, j.claim.content, j.update.queued())
 	case j.claim != nil:
@@ -51,9 +54,10 @@ func (j *job) enter(ctx context.Context) (record *Record, err error) {
 	return record, err
 }
 
-// enterByLabel is enter for a removal that names a label: once it has the request ID, it
-// looks up the Call SID, and joins the queue with that.
-func (j *job) enterByLabel(ctx context.Context) (record *Record, err error) {
+// enterAfterLookUp is enter for an update that names its conference, and for a removal
+// that names a label: once it has the request ID, it looks up the SIDs, and joins the
+// queue with them.
+func (j *job) enterAfterLookUp(ctx context.Context) (record *Record, err error) {
 	j.d.running.Add(1)
 	defer j.d.running.Done()
 	if j.claim != nil {
@@ -62,16 +66,43 @@ func (j *job) enterByLabel(ctx context.Context) (record *Record, err error) {
 			return record, err
 		}
 	}
-	err = errPanicked
+	failed := outcome.Internal.Err(outcome.Facts{Cause: errPanicked})
 	defer func() {
-		if err != nil {
-			j.claim.settle(nil, asOutcome(err))
+		if failed != nil {
+			j.claim.settle(nil, failed)
 		}
 	}()
-	if err = j.lookUp(ctx); err == nil {
-		err = j.join(ctx)
+	if err := j.lookUpAndJoin(ctx); err != nil {
+		failed = asOutcome(err)
+		return nil, failed
 	}
-	return nil, err
+	failed = nil
+	return nil, nil
+}
+
+// lookUpAndJoin looks up the SIDs and adds the update to its queue. Updates that name
+// the same conference and participant join in order of arrival.
+func (j *job) lookUpAndJoin(ctx context.Context) error {
+	if j.update.namesConference() {
+		arrival, err := j.d.arrivals.arrive(j.update.queued())
+		if err != nil {
+			return err
+		}
+		defer arrival.leave()
+		err = j.d.resolve(ctx, j.update.Account, j.update.Caller, &j.update.Path, j.update.Wait)
+		if err != nil {
+			return err
+		}
+		if err := arrival.await(ctx); err != nil {
+			return err
+		}
+	}
+	if j.update.removesByLabel() {
+		if err := j.lookUp(ctx); err != nil {
+			return err
+		}
+	}
+	return j.join(ctx)
 }
 
 // lookUp replaces the label in a removal by the Call SID of the participant that has it
@@ -81,7 +112,7 @@ func (j *job) lookUp(ctx context.Context) error {
 	fetch.Operation = twilio.FetchParticipant
 	answer, err := j.d.read(ctx, j.update.Account, j.update.Caller, &fetch)
 	if err != nil {
-		return asOutcome(err)
+		return err
 	}
 	sid := answer.Participant.CallSID
 	if sid == nil || !twilio.IsCallSID(*sid) {
@@ -148,6 +179,9 @@ func (j *job) abandonErr(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	applied := j.applied
+	if j.missing != nil {
+		return asOutcome(atDeadline(ctx, j.missing)).With(applied)
+	}
 	if j.sending {
 		applied = max(applied, outcome.Maybe)
 		j.d.counts.abandoned.Add(1)
@@ -161,6 +195,11 @@ func (j *job) abandonErr(ctx context.Context) error {
 func (j *job) run(ctx context.Context) {
 	defer j.d.running.Done()
 	defer j.entry.Leave()
+	defer func() {
+		if j.watcher != nil {
+			j.watcher.leave()
+		}
+	}()
 	defer func() { j.claim.settle(j.answer, j.err) }()
 	defer close(j.done)
 	defer j.recover()
@@ -188,9 +227,13 @@ func (j *job) outcome(failed *outcome.Error) *outcome.Error {
 func (j *job) recover() {
 	if recover() != nil {
 		j.answer, j.err = nil, outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe, Cause: errPanicked})
-		j.d.observer.panicked()
-		j.d.logger.Error("panic", "stack", string(debug.Stack()))
+		j.d.panicked()
 	}
+}
+
+func (d *Deliverer) panicked() {
+	d.observer.panicked()
+	d.logger.Error("panic", "stack", string(debug.Stack()))
 }
 
 // deliver makes attempts until one decides the outcome.
@@ -203,13 +246,20 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 		}
 		answer, v := j.attempt(ctx, n, permit)
 		wait := j.d.cfg.Retrying.wait(n, v.retryAfter)
-		again := j.d.mayRetry(ctx, n, wait, &v, &j.update.Request)
+		absent := j.awaits(ctx, &v)
+		again := absent || j.d.mayRetry(ctx, n, wait, &v, &j.update.Request)
 		j.entry.End(v.end(j.update, answer, again))
 		switch {
 		case v.err == nil:
 			return answer, nil
 		case v.refused:
 			return nil, preferLast(last, v.err)
+		case absent:
+			if err := j.awaitParticipant(ctx, v.err); err != nil {
+				return nil, err
+			}
+			n-- // It is not a failure of which there may be a limited number.
+			continue
 		case !again:
 			return nil, v.err
 		}
@@ -244,11 +294,61 @@ func (j *job) awaitQueue(ctx context.Context) (*Permit, error) {
 	select {
 	case permit := <-j.entry.Turns():
 		return permit, nil
-	case <-j.entry.Over():
-		return nil, j.entry.Err()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	default:
 	}
+	participant := j.update.queued().Participant
+	others := j.d.watches.observe(participant)
+	defer others.leave()
+	if !j.update.Wait {
+		j.d.watches.hurry(participant.Conference)
+	}
+	for {
+		poll := others.upcoming()
+		select {
+		case permit := <-j.entry.Turns():
+			return permit, nil
+		case <-j.entry.Over():
+			return nil, j.entry.Err()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-poll.done:
+			if !j.update.Wait && j.applied == outcome.No && others.lacks(poll) {
+				return nil, outcome.ParticipantNotFound.Err(outcome.Facts{Resource: j.update.Path.String()})
+			}
+		}
+	}
+}
+
+// awaits reports whether the update waits for its participant after that attempt.
+func (j *job) awaits(ctx context.Context, v *verdict) bool {
+	return j.update.Wait && v.err != nil && v.err.Kind == outcome.ParticipantNotFound && ctx.Err() == nil
+}
+
+// awaitParticipant waits until the participant is there, and then returns the update to
+// its queue. notFound is the outcome if it does not come before the deadline.
+func (j *job) awaitParticipant(ctx context.Context, notFound *outcome.Error) error {
+	j.setMissing(notFound)
+	if j.watcher == nil {
+		conference := j.update.queued().Participant.Conference
+		j.watcher = j.d.watches.wait(conference, j.update.Path.Participant, func(ctx context.Context) ([]string, error) {
+			return j.d.participantsOf(ctx, j.update.Account, j.update.Caller, conference.SID)
+		})
+	}
+	switch _, err := j.watcher.await(ctx, j.entry.Over(), notFound); {
+	case errors.Is(err, errOver):
+		return j.entry.Err()
+	case err != nil:
+		return err
+	}
+	j.setMissing(nil)
+	j.entry.Resume()
+	return nil
+}
+
+func (j *job) setMissing(notFound *outcome.Error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.missing = notFound
 }
 
 // begin acquires a permit if it is nil. It returns neither a permit nor an error if

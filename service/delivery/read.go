@@ -9,7 +9,8 @@ import (
 )
 
 // Read makes a request that changes nothing, and returns Twilio's answer. Every error
-// is an *outcome.Error, with Applied no.
+// is an *outcome.Error, with Applied no. It replaces a name of the conference in the
+// request's path by the SID.
 //
 // A read is not queued with the updates of a participant. It needs a permit for each
 // attempt, as an update does, and a failed attempt is retried unless a retry would have
@@ -20,6 +21,10 @@ func (d *Deliverer) Read(
 	d.identify(ctx, request)
 	d.running.Add(1)
 	defer d.running.Done()
+	err := d.resolve(ctx, account, caller, &request.Path, false)
+	if err != nil {
+		return nil, d.refused(ctx, err)
+	}
 	answer, err := d.read(ctx, account, caller, request)
 	if err != nil {
 		return nil, d.refused(ctx, err)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"crypto/sha256"
+	"strings"
 
 	"conferenced/service/outcome"
 	"conferenced/service/property"
@@ -20,6 +21,9 @@ type Update struct {
 	Caller string
 	// RequestID is the caller's idempotency key, or empty.
 	RequestID string
+	// Wait is whether the update waits for its conference and its participant until its
+	// context ends, if they are not there.
+	Wait bool
 }
 
 // content returns equal digests for two updates if and only if they set the same
@@ -37,6 +41,9 @@ func (u *Update) removes() bool { return u.Operation == twilio.RemoveParticipant
 // removesByLabel reports whether the Call SID of the participant to remove is to be
 // looked up.
 func (u *Update) removesByLabel() bool { return u.removes() && !twilio.IsCallSID(u.Path.Participant) }
+
+// namesConference reports whether the SID of the conference is to be looked up.
+func (u *Update) namesConference() bool { return strings.HasPrefix(u.Path.ConferenceSID, NamePrefix) }
 
 // unknownOutcome returns the outcome if the update may have been applied. If its caller
 // repeats a removal by label, another participant can have the label by then.

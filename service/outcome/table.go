@@ -71,6 +71,10 @@ var (
 		Reason: "CONFERENCE_NOT_FOUND", Code: codes.NotFound, HTTP: http.StatusNotFound, TwilioCode: 20404,
 		Text: "no such conference",
 	}
+	ConferenceAmbiguous = Kind{
+		Reason: "CONFERENCE_AMBIGUOUS", Code: codes.FailedPrecondition, HTTP: http.StatusBadRequest, TwilioCode: 20409,
+		Text: "several conferences in progress may have this name",
+	}
 	ConflictingState = Kind{
 		Reason: "CONFLICTING_STATE", Code: codes.FailedPrecondition, HTTP: http.StatusBadRequest, TwilioCode: 20409,
 		Text: "the state of the conference or of the participant does not allow this",
@@ -179,7 +183,7 @@ const statusClientClosedRequest = 499
 // Table lists every kind in the order of the documentation.
 var Table = []Kind{
 	InvalidRequest, NothingToUpdate, RequestIDReused, CallerUnknown, NotAllowed,
-	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConferenceNotFound, ConflictingState,
+	AccountNotConfigured, TwilioRejected, ParticipantNotFound, ConferenceNotFound, ConferenceAmbiguous, ConflictingState,
 	TwilioCredentialsRejected, TwilioForbidden, TwilioRateLimited, Overloaded,
 	TwilioUnreachable, TwilioFailed, CircuitOpen, ShuttingDown, StateUnavailable, OutcomeUnknown, UnrepeatableOutcomeUnknown,
 	TwilioUnexpectedAnswer, Superseded, Deadline, Cancelled, AuditFailed,

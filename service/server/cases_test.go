@@ -268,6 +268,14 @@ var propertyCases = []testCase{
 	},
 }
 
+// noConference returns the refusal of a name, given as it is in a path.
+func noConference(name string) *refusal {
+	return &refusal{
+		kind: outcome.ConferenceNotFound, detail: "none in progress has this name",
+		resource: "/2010-04-01/Accounts/" + sandbox.AccountSID + "/Conferences/" + name + ".json",
+	}
+}
+
 // nameCases identify the account and the participant in every way.
 var nameCases = []testCase{
 	{
@@ -276,6 +284,21 @@ var nameCases = []testCase{
 			AccountSid: sandbox.AccountSID, Muted: yes,
 		}),
 		effect: mutes,
+	},
+	{
+		name:    "the conference by name",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:Support", Muted: yes, WaitForParticipant: true}),
+		effect:  mutes,
+	},
+	{
+		name:    "a conference's name in small letters",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:support", Muted: yes}),
+		want:    noConference("name%3Asupport"),
+	},
+	{
+		name:    "the name of a conference that has not begun",
+		request: to(sandbox.ConnectingSID, &request{ConferenceSid: "name:Not started", Muted: yes}),
+		want:    noConference("name%3ANot%20started"),
 	},
 	{name: "a label", request: muting("agent"), effect: mutes},
 	{name: "a label with a space", request: muting("front desk"), effect: mutes},

@@ -130,12 +130,20 @@ func TestReads(t *testing.T) {
 			{"a participant by label", get("front desk"), &conferencev1.GetParticipantResponse{
 				Participant: shown(participantIn(state, "front desk")),
 			}, nil},
+			{"a participant of a conference by name", &conferencev1.GetParticipantRequest{
+				ConferenceSid: "name:Support", CallSid: "agent",
+			}, &conferencev1.GetParticipantResponse{Participant: shown(participantIn(state, "agent"))}, nil},
+			{"a list of a conference by name", list("name:Support"), &conferencev1.ListParticipantsResponse{
+				Participants: participantsOf(state, sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID,
+					sandbox.FrontDeskSID, sandbox.HeldSID),
+			}, nil},
+			{"a list of a name that no conference has", list("name:sales"), nil, noConference("name%3Asales")},
 			{"nobody", get("nobody"), nil, &refusal{
 				kind: outcome.ParticipantNotFound, twilioStatus: 404, twilioCode: 20404,
 				detail:   "The requested resource " + path + conference + "/Participants/[redacted].json was not found",
 				resource: path + conference + "/Participants/nobody.json",
 			}},
-			{"a list of a name", list("support"), nil, violates("conference_sid", "must be CF and 32 hexadecimal digits")},
+			{"a list of a name without name:", list("support"), nil, violates("conference_sid", conferenceRule)},
 			{"a negative page size", &conferencev1.ListParticipantsRequest{ConferenceSid: conference, PageSize: -1}, nil,
 				violates("page_size", "must be greater than or equal to 0")},
 			{"a list", list(conference), &conferencev1.ListParticipantsResponse{
@@ -170,9 +178,15 @@ func TestReads(t *testing.T) {
 
 // TestPages follows the page tokens of a list, and uses one for other lists.
 func TestPages(t *testing.T) {
+	for _, conference := range []string{sandbox.ConferenceSID, "name:Support"} {
+		t.Run(conference, func(t *testing.T) { testPages(t, conference) })
+	}
+}
+
+func testPages(t *testing.T, conference string) {
 	r := start(t)
 	request := func(change ...func(*conferencev1.ListParticipantsRequest)) *conferencev1.ListParticipantsRequest {
-		message := &conferencev1.ListParticipantsRequest{ConferenceSid: sandbox.ConferenceSID, PageSize: 2}
+		message := &conferencev1.ListParticipantsRequest{ConferenceSid: conference, PageSize: 2}
 		for _, change := range change {
 			change(message)
 		}
@@ -200,6 +214,7 @@ func TestPages(t *testing.T) {
 			}
 			for what, change := range map[string]func(*conferencev1.ListParticipantsRequest){
 				"another conference": func(l *conferencev1.ListParticipantsRequest) { l.ConferenceSid = "CF" + strings.Repeat("9", 32) },
+				"another name":       func(l *conferencev1.ListParticipantsRequest) { l.ConferenceSid = "name:support" },
 				"another filter":     func(l *conferencev1.ListParticipantsRequest) { l.Muted = proto.Bool(true) },
 				"a part":             func(l *conferencev1.ListParticipantsRequest) { l.PageToken = tokens[0][:len(tokens[0])/2] },
 				"no page":            func(l *conferencev1.ListParticipantsRequest) { l.PageToken = tokens[0][:22] },

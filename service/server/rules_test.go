@@ -22,7 +22,7 @@ func violates(pairs ...string) *refusal {
 // The texts of the rules.
 const (
 	accountRule    = "must be AC and 32 hexadecimal digits"
-	conferenceRule = "must be CF and 32 hexadecimal digits"
+	conferenceRule = "must be CF and 32 hexadecimal digits, or name: and a conference's friendly name"
 	coachRule      = "must be CA and 32 hexadecimal digits: a Call SID, not a label"
 	urlRule        = "must be an absolute http or https URL"
 	waitURLRule    = "must be an absolute http or https URL, or empty to play nothing"
@@ -73,6 +73,16 @@ var ruleCases = []testCase{
 		name:    "a conference SID in small letters",
 		request: to(sandbox.AgentSID, &request{ConferenceSid: strings.ToLower(sandbox.ConferenceSID), Muted: yes}),
 		want:    violates("conference_sid", conferenceRule),
+	},
+	{
+		name:    "an empty name of a conference",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:", Muted: yes}),
+		want:    violates("conference_sid", "must have a conference's friendly name after name:"),
+	},
+	{
+		name:    "a conference's name of 129 characters",
+		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:" + strings.Repeat("a", 129), Muted: yes}),
+		want:    violates("conference_sid", "must be a friendly name of at most 128 characters"),
 	},
 	{
 		name:    "a label of 129 characters",

@@ -48,6 +48,11 @@ type Conference struct {
 	SubresourceURIs         map[string]string `json:"subresource_uris"`
 }
 
+// Is reports whether the conference has the friendly name and the status.
+func (c *Conference) Is(name, status string) bool {
+	return c.FriendlyName != nil && *c.FriendlyName == name && c.Status != nil && *c.Status == status
+}
+
 // Answer is Twilio's answer to a successful request. Which of its resources is set
 // depends on the [Operation].
 type Answer struct {

@@ -163,8 +163,10 @@ type UpdateParticipantRequest struct {
 	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
 	// service's default account.
 	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
-	// The conference: `CF` and 32 hexadecimal digits. Required. A participant exists
-	// only until the conference has completed.
+	// The conference: `CF` and 32 hexadecimal digits, or `name:` and its friendly
+	// name, of at most 128 characters without a `/`. Required. A name stands for the
+	// conference in progress that has exactly this name. A participant exists only
+	// until the conference has completed.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
 	// Required: 1 to 128 characters without a `/`.
@@ -210,11 +212,17 @@ type UpdateParticipantRequest struct {
 	// takes it from the `Idempotency-Key` header. For ten minutes, unless configured
 	// otherwise, a request with the same id and the same content gets the first
 	// call's answer, also while that call is in flight; one with other content is
-	// refused. If the first call was not applied and can succeed later, as one that
+	// refused. The content is the participant and the conference as they are written
+	// here, and the properties. If the first call was not applied and can succeed later, as one that
 	// was rate limited, the update is sent again.
-	RequestId     string `protobuf:"bytes,16,opt,name=request_id,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,16,opt,name=request_id,proto3" json:"request_id,omitempty"`
+	// Whether the update waits for the conference and for the participant, until its
+	// deadline, if Twilio does not find them: they may be about to come. It keeps its
+	// position in the participant's queue. If they do not come, it ends like an update
+	// that does not wait, with NOT_FOUND.
+	WaitForParticipant bool `protobuf:"varint,17,opt,name=wait_for_participant,proto3" json:"wait_for_participant,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *UpdateParticipantRequest) Reset() {
@@ -359,6 +367,13 @@ func (x *UpdateParticipantRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdateParticipantRequest) GetWaitForParticipant() bool {
+	if x != nil {
+		return x.WaitForParticipant
+	}
+	return false
+}
+
 // UpdateParticipantResponse is Twilio's answer to an update that was applied.
 type UpdateParticipantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -421,7 +436,8 @@ type GetParticipantRequest struct {
 	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
 	// service's default account.
 	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
-	// The conference: `CF` and 32 hexadecimal digits. Required.
+	// The conference: `CF` and 32 hexadecimal digits, or `name:` and its friendly
+	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
 	// Required: 1 to 128 characters without a `/`. In a REST path it is
@@ -534,7 +550,8 @@ type ListParticipantsRequest struct {
 	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
 	// service's default account.
 	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
-	// The conference: `CF` and 32 hexadecimal digits. Required.
+	// The conference: `CF` and 32 hexadecimal digits, or `name:` and its friendly
+	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// Only the participants that are muted, or that are not.
 	Muted *bool `protobuf:"varint,3,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
@@ -693,7 +710,8 @@ type RemoveParticipantRequest struct {
 	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
 	// service's default account.
 	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
-	// The conference: `CF` and 32 hexadecimal digits. Required.
+	// The conference: `CF` and 32 hexadecimal digits, or `name:` and its friendly
+	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
 	// Required: 1 to 128 characters without a `/`. In a REST path it is
@@ -1053,10 +1071,10 @@ var File_conference_v1_conference_service_proto protoreflect.FileDescriptor
 
 const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\n" +
-	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\xe8\v\n" +
+	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\xaf\f\n" +
 	"\x18UpdateParticipantRequest\x12?\n" +
-	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
-	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12+\n" +
 	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\x12\x19\n" +
 	"\x05muted\x18\x04 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
 	"\x04hold\x18\x05 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x80\x01\n" +
@@ -1074,7 +1092,8 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x11call_sid_to_coach\x18\x0f \x01(\tB\x1a\xbaH\x17r\x152\x13^CA[0-9a-fA-F]{32}$H\bR\x11call_sid_to_coach\x88\x01\x01\x12+\n" +
 	"\n" +
 	"request_id\x18\x10 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"request_id:\xa0\x01\xbaH\x9c\x01\x1a\x99\x01\n" +
+	"request_id\x122\n" +
+	"\x14wait_for_participant\x18\x11 \x01(\bR\x14wait_for_participant:\xa0\x01\xbaH\x9c\x01\x1a\x99\x01\n" +
 	" coaching_needs_call_sid_to_coach\x12Ftrue needs call_sid_to_coach, the Call SID of the participant to coach\x1a-!this.coaching || has(this.call_sid_to_coach)B\b\n" +
 	"\x06_mutedB\a\n" +
 	"\x05_holdB\v\n" +
@@ -1087,16 +1106,16 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x12_call_sid_to_coach\"\x95\x01\n" +
 	"\x19UpdateParticipantResponse\x12D\n" +
 	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantB\x06\xbaH\x03\xc8\x01\x01R\vparticipant\x122\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xcc\x01\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xdf\x01\n" +
 	"\x15GetParticipantRequest\x12?\n" +
-	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
-	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12+\n" +
 	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\"V\n" +
 	"\x16GetParticipantResponse\x12<\n" +
-	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantR\vparticipant\"\xe7\x02\n" +
+	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantR\vparticipant\"\xfa\x02\n" +
 	"\x17ListParticipantsRequest\x12?\n" +
-	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
-	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12\x19\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12\x19\n" +
 	"\x05muted\x18\x03 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
 	"\x04hold\x18\x04 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x1f\n" +
 	"\bcoaching\x18\x05 \x01(\bH\x02R\bcoaching\x88\x01\x01\x12%\n" +
@@ -1109,10 +1128,10 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\t_coaching\"\x84\x01\n" +
 	"\x18ListParticipantsResponse\x12>\n" +
 	"\fparticipants\x18\x01 \x03(\v2\x1a.conference.v1.ParticipantR\fparticipants\x12(\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\xfc\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\x8f\x02\n" +
 	"\x18RemoveParticipantRequest\x12?\n" +
-	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12E\n" +
-	"\x0econference_sid\x18\x02 \x01(\tB\x1d\xbaH\x1a\xc8\x01\x01r\x152\x13^CF[0-9a-fA-F]{32}$R\x0econference_sid\x12+\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12+\n" +
 	"\bcall_sid\x18\x03 \x01(\tB\x0f\xbaH\f\xc8\x01\x01r\a\x18\x80\x01\xba\x01\x01/R\bcall_sid\x12+\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
