@@ -440,8 +440,7 @@ type GetParticipantRequest struct {
 	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
-	// Required: 1 to 128 characters without a `/`. In a REST path it is
-	// percent-encoded once: `front%20desk`.
+	// Required: 1 to 128 characters without a `/`.
 	CallSid       string `protobuf:"bytes,3,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -714,8 +713,7 @@ type RemoveParticipantRequest struct {
 	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participant: its Call SID (`CA` and 32 hexadecimal digits) or its label.
-	// Required: 1 to 128 characters without a `/`. In a REST path it is
-	// percent-encoded once: `front%20desk`.
+	// Required: 1 to 128 characters without a `/`.
 	CallSid string `protobuf:"bytes,3,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
 	// The caller's idempotency key, a UUID, as in an update. REST also takes it from
 	// the `Idempotency-Key` header.
