@@ -16,8 +16,8 @@ const maxCoached = 20
 // change is an update of a participant that the board of the embedded Twilio offers.
 type change struct{ name, property, value string }
 
-// boardActions returns the commands for a participant: updates and a fetch, by gRPC and
-// REST. Updates are those that change something.
+// boardActions returns the commands for a participant: fetch, update and remove, by gRPC
+// and REST. Updates are those that change something.
 func boardActions(s *server.Server) func(*sandbox.Conference, *sandbox.Participant) []sandbox.Action {
 	return func(c *sandbox.Conference, p *sandbox.Participant) []sandbox.Action {
 		target := []string{
@@ -38,7 +38,7 @@ func boardActions(s *server.Server) func(*sandbox.Conference, *sandbox.Participa
 			curl := "curl -X PATCH " + url + " -H 'Content-Type: application/json' -d " + shellQuote("{"+set+"}")
 			actions = append(actions, action(change.name, "UpdateParticipant", curl, set))
 		}
-		return actions
+		return append(actions, action("remove", "RemoveParticipant", "curl -X DELETE "+url))
 	}
 }
 

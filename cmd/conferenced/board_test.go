@@ -2,6 +2,7 @@ package main
 
 import (
 	"html"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -30,9 +31,16 @@ accounts:
 		}
 		reset.Body.Close()
 		switch {
-		case strings.HasPrefix(line, "curl -X"):
+		case strings.HasPrefix(line, "curl -X PATCH"):
 			curl(t, client, line)
 			made["curl"]++
+		case strings.HasPrefix(line, "curl -X DELETE "):
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, strings.TrimPrefix(line, "curl -X DELETE "), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fetch(t, client, request)
+			made["remove"]++
 		case strings.HasPrefix(line, "curl "):
 			getPage(t, client, strings.TrimPrefix(line, "curl "))
 			made["fetch"]++
@@ -41,7 +49,7 @@ accounts:
 			made["grpcurl"]++
 		}
 	}
-	if made["curl"] != 12 || made["grpcurl"] != 12 || made["fetch"] != 2 {
+	if made["curl"] != 12 || made["grpcurl"] != 12 || made["fetch"] != 2 || made["remove"] != 2 {
 		t.Errorf("commands made: %v", made)
 	}
 	s.checkStops(t)

@@ -22,6 +22,7 @@ var errDenied = errors.New("denied")
 
 type checkCommand struct {
 	serveCommand
+	State    string   `env:"CONFERENCED_STATE" placeholder:"FILE" help:"Check this state file of the embedded Twilio, and the rest of the configuration as sandbox would."`
 	Question question `embed:"" group:"Explanation:"`
 }
 
@@ -39,7 +40,7 @@ type question struct {
 
 // Help is shown by `conferenced check --help`.
 func (checkCommand) Help() string {
-	return `Takes the flags and variables of serve, and fails where serve would, without starting: it lists all errors, and otherwise prints what it has read. It connects to nothing and does not check whether the ports are free.
+	return `Takes the flags and variables of serve, and fails where serve would, without starting: it lists all errors, and otherwise prints what it has read. It connects to nothing and does not check whether the ports are free. With --state it checks a state file of the embedded Twilio instead of the account.
 
 With --as, it then explains what the policy allows a caller. The exit code is 0 if the policy allows the operation, 1 if not, and 2 if the configuration is invalid or the explanation cannot be given.
 
@@ -50,7 +51,7 @@ With --as, it then explains what the policy allows a caller. The exit code is 0 
 // a question that has no answer, and errDenied if the policy does not allow the
 // operation.
 func (c *checkCommand) Run(ctx context.Context, out output, names flagNames) error {
-	cfg, err := c.config(ctx, names, slog.New(warnings{slog.DiscardHandler, out.stdout}))
+	cfg, err := c.read(ctx, names, slog.New(warnings{slog.DiscardHandler, out.stdout}))
 	if err != nil {
 		return err
 	}
@@ -68,6 +69,18 @@ func (c *checkCommand) Run(ctx context.Context, out output, names flagNames) err
 		return usageError{err}
 	}
 	return asked.explain(out.stdout, set.Callers)
+}
+
+// read reads the configuration of serve, or with a state file that of sandbox.
+func (c *checkCommand) read(ctx context.Context, names flagNames, logger *slog.Logger) (server.Config, error) {
+	if c.State == "" {
+		return c.config(ctx, names, logger)
+	}
+	state, err := readState(c.State)
+	if err != nil {
+		return server.Config{}, err
+	}
+	return c.sandboxConfig(ctx, names, state, "127.0.0.1", c.AuditLog, logger)
 }
 
 // warnings is a handler that prints the messages of warnings.

@@ -429,3 +429,19 @@ func TestCheckThatCannotBeWritten(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckOfState(t *testing.T) {
+	environment(t, "TWILIO_ACCOUNT_SID", "nonsense") // It is not read.
+	good := runCommand(t.Context(), "check", "--state="+writeState(t, ownState))
+	good.check(t, 0)
+	good.checkOutput(t, "anonymous callers; 1 account; plaintext; state in memory\nok\n", "")
+
+	path := writeState(t, strings.Replace(ownState, "label:", "labl:", 1))
+	bad := runCommand(t.Context(), "check", "--state="+path)
+	bad.check(t, 2)
+	want := "conferenced: " + path + ": line 9: accounts[0].conferences[0].participants[0].labl: unknown key"
+	if !strings.HasPrefix(bad.stderr, want) {
+		t.Errorf("stderr is %s, want %s", bad.stderr, want)
+	}
+	runCommand(t.Context(), "check", "--accounts=x", "--state="+path).check(t, 2)
+}

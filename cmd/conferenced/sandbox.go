@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -95,39 +96,54 @@ func (c *embedding) upstream() (sandbox.Config, error) {
 		Latency: c.Latency, ErrorRate: c.ErrorRate, Concurrency: c.Concurrency,
 		Seed: c.Seed, CallStep: c.CallStep,
 	}
-	if c.State == "" {
-		return cfg, nil
+	var err error
+	cfg.State, err = readState(c.State)
+	return cfg, err
+}
+
+// readState reads a state file. Without one it returns nil.
+func readState(path string) (*sandbox.InitialState, error) {
+	if path == "" {
+		return nil, nil
 	}
-	text, err := os.ReadFile(c.State)
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return cfg, usageError{invalid.Field("--state", err)}
+		return nil, usageError{invalid.Field("--state", err)}
 	}
-	if cfg.State, err = sandbox.ParseState(c.State, text); err != nil {
-		return cfg, usageError{err}
+	state, err := sandbox.ParseState(path, text)
+	if err != nil {
+		return nil, usageError{err}
 	}
-	return cfg, nil
+	return state, nil
 }
 
 // newServer returns the service in front of the embedded Twilio.
 func (c *sandboxCommand) newServer(
 	ctx context.Context, out output, names flagNames, upstream net.Addr, state *sandbox.InitialState,
 ) (*server.Server, error) {
-	if c.Securing.Accounts != "" {
-		return nil, usageError{invalid.Fieldf("--accounts", "cannot be set: the embedded Twilio has accounts of its own")}
-	}
 	logger, err := c.logger(out.stderr)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	accounts, err := accountsOf(state, "http://"+upstream.String())
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := c.config(ctx, names, settings.Base{Accounts: accounts}, c.AuditLog, logger)
+	cfg, err := c.sandboxConfig(ctx, names, state, upstream.String(), c.AuditLog, logger)
 	if err != nil {
 		return nil, err
 	}
 	return newServer(cfg, c.AuditLog)
+}
+
+// sandboxConfig is config in front of an embedded Twilio at that address.
+func (s *serving) sandboxConfig(
+	ctx context.Context, names flagNames, state *sandbox.InitialState, upstream, auditLog string, logger *slog.Logger,
+) (server.Config, error) {
+	if s.Securing.Accounts != "" {
+		return server.Config{}, usageError{invalid.Fieldf("--accounts", "cannot be set: the embedded Twilio has accounts of its own")}
+	}
+	accounts, err := accountsOf(state, "http://"+upstream)
+	if err != nil {
+		return server.Config{}, err
+	}
+	return s.config(ctx, names, settings.Base{Accounts: accounts}, auditLog, logger)
 }
 
 // accountsOf returns the accounts of the embedded Twilio. The first is the default one.
