@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
+	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/sandbox"
 	"conferenced/service/telemetry"
 )
@@ -227,6 +228,30 @@ func checkSpans(t *testing.T, c *collector, protocol string) {
 	}
 	if diff := gocmp.Diff(want, attempt.attributes); diff != "" {
 		t.Errorf("attributes of the attempt's span (-want +got):\n%s", diff)
+	}
+}
+
+// TestSpansOfARemovalByLabel: the look-up and the removal are attempts of one call.
+func TestSpansOfARemovalByLabel(t *testing.T) {
+	c := new(collector)
+	c.overGRPC(t)
+	r := traced(t, func(*http.Request) {})
+	if _, err := r.service().RemoveParticipant(t.Context(), &conferencev1.RemoveParticipantRequest{
+		ConferenceSid: sandbox.ConferenceSID, CallSid: "front desk",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.end(t)
+	spans := c.spans()
+	calls := spans["conference.v1.ConferenceService/RemoveParticipant"]
+	if len(spans) != 3 || len(calls) != 1 || calls[0].attributes["twilio.call_sid"] != sandbox.FrontDeskSID {
+		t.Fatalf("spans: %v", spans)
+	}
+	for name, method := range map[string]string{"twilio fetch participant": "GET", "twilio remove participant": "DELETE"} {
+		attempts := spans[name]
+		if len(attempts) != 1 || attempts[0].parent != calls[0].id || attempts[0].attributes["http.request.method"] != method {
+			t.Errorf("%s: %+v", name, attempts)
+		}
 	}
 }
 

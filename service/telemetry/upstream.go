@@ -30,11 +30,11 @@ type upstreamMetrics struct {
 
 func newUpstreamMetrics() upstreamMetrics {
 	m := upstreamMetrics{
-		attempts: counters("upstream_attempts_total", "Attempts to send an update to Twilio.", "outcome"),
+		attempts: counters("upstream_attempts_total", "Attempts to make a request to Twilio.", "outcome"),
 		duration: histograms("upstream_attempt_duration_seconds", "Time that attempts took.", callBuckets, "outcome"),
 		connections: counters("upstream_connections_total",
 			"Attempts that had a connection, by whether it had been used before.", "reused"),
-		retries:    counter("retries_total", "Attempts after the first one of an update."),
+		retries:    counter("retries_total", "Attempts after the first one of an update, a removal or a read."),
 		superseded: counter("superseded_total", "Updates that a newer one superseded."),
 		replays:    counter("replays_total", "Updates answered with the stored answer for their request ID."),
 		refusals:   counters("delivery_refusals_total", "Updates that the service refused to send, or to send again.", "reason"),
