@@ -98,13 +98,13 @@ func TestAuditOfAnSDK(t *testing.T) {
 	if err := json.Unmarshal(text, &record); err != nil {
 		t.Fatalf("%q: %v", text, err)
 	}
-	record.Time, record.TwilioRequestID = time.Time{}, ""
+	record.Time, record.TwilioRequestID, record.QueuedMS = time.Time{}, "", 0
 	want := telemetry.Record{
 		Caller: "ui", KnownBy: "token", Peer: "127.0.0.1", Protocol: "twilio",
 		Method: "/conference.v1.ConferenceService/UpdateParticipant", Operation: "update",
 		AccountSID: sandbox.AccountSID, ConferenceSID: sandbox.ConferenceSID, CallSID: sandbox.CustomerSID,
 		Properties: []string{"muted", "hold"}, Values: map[string]bool{"muted": true, "hold": false},
-		Outcome: "OK", Applied: "yes",
+		Outcome: "OK", Applied: "yes", Attempts: 1,
 	}
 	if diff := cmp.Diff(want, record); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
