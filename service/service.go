@@ -134,6 +134,19 @@ func (s *Service) RemoveParticipant(
 	return &conferencev1.RemoveParticipantResponse{CallSid: *answer.Participant.CallSID}, nil
 }
 
+// ReadTwilio makes a read that the Twilio-shaped route passes on as Twilio answers it, and
+// for which the API has no method or no message. Errors are an *outcome.Error.
+func (s *Service) ReadTwilio(ctx context.Context, request *twilio.Request) (*twilio.Answer, error) {
+	if err := checkPath(request); err != nil {
+		return nil, err
+	}
+	account, err := s.authorize(ctx, request.Path.AccountSID, call.Read, 0)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(ctx, account, request)
+}
+
 // deliver delivers a change.
 func (s *Service) deliver(ctx context.Context, update *delivery.Update) (*twilio.Answer, error) {
 	answer, err := s.deliverer.Deliver(ctx, update)

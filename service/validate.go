@@ -18,6 +18,7 @@ import (
 	"conferenced/service/call"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 // Validate returns the interceptor that refuses requests which break a rule of the
@@ -118,6 +119,24 @@ func conferenceProblem(text string) string {
 		return fmt.Sprintf("must be a friendly name of at most %d characters", maxNameLength)
 	}
 	return ""
+}
+
+// checkPath returns the outcome of a request whose path breaks a rule of the API's fields.
+func checkPath(request *twilio.Request) error {
+	var violations []*errdetails.BadRequest_FieldViolation
+	add := func(field, problem string) {
+		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: field, Description: problem})
+	}
+	if !call.IsAccountSID(request.Path.AccountSID) {
+		add("account_sid", patterns["account_sid"])
+	}
+	if problem := conferenceProblem(request.Path.ConferenceSID); problem != "" && request.Operation != twilio.ListConferences {
+		add("conference_sid", problem)
+	}
+	if len(violations) > 0 {
+		return refusal(violations...)
+	}
+	return nil
 }
 
 // ruleOf describes the rule that a violation breaks, without the field's value.

@@ -9,7 +9,7 @@ func IsAPI(method string) bool { return strings.HasPrefix(method, "/conference."
 func (c *Call) Describe(method string, request any) {
 	c.Method, c.Operation = method, operationOf(method)
 	if named, ok := request.(interface{ GetAccountSid() string }); ok {
-		c.AccountSID = only(named.GetAccountSid(), isSID("AC", named.GetAccountSid()))
+		c.AccountSID = only(named.GetAccountSid(), IsAccountSID(named.GetAccountSid()))
 	}
 	if named, ok := request.(interface{ GetConferenceSid() string }); ok {
 		c.ConferenceSID = only(named.GetConferenceSid(), IsConferenceSID(named.GetConferenceSid()))
@@ -47,6 +47,9 @@ func only(id string, ok bool) string {
 
 // IsCallSID reports whether the text has the syntax of a Call SID.
 func IsCallSID(text string) bool { return isSID("CA", text) }
+
+// IsAccountSID reports whether the text has the syntax of an Account SID.
+func IsAccountSID(text string) bool { return isSID("AC", text) }
 
 // IsConferenceSID reports whether the text has the syntax of a Conference SID.
 func IsConferenceSID(text string) bool { return isSID("CF", text) }

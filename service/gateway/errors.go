@@ -55,8 +55,7 @@ func refuse(w http.ResponseWriter, r *http.Request, refusal *outcome.Error) {
 // refuseMethod answers a request whose method the path does not support.
 func refuseMethod(w http.ResponseWriter, r *http.Request, allowed ...string) {
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: twilioDetail(r,
-		"Twilio fetches and removes a participant here by GET and DELETE; this service updates it, by POST")}))
+	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: twilioDetail(r, twilioScope)}))
 }
 
 // answerCallError is grpc-gateway's error handler. It answers with the error of a

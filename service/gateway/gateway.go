@@ -11,9 +11,9 @@
 // Headers are filtered by allow-lists in both directions, so that HTTP clients cannot
 // forge gRPC metadata.
 //
-// POST on Twilio's own path of a participant takes Twilio's form and answers with
-// Twilio's JSON, also for errors. It is for callers that use a Twilio SDK with this
-// service as its base URL. This route parses values leniently, as Twilio does.
+// Twilio's own paths of participants and conferences take Twilio's forms and queries and
+// answer with Twilio's JSON, also for errors. They are for callers that use a Twilio SDK
+// with this service as its base URL. Values are parsed leniently, as Twilio does.
 package gateway
 
 import (
@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/twilio"
 )
 
 // DefaultMaxBodyBytes is the default limit of a request's body in bytes.
@@ -60,6 +61,9 @@ type Config struct {
 	// the call goes through the interceptor with an empty request, apart from what the
 	// path gives, and a handler that returns the error.
 	Authenticate func(context.Context) (context.Context, error)
+	// ReadTwilio makes the reads that the Twilio-shaped route passes on as Twilio answers
+	// them: lists, and conferences. They go through the interceptor too.
+	ReadTwilio func(context.Context, *twilio.Request) (*twilio.Answer, error)
 	// Logger logs panics of the gateway; nil means slog.Default().
 	Logger *slog.Logger
 	// Refused, if set, is called for each request that the gateway refuses without
@@ -85,7 +89,7 @@ func New(
 		return nil, err
 	}
 	var handler http.Handler
-	handler, err := newAPI(&intercepted{service: service, intercept: intercept}, cfg)
+	handler, err := newAPI(&intercepted{service: service, intercept: intercept, read: cfg.ReadTwilio}, cfg)
 	if err != nil {
 		return nil, err
 	}

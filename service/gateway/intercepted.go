@@ -7,6 +7,7 @@ import (
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 // intercepted calls the service through the interceptor, which grpc-gateway's
@@ -16,6 +17,7 @@ type intercepted struct {
 	conferencev1.UnsafeConferenceServiceServer
 	service   conferencev1.ConferenceServiceServer
 	intercept grpc.UnaryServerInterceptor
+	read      func(context.Context, *twilio.Request) (*twilio.Answer, error)
 }
 
 func (i *intercepted) UpdateParticipant(
@@ -40,6 +42,26 @@ func (i *intercepted) RemoveParticipant(
 	ctx context.Context, request *conferencev1.RemoveParticipantRequest,
 ) (*conferencev1.RemoveParticipantResponse, error) {
 	return invoke(ctx, i, conferencev1.ConferenceService_RemoveParticipant_FullMethodName, request, i.service.RemoveParticipant)
+}
+
+// twilioRead is a read of the Twilio-shaped route, as interceptors see it.
+type twilioRead struct{ *twilio.Request }
+
+func (r *twilioRead) GetAccountSid() string    { return r.Path.AccountSID }
+func (r *twilioRead) GetConferenceSid() string { return r.Path.ConferenceSID }
+
+// readMethods are the methods that the log and the metrics have for reads of the
+// Twilio-shaped route. gRPC does not have those of conferences.
+var readMethods = map[twilio.Operation]string{
+	twilio.ListParticipants: conferencev1.ConferenceService_ListParticipants_FullMethodName,
+	twilio.FetchConference:  "/conference.v1.ConferenceService/GetConference",
+	twilio.ListConferences:  "/conference.v1.ConferenceService/ListConferences",
+}
+
+// ReadTwilio makes a read that is passed on as Twilio answers it.
+func (i *intercepted) ReadTwilio(ctx context.Context, request *twilio.Request) (*twilio.Answer, error) {
+	return invoke(ctx, i, readMethods[request.Operation], &twilioRead{request},
+		func(ctx context.Context, r *twilioRead) (*twilio.Answer, error) { return i.read(ctx, r.Request) })
 }
 
 // invoke runs the interceptor around the service's method. If the context has a

@@ -22,12 +22,12 @@ import (
 // api serves REST and the Twilio-shaped route with grpc-gateway's mux.
 type api struct {
 	*runtime.ServeMux
-	service      conferencev1.ConferenceServiceServer
+	service      *intercepted
 	proxies      []netip.Prefix
 	authenticate func(context.Context) (context.Context, error)
 }
 
-func newAPI(service conferencev1.ConferenceServiceServer, cfg Config) (*api, error) {
+func newAPI(service *intercepted, cfg Config) (*api, error) {
 	a := &api{service: service, proxies: cfg.TrustedProxies, authenticate: cfg.Authenticate}
 	a.ServeMux = runtime.NewServeMux(
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
@@ -46,7 +46,7 @@ func newAPI(service conferencev1.ConferenceServiceServer, cfg Config) (*api, err
 	if err != nil {
 		return nil, err
 	}
-	return a, a.HandlePath(http.MethodPost, twilioPath, a.updateFromForm)
+	return a, a.handleTwilio()
 }
 
 // prepare is the middleware of every route. It checks the request apart from its
@@ -163,7 +163,7 @@ func (a *api) refuseRoute(
 		refuseMethod(w, r, a.methods(r)...)
 	default:
 		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{Detail: twilioDetail(r,
-			"of Twilio's API, only the update of a conference participant is served here")}))
+			twilioScope)}))
 	}
 }
 

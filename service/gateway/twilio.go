@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -12,17 +13,63 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 
+	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/call"
 	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 const (
 	// twilioRoot is the prefix of every path of Twilio's API.
 	twilioRoot = "/2010-04-01/"
-	// twilioPath is the path that is served. twilioEnding follows the participant.
-	twilioPath   = twilioRoot + "Accounts/{account_sid}/Conferences/{conference_sid}/Participants/{call_sid}"
-	twilioEnding = ".json"
+	// The paths that are served. twilioEnding follows a name at the end.
+	twilioConferences  = twilioRoot + "Accounts/{account_sid}/Conferences"
+	twilioParticipants = twilioConferences + "/{conference_sid}/Participants"
+	twilioEnding       = ".json"
+
+	// twilioScope tells what is served of Twilio's API.
+	twilioScope = "of Twilio's API, this service fetches, lists, updates and removes participants of conferences, " +
+		"and fetches and lists conferences; it creates no participants and does not update conferences"
 )
+
+// handleTwilio adds the Twilio-shaped routes.
+func (a *api) handleTwilio() error {
+	const participant, conference = twilioParticipants + "/{call_sid}", twilioConferences + "/{conference_sid}"
+	for _, route := range []struct {
+		method, path string
+		handler      runtime.HandlerFunc
+	}{
+		{http.MethodGet, participant, withName("call_sid", a.fetchParticipant)},
+		{http.MethodPost, participant, withName("call_sid", a.updateFromForm)},
+		{http.MethodDelete, participant, withName("call_sid", a.removeParticipant)},
+		{http.MethodGet, twilioParticipants + twilioEnding, a.readFor(twilio.ListParticipants)},
+		{http.MethodGet, conference, withName("conference_sid", a.readFor(twilio.FetchConference))},
+		{http.MethodGet, twilioConferences + twilioEnding, a.readFor(twilio.ListConferences)},
+	} {
+		if err := a.HandlePath(route.method, route.path, route.handler); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withName returns a handler that removes the ending of the path's last name.
+func withName(field string, next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		name, isJSON := strings.CutSuffix(path[field], twilioEnding)
+		switch {
+		case !isJSON:
+			refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{
+				Detail: "the path must end in .json, because answers are JSON",
+			}))
+		case name == "":
+			refuse(w, r, invalid([]*violation{broken(field, "is empty in the path")}))
+		default:
+			path[field] = name
+			next(w, r, path)
+		}
+	}
+}
 
 // isTwilio reports whether a request is for Twilio's API, and so gets an answer in
 // Twilio's format.
@@ -38,13 +85,6 @@ func twilioDetail(r *http.Request, detail string) string {
 
 // updateFromForm serves Twilio's update of a participant.
 func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[string]string) {
-	participant, isJSON := strings.CutSuffix(path["call_sid"], twilioEnding)
-	if !isJSON {
-		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{
-			Detail: "the path must end in .json, because answers are JSON",
-		}))
-		return
-	}
 	body, _ := r.Body.(*requestBody)
 	form, refusal := body.readForm(r.Header.Get("Content-Type"))
 	if refusal != nil {
@@ -52,26 +92,105 @@ func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[st
 		return
 	}
 	request, ignored, violations := decodeForm(form)
-	if participant == "" {
-		violations = append(violations, broken("call_sid", "is empty in the path"))
-	}
 	violations = append(violations, adoptIdempotencyKey(request, body.idempotencyKeys)...)
 	if len(violations) > 0 {
 		refuse(w, r, invalid(violations))
 		return
 	}
-	request.AccountSid, request.ConferenceSid, request.CallSid = path["account_sid"], path["conference_sid"], participant
+	request.AccountSid, request.ConferenceSid, request.CallSid = path["account_sid"], path["conference_sid"], path["call_sid"]
 	c := call.From(r.Context())
 	c.IgnoredFields, c.IgnoredNames = ignored.count, ignored.names
 
-	var stream runtime.ServerTransportStream
-	response, err := a.service.UpdateParticipant(grpc.NewContextWithServerTransportStream(r.Context(), &stream), request)
-	setTwilioRequestID(w, stream.Header())
+	response, err := inTwilioCall(w, r, request, a.service.UpdateParticipant)
 	if err != nil {
 		answerTwilioError(w, r, outcome.From(err), request.AnnounceUrl != nil)
 		return
 	}
 	answerTwilio(w, r, http.StatusOK, participantJSON(response.GetParticipant()))
+}
+
+// inTwilioCall calls the method, and sets the answer's header.
+func inTwilioCall[Request, Response any](
+	w http.ResponseWriter, r *http.Request, request *Request,
+	method func(context.Context, *Request) (*Response, error),
+) (*Response, error) {
+	var stream runtime.ServerTransportStream
+	response, err := method(grpc.NewContextWithServerTransportStream(r.Context(), &stream), request)
+	setTwilioRequestID(w, stream.Header())
+	return response, err
+}
+
+// fetchParticipant serves Twilio's fetch of a participant.
+func (a *api) fetchParticipant(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	response, err := inTwilioCall(w, r, &conferencev1.GetParticipantRequest{
+		AccountSid: path["account_sid"], ConferenceSid: path["conference_sid"], CallSid: path["call_sid"],
+	}, a.service.GetParticipant)
+	if err != nil {
+		answerTwilioError(w, r, outcome.From(err), false)
+		return
+	}
+	answerTwilio(w, r, http.StatusOK, participantJSON(response.GetParticipant()))
+}
+
+// removeParticipant serves Twilio's removal of a participant.
+func (a *api) removeParticipant(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	request := &conferencev1.RemoveParticipantRequest{
+		AccountSid: path["account_sid"], ConferenceSid: path["conference_sid"], CallSid: path["call_sid"],
+	}
+	body, _ := r.Body.(*requestBody)
+	if violations := adoptIdempotencyKey(request, body.idempotencyKeys); len(violations) > 0 {
+		refuse(w, r, invalid(violations))
+		return
+	}
+	if _, err := inTwilioCall(w, r, request, a.service.RemoveParticipant); err != nil {
+		// Repeated by label, it could remove another participant.
+		answerTwilioError(w, r, outcome.From(err), !call.IsCallSID(request.GetCallSid()))
+		return
+	}
+	setTwilioHeaders(w, r)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// listKeys are the keys of the queries of Twilio's lists that are passed on.
+var listKeys = map[twilio.Operation][]string{
+	twilio.ListParticipants: {"Muted", "Hold", "Coaching", "PageSize", "Page", "PageToken"},
+	twilio.ListConferences: {
+		"FriendlyName", "Status", "DateCreated", "DateCreated<", "DateCreated>",
+		"DateUpdated", "DateUpdated<", "DateUpdated>", "PageSize", "Page", "PageToken",
+	},
+}
+
+// readFor returns the handler of a read that is passed on as Twilio answers it. The
+// first of several values of a key is used, and unknown keys are ignored.
+func (a *api) readFor(operation twilio.Operation) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		request := &twilio.Request{
+			Operation: operation,
+			Path:      twilio.Path{AccountSID: path["account_sid"], ConferenceSID: path["conference_sid"]},
+		}
+		query, ignored, violations := decodeQuery(r.URL.RawQuery, listKeys[operation])
+		if len(violations) > 0 {
+			refuse(w, r, invalid(violations))
+			return
+		}
+		request.Query = query
+		c := call.From(r.Context())
+		c.IgnoredFields, c.IgnoredNames = ignored.count, ignored.names
+		answer, err := inTwilioCall(w, r, request, a.service.ReadTwilio)
+		if err != nil {
+			answerTwilioError(w, r, outcome.From(err), false)
+			return
+		}
+		answerTwilio(w, r, http.StatusOK, answerJSON(operation, answer))
+	}
+}
+
+// setTwilioHeaders sets the Access-Control headers that Twilio sends, for clients that
+// are no web pages. Web pages get those of the configured origins.
+func setTwilioHeaders(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") == "" {
+		maps.Copy(w.Header(), twilioHeaders)
+	}
 }
 
 // twilioHeaders are the headers that Twilio sends with each answer.
@@ -84,13 +203,9 @@ var twilioHeaders = http.Header{
 	"Access-Control-Expose-Headers":    {"ETag"},
 }
 
-// answerTwilio answers with a resource or an error in Twilio's format. Web pages get
-// the Access-Control headers of the configured origins, other clients those of
-// Twilio.
+// answerTwilio answers with a resource or an error in Twilio's format.
 func answerTwilio(w http.ResponseWriter, r *http.Request, code int, body any) {
-	if r.Header.Get("Origin") == "" {
-		maps.Copy(w.Header(), twilioHeaders)
-	}
+	setTwilioHeaders(w, r)
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -127,7 +242,7 @@ func answerTwilioError(w http.ResponseWriter, r *http.Request, failed *outcome.E
 		if failed.HTTP < http.StatusInternalServerError {
 			answer = twilioError{
 				Code: outcome.OutcomeUnknown.TwilioCode, Status: outcome.OutcomeUnknown.HTTP,
-				Message: "the update may have been applied: " + answer.Message,
+				Message: "it may have been applied: " + answer.Message,
 			}
 		}
 		if announces || failed.Kind == outcome.Superseded {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/gateway"
 	"conferenced/service/outcome"
+	"conferenced/service/twilio"
 )
 
 const (
@@ -91,9 +93,12 @@ func TestTwilioPath(t *testing.T) {
 	}
 }
 
+const scope = "of Twilio's API, this service fetches, lists, updates and removes participants of conferences, " +
+	"and fetches and lists conferences; it creates no participants and does not update conferences"
+
 func TestUnknownTwilioPaths(t *testing.T) {
 	notHere := twilioError{
-		20404, "no such path: of Twilio's API, only the update of a conference participant is served here", moreInfo("20404"), 404,
+		20404, "no such path: " + scope, moreInfo("20404"), 404,
 	}
 	noEnding := twilioError{20404, "no such path: the path must end in .json, because answers are JSON", moreInfo("20404"), 404}
 	slash := badRequest("CallSid must have no /, not as %2F either: no SID or label has one")
@@ -101,8 +106,6 @@ func TestUnknownTwilioPaths(t *testing.T) {
 		name, path string
 		want       twilioError
 	}{
-		{"creating a participant", twilioParticipants + ".json", notHere},
-		{"a conference", strings.TrimSuffix(twilioParticipants, "/Participants") + ".json", notHere},
 		{"another resource", "/2010-04-01/Accounts/" + accountSID + "/Messages.json", notHere},
 		{"the root", "/2010-04-01/", notHere},
 		{"a label with a bare slash", twilioParticipants + "/a/b.json", notHere},
@@ -127,19 +130,86 @@ func TestUnknownTwilioPaths(t *testing.T) {
 func TestUnsupportedTwilioMethods(t *testing.T) {
 	s := newService()
 	server := serve(t, s, gateway.Config{})
-	for _, method := range []string{"GET", "DELETE", "PUT", "PATCH", "OPTIONS", "post"} {
-		t.Run(method, func(t *testing.T) {
-			got := send(t, server, method, twilioPath, "Muted=true")
+	conference := strings.TrimSuffix(twilioParticipants, "/Participants") + ".json"
+	for _, test := range []struct{ method, path, allow string }{
+		{"PUT", twilioPath, "GET, HEAD, POST, DELETE"},
+		{"PATCH", twilioPath, "GET, HEAD, POST, DELETE"},
+		{"OPTIONS", twilioPath, "GET, HEAD, POST, DELETE"},
+		{"post", twilioPath, "GET, HEAD, POST, DELETE"},
+		{"POST", twilioParticipants + ".json", "GET, HEAD"},
+		{"POST", conference, "GET, HEAD"},
+		{"DELETE", conference, "GET, HEAD"},
+		{"POST", "/2010-04-01/Accounts/" + accountSID + "/Conferences.json", "GET, HEAD"},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			got := send(t, server, test.method, test.path, "Muted=true")
 			wantTwilioError(t, got, twilioError{
-				20004, "the path does not have this method: Twilio fetches and removes a participant here by GET and DELETE; " +
-					"this service updates it, by POST", moreInfo("20004"), 405,
+				20004, "the path does not have this method: " + scope, moreInfo("20004"), 405,
 			})
-			if allow := got.header.Get("Allow"); allow != "POST" {
+			if allow := got.header.Get("Allow"); allow != test.allow {
 				t.Errorf("Allow: %q", allow)
 			}
 			s.notCalled(t)
 		})
 	}
+}
+
+// TestTwilioReads has what is passed on of a query and of an answer.
+func TestTwilioReads(t *testing.T) {
+	const conferences = "/2010-04-01/Accounts/" + accountSID + "/Conferences"
+	next := conferences + ".json?Page=1&PageSize=1&PageToken=PA1"
+	page := &twilio.Paging{Page: json.RawMessage("0"), PageSize: json.RawMessage("1"), NextPageURI: &next}
+	const paging = `,"page":0,"page_size":1,"start":null,"end":null,"uri":null,"first_page_uri":null,"previous_page_uri":null,`
+	const conference = `{"account_sid":null,"sid":"CF1","friendly_name":null,"status":null,"date_created":null,"date_updated":null,` +
+		`"region":null,"reason_conference_ended":null,"call_sid_ending_conference":null,"api_version":null,"uri":null,` +
+		`"subresource_uris":{"participants":"/p.json"}}`
+	answer := &twilio.Answer{
+		Participants: []twilio.Participant{},
+		Conferences:  []twilio.Conference{{SID: "CF1", SubresourceURIs: map[string]string{"participants": "/p.json"}}},
+		Paging:       page,
+	}
+	for _, test := range []struct {
+		name, path string
+		want       twilio.Request
+		body       string
+	}{
+		{
+			"conferences", conferences + ".json?FriendlyName=a%20b&Status=init&Status=x&DateCreated%3E=2026-01-01&Page=1&PageToken=PA1&More=1",
+			twilio.Request{Operation: twilio.ListConferences, Query: url.Values{
+				"FriendlyName": {"a b"}, "Status": {"init"}, "DateCreated>": {"2026-01-01"}, "Page": {"1"}, "PageToken": {"PA1"},
+			}},
+			`{"conferences":[` + conference + `]` + paging + `"next_page_uri":"` + next + `"}`,
+		},
+		{
+			"a conference by name", conferences + "/name:a%20b.json?x=1",
+			twilio.Request{
+				Operation: twilio.FetchConference, Path: twilio.Path{ConferenceSID: "name:a b"}, Query: url.Values{},
+			}, conference,
+		},
+		{
+			"participants", twilioParticipants + ".json?Muted=true&PageSize=1",
+			twilio.Request{
+				Operation: twilio.ListParticipants, Path: twilio.Path{ConferenceSID: conferenceSID},
+				Query: url.Values{"Muted": {"true"}, "PageSize": {"1"}},
+			}, `{"participants":[]` + paging + `"next_page_uri":"` + next + `"}`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var seen *twilio.Request
+			server := serve(t, newService(), gateway.Config{
+				ReadTwilio: func(_ context.Context, r *twilio.Request) (*twilio.Answer, error) { seen = r; return answer, nil },
+			})
+			got := send(t, server, http.MethodGet, test.path, "")
+			test.want.Path.AccountSID = accountSID
+			if diff := cmp.Diff(&test.want, seen); diff != "" {
+				t.Errorf("request (-want +got):\n%s", diff)
+			}
+			wantJSON(t, got.body, test.body)
+		})
+	}
+	s := newService()
+	got := send(t, serve(t, s, gateway.Config{}), http.MethodGet, conferences+".json?FriendlyName=100%", "")
+	wantTwilioError(t, got, badRequest("the query must be percent-encoded UTF-8"))
 }
 
 func TestTwilioAnswer(t *testing.T) {
@@ -255,7 +325,7 @@ func TestTwilioRequestIDs(t *testing.T) {
 func TestTwilioErrors(t *testing.T) {
 	const unknownText = "Twilio failed or its answer was lost; the change may have been applied, and repeating it may play an announcement again or " +
 		"remove another participant with the label"
-	const mayBe = "the update may have been applied: "
+	const mayBe = "it may have been applied: "
 	notFound := outcome.Facts{
 		Detail: "The requested resource /call_sid was not found",
 		Twilio: &outcome.TwilioAnswer{HTTPStatus: 404, Code: 20404, MoreInfo: "https://www.twilio.com/docs/errors/other"},
@@ -462,5 +532,5 @@ func TestTwilioClientThatDisconnects(t *testing.T) {
 	request := httptest.NewRequestWithContext(ctx, http.MethodPost, twilioPath, strings.NewReader("AnnounceUrl=x"))
 	newHandler(t, s, pass, gateway.Config{}).ServeHTTP(recorder, request)
 	wantTwilioError(t, reply{code: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()},
-		twilioError{20500, "the update may have been applied: the caller cancelled", moreInfo("20500"), 424})
+		twilioError{20500, "it may have been applied: the caller cancelled", moreInfo("20500"), 424})
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/twilio"
 )
 
 // participantJSON returns a participant in Twilio's format, with null for unset
@@ -49,4 +50,22 @@ func twilioValue(value protoreflect.Value, field protoreflect.FieldDescriptor) a
 		return strconv.FormatInt(known.AsDuration().Milliseconds(), 10)
 	}
 	return nil
+}
+
+// answerJSON returns Twilio's answer to a read in Twilio's format.
+func answerJSON(operation twilio.Operation, answer *twilio.Answer) any {
+	switch operation {
+	case twilio.ListParticipants:
+		return struct {
+			Participants []twilio.Participant `json:"participants"`
+			*twilio.Paging
+		}{answer.Participants, answer.Paging}
+	case twilio.ListConferences:
+		return struct {
+			Conferences []twilio.Conference `json:"conferences"`
+			*twilio.Paging
+		}{answer.Conferences, answer.Paging}
+	default:
+		return answer.Conferences[0]
+	}
 }

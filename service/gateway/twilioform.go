@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"maps"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -85,6 +87,24 @@ func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFie
 		}
 	}
 	return request, ignored, violations
+}
+
+// decodeQuery returns the values of the known keys in a query, and the others.
+func decodeQuery(text string, known []string) (url.Values, ignoredFields, []*violation) {
+	given, err := url.ParseQuery(text)
+	if err != nil || !utf8.ValidString(strings.Join(slices.Concat(slices.Collect(maps.Values(given))...), "")) {
+		return nil, ignoredFields{}, []*violation{broken("", "the query must be percent-encoded UTF-8")}
+	}
+	values := url.Values{}
+	var ignored ignoredFields
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		if slices.Contains(known, key) {
+			values.Set(key, given.Get(key))
+		} else {
+			ignored.add(key)
+		}
+	}
+	return values, ignored, nil
 }
 
 // unescaped decodes a percent-encoded name, and returns any other text unchanged.

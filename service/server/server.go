@@ -229,6 +229,7 @@ func (s *Server) compose() error {
 		BearerTokens:     s.cfg.Settings.Current().Callers.TakesBearerTokens(),
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Authenticate:     s.authenticateEarly,
+		ReadTwilio:       conferences.ReadTwilio,
 		Refused:          s.metrics.RefusedByGateway,
 		Panicked:         s.metrics.Panicked,
 		LastAnswer:       s.lastAnswer,

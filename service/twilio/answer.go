@@ -60,6 +60,7 @@ type Answer struct {
 	Participants []Participant `json:",omitempty"`
 	Conferences  []Conference  `json:",omitempty"`
 	Next         url.Values    `json:",omitempty"` // the [PageKeys] of a list's next page; nil if there is none
+	Paging       *Paging       `json:",omitempty"` // of a list
 
 	HTTPStatus int    // 2xx, or 404 for a participant that an earlier request removed
 	RequestID  string // Twilio-Request-Id, or ""
@@ -68,6 +69,30 @@ type Answer struct {
 	// Concurrent is the Twilio-Concurrent-Requests header: how many requests of the
 	// account were running. 0 if there is none.
 	Concurrent int `json:"-"`
+}
+
+// Paging is Twilio's description of a page of a list. Its URIs have the list's path and no
+// host.
+type Paging struct {
+	Page            json.RawMessage `json:"page"`
+	PageSize        json.RawMessage `json:"page_size"`
+	Start           json.RawMessage `json:"start"`
+	End             json.RawMessage `json:"end"`
+	URI             *string         `json:"uri"`
+	FirstPageURI    *string         `json:"first_page_uri"`
+	NextPageURI     *string         `json:"next_page_uri"`
+	PreviousPageURI *string         `json:"previous_page_uri"`
+}
+
+// setPaging sets the paging of the list that the request asks for. It reports whether the
+// next page is one of that list.
+func (a *Answer) setPaging(p *Paging, r *Request) (matches bool) {
+	a.Paging = p
+	a.Next, matches = r.nextPage(p.NextPageURI)
+	for _, uri := range []**string{&p.URI, &p.FirstPageURI, &p.NextPageURI, &p.PreviousPageURI} {
+		*uri = r.pageURI(*uri)
+	}
+	return matches
 }
 
 // readAnswer returns what the response to the request says.
@@ -129,7 +154,7 @@ func (a *Answer) decode(w *wire.Response, r *Request) (matches bool, err error) 
 func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err error) {
 	var page struct {
 		Participants []participantJSON `json:"participants"`
-		NextPageURI  *string           `json:"next_page_uri"`
+		Paging
 	}
 	if err := json.Unmarshal(body, &page); err != nil {
 		return false, err
@@ -138,7 +163,7 @@ func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err 
 		return false, errNoList
 	}
 	a.Participants = make([]Participant, len(page.Participants))
-	a.Next, matches = r.nextPage(page.NextPageURI)
+	matches = a.setPaging(&page.Paging, r)
 	for i := range page.Participants {
 		participant, err := page.Participants[i].participant()
 		if err != nil {
@@ -153,7 +178,7 @@ func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err 
 func (a *Answer) decodeConferences(body []byte, r *Request) (matches bool, err error) {
 	var page struct {
 		Conferences []Conference `json:"conferences"`
-		NextPageURI *string      `json:"next_page_uri"`
+		Paging
 	}
 	if err := json.Unmarshal(body, &page); err != nil {
 		return false, err
@@ -162,7 +187,7 @@ func (a *Answer) decodeConferences(body []byte, r *Request) (matches bool, err e
 		return false, errNoList
 	}
 	a.Conferences = page.Conferences
-	a.Next, matches = r.nextPage(page.NextPageURI)
+	matches = a.setPaging(&page.Paging, r)
 	return matches && a.conferencesMayBe(r), a.checkConferences()
 }
 

@@ -121,16 +121,35 @@ func (r *Request) nextPage(uri *string) (url.Values, bool) {
 	if uri == nil || *uri == "" {
 		return nil, true
 	}
-	u, err := url.Parse(*uri)
-	path, _, _ := strings.Cut(r.target(), "?")
-	if err != nil || !strings.EqualFold(u.EscapedPath(), path) {
+	own := r.pageURI(uri)
+	if own == nil {
 		return nil, false
 	}
-	query, next := u.Query(), url.Values{}
+	_, encoded, _ := strings.Cut(*own, "?")
+	query, err := url.ParseQuery(encoded)
+	next := url.Values{}
 	for _, key := range PageKeys {
 		if query.Has(key) {
 			next.Set(key, query.Get(key))
 		}
 	}
-	return next, len(next) > 0
+	return next, err == nil && len(next) > 0
+}
+
+// pageURI returns a URI of a page without scheme and host, or nil if it is not of the
+// same list as the request.
+func (r *Request) pageURI(uri *string) *string {
+	if uri == nil {
+		return nil
+	}
+	u, err := url.Parse(*uri)
+	path, _, _ := strings.Cut(r.target(), "?")
+	if err != nil || !strings.EqualFold(u.EscapedPath(), path) {
+		return nil
+	}
+	own := path
+	if u.RawQuery != "" {
+		own += "?" + u.RawQuery
+	}
+	return &own
 }

@@ -1,6 +1,7 @@
 package twilio_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -54,16 +55,22 @@ func TestRequests(t *testing.T) {
 			},
 			"GET " + conferencePath + "/Participants.json?Muted=true&Page=1&PageToken=PA%26x ", 200,
 			`{"participants": [` + connected + `, {"queue_time": 7, "status": "queued"}],
+				"page_size": 2, "uri": "https://twilio.test` + conferencePath + `/Participants.json?Page=1",
+				"previous_page_uri": "https://evil.test/other.json",
 				"next_page_uri": "` + conferencePath + `/Participants.json?Muted=true&PageSize=2&Page=2&PageToken=PA2"}`,
 			&twilio.Answer{
 				Participants: []twilio.Participant{*connectedParticipant(), {QueueTime: new("7"), Status: "queued"}},
 				Next:         url.Values{"Page": {"2"}, "PageToken": {"PA2"}},
+				Paging: &twilio.Paging{
+					PageSize: json.RawMessage("2"), URI: new(conferencePath + "/Participants.json?Page=1"),
+					NextPageURI: new(conferencePath + "/Participants.json?Muted=true&PageSize=2&Page=2&PageToken=PA2"),
+				},
 			},
 		},
 		{
 			&twilio.Request{Operation: twilio.ListParticipants, Path: conference},
 			"GET " + conferencePath + "/Participants.json ", 200, `{"participants": [], "next_page_uri": null}`,
-			&twilio.Answer{Participants: []twilio.Participant{}},
+			&twilio.Answer{Participants: []twilio.Participant{}, Paging: &twilio.Paging{}},
 		},
 		{
 			&twilio.Request{Operation: twilio.FetchConference, Path: conference},
@@ -76,7 +83,7 @@ func TestRequests(t *testing.T) {
 			`{"conferences": [{"sid": "CF1", "account_sid": "` + accountSID + `", "friendly_name": "a b"}]}`,
 			&twilio.Answer{Conferences: []twilio.Conference{
 				{SID: "CF1", AccountSID: new(accountSID), FriendlyName: new("a b")},
-			}},
+			}, Paging: &twilio.Paging{}},
 		},
 	}
 	for _, tt := range tests {

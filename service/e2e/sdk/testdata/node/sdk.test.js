@@ -133,6 +133,31 @@ for (const { name, url, isService } of targets) {
       assert.match(headers['twilio-request-id'], /^RQ[0-9a-f]{32}$/);
     });
 
+    test('fetches, updates and removes a participant of a conference found by name', async () => {
+      const [found, ...others] = await client.conferences.list({ friendlyName: 'Support', status: 'in-progress' });
+      assert.deepEqual([found.sid, others], [conference, []]);
+      const fetched = await found.participants()(customer).fetch();
+      assert.equal((await fetched.update({ muted: true })).muted, true);
+      assert.equal(await fetched.remove(), true);
+      await rejected(fetched.fetch(), 404, 20404);
+    });
+
+    test('follows the pages of both lists', async () => {
+      const participants = await client.conferences(conference).participants.list({ pageSize: 2 });
+      assert.deepEqual(participants.map((p) => p.callSid), [1, 2, 3, 4, 5].map((n) => agent.slice(0, -1) + n));
+      assert.equal((await client.conferences.list({ pageSize: 1 })).length, 3);
+      const page = await client.conferences(conference).participants.page({ pageSize: 2 });
+      assert.ok(page.nextPageUrl.startsWith(url));
+      const back = await (await page.nextPage()).previousPage();
+      assert.deepEqual(back.instances.map((p) => p.callSid), page.instances.map((p) => p.callSid));
+    });
+
+    test('shows a conference', async () => {
+      const { sid, friendlyName, status, subresourceUris } = await client.conferences(conference).fetch();
+      assert.deepEqual([sid, friendlyName, status], [conference, 'Support', 'in-progress']);
+      assert.ok(subresourceUris.participants);
+    });
+
     const failures = [
       ['a participant who is not there', 'nobody', { muted: true }, [404, 20404], [404, 20404]],
       ['coaching somebody on hold', customer, { callSidToCoach: held }, [400, 16027], [400, 16027]],
