@@ -56,7 +56,13 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Check the configuration of serve without starting it, and explain what a caller may do."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Check whether a running conferenced serves: exit code 0 or 1."`
 	Proto       protoCommand       `cmd:"" help:"Print the API as a .proto file for clients, or write all files that clients need."`
+	Token       tokenCommand       `cmd:"" help:"Create a token of a caller, and its entry in the tokens file."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Help        helpCommand        `cmd:"" help:"Print the help of a command."`
+	Completion  completionCommand  `cmd:"" help:"Print the completion script of a shell."`
+	Complete    completeCommand    `cmd:"" hidden:"" name:"__complete"`
+
+	VersionFlag kong.VersionFlag `name:"version" group:"Help:" help:"Print the version."`
 }
 
 func main() {
@@ -103,16 +109,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(output{stdout, stderr}),
+		kong.Vars{"version": versionText()},
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "conferenced:", err)
 		return exitFailure
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	parser.Model.HelpFlag.Group = &kong.Group{Key: "Help:", Title: "Help:"}
 	names := newFlagNames(parser.Model)
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(withHelpFlag(args))
 	if exited >= 0 { // --help was printed
 		return exited
 	}

@@ -64,7 +64,7 @@ func (r ran) check(t *testing.T, code int, stderr ...string) {
 }
 
 func TestHelpOfTheProgram(t *testing.T) {
-	for _, args := range [][]string{{}, {"--help"}, {"-h"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"-h"}, {"help"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			got := runCommand(t.Context(), args...)
 			got.check(t, 0)
@@ -78,6 +78,14 @@ func TestHelpOfTheProgram(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHelpOfACommand(t *testing.T) {
+	want := runCommand(t.Context(), "serve", "--help")
+	got := runCommand(t.Context(), "help", "serve")
+	got.check(t, 0)
+	got.checkOutput(t, want.stdout, "")
+	runCommand(t.Context(), "help", "swerve").check(t, exitUsage, "swerve")
 }
 
 func TestMistakesInArguments(t *testing.T) {
@@ -138,6 +146,7 @@ func TestVersion(t *testing.T) {
 			defer func() { version = before }()
 			got := runCommand(t.Context(), "version")
 			got.check(t, 0)
+			runCommand(t.Context(), "--version").checkOutput(t, got.stdout, "")
 			words := strings.Fields(got.stdout)
 			if len(words) != 6 || words[0] != "conferenced" || words[2] != "(revision" || !strings.HasPrefix(words[4], "go1.") ||
 				!strings.Contains(words[5], "/") || strings.Count(got.stdout, "\n") != 1 {
