@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -66,15 +67,21 @@ type commands struct {
 }
 
 func main() {
-	tuneMemory()
-	signal.Ignore(syscall.SIGPIPE) // a write to a closed pipe returns an error
-	silenceLibraries()
+	prepareProcess()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	stderr := telemetry.NewAsyncWriter(os.Stderr)
 	code := run(ctx, os.Args[1:], os.Stdout, stderr)
 	stderr.Flush(flushTimeout)
 	os.Exit(code)
+}
+
+// prepareProcess sets what concerns the whole process.
+func prepareProcess() {
+	tuneMemory()
+	signal.Ignore(syscall.SIGPIPE) // a write to a closed pipe returns an error
+	debug.SetTraceback("crash")    // a crash ends by SIGABRT, not with the exit code 2, after which nothing restarts
+	silenceLibraries()
 }
 
 // flushTimeout is how long the process waits at its end for its log to be read.

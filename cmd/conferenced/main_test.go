@@ -14,7 +14,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	switch os.Getenv(asProgram) {
+	case "":
+	case "crash":
+		prepareProcess()
+		panic("crash")
+	default:
 		main()
 	}
 	for _, entry := range os.Environ() {

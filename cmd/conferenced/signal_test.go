@@ -227,3 +227,15 @@ func TestASecondSIGTERM(t *testing.T) {
 		})
 	}
 }
+
+// TestACrashDoesNotLookLikeAMistake: Go's exit code of a crash is that of a mistake, after
+// which systemd does not restart.
+func TestACrashDoesNotLookLikeAMistake(t *testing.T) {
+	crash := exec.CommandContext(t.Context(), os.Args[0])
+	crash.Env = append(os.Environ(), asProgram+"=crash")
+	text, err := crash.CombinedOutput()
+	status, ok := crash.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || status.Signal() != syscall.SIGABRT {
+		t.Errorf("ended with %v: %s", err, text)
+	}
+}
