@@ -191,8 +191,13 @@ func NewAccounts(defaultSID string, accounts ...Account) (*Accounts, error) {
 	return set, nil
 }
 
-// Len returns the number of accounts.
-func (s *Accounts) Len() int { return len(s.bySID) }
+// Len returns the number of accounts. A nil *Accounts has none.
+func (s *Accounts) Len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.bySID)
+}
 
 // Lookup returns the account with that SID, or the default account if sid is "".
 // The account must not be changed. It reports false if there is none.
