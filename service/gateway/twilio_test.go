@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -158,7 +159,7 @@ func TestUnsupportedTwilioMethods(t *testing.T) {
 func TestTwilioReads(t *testing.T) {
 	const conferences = "/2010-04-01/Accounts/" + accountSID + "/Conferences"
 	next := conferences + ".json?Page=1&PageSize=1&PageToken=PA1"
-	page := &twilio.Paging{Page: json.RawMessage("0"), PageSize: json.RawMessage("1"), NextPageURI: &next}
+	page := &twilio.Paging{Page: jsontext.Value("0"), PageSize: jsontext.Value("1"), NextPageURI: &next}
 	const paging = `,"page":0,"page_size":1,"start":null,"end":null,"uri":null,"first_page_uri":null,"previous_page_uri":null,`
 	const conference = `{"account_sid":null,"sid":"CF1","friendly_name":null,"status":null,"date_created":null,"date_updated":null,` +
 		`"region":null,"reason_conference_ended":null,"call_sid_ending_conference":null,"api_version":null,"uri":null,` +

@@ -2,11 +2,13 @@ package twilio
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"conferenced/service/twilio/wire"
 )
@@ -74,14 +76,14 @@ type Answer struct {
 // Paging is Twilio's description of a page of a list. Its URIs have the list's path and no
 // host.
 type Paging struct {
-	Page            json.RawMessage `json:"page"`
-	PageSize        json.RawMessage `json:"page_size"`
-	Start           json.RawMessage `json:"start"`
-	End             json.RawMessage `json:"end"`
-	URI             *string         `json:"uri"`
-	FirstPageURI    *string         `json:"first_page_uri"`
-	NextPageURI     *string         `json:"next_page_uri"`
-	PreviousPageURI *string         `json:"previous_page_uri"`
+	Page            jsontext.Value `json:"page"`
+	PageSize        jsontext.Value `json:"page_size"`
+	Start           jsontext.Value `json:"start"`
+	End             jsontext.Value `json:"end"`
+	URI             *string        `json:"uri"`
+	FirstPageURI    *string        `json:"first_page_uri"`
+	NextPageURI     *string        `json:"next_page_uri"`
+	PreviousPageURI *string        `json:"previous_page_uri"`
 }
 
 // setPaging sets the paging of the list that the request asks for. It reports whether the
@@ -94,6 +96,9 @@ func (a *Answer) setPaging(p *Paging, r *Request) (matches bool) {
 	}
 	return matches
 }
+
+// lenient accepts what clients of Twilio usually accept.
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // readAnswer returns what the response to the request says.
 func readAnswer(w *wire.Response, a *Account, r *Request) (*Answer, error) {
@@ -137,7 +142,7 @@ func (a *Answer) decode(w *wire.Response, r *Request) (matches bool, err error) 
 		return a.decodeParticipants(w.Body, r)
 	case FetchConference:
 		a.Conferences = make([]Conference, 1)
-		err = json.Unmarshal(w.Body, &a.Conferences[0])
+		err = json.Unmarshal(w.Body, &a.Conferences[0], lenient)
 		return a.conferencesMayBe(r), cmp.Or(err, a.checkConferences())
 	case ListConferences:
 		return a.decodeConferences(w.Body, r)
@@ -156,7 +161,7 @@ func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err 
 		Participants []participantJSON `json:"participants"`
 		Paging
 	}
-	if err := json.Unmarshal(body, &page); err != nil {
+	if err := json.Unmarshal(body, &page, lenient); err != nil {
 		return false, err
 	}
 	if page.Participants == nil {
@@ -180,7 +185,7 @@ func (a *Answer) decodeConferences(body []byte, r *Request) (matches bool, err e
 		Conferences []Conference `json:"conferences"`
 		Paging
 	}
-	if err := json.Unmarshal(body, &page); err != nil {
+	if err := json.Unmarshal(body, &page, lenient); err != nil {
 		return false, err
 	}
 	if page.Conferences == nil {
@@ -244,7 +249,7 @@ func (p *participantJSON) participant() (*Participant, error) {
 // describes no participant.
 func DecodeParticipant(data []byte) (*Participant, error) {
 	var p participantJSON
-	if err := json.Unmarshal(data, &p); err != nil {
+	if err := json.Unmarshal(data, &p, lenient); err != nil {
 		return nil, err
 	}
 	return p.participant()

@@ -1,7 +1,6 @@
 package twilio_test
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -11,6 +10,7 @@ import (
 	"conferenced/service/property"
 	"conferenced/service/twilio"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -62,7 +62,7 @@ func TestRequests(t *testing.T) {
 				Participants: []twilio.Participant{*connectedParticipant(), {QueueTime: new("7"), Status: "queued"}},
 				Next:         url.Values{"Page": {"2"}, "PageToken": {"PA2"}},
 				Paging: &twilio.Paging{
-					PageSize: json.RawMessage("2"), URI: new(conferencePath + "/Participants.json?Page=1"),
+					PageSize: jsontext.Value("2"), URI: new(conferencePath + "/Participants.json?Page=1"),
 					NextPageURI: new(conferencePath + "/Participants.json?Muted=true&PageSize=2&Page=2&PageToken=PA2"),
 				},
 			},

@@ -31,7 +31,7 @@ type upstream struct {
 func newUpstream(t *testing.T, faults *faultCycle) *upstream {
 	t.Helper()
 	u := &upstream{faults: faults, arrived: map[int]time.Time{}}
-	u.Sandbox = sandbox.New(sandbox.Config{Fault: u.fault})
+	u.Sandbox = sandbox.New(sandbox.Config{Fault: u.fault, JournalLength: 10 * *callsFlag})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
