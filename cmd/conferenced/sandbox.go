@@ -31,7 +31,7 @@ type sandboxCommand struct {
 // embedding has the flags about the embedded Twilio.
 type embedding struct {
 	TwilioAddr string        `env:"CONFERENCED_TWILIO_ADDR" default:"127.0.0.1:8010" help:"The address of the embedded Twilio."`
-	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"The initial state of the embedded Twilio, in YAML, instead of its default accounts and conferences."`
+	State      string        `env:"CONFERENCED_STATE" placeholder:"FILE" help:"The initial state of the embedded Twilio, in YAML or JSON, instead of its default accounts and conferences."`
 	TwilioOnly bool          `env:"CONFERENCED_TWILIO_ONLY" help:"Run the embedded Twilio alone."`
 	CallStep   time.Duration `name:"sandbox-call-step" env:"CONFERENCED_SANDBOX_CALL_STEP" default:"1s" help:"How long a new participant's call stays queued, connecting and ringing, each."`
 

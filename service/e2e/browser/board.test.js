@@ -122,10 +122,15 @@ test("after a restart", async (t) => {
 
 test("a picture", { skip: !SCREENSHOT }, async (t) => {
   const page = await openBoard(t, 1130);
+  const [account] = (await (await fetch(`${SANDBOX_TWILIO}/sandbox/state`)).json()).accounts;
+  const [agent, customer, supervisor] = account.conferences[0].participants.map((p) => ({ call_sid: p.call_sid, label: p.label }));
+  const conferences = [{ sid: CONFERENCE, friendly_name: "Support", participants: [agent, customer, supervisor] }];
+  const state = { accounts: [{ sid: account.sid, auth_token: "00112233445566778899aabbccddeeff", conferences }] };
+  assert.ok((await fetch(`${SANDBOX_TWILIO}/sandbox/state`, { method: "POST", body: JSON.stringify(state) })).ok);
+  await fetch(`${SANDBOX_TWILIO}/sandbox/faults`, { method: "POST", body: '{"participant": "customer", "kind": "503"}' });
   await update("customer", { muted: true });
-  await update("supervisor", { call_sid_to_coach: "CAca000000000000000000000000000001" });
+  await update("supervisor", { call_sid_to_coach: agent.call_sid });
   await update("agent", { announce_url: "https://example.com/welcome.mp3" });
-  await update("fault:503x1", { hold: true });
-  await chip(page, "fault:503x1", "on hold").waitFor();
-  await page.screenshot({ path: SCREENSHOT, clip: { x: 0, y: 0, width: 1130, height: 760 } });
+  await card(page, "agent").getByText("welcome.mp3").waitFor();
+  await page.screenshot({ path: SCREENSHOT });
 });
