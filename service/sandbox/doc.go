@@ -1,7 +1,7 @@
 // Package sandbox simulates, in memory, the part of Twilio's API for conferences and
 // their participants. It is an [http.Handler] for tests of Twilio's clients, with the
 // same paths, form fields, answers, headers, errors and conference events, a journal
-// of the updates, a clock that tests can advance, and faults on demand.
+// of the requests and callbacks, a board, a clock that tests can advance, and faults on demand.
 //
 // A request is processed as follows: [Sandbox.ServeHTTP] reads it (request.go),
 // checks the credentials and finds the operation (routes.go), which changes the state

@@ -7,11 +7,12 @@ const { beforeEach, test } = require("node:test");
 const twilio = require("twilio");
 
 const { SANDBOX_REST, SANDBOX_TWILIO } = process.env;
+const CONFERENCE = "CFcf000000000000000000000000000001";
 const AGENT = "CAca000000000000000000000000000001";
 
 const client = twilio("ACac000000000000000000000000000001", "00112233445566778899aabbccddeeff");
 client.api.baseUrl = SANDBOX_REST;
-const conference = client.conferences("CFcf000000000000000000000000000001");
+const conference = client.conferences(CONFERENCE);
 const customer = conference.participants("customer");
 const agent = conference.participants("agent");
 
@@ -23,11 +24,6 @@ const sandbox = async (path, options) => {
 };
 const arm = (fault) => sandbox("faults", { method: "POST", body: JSON.stringify(fault) });
 const state = async () => (await sandbox("state")).accounts[0].conferences[0];
-const participant = async (label) => (await state()).participants.find((p) => p.label === label);
-const hangUp = async (label) => {
-  const body = new URLSearchParams({ ConferenceSid: (await state()).sid, CallSid: label });
-  await sandbox("hangup", { method: "POST", body });
-};
 const faults = async (label) => {
   const { entries } = await sandbox(`journal?kind=request&participant=${label}`);
   return entries.filter((e) => e.operation === "update").map((e) => e.fault);
@@ -38,14 +34,15 @@ beforeEach(() => sandbox("reset", { method: "POST" }));
 test("hold", async () => {
   const { hold } = await customer.update({ hold: true, holdUrl: "https://example.com/music.mp3" });
   assert.equal(hold, true);
-  assert.equal((await participant("customer")).hold, true);
+  assert.equal((await customer.fetch()).hold, true);
   assert.equal((await customer.update({ hold: false })).hold, false);
 });
 
 test("coach", async () => {
   const coach = await conference.participants("supervisor").update({ coaching: true, callSidToCoach: AGENT });
   assert.equal(coach.callSidToCoach, AGENT);
-  assert.equal((await participant("supervisor")).coaching, true);
+  const coaches = await conference.participants.list({ coaching: true });
+  assert.deepEqual(coaches.map((p) => p.label), ["supervisor"]);
 });
 
 test("whisper", async () => {
@@ -59,14 +56,16 @@ test("warm transfer", async () => {
   await conference.participants("front%20desk").update({ muted: false });
   await customer.update({ hold: false });
   await agent.update({ endConferenceOnExit: false });
-  await hangUp("agent");
-  const { status, participants } = await state();
-  assert.equal(status, "in-progress");
-  assert.deepEqual(participants.filter((p) => !p.hold).map((p) => p.label), ["customer", "supervisor", "front desk"]);
+  assert.equal(await agent.remove(), true);
+  const left = await conference.participants.list({ hold: false, pageSize: 2 });
+  assert.deepEqual(left.map((p) => p.label), ["customer", "supervisor", "front desk"]);
+  const running = await client.conferences.list({ friendlyName: "Support", status: "in-progress" });
+  assert.deepEqual(running.map((c) => c.sid), [CONFERENCE]);
 });
 
 test("hang-up", async () => {
-  await hangUp("customer");
+  const body = new URLSearchParams({ ConferenceSid: CONFERENCE, CallSid: "customer" });
+  await sandbox("hangup", { method: "POST", body });
   await assert.rejects(customer.update({ muted: true }), { status: 404, code: 20404 });
 });
 
