@@ -1,14 +1,16 @@
 // Package sandbox simulates, in memory, the part of Twilio's API for conferences and
 // their participants. It is an [http.Handler] for tests of Twilio's clients, with the
 // same paths, form fields, answers, headers, errors and conference events, a journal
-// of the requests and callbacks, a board, a clock that tests can advance, and faults on demand.
+// of the requests and callbacks, a board, a clock that tests can advance, and faults on
+// demand.
 //
 // A request is processed as follows: [Sandbox.ServeHTTP] reads it (request.go),
 // checks the credentials and finds the operation (routes.go), which changes the state
 // under a lock (state.go and a file for each operation) and queues the events of that
-// (event.go, callback.go), with the defects that the state asks for (defect.go). Its result is shown as JSON or XML (resource.go,
-// answer.go) and is in the journal (journal.go). Faults (fault.go), which are armed or
-// named by labels (rule.go), can replace or break any of it.
+// (event.go, callback.go), with the defects that the state asks for (defect.go). Its
+// result is shown as JSON or XML (resource.go, answer.go) and is in the journal
+// (journal.go). Faults (fault.go), which are armed or named by labels (rule.go), can
+// replace or break any of it.
 //
 // # Paths
 //
@@ -41,10 +43,9 @@
 // ringing and then connected, each for Config.CallStep, on the clock that
 // [Sandbox.Advance] moves. A connected participant has joined. It starts the
 // conference if it has StartConferenceOnEnter, or if all participants were created so.
-// Participants leave by the API's
-// DELETE and by [Sandbox.HangUp]. A conference ends, and all participants leave,
-// when a participant leaves whose EndConferenceOnExit is in effect, when the last
-// one leaves, or by request.
+// Participants leave by the API's DELETE and by [Sandbox.HangUp]. A conference ends,
+// and all participants leave, when a participant leaves whose EndConferenceOnExit is in
+// effect, when the last one leaves, or by request.
 //
 // # Conference events
 //

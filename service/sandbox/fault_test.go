@@ -57,6 +57,7 @@ var faultCases = map[string]struct {
 	"fault:slow=1ms":  {Fault{Kind: Slow, Delay: Duration(time.Millisecond)}, "200", true},
 	"fault:401":       {Fault{Kind: Unauthorized}, "401/20003", false},
 	"fault:conflict":  {Fault{Kind: Conflict}, "409/20409", false},
+	"fault:408":       {Fault{Kind: RequestTimeout}, "408", false},
 }
 
 func TestFaultLabels(t *testing.T) {
