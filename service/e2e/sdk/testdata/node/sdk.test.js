@@ -136,7 +136,7 @@ for (const { name, url, isService } of targets) {
     test('fetches, updates and removes a participant of a conference found by name', async () => {
       const [found, ...others] = await client.conferences.list({ friendlyName: 'Support', status: 'in-progress' });
       assert.deepEqual([found.sid, others], [conference, []]);
-      const fetched = await found.participants()(customer).fetch();
+      const fetched = await participant(client, customer).fetch();
       assert.equal((await fetched.update({ muted: true })).muted, true);
       assert.equal(await fetched.remove(), true);
       await rejected(fetched.fetch(), 404, 20404);
@@ -195,9 +195,9 @@ for (const { name, url, isService } of targets) {
 
 test('the service says that it does not have the other operations', async () => {
   const client = sdk(serviceURL);
-  await rejected(participant(client, customer).fetch(), 405, 20004);
-  await rejected(participant(client, customer).remove(), 405, 20004);
-  await rejected(client.conferences(conference).participants.list(), 404, 20404);
+  const create = { from: '+15550100', to: '+15550101' };
+  await rejected(client.conferences(conference).participants.create(create), 405, 20004);
+  await rejected(client.conferences(conference).update({ status: 'completed' }), 405, 20004);
 });
 
 test('the sandbox lists by pages', async () => {
