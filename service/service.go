@@ -31,17 +31,20 @@ type Service struct {
 
 	settings  Settings
 	deliverer Deliverer
+	each      grpc.UnaryServerInterceptor
 }
 
 // Deliverer delivers requests to Twilio, as *delivery.Deliverer does.
 type Deliverer interface {
 	Deliver(context.Context, *delivery.Update) (*twilio.Answer, error)
+	BeginBulk(ctx context.Context, account *twilio.Account, caller, requestID string, content delivery.Content) (*delivery.Bulk, error)
 	Read(ctx context.Context, account *twilio.Account, caller string, request *twilio.Request) (*twilio.Answer, error)
 }
 
-// New returns the service.
-func New(settings Settings, deliverer Deliverer) *Service {
-	return &Service{settings: settings, deliverer: deliverer}
+// New returns the service. each intercepts the update of each participant in a bulk
+// operation, and must recover from panics.
+func New(settings Settings, deliverer Deliverer, each grpc.UnaryServerInterceptor) *Service {
+	return &Service{settings: settings, deliverer: deliverer, each: each}
 }
 
 // UpdateParticipant changes one participant. The request must have passed
@@ -49,7 +52,7 @@ func New(settings Settings, deliverer Deliverer) *Service {
 func (s *Service) UpdateParticipant(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
-	change := Change(request)
+	change := changeOf(setOf(request))
 	if change.Set() == 0 {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}
@@ -212,6 +215,9 @@ func record(ctx context.Context, conference string, answer *twilio.Answer, err e
 		return
 	}
 	c.TwilioRequestID = id
+	if c.OperationID != "" {
+		return // Its answers are many.
+	}
 	// SetHeader fails only if the headers were sent or ctx is not a gRPC call's; the
 	// response does not depend on it.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))

@@ -81,6 +81,13 @@ func (f *fake) Deliver(_ context.Context, update *delivery.Update) (*twilio.Answ
 	return f.answer, nil
 }
 
+// BeginBulk implements Deliverer.
+func (f *fake) BeginBulk(
+	context.Context, *twilio.Account, string, string, delivery.Content,
+) (*delivery.Bulk, error) {
+	return nil, f.err
+}
+
 // Read implements Deliverer.
 func (f *fake) Read(_ context.Context, _ *twilio.Account, _ string, request *twilio.Request) (*twilio.Answer, error) {
 	f.read = append(f.read, request)
@@ -91,7 +98,7 @@ func (f *fake) Read(_ context.Context, _ *twilio.Account, _ string, request *twi
 }
 
 func (f *fake) service() *Service {
-	return New(func(context.Context) (*twilio.Accounts, *callers.Set) { return f.accounts, f.callers }, f)
+	return New(func(context.Context) (*twilio.Accounts, *callers.Set) { return f.accounts, f.callers }, f, nil)
 }
 
 func (f *fake) update(ctx context.Context, request *request) (*conferencev1.UpdateParticipantResponse, error) {

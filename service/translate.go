@@ -14,10 +14,41 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Change returns the properties that the request sets. A property that is unset in
-// the request stays unset; false and "" are values.
-func Change(request *conferencev1.UpdateParticipantRequest) *property.Values {
+// Change returns the properties that a request of any method sets. A property that is
+// unset in the request stays unset; false and "" are values.
+func Change(request any) *property.Values {
+	switch request := request.(type) {
+	case *conferencev1.UpdateParticipantRequest:
+		return changeOf(setOf(request))
+	case *conferencev1.UpdateParticipantsRequest:
+		return changeOf(request.GetSet())
+	default:
+		return new(property.Values)
+	}
+}
+
+func setOf(request *conferencev1.UpdateParticipantRequest) *conferencev1.ParticipantChange {
+	return &conferencev1.ParticipantChange{
+		Muted:               request.Muted,
+		Hold:                request.Hold,
+		HoldUrl:             request.HoldUrl,
+		HoldMethod:          request.HoldMethod,
+		AnnounceUrl:         request.AnnounceUrl,
+		AnnounceMethod:      request.AnnounceMethod,
+		WaitUrl:             request.WaitUrl,
+		WaitMethod:          request.WaitMethod,
+		BeepOnExit:          request.BeepOnExit,
+		EndConferenceOnExit: request.EndConferenceOnExit,
+		Coaching:            request.Coaching,
+		CallSidToCoach:      request.CallSidToCoach,
+	}
+}
+
+func changeOf(request *conferencev1.ParticipantChange) *property.Values {
 	v := new(property.Values)
+	if request == nil {
+		return v
+	}
 	v.PutBool(property.Muted, request.Muted)
 	v.PutBool(property.Hold, request.Hold)
 	v.PutString(property.HoldURL, request.HoldUrl)

@@ -82,13 +82,19 @@ func refusal(violations ...*errdetails.BadRequest_FieldViolation) *outcome.Error
 	return outcome.InvalidRequest.Err(facts)
 }
 
-// fieldOf returns the name of a violation's field. A rule of the whole message has no
-// field path: its id begins with the field's name.
+// fieldOf returns the path of a violation's field. The path of a rule of a whole message
+// does not have the field: the rule's id begins with its name.
 func fieldOf(violation *protovalidate.Violation) string {
-	if path := protovalidate.FieldPathString(violation.Proto.GetField()); path != "" {
-		return path
+	path := protovalidate.FieldPathString(violation.Proto.GetField())
+	if field, _, ok := strings.Cut(violation.Proto.GetRuleId(), "_needs_"); ok {
+		return strings.TrimPrefix(path+"."+field, ".")
 	}
-	field, _, _ := strings.Cut(violation.Proto.GetRuleId(), "_needs_")
+	return path
+}
+
+// nameOf returns the last name in the path of a field, without an index.
+func nameOf(field string) string {
+	field, _, _ = strings.Cut(field[strings.LastIndexByte(field, '.')+1:], "[")
 	return field
 }
 
@@ -99,6 +105,8 @@ var patterns = map[string]string{
 	"wait_url":          "must be an absolute http or https URL, or empty to play nothing",
 	"account_sid":       "must be AC and 32 hexadecimal digits",
 	"call_sid":          "must not contain a /",
+	"participants":      "must not contain a /",
+	"except":            "must not contain a /",
 	"call_sid_to_coach": "must be CA and 32 hexadecimal digits: a Call SID, not a label",
 }
 
@@ -149,7 +157,7 @@ func ruleOf(field string, violation *protovalidate.Violation) string {
 		if problem := urlProblem(violation.FieldValue.String()); problem != "" {
 			return problem
 		}
-		return patterns[field]
+		return patterns[nameOf(field)]
 	}
 	return violation.Proto.GetMessage()
 }

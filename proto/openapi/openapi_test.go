@@ -48,7 +48,7 @@ func TestOperations(t *testing.T) {
 		}
 	}
 	for operation := range got {
-		if strings.HasPrefix(operation, "post ") {
+		if path, isPost := strings.CutPrefix(operation, "post "); isPost && got["patch "+path] != "" {
 			t.Errorf("%s does the same as PATCH", operation)
 		}
 	}

@@ -25,7 +25,8 @@ var examples = map[string]string{
 
 // bodyExamples are the bodies of the examples, by method.
 var bodyExamples = map[protoreflect.Name]object{
-	"UpdateParticipant": {"muted": true},
+	"UpdateParticipant":  {"muted": true},
+	"UpdateParticipants": {"except": []string{"agent"}, "set": object{"muted": true}},
 }
 
 // completeMethod completes the operations of a method. A POST on a path that has
@@ -41,7 +42,7 @@ func completeMethod(document object, method protoreflect.MethodDescriptor) {
 		o := operation{at(path, r.verb), method, r}
 		o.setTexts()
 		o.completeParameters()
-		o.completeBody()
+		o.completeBody(at(document, "components", "schemas"))
 		o.setErrors()
 	}
 	acceptShortEnumValues(at(document, "components", "schemas"), method.Input().Fields())
@@ -130,19 +131,15 @@ func (o operation) completeParameters() {
 
 // completeBody adds the rules and the example of the body, and refuses unknown
 // members.
-func (o operation) completeBody() {
+func (o operation) completeBody(schemas object) {
 	if o.node["requestBody"] == nil {
 		return
 	}
 	content := at(o.node, "requestBody", "content", "application/json")
 	schema := at(content, "schema")
-	schema["additionalProperties"] = false
 	example, ok := bodyExamples[o.method.Name()]
 	set(content, "example", example, ok)
-	for name, property := range at(schema, "properties") {
-		field := o.method.Input().Fields().ByName(protoreflect.Name(name))
-		constrain(property.(object), field, false)
-	}
+	constrainMessage(schemas, schema, o.method.Input())
 }
 
 // acceptShortEnumValues adds the names without prefix, which REST accepts too, to the

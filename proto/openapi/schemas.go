@@ -41,11 +41,38 @@ func completeSchemas(schemas object) {
 	}
 }
 
+// constrainMessage adds the rules for the fields of a message in a request to its schema,
+// and refuses unknown members.
+func constrainMessage(schemas, schema object, message protoreflect.MessageDescriptor) {
+	schema["additionalProperties"] = false
+	delete(schema, "required")
+	var required []string
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		property, inBody := at(schema, "properties")[string(field.Name())].(object)
+		if !inBody {
+			continue
+		}
+		constrain(property, field, false)
+		if rulesOf(field).GetRequired() {
+			required = append(required, string(field.Name()))
+		}
+		if nested := field.Message(); nested != nil {
+			constrainMessage(schemas, at(schemas, string(nested.FullName())), nested)
+		}
+	}
+	set(schema, "required", required, len(required) > 0)
+}
+
 // constrain adds the rules for a field of a request to its schema.
 func constrain(schema object, field protoreflect.FieldDescriptor, inPath bool) {
 	rules := rulesOf(field)
 	if text := rules.GetString(); text != nil {
 		constrainText(schema, text, rules.GetIgnore() == validate.Ignore_IGNORE_IF_ZERO_VALUE && !inPath)
+	}
+	if list := rules.GetRepeated(); list != nil {
+		set(schema, "maxItems", list.GetMaxItems(), list.HasMaxItems())
+		constrainText(at(schema, "items"), list.GetItems().GetString(), false)
 	}
 	if number := rules.GetInt32(); number != nil {
 		set(schema, "minimum", number.GetGte(), number.HasGte())

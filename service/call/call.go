@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"conferenced/service/outcome"
 	"conferenced/service/property"
 )
 
@@ -60,6 +61,11 @@ type Call struct {
 	// Change is the properties that the request sets.
 	Change property.Values
 
+	// OperationID is the id of the bulk operation that the call makes or is a part of; ""
+	// for other calls. Bulk is what the call did if it made one.
+	OperationID string
+	Bulk        *Bulk
+
 	// Progress is how far the delivery of the request has come.
 	Progress *Progress
 
@@ -73,11 +79,31 @@ type Call struct {
 	TraceID string
 }
 
+// Bulk is what a bulk operation did.
+type Bulk struct {
+	// Participants is the number of results, of which some may be neither Updated nor
+	// Failed.
+	Participants, Updated, Failed int
+	// Applied is the maximum of the updates.
+	Applied outcome.Applied
+}
+
 type key struct{}
 
 // New returns a context that carries a new record.
 func New(ctx context.Context, protocol Protocol) (context.Context, *Call) {
 	c := &Call{Protocol: protocol, Progress: new(Progress)}
+	return context.WithValue(ctx, key{}, c), c
+}
+
+// Member returns a context that carries a new record, of the update of one participant
+// in the bulk operation whose call ctx is of.
+func Member(ctx context.Context, callSID string) (context.Context, *Call) {
+	c := new(Call)
+	if operation := From(ctx); operation != nil {
+		*c = *operation
+	}
+	c.CallSID, c.RequestID, c.TwilioRequestID, c.Progress = callSID, "", "", new(Progress)
 	return context.WithValue(ctx, key{}, c), c
 }
 

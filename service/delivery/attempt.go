@@ -82,11 +82,11 @@ func preferLast(last, err error) error {
 
 // acquire waits for a permit of the upstream.
 func (d *Deliverer) acquire(
-	ctx context.Context, u *upstream, over <-chan struct{}, caller string,
+	ctx context.Context, u *upstream, over <-chan struct{}, by demand,
 ) (*Permit, error) {
 	d.observer.waiting(ctx)
 	began := time.Now()
-	permit, err := u.acquire(ctx, over, caller)
+	permit, err := u.acquire(ctx, over, by)
 	d.observer.waited(ctx, QueueLimit, time.Since(began))
 	return permit, err
 }

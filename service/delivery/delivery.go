@@ -80,7 +80,13 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 	j := &job{
 		d: d, update: update, claim: d.newClaim(update), upstream: d.upstream(update.Account), done: make(chan struct{}),
 	}
-	record, err := j.enter(ctx)
+	enter := j.enter
+	if update.Group != nil {
+		update.Group.bulk.running.Add(1)
+		defer update.Group.bulk.running.Done()
+		enter = j.enterGroup
+	}
+	record, err := enter(ctx)
 	switch {
 	case err != nil:
 		return nil, j.notEntered(ctx, err)
@@ -105,6 +111,9 @@ func (d *Deliverer) identify(ctx context.Context, request *twilio.Request) {
 func (d *Deliverer) newClaim(update *Update) *claim {
 	if update.RequestID == "" || d.cfg.IgnoreRequestIDs {
 		return nil
+	}
+	if update.Group != nil {
+		return &claim{store: d.store, key: update.Group.bulk.derived(update.Path.Participant), content: update.content()}
 	}
 	// The letters of a UUID may have any case, RFC 9562, section 4.
 	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: strings.ToLower(update.RequestID)}

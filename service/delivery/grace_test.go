@@ -113,26 +113,6 @@ func TestCallerLeavesBeforeThereIsAConnection(t *testing.T) {
 	})
 }
 
-// TestCallerLeavesRightBeforeTheRequestIsWritten: nothing is sent.
-func TestCallerLeavesRightBeforeTheRequestIsWritten(t *testing.T) {
-	var leave func()
-	never := func() error { return nil }
-	stands := func() error {
-		leave()
-		<-time.After(time.Second) // Everything else that can happen has happened.
-		return nil
-	}
-	wrap := func(store Store) Store { return revokingStore{store, never, never, stands} }
-	withStore(t, withGrace(), wrap, func(w *world) {
-		var ctx context.Context
-		ctx, leave = context.WithCancel(w.t.Context())
-		p := w.deliver(ctx, withID("id", on("CA1", mute)))
-		w.pass(time.Second)
-		w.wantEnd(p, "cancelled, no")
-		w.wantSends(0)
-	})
-}
-
 // TestNoRetryAfterTheCallerLeft has every result that is retried while the caller
 // waits.
 func TestNoRetryAfterTheCallerLeft(t *testing.T) {

@@ -21,6 +21,7 @@ type job struct {
 	claim    *claim
 	upstream *upstream
 	entry    Entry
+	member   *member // nil if the update is not of a bulk operation.
 
 	done   chan struct{}  // Closed when answer and err are set.
 	answer *twilio.Answer // nil if and only if err is not.
@@ -154,6 +155,13 @@ func (j *job) notEntered(ctx context.Context, err error) *outcome.Error {
 func (j *job) start(ctx context.Context) {
 	j.d.counts.updates.Add(1)
 	j.d.running.Add(1)
+	if group := j.update.Group; group != nil {
+		group.bulk.running.Add(1)
+		j.member = newMember(j.update)
+		j.upstream.admit(j.member)
+	} else {
+		j.upstream.prefer(participantOf(&j.update.Path))
+	}
 	go j.run(ctx)
 }
 
@@ -194,6 +202,10 @@ func (j *job) abandonErr(ctx context.Context) error {
 // store to settle the request ID and the queue.
 func (j *job) run(ctx context.Context) {
 	defer j.d.running.Done()
+	if j.member != nil {
+		defer j.update.Group.bulk.running.Done()
+		defer j.upstream.dismiss(j.member)
+	}
 	defer j.entry.Leave()
 	defer func() {
 		if j.watcher != nil {
@@ -370,7 +382,7 @@ func (j *job) begin(ctx context.Context, permit *Permit) (*Permit, error) {
 // acquire acquires a permit for the queue, and returns it if the queue chooses this
 // update.
 func (j *job) acquire(ctx context.Context) (*Permit, error) {
-	permit, err := j.d.acquire(ctx, j.upstream, j.entry.Over(), j.update.Caller)
+	permit, err := j.d.acquire(ctx, j.upstream, j.entry.Over(), demand{j.update.Caller, j.member})
 	if errors.Is(err, errOver) {
 		return nil, j.entry.Err()
 	}

@@ -31,9 +31,8 @@ type Limits struct {
 // latencyWeight is the weight of the newest attempt in the mean latency.
 const latencyWeight = 0.1
 
-// limiter limits the concurrency and the rate of one account's attempts. Waiters are
-// queued by caller, and the queues are served round-robin, so that a caller with many
-// waiters does not delay other callers.
+// limiter limits the concurrency and the rate of one account's attempts. Waiters of bulk
+// operations get a slot only while no other update waits.
 type limiter struct {
 	limits Limits
 	rate   *rate.Limiter // nil: no limit.
@@ -43,9 +42,18 @@ type limiter struct {
 	inFlight  int
 	halvedAt  time.Time
 	latency   time.Duration // The mean time to an answer other than 429.
-	queues    []*callerQueue
-	waiting   int         // The waiters in all queues.
-	rateTimer *time.Timer // Serves the queues when the rate allows it; nil if not needed.
+	single    waitList
+	bulk      waitList
+	members   map[*member]struct{} // The updates of bulk operations in progress.
+	rateTimer *time.Timer          // Serves the waiters when the rate allows it; nil if not needed.
+}
+
+// waitList holds the waiters of one priority. They are queued by caller, and the queues
+// are served round-robin, so that a caller with many waiters does not delay other
+// callers.
+type waitList struct {
+	queues  []*callerQueue
+	waiting int // The waiters in all queues.
 }
 
 // callerQueue is the queue of one caller's waiters, the oldest first. It is never
@@ -55,15 +63,23 @@ type callerQueue struct {
 	waiters []*waiter
 }
 
-// waiter is an update that waits for a slot.
+// demand is what an attempt is for.
+type demand struct {
+	caller string
+	// member, if not nil, is the update of a bulk operation.
+	member *member
+}
+
+// waiter is a request that waits for a slot.
 type waiter struct {
+	demand
 	queue   *callerQueue // nil after the waiter has left its queue.
 	granted bool
 	done    chan struct{} // Closed when the waiter is granted a slot or evicted.
 }
 
 func newLimiter(limits Limits) *limiter {
-	l := &limiter{limits: limits, limit: limits.ceiling()}
+	l := &limiter{limits: limits, limit: limits.ceiling(), members: map[*member]struct{}{}}
 	if limits.Rate > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(limits.Rate), limits.Burst)
 	}
@@ -85,17 +101,17 @@ func (l *limiter) unlimited() bool { return l.limits.MaxConcurrency == 0 && l.ra
 // free must be called. It returns an *outcome.Error, Overloaded, if the queue is full
 // or the wait would exceed the deadline, errOver if the channel over is closed, or
 // the context's error.
-func (l *limiter) acquire(ctx context.Context, over <-chan struct{}, caller string) error {
+func (l *limiter) acquire(ctx context.Context, over <-chan struct{}, d demand) error {
 	if l.unlimited() {
 		return nil
 	}
-	w, err := l.startOrQueue(ctx, caller)
+	w, err := l.startOrQueue(ctx, d)
 	if w == nil {
 		return err
 	}
 	select {
 	case <-w.done:
-		return l.result(w, caller)
+		return l.result(w)
 	case <-over:
 		l.cancel(w)
 		return errOver
@@ -107,17 +123,61 @@ func (l *limiter) acquire(ctx context.Context, over <-chan struct{}, caller stri
 
 // startOrQueue takes a slot and returns nil, or returns a new waiter if no slot is
 // free.
-func (l *limiter) startOrQueue(ctx context.Context, caller string) (*waiter, error) {
+func (l *limiter) startOrQueue(ctx context.Context, d demand) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting == 0 && l.tryStart() {
+	list := l.listOf(d)
+	if list.waiting == 0 && (list == &l.single || l.single.waiting == 0) && l.tryStart() {
 		return nil, nil
 	}
-	wait := l.estimate(caller)
-	if exceedsDeadline(ctx, wait) || l.waiting >= l.limits.Queue && !l.evict(caller) {
+	wait := l.estimate(d)
+	if exceedsDeadline(ctx, wait) || list.waiting >= l.limits.Queue && !list.evict(d.caller) {
 		return nil, outcome.Overloaded.Err(outcome.Facts{RetryAfter: wait})
 	}
-	return l.enqueue(caller), nil
+	w := &waiter{demand: d, done: make(chan struct{})}
+	list.add(w)
+	if d.member != nil {
+		d.member.waiter = w
+	}
+	return w, nil
+}
+
+// listOf returns the list in which a demand waits.
+func (l *limiter) listOf(d demand) *waitList {
+	if d.member != nil && !d.member.preferred {
+		return &l.bulk
+	}
+	return &l.single
+}
+
+// admit registers an update of a bulk operation, until dismiss.
+func (l *limiter) admit(m *member) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.members[m] = struct{}{}
+}
+
+func (l *limiter) dismiss(m *member) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.members, m)
+}
+
+// prefer makes the updates of bulk operations that are about the participant wait with
+// the other updates, because one of those is behind them in the participant's queue.
+func (l *limiter) prefer(p Participant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for m := range l.members {
+		if m.preferred || !m.isOf(p) {
+			continue
+		}
+		if w := m.waiter; w != nil && w.queue != nil {
+			l.bulk.remove(w)
+			l.single.add(w)
+		}
+		m.preferred = true
+	}
 }
 
 // tryStart takes a slot if the limit and the rate allow it.
@@ -142,20 +202,31 @@ func (l *limiter) onRateTimer() {
 	l.serve()
 }
 
-// serve grants the free slots to waiters, one to each caller per round.
+// serve grants the free slots to waiters.
 func (l *limiter) serve() {
-	for l.waiting > 0 && l.tryStart() {
-		first := l.queues[0]
-		l.queues = append(l.queues[1:], first)
-		w := first.waiters[0]
-		l.dequeue(w)
-		w.granted = true
-		close(w.done)
+	for _, list := range []*waitList{&l.single, &l.bulk} {
+		for list.waiting > 0 {
+			if !l.tryStart() {
+				return
+			}
+			w := list.next()
+			w.granted = true
+			close(w.done)
+		}
 	}
 }
 
+// next removes and returns the waiter to be served, one of each caller per round.
+func (l *waitList) next() *waiter {
+	first := l.queues[0]
+	l.queues = append(l.queues[1:], first)
+	w := first.waiters[0]
+	l.remove(w)
+	return w
+}
+
 // queueOf returns the caller's queue, or nil.
-func (l *limiter) queueOf(caller string) *callerQueue {
+func (l *waitList) queueOf(caller string) *callerQueue {
 	i := slices.IndexFunc(l.queues, func(q *callerQueue) bool { return q.caller == caller })
 	if i < 0 {
 		return nil
@@ -164,26 +235,25 @@ func (l *limiter) queueOf(caller string) *callerQueue {
 }
 
 // waitersOf returns how many waiters the caller has.
-func (l *limiter) waitersOf(caller string) int {
+func (l *waitList) waitersOf(caller string) int {
 	if q := l.queueOf(caller); q != nil {
 		return len(q.waiters)
 	}
 	return 0
 }
 
-func (l *limiter) enqueue(caller string) *waiter {
-	q := l.queueOf(caller)
+func (l *waitList) add(w *waiter) {
+	q := l.queueOf(w.caller)
 	if q == nil {
-		q = &callerQueue{caller: caller}
+		q = &callerQueue{caller: w.caller}
 		l.queues = append(l.queues, q)
 	}
-	w := &waiter{queue: q, done: make(chan struct{})}
+	w.queue = q
 	q.waiters = append(q.waiters, w)
 	l.waiting++
-	return w
 }
 
-func (l *limiter) dequeue(w *waiter) {
+func (l *waitList) remove(w *waiter) {
 	q := w.queue
 	w.queue = nil
 	l.waiting--
@@ -196,7 +266,7 @@ func (l *limiter) dequeue(w *waiter) {
 // evict refuses the newest waiter of the caller with the most waiters, to make room
 // for one of the given caller. It evicts none and reports false if the given caller
 // would then have as many.
-func (l *limiter) evict(caller string) bool {
+func (l *waitList) evict(caller string) bool {
 	if l.waiting == 0 {
 		return false
 	}
@@ -205,20 +275,25 @@ func (l *limiter) evict(caller string) bool {
 		return false
 	}
 	w := longest.waiters[len(longest.waiters)-1]
-	l.dequeue(w)
+	l.remove(w)
 	close(w.done)
 	return true
 }
 
-// estimate returns how long a new waiter of the caller would wait: until the caller's
-// other waiters are served, and as many of each other caller.
-func (l *limiter) estimate(caller string) time.Duration {
-	own := l.waitersOf(caller) + 1
+// estimate returns how long a new waiter would wait: until the caller's other waiters
+// are served, and as many of each other caller; and all other updates, if it is of a bulk
+// operation.
+func (l *limiter) estimate(d demand) time.Duration {
+	list := l.listOf(d)
+	own := list.waitersOf(d.caller) + 1
 	before := own
-	for _, q := range l.queues {
-		if q.caller != caller {
+	for _, q := range list.queues {
+		if q.caller != d.caller {
 			before += min(len(q.waiters), own)
 		}
+	}
+	if list == &l.bulk {
+		before += l.single.waiting
 	}
 	rounds := math.Ceil(float64(before) / math.Max(1, math.Floor(l.limit)))
 	wait := time.Duration(rounds * float64(l.latency))
@@ -235,13 +310,13 @@ func (l *limiter) untilTokens(n int) time.Duration {
 }
 
 // result returns the result of acquire for a waiter whose done is closed.
-func (l *limiter) result(w *waiter, caller string) error {
+func (l *limiter) result(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.granted {
 		return nil
 	}
-	return outcome.Overloaded.Err(outcome.Facts{RetryAfter: l.estimate(caller)})
+	return outcome.Overloaded.Err(outcome.Facts{RetryAfter: l.estimate(w.demand)})
 }
 
 // cancel ends the wait, or returns the slot if the waiter has just been granted one.
@@ -250,7 +325,7 @@ func (l *limiter) cancel(w *waiter) {
 	defer l.mu.Unlock()
 	switch {
 	case w.queue != nil:
-		l.dequeue(w)
+		l.listOf(w.demand).remove(w)
 	case w.granted:
 		l.inFlight--
 		l.serve()
@@ -320,7 +395,7 @@ func (l *limiter) load() (limit, inFlight, waiting int) {
 	if l.limits.MaxConcurrency > 0 {
 		limit = int(l.limit)
 	}
-	return limit, l.inFlight, l.waiting
+	return limit, l.inFlight, l.single.waiting + l.bulk.waiting
 }
 
 // exceedsDeadline reports whether a wait that starts now ends at or after the

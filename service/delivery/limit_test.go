@@ -28,8 +28,8 @@ func withLimiter(t *testing.T, limits Limits, test func(*limiterTest)) {
 		l := &limiterTest{limiter: newLimiter(limits), t: t}
 		test(l)
 		synctest.Wait()
-		if _, inFlight, waiting := l.load(); inFlight != 0 || waiting != 0 || len(l.queues) != 0 {
-			t.Errorf("%d left in flight, %d waiting in %d queues", inFlight, waiting, len(l.queues))
+		if _, inFlight, waiting := l.load(); inFlight != 0 || waiting != 0 || len(l.single.queues)+len(l.bulk.queues) != 0 {
+			t.Errorf("%d left in flight, %d waiting in %d queues", inFlight, waiting, len(l.single.queues)+len(l.bulk.queues))
 		}
 	})
 }
@@ -87,7 +87,7 @@ func (l *limiterTest) start(ctx context.Context, caller string) *acquisition {
 	a := &acquisition{ended: make(chan struct{})}
 	go func() {
 		defer close(a.ended)
-		a.err = l.acquire(ctx, nil, caller)
+		a.err = l.acquire(ctx, nil, demand{caller: caller})
 		a.began = time.Now()
 		if a.err == nil {
 			l.orderMu.Lock()
@@ -386,7 +386,7 @@ func TestWaiterWhoseContextEnds(t *testing.T) {
 func TestSlotOfACancelledWaiter(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
 		first := l.start(l.t.Context(), "a")
-		cancelled, err := l.startOrQueue(l.t.Context(), "b")
+		cancelled, err := l.startOrQueue(l.t.Context(), demand{caller: "b"})
 		if err != nil {
 			l.t.Fatal(err)
 		}
@@ -404,7 +404,7 @@ func TestSlotOfACancelledWaiter(t *testing.T) {
 func TestEvictedWaiterIsCancelled(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 2}, func(l *limiterTest) {
 		first, next := l.start(l.t.Context(), "a"), l.start(l.t.Context(), "a")
-		evicted, err := l.startOrQueue(l.t.Context(), "a")
+		evicted, err := l.startOrQueue(l.t.Context(), demand{caller: "a"})
 		if err != nil {
 			l.t.Fatal(err)
 		}

@@ -39,8 +39,8 @@ type Permit struct {
 
 // acquire waits for a permit. It returns an *outcome.Error, Overloaded or
 // CircuitOpen, errOver if the channel over is closed, or the context's error.
-func (u *upstream) acquire(ctx context.Context, over <-chan struct{}, caller string) (*Permit, error) {
-	if err := u.limiter.acquire(ctx, over, caller); err != nil {
+func (u *upstream) acquire(ctx context.Context, over <-chan struct{}, d demand) (*Permit, error) {
+	if err := u.limiter.acquire(ctx, over, d); err != nil {
 		return nil, err
 	}
 	report, err := u.allow()

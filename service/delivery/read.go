@@ -41,7 +41,7 @@ func (d *Deliverer) read(
 	var last error
 	for a.n = 1; ; a.n++ {
 		var err error
-		if a.permit, err = d.acquire(ctx, d.upstream(account), nil, caller); err != nil {
+		if a.permit, err = d.acquire(ctx, d.upstream(account), nil, demand{caller: caller}); err != nil {
 			return nil, preferLast(last, err)
 		}
 		answer, v := a.make(ctx, ctx, d)

@@ -19,11 +19,17 @@ type Update struct {
 	// Caller identifies the caller. Callers share limits and queues fairly, and each has
 	// its own request IDs.
 	Caller string
-	// RequestID is the caller's idempotency key, or empty.
+	// RequestID is the caller's idempotency key, or empty. With a Group it is the
+	// operation's, and the update has a key derived from that and the Call SID.
 	RequestID string
 	// Wait is whether the update waits for its conference and its participant until its
 	// context ends, if they are not there.
 	Wait bool
+	// Group is set if the update is one of a bulk operation, and Label is then the
+	// participant's label, if it is known. The path has the Call SID. Such an update waits
+	// for the account's limits until no other update does.
+	Group *Group
+	Label string
 }
 
 // content returns equal digests for two updates if and only if they set the same

@@ -26,6 +26,12 @@ func (i *intercepted) UpdateParticipant(
 	return invoke(ctx, i, conferencev1.ConferenceService_UpdateParticipant_FullMethodName, request, i.service.UpdateParticipant)
 }
 
+func (i *intercepted) UpdateParticipants(
+	ctx context.Context, request *conferencev1.UpdateParticipantsRequest,
+) (*conferencev1.UpdateParticipantsResponse, error) {
+	return invoke(ctx, i, conferencev1.ConferenceService_UpdateParticipants_FullMethodName, request, i.service.UpdateParticipants)
+}
+
 func (i *intercepted) GetParticipant(
 	ctx context.Context, request *conferencev1.GetParticipantRequest,
 ) (*conferencev1.GetParticipantResponse, error) {

@@ -122,7 +122,7 @@ func (e *Error) GRPCStatus() *status.Status {
 
 func (e *Error) details() []protoadapt.MessageV1 {
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{
-		Reason: e.Reason, Domain: Domain, Metadata: e.metadata(),
+		Reason: e.Reason, Domain: Domain, Metadata: e.Metadata(),
 	}}
 	if len(e.Violations) > 0 {
 		details = append(details, &errdetails.BadRequest{FieldViolations: e.Violations})
@@ -147,7 +147,8 @@ func resourceType(kind Kind) string {
 	return "twilio.com/conference_participant"
 }
 
-func (e *Error) metadata() map[string]string {
+// Metadata returns the metadata of the google.rpc.ErrorInfo.
+func (e *Error) Metadata() map[string]string {
 	metadata := map[string]string{KeyApplied: e.Applied.String()}
 	if e.Twilio == nil {
 		return metadata

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
-	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service"
 	"conferenced/service/call"
 	"conferenced/service/callers"
@@ -35,14 +34,17 @@ type interceptor struct {
 // outermost first. Spans, metrics and access log see the outcome that the others decide.
 // Recovery is innermost, so that they see a panic of the service as an outcome; the
 // outermost recovery only keeps a panic of an interceptor from ending the process. Late
-// calls are refused as soon as their deadline is known.
-func interceptors(cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryServerInterceptor) ([]interceptor, error) {
+// calls are refused as soon as their deadline is known. each has those of the update of
+// each participant in a bulk operation.
+func interceptors(
+	cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryServerInterceptor,
+) (all, each []interceptor, err error) {
 	validate, err := service.Validate()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	recovery := recoverPanics(cfg.Logger, metrics.Panicked)
-	all := []interceptor{
+	all = []interceptor{
 		{"last resort", recovery}, {"record", record}, {"deadline", limitDeadline(cfg.DefaultTimeout, cfg.MaxTimeout)},
 	}
 	if cfg.Tracing != nil {
@@ -64,11 +66,10 @@ func interceptors(cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryS
 		interceptor{"connection", markAuthenticated})
 	if cfg.Audit != nil {
 		all = append(all, interceptor{"audit ready", audit.Ready()})
+		each = []interceptor{{"audit", audit.Interceptor()}}
 	}
-	return append(all,
-		interceptor{"validation", validate},
-		interceptor{"recovery", recovery},
-	), nil
+	innermost := interceptor{"recovery", recovery}
+	return append(all, interceptor{"validation", validate}, innermost), append(each, innermost), nil
 }
 
 // record fills in the call's record. For HTTP calls the gateway has created it.
@@ -81,9 +82,7 @@ func record(
 	}
 	c.Client, c.Start, c.TraceID = clientOf(ctx), time.Now(), telemetry.TraceID(ctx)
 	c.Describe(info.FullMethod, request)
-	if update, ok := request.(*conferencev1.UpdateParticipantRequest); ok {
-		c.Change = *service.Change(update)
-	}
+	c.Change = *service.Change(request)
 	return handler(ctx, request)
 }
 

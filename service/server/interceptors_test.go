@@ -30,7 +30,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 	}
 	cfg.DefaultTimeout, cfg.MaxTimeout = patience, patience
 	cfg.Settings = settingsOf(t, "")
-	steps, err := interceptors(cfg, telemetry.NewMetrics("", ""), new(Server).refuseLate)
+	steps, _, err := interceptors(cfg, telemetry.NewMetrics("", ""), new(Server).refuseLate)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,9 @@ var seededAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 // setup has the options of a server and of the sandbox behind it.
 type setup struct {
 	Config
-	box       sandbox.Config
+	box sandbox.Config
+	// upstream serves a request in front of the sandbox; nil: the sandbox serves it.
+	upstream  func(w http.ResponseWriter, request *http.Request, box *sandbox.Sandbox)
 	logLevel  string
 	logFormat string
 }
@@ -101,10 +103,11 @@ func build(t *testing.T, choose ...func(*setup)) *running {
 			Delivery: quick(), DefaultTimeout: patience, ShutdownTimeout: patience,
 		},
 		box:      sandbox.Config{Now: func() time.Time { return seededAt }},
+		upstream: func(w http.ResponseWriter, request *http.Request, box *sandbox.Sandbox) { box.ServeHTTP(w, request) },
 		logLevel: "info", logFormat: "json",
 	}
 	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		r.box.ServeHTTP(w, request)
+		s.upstream(w, request, r.box)
 	}))
 	s.Settings = settingsOf(t, sandbox.AccountSID, sandboxAccount("http://"+upstream.Listener.Addr().String()))
 	for _, change := range choose {

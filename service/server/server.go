@@ -208,12 +208,12 @@ func (s *Server) Reload() {
 // compose builds the gRPC and HTTP servers in front of the service, with the same
 // interceptors.
 func (s *Server) compose() error {
-	intercept, err := interceptors(s.cfg, s.metrics, s.refuseLate)
+	intercept, each, err := interceptors(s.cfg, s.metrics, s.refuseLate)
 	if err != nil {
 		return err
 	}
 	desc := conferencev1.ConferenceService_ServiceDesc
-	conferences := service.New(pinnedSettings, s.deliverer)
+	conferences := service.New(pinnedSettings, s.deliverer, chain(each))
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
 	s.grpc = s.newGRPC(intercept, tlsConfig)

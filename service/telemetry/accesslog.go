@@ -67,6 +67,11 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 	put("request_id", c.RequestID)
 	put("caller", c.Caller)
 	put("set", settings(&c.Change))
+	put("operation_id", c.OperationID)
+	if c.Bulk != nil {
+		attrs = append(attrs,
+			slog.Int("participants", c.Bulk.Participants), slog.Int("updated", c.Bulk.Updated), slog.Int("failed", c.Bulk.Failed))
+	}
 	if made := c.Progress.Delivery(); made != (call.Delivery{}) {
 		attrs = append(attrs, slog.Int("attempts", made.Attempts), slog.Duration("queued", made.Queued))
 		if made.Replayed {
@@ -132,11 +137,13 @@ func codeOf(failed *outcome.Error) codes.Code {
 }
 
 // appliedOf returns whether the change of a call was applied; failed is nil for OK. A
-// read changes nothing.
+// read changes nothing. A bulk operation may change nothing too.
 func appliedOf(c *call.Call, failed *outcome.Error) outcome.Applied {
 	switch {
 	case c.Operation == call.Read:
 		return outcome.No
+	case failed == nil && c.Bulk != nil:
+		return c.Bulk.Applied
 	case failed == nil:
 		return outcome.Yes
 	default:

@@ -49,6 +49,10 @@ type Record struct {
 	QueuedMS int64 `json:"queued_ms,omitempty"`
 	Replayed bool  `json:"replayed,omitempty"`
 
+	// OperationID is set if the record is of a bulk operation or of the update of one
+	// participant in it, which have the same: the operation's request ID, or else a UUID.
+	OperationID string `json:"operation_id,omitempty"`
+
 	RequestID       string `json:"request_id,omitempty"`
 	TwilioRequestID string `json:"twilio_request_id,omitempty"`
 	TraceID         string `json:"trace_id,omitempty"`
@@ -72,6 +76,7 @@ func newRecord(c *call.Call, failed *outcome.Error) *Record {
 		CallSID:         c.CallSID,
 		Outcome:         "OK",
 		Applied:         appliedOf(c, failed).String(),
+		OperationID:     c.OperationID,
 		RequestID:       c.RequestID,
 		TwilioRequestID: c.TwilioRequestID,
 		TraceID:         c.TraceID,

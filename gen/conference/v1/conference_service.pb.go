@@ -430,6 +430,603 @@ func (x *UpdateParticipantResponse) GetWarnings() []*Warning {
 	return nil
 }
 
+// UpdateParticipantsRequest selects participants of a conference, and sets the same
+// properties for each of them.
+//
+// Naming participants needs no permission to read. Selecting by everyone, `except` or
+// `filter` needs it.
+type UpdateParticipantsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account of the conference: `AC` and 32 hexadecimal digits. Empty: the
+	// service's default account.
+	AccountSid string `protobuf:"bytes,1,opt,name=account_sid,proto3" json:"account_sid,omitempty"`
+	// The conference: `CF` and 32 hexadecimal digits, or `name:` and its friendly
+	// name, as in an update. Required.
+	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
+	// The participants to update, by Call SID or by label, at most 250. Empty:
+	// everyone. If all are Call SIDs, nothing else selects, and the conference is named by its
+	// SID, the conference is not listed.
+	Participants []string `protobuf:"bytes,3,rep,name=participants,proto3" json:"participants,omitempty"`
+	// The participants not to update, by Call SID or by label, at most 250.
+	Except []string `protobuf:"bytes,4,rep,name=except,proto3" json:"except,omitempty"`
+	// Only the participants that match.
+	Filter *ParticipantFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The properties to set, at least one. Required.
+	Set *ParticipantChange `protobuf:"bytes,6,opt,name=set,proto3" json:"set,omitempty"`
+	// The caller's idempotency key, a UUID. REST also takes it from the
+	// `Idempotency-Key` header. Each participant's update has a key derived from it. A
+	// request with the same id and the same content makes the updates that were not
+	// applied and those of which this is not known, and returns the recorded results of
+	// the others. An update with `announce_url` is not repeated if it may have been
+	// applied. A request with other content is refused.
+	RequestId     string `protobuf:"bytes,7,opt,name=request_id,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateParticipantsRequest) Reset() {
+	*x = UpdateParticipantsRequest{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateParticipantsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateParticipantsRequest) ProtoMessage() {}
+
+func (x *UpdateParticipantsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateParticipantsRequest.ProtoReflect.Descriptor instead.
+func (*UpdateParticipantsRequest) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpdateParticipantsRequest) GetAccountSid() string {
+	if x != nil {
+		return x.AccountSid
+	}
+	return ""
+}
+
+func (x *UpdateParticipantsRequest) GetConferenceSid() string {
+	if x != nil {
+		return x.ConferenceSid
+	}
+	return ""
+}
+
+func (x *UpdateParticipantsRequest) GetParticipants() []string {
+	if x != nil {
+		return x.Participants
+	}
+	return nil
+}
+
+func (x *UpdateParticipantsRequest) GetExcept() []string {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *UpdateParticipantsRequest) GetFilter() *ParticipantFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *UpdateParticipantsRequest) GetSet() *ParticipantChange {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *UpdateParticipantsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ParticipantFilter matches participants by their state.
+type ParticipantFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only the participants that are muted, or that are not.
+	Muted *bool `protobuf:"varint,1,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
+	// Only the participants that are on hold, or that are not.
+	Hold *bool `protobuf:"varint,2,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
+	// Only the participants that coach, or that do not.
+	Coaching      *bool `protobuf:"varint,3,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParticipantFilter) Reset() {
+	*x = ParticipantFilter{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParticipantFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParticipantFilter) ProtoMessage() {}
+
+func (x *ParticipantFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParticipantFilter.ProtoReflect.Descriptor instead.
+func (*ParticipantFilter) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ParticipantFilter) GetMuted() bool {
+	if x != nil && x.Muted != nil {
+		return *x.Muted
+	}
+	return false
+}
+
+func (x *ParticipantFilter) GetHold() bool {
+	if x != nil && x.Hold != nil {
+		return *x.Hold
+	}
+	return false
+}
+
+func (x *ParticipantFilter) GetCoaching() bool {
+	if x != nil && x.Coaching != nil {
+		return *x.Coaching
+	}
+	return false
+}
+
+// ParticipantChange is the twelve properties of a participant, as in
+// UpdateParticipantRequest. A property that is unset does not change.
+type ParticipantChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the participant is muted: they hear the others, who do not hear them.
+	Muted *bool `protobuf:"varint,1,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
+	// Whether the participant is on hold: they hear the hold music, and the others do
+	// not hear them.
+	Hold *bool `protobuf:"varint,2,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
+	// The URL of what the participant hears on hold: an audio file, which is played
+	// once, or TwiML with Play, Say, Pause or Redirect, which can loop. Twilio plays
+	// its own music if no URL was ever set. A `#fragment` is sent too, since Twilio
+	// reads connection overrides from it.
+	HoldUrl *string `protobuf:"bytes,3,opt,name=hold_url,proto3,oneof" json:"hold_url,omitempty"`
+	// How Twilio requests `hold_url`. Unspecified: not sent, and Twilio uses GET.
+	HoldMethod HttpMethod `protobuf:"varint,4,opt,name=hold_method,proto3,enum=conference.v1.HttpMethod" json:"hold_method,omitempty"`
+	// The URL of an announcement to this participant alone: an audio file or TwiML.
+	// Twilio plays it again each time it is sent, and its answers do not show it.
+	// Therefore an update that sets it is not repeated if its outcome is unknown.
+	AnnounceUrl *string `protobuf:"bytes,5,opt,name=announce_url,proto3,oneof" json:"announce_url,omitempty"`
+	// How Twilio requests `announce_url`. Unspecified: not sent, and Twilio uses
+	// POST.
+	AnnounceMethod HttpMethod `protobuf:"varint,6,opt,name=announce_method,proto3,enum=conference.v1.HttpMethod" json:"announce_method,omitempty"`
+	// The URL of what the participant hears until the conference starts. Empty: they
+	// hear nothing. Unset: it does not change.
+	WaitUrl *string `protobuf:"bytes,7,opt,name=wait_url,proto3,oneof" json:"wait_url,omitempty"`
+	// How Twilio requests `wait_url`. Unspecified: not sent, and Twilio uses POST.
+	WaitMethod HttpMethod `protobuf:"varint,8,opt,name=wait_method,proto3,enum=conference.v1.HttpMethod" json:"wait_method,omitempty"`
+	// Whether a beep is played when the participant leaves.
+	BeepOnExit *bool `protobuf:"varint,9,opt,name=beep_on_exit,proto3,oneof" json:"beep_on_exit,omitempty"`
+	// Whether the conference ends when the participant leaves. While the participant
+	// is on hold, Twilio accepts a change, which has no effect. The response then has
+	// the warning `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`.
+	EndConferenceOnExit *bool `protobuf:"varint,10,opt,name=end_conference_on_exit,proto3,oneof" json:"end_conference_on_exit,omitempty"`
+	// Whether the participant coaches: only the participant with
+	// `call_sid_to_coach` hears them. `true` needs `call_sid_to_coach`.
+	Coaching *bool `protobuf:"varint,11,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
+	// The Call SID of the participant to coach: `CA` and 32 hexadecimal digits, not a
+	// label. That participant must be in the conference and not on hold. Setting it
+	// without `coaching` starts coaching too.
+	CallSidToCoach *string `protobuf:"bytes,12,opt,name=call_sid_to_coach,proto3,oneof" json:"call_sid_to_coach,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ParticipantChange) Reset() {
+	*x = ParticipantChange{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParticipantChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParticipantChange) ProtoMessage() {}
+
+func (x *ParticipantChange) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParticipantChange.ProtoReflect.Descriptor instead.
+func (*ParticipantChange) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ParticipantChange) GetMuted() bool {
+	if x != nil && x.Muted != nil {
+		return *x.Muted
+	}
+	return false
+}
+
+func (x *ParticipantChange) GetHold() bool {
+	if x != nil && x.Hold != nil {
+		return *x.Hold
+	}
+	return false
+}
+
+func (x *ParticipantChange) GetHoldUrl() string {
+	if x != nil && x.HoldUrl != nil {
+		return *x.HoldUrl
+	}
+	return ""
+}
+
+func (x *ParticipantChange) GetHoldMethod() HttpMethod {
+	if x != nil {
+		return x.HoldMethod
+	}
+	return HttpMethod_HTTP_METHOD_UNSPECIFIED
+}
+
+func (x *ParticipantChange) GetAnnounceUrl() string {
+	if x != nil && x.AnnounceUrl != nil {
+		return *x.AnnounceUrl
+	}
+	return ""
+}
+
+func (x *ParticipantChange) GetAnnounceMethod() HttpMethod {
+	if x != nil {
+		return x.AnnounceMethod
+	}
+	return HttpMethod_HTTP_METHOD_UNSPECIFIED
+}
+
+func (x *ParticipantChange) GetWaitUrl() string {
+	if x != nil && x.WaitUrl != nil {
+		return *x.WaitUrl
+	}
+	return ""
+}
+
+func (x *ParticipantChange) GetWaitMethod() HttpMethod {
+	if x != nil {
+		return x.WaitMethod
+	}
+	return HttpMethod_HTTP_METHOD_UNSPECIFIED
+}
+
+func (x *ParticipantChange) GetBeepOnExit() bool {
+	if x != nil && x.BeepOnExit != nil {
+		return *x.BeepOnExit
+	}
+	return false
+}
+
+func (x *ParticipantChange) GetEndConferenceOnExit() bool {
+	if x != nil && x.EndConferenceOnExit != nil {
+		return *x.EndConferenceOnExit
+	}
+	return false
+}
+
+func (x *ParticipantChange) GetCoaching() bool {
+	if x != nil && x.Coaching != nil {
+		return *x.Coaching
+	}
+	return false
+}
+
+func (x *ParticipantChange) GetCallSidToCoach() string {
+	if x != nil && x.CallSidToCoach != nil {
+		return *x.CallSidToCoach
+	}
+	return ""
+}
+
+// UpdateParticipantsResponse is the result of each participant's update.
+type UpdateParticipantsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, one for each participant, and one for each entry of `participants`
+	// that names none.
+	Results []*ParticipantResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// The number of results with a `participant`.
+	Updated int32 `protobuf:"varint,2,opt,name=updated,proto3" json:"updated,omitempty"`
+	// The number of results with an `error`.
+	Failed int32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// The warnings about the whole operation.
+	Warnings []*Warning `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Whether all are handled: a list that was read after the last update had no
+	// selected participant without a result. If only Call SIDs were selected, nobody
+	// else could be. False if the deadline passed or a list failed.
+	Complete      bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateParticipantsResponse) Reset() {
+	*x = UpdateParticipantsResponse{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateParticipantsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateParticipantsResponse) ProtoMessage() {}
+
+func (x *UpdateParticipantsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateParticipantsResponse.ProtoReflect.Descriptor instead.
+func (*UpdateParticipantsResponse) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpdateParticipantsResponse) GetResults() []*ParticipantResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *UpdateParticipantsResponse) GetUpdated() int32 {
+	if x != nil {
+		return x.Updated
+	}
+	return 0
+}
+
+func (x *UpdateParticipantsResponse) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *UpdateParticipantsResponse) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *UpdateParticipantsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+// ParticipantResult is the result of one participant's update: `participant`, `error`
+// or `gone`.
+type ParticipantResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The Call SID. Empty if a label in the request names no participant.
+	CallSid string `protobuf:"bytes,1,opt,name=call_sid,proto3" json:"call_sid,omitempty"`
+	// The label, if it is known.
+	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	// The participant after the update, which was applied.
+	Participant *Participant `protobuf:"bytes,3,opt,name=participant,proto3" json:"participant,omitempty"`
+	// The outcome of an update that failed.
+	Error *UpdateError `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// Whether the participant left before the update.
+	Gone bool `protobuf:"varint,5,opt,name=gone,proto3" json:"gone,omitempty"`
+	// The properties that Twilio accepted and that have no effect, as far as is
+	// known.
+	Warnings      []*Warning `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParticipantResult) Reset() {
+	*x = ParticipantResult{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParticipantResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParticipantResult) ProtoMessage() {}
+
+func (x *ParticipantResult) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParticipantResult.ProtoReflect.Descriptor instead.
+func (*ParticipantResult) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ParticipantResult) GetCallSid() string {
+	if x != nil {
+		return x.CallSid
+	}
+	return ""
+}
+
+func (x *ParticipantResult) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *ParticipantResult) GetParticipant() *Participant {
+	if x != nil {
+		return x.Participant
+	}
+	return nil
+}
+
+func (x *ParticipantResult) GetError() *UpdateError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *ParticipantResult) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *ParticipantResult) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// UpdateError is the outcome of an update that failed. It has what the status of an
+// `UpdateParticipant` would have.
+type UpdateError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the google.rpc.Code.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// The outcome, such as `DEADLINE`.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether the update was applied: `no`, `maybe` or `yes`.
+	Applied string `protobuf:"bytes,3,opt,name=applied,proto3" json:"applied,omitempty"`
+	// The description, for people.
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// The metadata of the google.rpc.ErrorInfo.
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateError) Reset() {
+	*x = UpdateError{}
+	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateError) ProtoMessage() {}
+
+func (x *UpdateError) ProtoReflect() protoreflect.Message {
+	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateError.ProtoReflect.Descriptor instead.
+func (*UpdateError) Descriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UpdateError) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *UpdateError) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UpdateError) GetApplied() string {
+	if x != nil {
+		return x.Applied
+	}
+	return ""
+}
+
+func (x *UpdateError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *UpdateError) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 // GetParticipantRequest names a participant.
 type GetParticipantRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -448,7 +1045,7 @@ type GetParticipantRequest struct {
 
 func (x *GetParticipantRequest) Reset() {
 	*x = GetParticipantRequest{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +1057,7 @@ func (x *GetParticipantRequest) String() string {
 func (*GetParticipantRequest) ProtoMessage() {}
 
 func (x *GetParticipantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[2]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +1070,7 @@ func (x *GetParticipantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetParticipantRequest.ProtoReflect.Descriptor instead.
 func (*GetParticipantRequest) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{2}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetParticipantRequest) GetAccountSid() string {
@@ -508,7 +1105,7 @@ type GetParticipantResponse struct {
 
 func (x *GetParticipantResponse) Reset() {
 	*x = GetParticipantResponse{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +1117,7 @@ func (x *GetParticipantResponse) String() string {
 func (*GetParticipantResponse) ProtoMessage() {}
 
 func (x *GetParticipantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[3]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +1130,7 @@ func (x *GetParticipantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetParticipantResponse.ProtoReflect.Descriptor instead.
 func (*GetParticipantResponse) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{3}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetParticipantResponse) GetParticipant() *Participant {
@@ -571,7 +1168,7 @@ type ListParticipantsRequest struct {
 
 func (x *ListParticipantsRequest) Reset() {
 	*x = ListParticipantsRequest{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[4]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +1180,7 @@ func (x *ListParticipantsRequest) String() string {
 func (*ListParticipantsRequest) ProtoMessage() {}
 
 func (x *ListParticipantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[4]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +1193,7 @@ func (x *ListParticipantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParticipantsRequest.ProtoReflect.Descriptor instead.
 func (*ListParticipantsRequest) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{4}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListParticipantsRequest) GetAccountSid() string {
@@ -661,7 +1258,7 @@ type ListParticipantsResponse struct {
 
 func (x *ListParticipantsResponse) Reset() {
 	*x = ListParticipantsResponse{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[5]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +1270,7 @@ func (x *ListParticipantsResponse) String() string {
 func (*ListParticipantsResponse) ProtoMessage() {}
 
 func (x *ListParticipantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[5]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +1283,7 @@ func (x *ListParticipantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParticipantsResponse.ProtoReflect.Descriptor instead.
 func (*ListParticipantsResponse) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{5}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListParticipantsResponse) GetParticipants() []*Participant {
@@ -724,7 +1321,7 @@ type RemoveParticipantRequest struct {
 
 func (x *RemoveParticipantRequest) Reset() {
 	*x = RemoveParticipantRequest{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +1333,7 @@ func (x *RemoveParticipantRequest) String() string {
 func (*RemoveParticipantRequest) ProtoMessage() {}
 
 func (x *RemoveParticipantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[6]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +1346,7 @@ func (x *RemoveParticipantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveParticipantRequest.ProtoReflect.Descriptor instead.
 func (*RemoveParticipantRequest) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{6}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RemoveParticipantRequest) GetAccountSid() string {
@@ -791,7 +1388,7 @@ type RemoveParticipantResponse struct {
 
 func (x *RemoveParticipantResponse) Reset() {
 	*x = RemoveParticipantResponse{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +1400,7 @@ func (x *RemoveParticipantResponse) String() string {
 func (*RemoveParticipantResponse) ProtoMessage() {}
 
 func (x *RemoveParticipantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[7]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1413,7 @@ func (x *RemoveParticipantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveParticipantResponse.ProtoReflect.Descriptor instead.
 func (*RemoveParticipantResponse) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{7}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RemoveParticipantResponse) GetCallSid() string {
@@ -867,7 +1464,7 @@ type Participant struct {
 
 func (x *Participant) Reset() {
 	*x = Participant{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[8]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1476,7 @@ func (x *Participant) String() string {
 func (*Participant) ProtoMessage() {}
 
 func (x *Participant) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[8]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1489,7 @@ func (x *Participant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Participant.ProtoReflect.Descriptor instead.
 func (*Participant) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{8}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Participant) GetAccountSid() string {
@@ -1000,13 +1597,16 @@ func (x *Participant) GetUri() string {
 	return ""
 }
 
-// Warning is about a property that Twilio accepted and that has no effect.
+// Warning is about a property that Twilio accepted and that has no effect, or about
+// an update of many participants.
 type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The kind of warning, for programs: `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`.
-	// Later versions may add others.
+	// The kind of warning, for programs: `END_CONFERENCE_ON_EXIT_IGNORED_ON_HOLD`, or
+	// for many participants `NO_PARTICIPANT` if none is selected, `EXCEPT_UNKNOWN` if an
+	// entry of `except` names none, or `INCOMPLETE` if not all were handled. Later
+	// versions may add others.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// The name of the property in the request.
+	// The name of the field in the request, if the warning is about one.
 	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
 	// The description, for people.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
@@ -1016,7 +1616,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_conference_v1_conference_service_proto_msgTypes[9]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1628,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_conference_v1_conference_service_proto_msgTypes[9]
+	mi := &file_conference_v1_conference_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1641,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{9}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Warning) GetCode() string {
@@ -1104,7 +1704,71 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x12_call_sid_to_coach\"\x95\x01\n" +
 	"\x19UpdateParticipantResponse\x12D\n" +
 	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantB\x06\xbaH\x03\xc8\x01\x01R\vparticipant\x122\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xdf\x01\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xc5\x03\n" +
+	"\x19UpdateParticipantsRequest\x12?\n" +
+	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
+	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12:\n" +
+	"\fparticipants\x18\x03 \x03(\tB\x16\xbaH\x13\x92\x01\x10\x10\xfa\x01\"\vr\t\x10\x01\x18\x80\x01\xba\x01\x01/R\fparticipants\x12.\n" +
+	"\x06except\x18\x04 \x03(\tB\x16\xbaH\x13\x92\x01\x10\x10\xfa\x01\"\vr\t\x10\x01\x18\x80\x01\xba\x01\x01/R\x06except\x128\n" +
+	"\x06filter\x18\x05 \x01(\v2 .conference.v1.ParticipantFilterR\x06filter\x12:\n" +
+	"\x03set\x18\x06 \x01(\v2 .conference.v1.ParticipantChangeB\x06\xbaH\x03\xc8\x01\x01R\x03set\x12+\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"request_id\"\x88\x01\n" +
+	"\x11ParticipantFilter\x12\x19\n" +
+	"\x05muted\x18\x01 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
+	"\x04hold\x18\x02 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x1f\n" +
+	"\bcoaching\x18\x03 \x01(\bH\x02R\bcoaching\x88\x01\x01B\b\n" +
+	"\x06_mutedB\a\n" +
+	"\x05_holdB\v\n" +
+	"\t_coaching\"\xff\t\n" +
+	"\x11ParticipantChange\x12\x19\n" +
+	"\x05muted\x18\x01 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
+	"\x04hold\x18\x02 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x80\x01\n" +
+	"\bhold_url\x18\x03 \x01(\tB_\xbaH\\rZ\x18\xa0\x1f2R^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*@)?([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])([:/?#]|$)\x88\x01\x01H\x02R\bhold_url\x88\x01\x01\x12E\n" +
+	"\vhold_method\x18\x04 \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vhold_method\x12\x88\x01\n" +
+	"\fannounce_url\x18\x05 \x01(\tB_\xbaH\\rZ\x18\xa0\x1f2R^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*@)?([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])([:/?#]|$)\x88\x01\x01H\x03R\fannounce_url\x88\x01\x01\x12M\n" +
+	"\x0fannounce_method\x18\x06 \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0fannounce_method\x12\xc4\x01\n" +
+	"\bwait_url\x18\a \x01(\tB\xa2\x01\xbaH\x9e\x01\xba\x01?\n" +
+	"\bwait_url\x12\x17must be a URL, or empty\x1a\x1athis == '' || this.isUri()rZ\x18\xa0\x1f2U^$|^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]*@)?([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])([:/?#]|$)H\x04R\bwait_url\x88\x01\x01\x12E\n" +
+	"\vwait_method\x18\b \x01(\x0e2\x19.conference.v1.HttpMethodB\b\xbaH\x05\x82\x01\x02\x10\x01R\vwait_method\x12'\n" +
+	"\fbeep_on_exit\x18\t \x01(\bH\x05R\fbeep_on_exit\x88\x01\x01\x12;\n" +
+	"\x16end_conference_on_exit\x18\n" +
+	" \x01(\bH\x06R\x16end_conference_on_exit\x88\x01\x01\x12\x1f\n" +
+	"\bcoaching\x18\v \x01(\bH\aR\bcoaching\x88\x01\x01\x12M\n" +
+	"\x11call_sid_to_coach\x18\f \x01(\tB\x1a\xbaH\x17r\x152\x13^CA[0-9a-fA-F]{32}$H\bR\x11call_sid_to_coach\x88\x01\x01:\xa0\x01\xbaH\x9c\x01\x1a\x99\x01\n" +
+	" coaching_needs_call_sid_to_coach\x12Ftrue needs call_sid_to_coach, the Call SID of the participant to coach\x1a-!this.coaching || has(this.call_sid_to_coach)B\b\n" +
+	"\x06_mutedB\a\n" +
+	"\x05_holdB\v\n" +
+	"\t_hold_urlB\x0f\n" +
+	"\r_announce_urlB\v\n" +
+	"\t_wait_urlB\x0f\n" +
+	"\r_beep_on_exitB\x19\n" +
+	"\x17_end_conference_on_exitB\v\n" +
+	"\t_coachingB\x14\n" +
+	"\x12_call_sid_to_coach\"\xda\x01\n" +
+	"\x1aUpdateParticipantsResponse\x12:\n" +
+	"\aresults\x18\x01 \x03(\v2 .conference.v1.ParticipantResultR\aresults\x12\x18\n" +
+	"\aupdated\x18\x02 \x01(\x05R\aupdated\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x05R\x06failed\x122\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x16.conference.v1.WarningR\bwarnings\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\"\xfd\x01\n" +
+	"\x11ParticipantResult\x12\x1a\n" +
+	"\bcall_sid\x18\x01 \x01(\tR\bcall_sid\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12<\n" +
+	"\vparticipant\x18\x03 \x01(\v2\x1a.conference.v1.ParticipantR\vparticipant\x120\n" +
+	"\x05error\x18\x04 \x01(\v2\x1a.conference.v1.UpdateErrorR\x05error\x12\x12\n" +
+	"\x04gone\x18\x05 \x01(\bR\x04gone\x122\n" +
+	"\bwarnings\x18\x06 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xf0\x01\n" +
+	"\vUpdateError\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\aapplied\x18\x03 \x01(\tR\aapplied\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12D\n" +
+	"\bmetadata\x18\x05 \x03(\v2(.conference.v1.UpdateError.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdf\x01\n" +
 	"\x15GetParticipantRequest\x12?\n" +
 	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
 	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12+\n" +
@@ -1183,9 +1847,10 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x1aPARTICIPANT_STATUS_RINGING\x10\x03\x12 \n" +
 	"\x1cPARTICIPANT_STATUS_CONNECTED\x10\x04\x12\x1f\n" +
 	"\x1bPARTICIPANT_STATUS_COMPLETE\x10\x05\x12\x1d\n" +
-	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x91\t\n" +
+	"\x19PARTICIPANT_STATUS_FAILED\x10\x062\x92\v\n" +
 	"\x11ConferenceService\x12\x98\x03\n" +
-	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xf7\x01\n" +
+	"\x11UpdateParticipant\x12'.conference.v1.UpdateParticipantRequest\x1a(.conference.v1.UpdateParticipantResponse\"\xaf\x02\x82\xd3\xe4\x93\x02\xa8\x02:\x01*ZT:\x01*\"O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*28/v1/conferences/{conference_sid}/participants/{call_sid}Z=:\x01*\"8/v1/conferences/{conference_sid}/participants/{call_sid}2O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x12\xfe\x01\n" +
+	"\x12UpdateParticipants\x12(.conference.v1.UpdateParticipantsRequest\x1a).conference.v1.UpdateParticipantsResponse\"\x92\x01\x82\xd3\xe4\x93\x02\x8b\x01:\x01*Z9:\x01*\"4/v1/conferences/{conference_sid}/participants:update\"K/v1/accounts/{account_sid}/conferences/{conference_sid}/participants:update\x12\xf7\x01\n" +
 	"\x0eGetParticipant\x12$.conference.v1.GetParticipantRequest\x1a%.conference.v1.GetParticipantResponse\"\x97\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:\x128/v1/conferences/{conference_sid}/participants/{call_sid}\x12O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}\x90\x02\x01\x12\xe6\x01\n" +
 	"\x10ListParticipants\x12&.conference.v1.ListParticipantsRequest\x1a'.conference.v1.ListParticipantsResponse\"\x80\x01\x82\xd3\xe4\x93\x02wZ/\x12-/v1/conferences/{conference_sid}/participants\x12D/v1/accounts/{account_sid}/conferences/{conference_sid}/participants\x90\x02\x01\x12\xfd\x01\n" +
 	"\x11RemoveParticipant\x12'.conference.v1.RemoveParticipantRequest\x1a(.conference.v1.RemoveParticipantResponse\"\x94\x01\x82\xd3\xe4\x93\x02\x8d\x01Z:*8/v1/conferences/{conference_sid}/participants/{call_sid}*O/v1/accounts/{account_sid}/conferences/{conference_sid}/participants/{call_sid}B\xee\x05\xfaP\xcb\x04\n" +
@@ -1214,48 +1879,68 @@ func file_conference_v1_conference_service_proto_rawDescGZIP() []byte {
 }
 
 var file_conference_v1_conference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_conference_v1_conference_service_proto_goTypes = []any{
-	(HttpMethod)(0),                   // 0: conference.v1.HttpMethod
-	(ParticipantStatus)(0),            // 1: conference.v1.ParticipantStatus
-	(*UpdateParticipantRequest)(nil),  // 2: conference.v1.UpdateParticipantRequest
-	(*UpdateParticipantResponse)(nil), // 3: conference.v1.UpdateParticipantResponse
-	(*GetParticipantRequest)(nil),     // 4: conference.v1.GetParticipantRequest
-	(*GetParticipantResponse)(nil),    // 5: conference.v1.GetParticipantResponse
-	(*ListParticipantsRequest)(nil),   // 6: conference.v1.ListParticipantsRequest
-	(*ListParticipantsResponse)(nil),  // 7: conference.v1.ListParticipantsResponse
-	(*RemoveParticipantRequest)(nil),  // 8: conference.v1.RemoveParticipantRequest
-	(*RemoveParticipantResponse)(nil), // 9: conference.v1.RemoveParticipantResponse
-	(*Participant)(nil),               // 10: conference.v1.Participant
-	(*Warning)(nil),                   // 11: conference.v1.Warning
-	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 13: google.protobuf.Duration
+	(HttpMethod)(0),                    // 0: conference.v1.HttpMethod
+	(ParticipantStatus)(0),             // 1: conference.v1.ParticipantStatus
+	(*UpdateParticipantRequest)(nil),   // 2: conference.v1.UpdateParticipantRequest
+	(*UpdateParticipantResponse)(nil),  // 3: conference.v1.UpdateParticipantResponse
+	(*UpdateParticipantsRequest)(nil),  // 4: conference.v1.UpdateParticipantsRequest
+	(*ParticipantFilter)(nil),          // 5: conference.v1.ParticipantFilter
+	(*ParticipantChange)(nil),          // 6: conference.v1.ParticipantChange
+	(*UpdateParticipantsResponse)(nil), // 7: conference.v1.UpdateParticipantsResponse
+	(*ParticipantResult)(nil),          // 8: conference.v1.ParticipantResult
+	(*UpdateError)(nil),                // 9: conference.v1.UpdateError
+	(*GetParticipantRequest)(nil),      // 10: conference.v1.GetParticipantRequest
+	(*GetParticipantResponse)(nil),     // 11: conference.v1.GetParticipantResponse
+	(*ListParticipantsRequest)(nil),    // 12: conference.v1.ListParticipantsRequest
+	(*ListParticipantsResponse)(nil),   // 13: conference.v1.ListParticipantsResponse
+	(*RemoveParticipantRequest)(nil),   // 14: conference.v1.RemoveParticipantRequest
+	(*RemoveParticipantResponse)(nil),  // 15: conference.v1.RemoveParticipantResponse
+	(*Participant)(nil),                // 16: conference.v1.Participant
+	(*Warning)(nil),                    // 17: conference.v1.Warning
+	nil,                                // 18: conference.v1.UpdateError.MetadataEntry
+	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 20: google.protobuf.Duration
 }
 var file_conference_v1_conference_service_proto_depIdxs = []int32{
 	0,  // 0: conference.v1.UpdateParticipantRequest.hold_method:type_name -> conference.v1.HttpMethod
 	0,  // 1: conference.v1.UpdateParticipantRequest.announce_method:type_name -> conference.v1.HttpMethod
 	0,  // 2: conference.v1.UpdateParticipantRequest.wait_method:type_name -> conference.v1.HttpMethod
-	10, // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
-	11, // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
-	10, // 5: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
-	10, // 6: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
-	12, // 7: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
-	12, // 8: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
-	1,  // 9: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
-	13, // 10: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
-	2,  // 11: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
-	4,  // 12: conference.v1.ConferenceService.GetParticipant:input_type -> conference.v1.GetParticipantRequest
-	6,  // 13: conference.v1.ConferenceService.ListParticipants:input_type -> conference.v1.ListParticipantsRequest
-	8,  // 14: conference.v1.ConferenceService.RemoveParticipant:input_type -> conference.v1.RemoveParticipantRequest
-	3,  // 15: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
-	5,  // 16: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
-	7,  // 17: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
-	9,  // 18: conference.v1.ConferenceService.RemoveParticipant:output_type -> conference.v1.RemoveParticipantResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	16, // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
+	17, // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
+	5,  // 5: conference.v1.UpdateParticipantsRequest.filter:type_name -> conference.v1.ParticipantFilter
+	6,  // 6: conference.v1.UpdateParticipantsRequest.set:type_name -> conference.v1.ParticipantChange
+	0,  // 7: conference.v1.ParticipantChange.hold_method:type_name -> conference.v1.HttpMethod
+	0,  // 8: conference.v1.ParticipantChange.announce_method:type_name -> conference.v1.HttpMethod
+	0,  // 9: conference.v1.ParticipantChange.wait_method:type_name -> conference.v1.HttpMethod
+	8,  // 10: conference.v1.UpdateParticipantsResponse.results:type_name -> conference.v1.ParticipantResult
+	17, // 11: conference.v1.UpdateParticipantsResponse.warnings:type_name -> conference.v1.Warning
+	16, // 12: conference.v1.ParticipantResult.participant:type_name -> conference.v1.Participant
+	9,  // 13: conference.v1.ParticipantResult.error:type_name -> conference.v1.UpdateError
+	17, // 14: conference.v1.ParticipantResult.warnings:type_name -> conference.v1.Warning
+	18, // 15: conference.v1.UpdateError.metadata:type_name -> conference.v1.UpdateError.MetadataEntry
+	16, // 16: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
+	16, // 17: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
+	19, // 18: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
+	19, // 19: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
+	1,  // 20: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
+	20, // 21: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
+	2,  // 22: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
+	4,  // 23: conference.v1.ConferenceService.UpdateParticipants:input_type -> conference.v1.UpdateParticipantsRequest
+	10, // 24: conference.v1.ConferenceService.GetParticipant:input_type -> conference.v1.GetParticipantRequest
+	12, // 25: conference.v1.ConferenceService.ListParticipants:input_type -> conference.v1.ListParticipantsRequest
+	14, // 26: conference.v1.ConferenceService.RemoveParticipant:input_type -> conference.v1.RemoveParticipantRequest
+	3,  // 27: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
+	7,  // 28: conference.v1.ConferenceService.UpdateParticipants:output_type -> conference.v1.UpdateParticipantsResponse
+	11, // 29: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
+	13, // 30: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
+	15, // 31: conference.v1.ConferenceService.RemoveParticipant:output_type -> conference.v1.RemoveParticipantResponse
+	27, // [27:32] is the sub-list for method output_type
+	22, // [22:27] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_conference_v1_conference_service_proto_init() }
@@ -1264,15 +1949,17 @@ func file_conference_v1_conference_service_proto_init() {
 		return
 	}
 	file_conference_v1_conference_service_proto_msgTypes[0].OneofWrappers = []any{}
+	file_conference_v1_conference_service_proto_msgTypes[3].OneofWrappers = []any{}
 	file_conference_v1_conference_service_proto_msgTypes[4].OneofWrappers = []any{}
-	file_conference_v1_conference_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_conference_v1_conference_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_conference_v1_conference_service_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_conference_v1_conference_service_proto_rawDesc), len(file_conference_v1_conference_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

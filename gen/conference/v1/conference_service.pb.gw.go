@@ -311,6 +311,112 @@ func local_request_ConferenceService_UpdateParticipant_3(ctx context.Context, ma
 	return msg, metadata, err
 }
 
+func request_ConferenceService_UpdateParticipants_0(ctx context.Context, marshaler runtime.Marshaler, client ConferenceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq UpdateParticipantsRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["account_sid"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "account_sid")
+	}
+	protoReq.AccountSid, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "account_sid", err)
+	}
+	val, ok = pathParams["conference_sid"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "conference_sid")
+	}
+	protoReq.ConferenceSid, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "conference_sid", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.UpdateParticipants(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ConferenceService_UpdateParticipants_0(ctx context.Context, marshaler runtime.Marshaler, server ConferenceServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq UpdateParticipantsRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["account_sid"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "account_sid")
+	}
+	protoReq.AccountSid, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "account_sid", err)
+	}
+	val, ok = pathParams["conference_sid"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "conference_sid")
+	}
+	protoReq.ConferenceSid, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "conference_sid", err)
+	}
+	msg, err := server.UpdateParticipants(ctx, &protoReq)
+	return msg, metadata, err
+}
+
+func request_ConferenceService_UpdateParticipants_1(ctx context.Context, marshaler runtime.Marshaler, client ConferenceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq UpdateParticipantsRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["conference_sid"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "conference_sid")
+	}
+	protoReq.ConferenceSid, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "conference_sid", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.UpdateParticipants(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ConferenceService_UpdateParticipants_1(ctx context.Context, marshaler runtime.Marshaler, server ConferenceServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq UpdateParticipantsRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["conference_sid"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "conference_sid")
+	}
+	protoReq.ConferenceSid, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "conference_sid", err)
+	}
+	msg, err := server.UpdateParticipants(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_ConferenceService_GetParticipant_0(ctx context.Context, marshaler runtime.Marshaler, client ConferenceServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetParticipantRequest
@@ -813,6 +919,46 @@ func RegisterConferenceServiceHandlerServer(ctx context.Context, mux *runtime.Se
 		}
 		forward_ConferenceService_UpdateParticipant_3(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_ConferenceService_UpdateParticipants_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/conference.v1.ConferenceService/UpdateParticipants", runtime.WithHTTPPathPattern("/v1/accounts/{account_sid}/conferences/{conference_sid}/participants:update"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ConferenceService_UpdateParticipants_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ConferenceService_UpdateParticipants_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ConferenceService_UpdateParticipants_1, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/conference.v1.ConferenceService/UpdateParticipants", runtime.WithHTTPPathPattern("/v1/conferences/{conference_sid}/participants:update"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ConferenceService_UpdateParticipants_1(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ConferenceService_UpdateParticipants_1(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_ConferenceService_GetParticipant_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1041,6 +1187,40 @@ func RegisterConferenceServiceHandlerClient(ctx context.Context, mux *runtime.Se
 		}
 		forward_ConferenceService_UpdateParticipant_3(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_ConferenceService_UpdateParticipants_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/conference.v1.ConferenceService/UpdateParticipants", runtime.WithHTTPPathPattern("/v1/accounts/{account_sid}/conferences/{conference_sid}/participants:update"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ConferenceService_UpdateParticipants_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ConferenceService_UpdateParticipants_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodPost, pattern_ConferenceService_UpdateParticipants_1, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/conference.v1.ConferenceService/UpdateParticipants", runtime.WithHTTPPathPattern("/v1/conferences/{conference_sid}/participants:update"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ConferenceService_UpdateParticipants_1(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ConferenceService_UpdateParticipants_1(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_ConferenceService_GetParticipant_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1147,27 +1327,31 @@ func RegisterConferenceServiceHandlerClient(ctx context.Context, mux *runtime.Se
 }
 
 var (
-	pattern_ConferenceService_UpdateParticipant_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_UpdateParticipant_1 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_UpdateParticipant_2 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_UpdateParticipant_3 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_GetParticipant_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_GetParticipant_1    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_ListParticipants_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants"}, ""))
-	pattern_ConferenceService_ListParticipants_1  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "conferences", "conference_sid", "participants"}, ""))
-	pattern_ConferenceService_RemoveParticipant_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
-	pattern_ConferenceService_RemoveParticipant_1 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_UpdateParticipant_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_UpdateParticipant_1  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_UpdateParticipant_2  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_UpdateParticipant_3  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_UpdateParticipants_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants"}, "update"))
+	pattern_ConferenceService_UpdateParticipants_1 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "conferences", "conference_sid", "participants"}, "update"))
+	pattern_ConferenceService_GetParticipant_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_GetParticipant_1     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_ListParticipants_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants"}, ""))
+	pattern_ConferenceService_ListParticipants_1   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "conferences", "conference_sid", "participants"}, ""))
+	pattern_ConferenceService_RemoveParticipant_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "accounts", "account_sid", "conferences", "conference_sid", "participants", "call_sid"}, ""))
+	pattern_ConferenceService_RemoveParticipant_1  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "conferences", "conference_sid", "participants", "call_sid"}, ""))
 )
 
 var (
-	forward_ConferenceService_UpdateParticipant_0 = runtime.ForwardResponseMessage
-	forward_ConferenceService_UpdateParticipant_1 = runtime.ForwardResponseMessage
-	forward_ConferenceService_UpdateParticipant_2 = runtime.ForwardResponseMessage
-	forward_ConferenceService_UpdateParticipant_3 = runtime.ForwardResponseMessage
-	forward_ConferenceService_GetParticipant_0    = runtime.ForwardResponseMessage
-	forward_ConferenceService_GetParticipant_1    = runtime.ForwardResponseMessage
-	forward_ConferenceService_ListParticipants_0  = runtime.ForwardResponseMessage
-	forward_ConferenceService_ListParticipants_1  = runtime.ForwardResponseMessage
-	forward_ConferenceService_RemoveParticipant_0 = runtime.ForwardResponseMessage
-	forward_ConferenceService_RemoveParticipant_1 = runtime.ForwardResponseMessage
+	forward_ConferenceService_UpdateParticipant_0  = runtime.ForwardResponseMessage
+	forward_ConferenceService_UpdateParticipant_1  = runtime.ForwardResponseMessage
+	forward_ConferenceService_UpdateParticipant_2  = runtime.ForwardResponseMessage
+	forward_ConferenceService_UpdateParticipant_3  = runtime.ForwardResponseMessage
+	forward_ConferenceService_UpdateParticipants_0 = runtime.ForwardResponseMessage
+	forward_ConferenceService_UpdateParticipants_1 = runtime.ForwardResponseMessage
+	forward_ConferenceService_GetParticipant_0     = runtime.ForwardResponseMessage
+	forward_ConferenceService_GetParticipant_1     = runtime.ForwardResponseMessage
+	forward_ConferenceService_ListParticipants_0   = runtime.ForwardResponseMessage
+	forward_ConferenceService_ListParticipants_1   = runtime.ForwardResponseMessage
+	forward_ConferenceService_RemoveParticipant_0  = runtime.ForwardResponseMessage
+	forward_ConferenceService_RemoveParticipant_1  = runtime.ForwardResponseMessage
 )

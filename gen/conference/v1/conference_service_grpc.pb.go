@@ -22,10 +22,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ConferenceService_UpdateParticipant_FullMethodName = "/conference.v1.ConferenceService/UpdateParticipant"
-	ConferenceService_GetParticipant_FullMethodName    = "/conference.v1.ConferenceService/GetParticipant"
-	ConferenceService_ListParticipants_FullMethodName  = "/conference.v1.ConferenceService/ListParticipants"
-	ConferenceService_RemoveParticipant_FullMethodName = "/conference.v1.ConferenceService/RemoveParticipant"
+	ConferenceService_UpdateParticipant_FullMethodName  = "/conference.v1.ConferenceService/UpdateParticipant"
+	ConferenceService_UpdateParticipants_FullMethodName = "/conference.v1.ConferenceService/UpdateParticipants"
+	ConferenceService_GetParticipant_FullMethodName     = "/conference.v1.ConferenceService/GetParticipant"
+	ConferenceService_ListParticipants_FullMethodName   = "/conference.v1.ConferenceService/ListParticipants"
+	ConferenceService_RemoveParticipant_FullMethodName  = "/conference.v1.ConferenceService/RemoveParticipant"
 )
 
 // ConferenceServiceClient is the client API for ConferenceService service.
@@ -48,6 +49,17 @@ type ConferenceServiceClient interface {
 	// A property that is unset in the request does not change. `false` and an empty
 	// string are values and are sent.
 	UpdateParticipant(ctx context.Context, in *UpdateParticipantRequest, opts ...grpc.CallOption) (*UpdateParticipantResponse, error)
+	// UpdateParticipants makes the same update of many participants of a conference:
+	// of those that are named, or of everyone, apart from exceptions and as far as a
+	// filter matches. Participants who join meanwhile are updated too.
+	//
+	// Each participant's update is one like `UpdateParticipant`. All of them join the
+	// queues of their participants before the first is sent, and other updates go
+	// first. The response has a result for each, also if some failed or the deadline
+	// passed.
+	//
+	// `{"except": ["agent"], "set": {"muted": true}}` mutes everyone but the agent.
+	UpdateParticipants(ctx context.Context, in *UpdateParticipantsRequest, opts ...grpc.CallOption) (*UpdateParticipantsResponse, error)
 	// GetParticipant reads one participant of a conference.
 	GetParticipant(ctx context.Context, in *GetParticipantRequest, opts ...grpc.CallOption) (*GetParticipantResponse, error)
 	// ListParticipants reads a page of the participants of a conference, in the order
@@ -76,6 +88,16 @@ func (c *conferenceServiceClient) UpdateParticipant(ctx context.Context, in *Upd
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UpdateParticipantResponse)
 	err := c.cc.Invoke(ctx, ConferenceService_UpdateParticipant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *conferenceServiceClient) UpdateParticipants(ctx context.Context, in *UpdateParticipantsRequest, opts ...grpc.CallOption) (*UpdateParticipantsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateParticipantsResponse)
+	err := c.cc.Invoke(ctx, ConferenceService_UpdateParticipants_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +154,17 @@ type ConferenceServiceServer interface {
 	// A property that is unset in the request does not change. `false` and an empty
 	// string are values and are sent.
 	UpdateParticipant(context.Context, *UpdateParticipantRequest) (*UpdateParticipantResponse, error)
+	// UpdateParticipants makes the same update of many participants of a conference:
+	// of those that are named, or of everyone, apart from exceptions and as far as a
+	// filter matches. Participants who join meanwhile are updated too.
+	//
+	// Each participant's update is one like `UpdateParticipant`. All of them join the
+	// queues of their participants before the first is sent, and other updates go
+	// first. The response has a result for each, also if some failed or the deadline
+	// passed.
+	//
+	// `{"except": ["agent"], "set": {"muted": true}}` mutes everyone but the agent.
+	UpdateParticipants(context.Context, *UpdateParticipantsRequest) (*UpdateParticipantsResponse, error)
 	// GetParticipant reads one participant of a conference.
 	GetParticipant(context.Context, *GetParticipantRequest) (*GetParticipantResponse, error)
 	// ListParticipants reads a page of the participants of a conference, in the order
@@ -158,6 +191,9 @@ type UnimplementedConferenceServiceServer struct{}
 
 func (UnimplementedConferenceServiceServer) UpdateParticipant(context.Context, *UpdateParticipantRequest) (*UpdateParticipantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateParticipant not implemented")
+}
+func (UnimplementedConferenceServiceServer) UpdateParticipants(context.Context, *UpdateParticipantsRequest) (*UpdateParticipantsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateParticipants not implemented")
 }
 func (UnimplementedConferenceServiceServer) GetParticipant(context.Context, *GetParticipantRequest) (*GetParticipantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetParticipant not implemented")
@@ -203,6 +239,24 @@ func _ConferenceService_UpdateParticipant_Handler(srv interface{}, ctx context.C
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ConferenceServiceServer).UpdateParticipant(ctx, req.(*UpdateParticipantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConferenceService_UpdateParticipants_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateParticipantsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConferenceServiceServer).UpdateParticipants(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConferenceService_UpdateParticipants_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConferenceServiceServer).UpdateParticipants(ctx, req.(*UpdateParticipantsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -271,6 +325,10 @@ var ConferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParticipant",
 			Handler:    _ConferenceService_UpdateParticipant_Handler,
+		},
+		{
+			MethodName: "UpdateParticipants",
+			Handler:    _ConferenceService_UpdateParticipants_Handler,
 		},
 		{
 			MethodName: "GetParticipant",
