@@ -28,11 +28,11 @@ func (p *Progress) Waited(wait time.Duration) {
 	p.waiting = time.Time{}
 }
 
-// Attempting records the n-th attempt, counted from 1.
-func (p *Progress) Attempting(n int) {
+// Attempting records an attempt of the request, or of a look-up that the request needs.
+func (p *Progress) Attempting() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.delivery.Attempts = n
+	p.delivery.Attempts++
 }
 
 // Replay records that the request gets the first answer for its request ID.

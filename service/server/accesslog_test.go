@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
+	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/sandbox"
 )
 
@@ -168,6 +169,20 @@ func TestLinesAboutALabel(t *testing.T) {
 		if queued, ok := lines[i]["queued"].(float64); !ok || queued > 0 == (c.want["replayed"] == true) {
 			t.Errorf("call %d: queued is %v", i, lines[i]["queued"])
 		}
+	}
+}
+
+// TestLineCountsLookUps checks that the attempts of a call include the look-ups of a
+// conference's name and of a label.
+func TestLineCountsLookUps(t *testing.T) {
+	r := start(t)
+	if _, err := r.service().RemoveParticipant(t.Context(), &conferencev1.RemoveParticipantRequest{
+		ConferenceSid: "name:Support", CallSid: "front desk",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.log.lines(t, "call"); len(got) != 1 || got[0]["attempts"] != 3.0 {
+		t.Errorf("lines %v, want one with 3 attempts", got)
 	}
 }
 

@@ -95,7 +95,7 @@ func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
 			up.wait.WithLabelValues(string(queue)).Observe(wait.Seconds())
 		},
 		Attempting: func(ctx context.Context, operation twilio.Operation, n int) context.Context {
-			progressOf(ctx).Attempting(n)
+			progressOf(ctx).Attempting()
 			if n > 1 {
 				up.retries.Inc()
 			}
