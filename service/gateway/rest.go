@@ -105,7 +105,7 @@ func checkPath(path map[string]string) []*violation {
 		case value == "":
 			violations = append(violations, broken(field, "is empty in the path"))
 		case strings.Contains(value, "/"):
-			violations = append(violations, broken(field, "must have no /, not as %2F either: no SID or label has one"))
+			violations = append(violations, broken(field, "must have no /, not as %2F either"))
 		case !utf8.ValidString(value):
 			violations = append(violations, broken(field, "must be percent-encoded UTF-8"))
 		}

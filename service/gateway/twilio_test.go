@@ -102,7 +102,7 @@ func TestUnknownTwilioPaths(t *testing.T) {
 		20404, "no such path: " + scope, moreInfo("20404"), 404,
 	}
 	noEnding := twilioError{20404, "no such path: the path must end in .json, because answers are JSON", moreInfo("20404"), 404}
-	slash := badRequest("CallSid must have no /, not as %2F either: no SID or label has one")
+	slash := badRequest("CallSid must have no /, not as %2F either")
 	tests := []struct {
 		name, path string
 		want       twilioError

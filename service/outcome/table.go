@@ -45,7 +45,7 @@ var (
 	}
 	RequestIDReused = Kind{
 		Reason: "REQUEST_ID_REUSED", Code: codes.InvalidArgument, HTTP: http.StatusBadRequest, TwilioCode: 20001,
-		Text: "the request ID was used before for another update", ChangesOnly: true,
+		Text: "the request ID was used before with other content", ChangesOnly: true,
 	}
 	CallerUnknown = Kind{
 		Reason: "CALLER_UNKNOWN", Code: codes.Unauthenticated, HTTP: http.StatusUnauthorized, TwilioCode: 20003,
