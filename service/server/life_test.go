@@ -323,6 +323,7 @@ func TestAddressesAreBoundBeforeAnythingIsServed(t *testing.T) {
 	want := line{
 		"level": "INFO", "msg": "serving", "time": got["time"],
 		"grpc": r.GRPC.String(), "http": r.HTTP.String(), "admin": r.Admin.String(),
+		"version": "", "tls": false, "callers": "anonymous", "accounts": 1.0, "redis": "none",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)
