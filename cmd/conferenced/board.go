@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"conferenced/service/sandbox"
-	"conferenced/service/server"
 )
 
 // maxCoached is the number of participants that the board offers to coach.
@@ -18,27 +17,22 @@ type change struct{ name, property, value string }
 
 // boardActions returns the commands for a participant: fetch, update and remove, by gRPC
 // and REST. Updates are those that change something.
-func boardActions(s *server.Server) func(*sandbox.Conference, *sandbox.Participant) []sandbox.Action {
+func boardActions(e *examples) func(*sandbox.Conference, *sandbox.Participant) []sandbox.Action {
 	return func(c *sandbox.Conference, p *sandbox.Participant) []sandbox.Action {
 		target := []string{
 			field("account_sid", quote(c.AccountSID)), field("conference_sid", quote(c.SID)), field("call_sid", quote(p.CallSID)),
 		}
-		url := fmt.Sprintf("http://%s/v1/accounts/%s/conferences/%s/participants/%s", s.HTTP, c.AccountSID, c.SID, p.CallSID)
+		path := fmt.Sprintf("/v1/accounts/%s/conferences/%s/participants/%s", c.AccountSID, c.SID, p.CallSID)
 		action := func(name, method, curl string, fields ...string) sandbox.Action {
-			return sandbox.Action{
-				Name: name,
-				GRPCurl: fmt.Sprintf("grpcurl -plaintext -d %s %s conference.v1.ConferenceService/%s",
-					shellQuote("{"+strings.Join(append(target[:3:3], fields...), ", ")+"}"), s.GRPC, method),
-				Curl: curl,
-			}
+			message := "{" + strings.Join(append(target[:3:3], fields...), ", ") + "}"
+			return sandbox.Action{Name: name, GRPCurl: e.grpcurl(method, message), Curl: curl}
 		}
-		actions := []sandbox.Action{action("fetch", "GetParticipant", "curl "+url)}
+		actions := []sandbox.Action{action("fetch", "GetParticipant", e.curl("GET", path, ""))}
 		for _, change := range changesOf(c, p) {
 			set := field(change.property, change.value)
-			curl := "curl -X PATCH " + url + " -H 'Content-Type: application/json' -d " + shellQuote("{"+set+"}")
-			actions = append(actions, action(change.name, "UpdateParticipant", curl, set))
+			actions = append(actions, action(change.name, "UpdateParticipant", e.curl("PATCH", path, "{"+set+"}"), set))
 		}
-		return append(actions, action("remove", "RemoveParticipant", "curl -X DELETE "+url))
+		return append(actions, action("remove", "RemoveParticipant", e.curl("DELETE", path, "")))
 	}
 }
 
@@ -73,9 +67,4 @@ func field(name, value string) string { return quote(name) + ": " + value }
 func quote(text string) string {
 	quoted, _ := json.Marshal(text) // Text can always be encoded.
 	return string(quoted)
-}
-
-// shellQuote quotes an argument for a POSIX shell.
-func shellQuote(argument string) string {
-	return "'" + strings.ReplaceAll(argument, "'", `'\''`) + "'"
 }

@@ -420,7 +420,7 @@ func TestCheckThatCannotBeWritten(t *testing.T) {
 	for name, args := range map[string][]string{"that all is well": nil, "an explanation": {"--by=anonymous"}} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			if code := run(t.Context(), append([]string{"check"}, args...), failing{}, &stderr); code != 1 {
+			if code := run(t.Context(), append([]string{"check"}, args...), output{failing{}, &stderr, false}); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			if !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {

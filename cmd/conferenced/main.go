@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 	"google.golang.org/grpc/grpclog"
 
 	"conferenced/service/telemetry"
@@ -71,7 +72,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	stderr := telemetry.NewAsyncWriter(os.Stderr)
-	code := run(ctx, os.Args[1:], os.Stdout, stderr)
+	code := run(ctx, os.Args[1:], output{os.Stdout, stderr, term.IsTerminal(int(os.Stderr.Fd()))})
 	stderr.Flush(flushTimeout)
 	os.Exit(code)
 }
@@ -106,20 +107,20 @@ func unsetEmptyVariables() {
 }
 
 // run executes the command of the arguments and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, out output) int {
 	unsetEmptyVariables()
 	exited := -1
 	parser, err := kong.New(new(commands),
 		kong.Name("conferenced"),
 		kong.Description("One typed, safe API in front of Twilio's conference participants."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(out.stdout, out.stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(output{stdout, stderr}),
+		kong.Bind(out),
 		kong.Vars{"version": versionText()},
 	)
 	if err != nil {
-		fmt.Fprintln(stderr, "conferenced:", err)
+		fmt.Fprintln(out.stderr, "conferenced:", err)
 		return exitFailure
 	}
 	parser.Model.HelpFlag.Group = &kong.Group{Key: "Help:", Title: "Help:"}
@@ -133,17 +134,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		for _, warning := range names.unknownVariables(os.Environ()) {
-			fmt.Fprintln(stderr, "conferenced: warning:", warning)
+			fmt.Fprintln(out.stderr, "conferenced: warning:", warning)
 		}
-		fmt.Fprintf(stderr, "conferenced: %s\nSee conferenced --help.\n", names.describe(err))
+		fmt.Fprintf(out.stderr, "conferenced: %s\nSee conferenced --help.\n", names.describe(err))
 		return exitUsage
 	}
 	if err := command.Run(names); err != nil {
-		fmt.Fprintln(stderr, "conferenced:", names.describe(err))
+		fmt.Fprintln(out.stderr, "conferenced:", names.describe(err))
 		return exitCode(err)
 	}
 	return 0
 }
 
 // output has the writers of a command.
-type output struct{ stdout, stderr io.Writer }
+type output struct {
+	stdout, stderr io.Writer
+	terminal       bool // stderr is shown on a terminal
+}

@@ -42,7 +42,7 @@ type ran struct {
 
 func runCommand(ctx context.Context, args ...string) ran {
 	var stdout, stderr bytes.Buffer
-	code := run(ctx, args, &stdout, &stderr)
+	code := run(ctx, args, output{&stdout, &stderr, false})
 	return ran{code, stdout.String(), stderr.String()}
 }
 

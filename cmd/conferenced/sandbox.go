@@ -63,14 +63,26 @@ func (c *sandboxCommand) Run(ctx context.Context, out output, names flagNames) e
 	fake := sandbox.New(cfg)
 	defer fake.Close()
 	if c.TwilioOnly {
-		return c.runAlone(ctx, out, fake, listener)
+		return c.runAlone(ctx, out, fake, cfg.State, listener)
 	}
-	s, err := c.newServer(ctx, out, names, listener.Addr(), cfg.State)
+	logger, err := c.logger(out.stderr)
+	if err != nil {
+		return usageError{err}
+	}
+	served, err := c.sandboxConfig(ctx, names, cfg.State, reachable(listener.Addr()), c.AuditLog, logger)
 	if err != nil {
 		return err
 	}
-	fake.SetActions(boardActions(s))
-	if err := c.welcome(out.stdout, s, listener.Addr()); err != nil {
+	if out.terminal && c.LogFormat == "text" {
+		served.LogCall = shortLines(out.stderr, fake)
+	}
+	s, err := newServer(served, c.AuditLog)
+	if err != nil {
+		return err
+	}
+	examples := examplesFor(s, served)
+	fake.SetActions(boardActions(examples))
+	if _, err := io.WriteString(out.stdout, welcome(examples, "http://"+reachable(listener.Addr()), fake.State())); err != nil {
 		s.Close()
 		return err
 	}
@@ -117,21 +129,6 @@ func readState(path string) (*sandbox.InitialState, error) {
 	return state, nil
 }
 
-// newServer returns the service in front of the embedded Twilio.
-func (c *sandboxCommand) newServer(
-	ctx context.Context, out output, names flagNames, upstream net.Addr, state *sandbox.InitialState,
-) (*server.Server, error) {
-	logger, err := c.logger(out.stderr)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	cfg, err := c.sandboxConfig(ctx, names, state, upstream.String(), c.AuditLog, logger)
-	if err != nil {
-		return nil, err
-	}
-	return newServer(cfg, c.AuditLog)
-}
-
 // sandboxConfig is config in front of an embedded Twilio at that address.
 func (s *serving) sandboxConfig(
 	ctx context.Context, names flagNames, state *sandbox.InitialState, upstream, auditLog string, logger *slog.Logger,
@@ -148,12 +145,8 @@ func (s *serving) sandboxConfig(
 
 // accountsOf returns the accounts of the embedded Twilio. The first is the default one.
 func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, error) {
-	known := []sandbox.Credentials{{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken}}
-	if state != nil {
-		known = state.Credentials()
-	}
 	var accounts []twilio.Account
-	for _, account := range known {
+	for _, account := range credentialsOf(state) {
 		accounts = append(accounts, twilio.Account{
 			SID: account.AccountSID, Username: account.AccountSID,
 			Password: twilio.NewSecret(account.AuthToken), BaseURL: baseURL,
@@ -162,12 +155,19 @@ func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, 
 	return twilio.NewAccounts(accounts[0].SID, accounts...)
 }
 
+// credentialsOf returns the credentials of all accounts. The state may be nil.
+func credentialsOf(state *sandbox.InitialState) []sandbox.Credentials {
+	if state == nil {
+		return []sandbox.Credentials{{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken}}
+	}
+	return state.Credentials()
+}
+
 // runAlone serves the embedded Twilio until the context is done.
 func (c *sandboxCommand) runAlone(
-	ctx context.Context, out output, fake *sandbox.Sandbox, listener net.Listener,
+	ctx context.Context, out output, fake *sandbox.Sandbox, state *sandbox.InitialState, listener net.Listener,
 ) error {
-	_, err := fmt.Fprintf(out.stdout, "The embedded Twilio is at http://%s (open it in a browser).\nStop with Ctrl-C.\n",
-		listener.Addr())
+	_, err := io.WriteString(out.stdout, welcomeAlone("http://"+reachable(listener.Addr()), fake.State(), credentialsOf(state)))
 	if err != nil {
 		return err
 	}
@@ -203,55 +203,4 @@ func runBoth(ctx context.Context, s *server.Server, fake *sandbox.Sandbox, liste
 		return errors.Join(err, upstream.Close())
 	})
 	return group.Wait()
-}
-
-// welcome prints the addresses and examples of calls.
-func (c *sandboxCommand) welcome(w io.Writer, s *server.Server, upstream net.Addr) error {
-	if c.State == "" {
-		return printWelcome(w, s, upstream)
-	}
-	_, err := fmt.Fprintf(w, `conferenced is serving in front of an embedded Twilio.
-
-  gRPC             %s
-  REST             http://%s   (API page: http://%[2]s/docs)
-  admin            http://%s
-  embedded Twilio  http://%s   (open it in a browser)
-
-Stop with Ctrl-C.
-`, s.GRPC, s.HTTP, s.Admin, upstream)
-	return err
-}
-
-func printWelcome(w io.Writer, s *server.Server, upstream net.Addr) error {
-	_, err := fmt.Fprintf(w, `conferenced is serving in front of an embedded Twilio.
-
-  gRPC             %[1]s
-  REST             http://%[2]s   (API page: http://%[2]s/docs)
-  admin            http://%[3]s
-  embedded Twilio  http://%[4]s   (open it in a browser)
-
-  account          %[5]s
-  conference       %[6]s, with the participants
-    %[7]s  agent
-    %[8]s  customer
-    %[9]s  supervisor
-    %[10]s  front desk
-    %[11]s  on hold
-
-Mute the customer:
-
-  grpcurl -plaintext -d '{"conference_sid": "%[6]s", "call_sid": "%[8]s", "muted": true}' %[1]s conference.v1.ConferenceService/UpdateParticipant
-
-  curl -X PATCH http://%[2]s/v1/conferences/%[6]s/participants/%[8]s -H 'Content-Type: application/json' -d '{"muted": true}'
-
-Put the front desk, by its label, on hold:
-
-  curl -X PATCH http://%[2]s/v1/conferences/%[6]s/participants/front%%20desk -H 'Content-Type: application/json' -d '{"hold": true}'
-
-Stop with Ctrl-C.
-
-`, s.GRPC, s.HTTP, s.Admin, upstream,
-		sandbox.AccountSID, sandbox.ConferenceSID,
-		sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID, sandbox.FrontDeskSID, sandbox.HeldSID)
-	return err
 }

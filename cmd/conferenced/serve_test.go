@@ -84,15 +84,21 @@ func (f *following) awaitMatch(t *testing.T, pattern string) []string {
 	}
 }
 
-// startCommand runs a command until the test ends or stop is called.
+// startCommand runs a command on free ports until the test ends or stop is called.
 func startCommand(t *testing.T, args ...string) *started {
+	t.Helper()
+	return startOn(t, false, append(args, anywhere...)...)
+}
+
+// startOn runs a command on the addresses in the arguments.
+func startOn(t *testing.T, terminal bool, args ...string) *started {
 	t.Helper()
 	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
 	ctx, stop := context.WithCancel(context.Background())
 	s := &started{stop: stop, ended: make(chan struct{}), stdout: newFollowing(), stderr: newFollowing()}
 	go func() {
 		defer close(s.ended)
-		s.code = run(ctx, append(args, anywhere...), s.stdout, s.stderr)
+		s.code = run(ctx, args, output{s.stdout, s.stderr, terminal})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -449,7 +455,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 		t.Run(args[0], func(t *testing.T) {
 			t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
 			var stderr bytes.Buffer
-			if code := run(t.Context(), args, failing{}, &stderr); code != 1 {
+			if code := run(t.Context(), args, output{failing{}, &stderr, false}); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			if !strings.Contains(stderr.String(), io.ErrClosedPipe.Error()) {

@@ -52,7 +52,7 @@ func interceptors(
 	}
 	all = append(all,
 		interceptor{"metrics", metrics.Interceptor()},
-		interceptor{"access log", telemetry.AccessLog(cfg.Logger)})
+		interceptor{"access log", telemetry.AccessLog(cfg.Logger, cfg.LogCall)})
 	audit := &telemetry.Audit{Sink: cfg.Audit, FailOpen: cfg.AuditFailOpen, Logger: cfg.Logger}
 	if cfg.Audit != nil {
 		all = append(all, interceptor{"audit", audit.Interceptor()})

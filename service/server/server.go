@@ -24,10 +24,12 @@ import (
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service"
+	"conferenced/service/call"
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore"
 	"conferenced/service/gateway"
 	"conferenced/service/invalid"
+	"conferenced/service/outcome"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
 	"conferenced/service/twilio"
@@ -94,6 +96,9 @@ type Config struct {
 	// Logger is the logger of the service. Admin can change its level if it is one of
 	// telemetry.NewLogger.
 	Logger *slog.Logger
+	// LogCall writes the line of each call instead of Logger, if it is set. It is called
+	// for the calls that Logger would log.
+	LogCall func(*call.Call, *outcome.Error)
 	// Tracing records the spans; nil: none. Run and Close close it.
 	Tracing *telemetry.Tracing
 	// Version and Revision are those of the program, for the log and the metrics.

@@ -22,7 +22,9 @@ import (
 // Calls of other services, such as health checks, are logged at debug level. Calls
 // that end before their caller is authenticated are limited to 20 lines per reason in
 // ten seconds, unless the level is debug.
-func AccessLog(logger *slog.Logger) grpc.UnaryServerInterceptor {
+//
+// If write is not nil, it writes the line instead of the logger.
+func AccessLog(logger *slog.Logger, write func(*call.Call, *outcome.Error)) grpc.UnaryServerInterceptor {
 	control := ControlOf(logger)
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -30,7 +32,11 @@ func AccessLog(logger *slog.Logger) grpc.UnaryServerInterceptor {
 		response, err := handler(ctx, request)
 		c, failed := call.From(ctx), outcome.From(err)
 		level := levelOf(c, failed)
-		if logger.Enabled(ctx, level) && control.admitCall(level, c, failed) {
+		switch {
+		case !logger.Enabled(ctx, level) || !control.admitCall(level, c, failed):
+		case write != nil:
+			write(c, failed)
+		default:
 			logCall(ctx, logger, level, c, failed)
 		}
 		return response, err

@@ -55,7 +55,7 @@ func logged(t *testing.T, level string, made call.Call, err error) []map[string]
 	if loggerErr != nil {
 		t.Fatal(loggerErr)
 	}
-	response, got := through(t.Context(), AccessLog(logger), made, nil, answering("response", err))
+	response, got := through(t.Context(), AccessLog(logger, nil), made, nil, answering("response", err))
 	if response != "response" || !errors.Is(got, err) {
 		t.Errorf("the interceptor returned %v, %v", response, got)
 	}
@@ -158,7 +158,7 @@ func TestUnauthenticatedCallsAreSampled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step := AccessLog(logger)
+			step := AccessLog(logger, nil)
 			refused := answering(nil, outcome.CallerUnknown.Err(outcome.Facts{}))
 			for range 100 {
 				_, _ = through(t.Context(), step, call.Call{Method: method}, nil, refused)

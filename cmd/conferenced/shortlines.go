@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"conferenced/service/call"
+	"conferenced/service/outcome"
+	"conferenced/service/property"
+	"conferenced/service/sandbox"
+)
+
+// shortLines returns a function that prints one short line for each call, such as
+// "muted customer  200  2 ms". Participants are named as in the embedded Twilio.
+func shortLines(w io.Writer, fake *sandbox.Sandbox) func(*call.Call, *outcome.Error) {
+	return func(c *call.Call, failed *outcome.Error) {
+		line, code := done(c), http.StatusOK
+		if failed != nil {
+			code = failed.HTTP
+			line = map[outcome.Applied]string{outcome.No: "not ", outcome.Maybe: "maybe "}[failed.Applied] + line
+		}
+		line = strings.TrimSpace(line + " " + participantName(fake, c))
+		line = fmt.Sprintf("%s  %d  %d ms", line, code, time.Since(c.Start).Milliseconds())
+		if failed != nil {
+			line += "  " + failed.Reason
+		}
+		_, _ = fmt.Fprintln(w, line) // It is the log: a line that cannot be written is lost.
+	}
+}
+
+// verbs say what the values of the most common properties do.
+var verbs = map[property.Property]map[string]string{
+	property.Muted: {"true": "muted", "false": "unmuted"},
+	property.Hold:  {"true": "held", "false": "took off hold"},
+}
+
+// done says what a call does, up to the participant.
+func done(c *call.Call) string {
+	switch c.Operation {
+	case call.Update:
+	case "":
+		return c.Method
+	default:
+		return map[call.Operation]string{call.Read: "read", call.Remove: "removed"}[c.Operation]
+	}
+	var parts, others []string
+	for p := range c.Change.Set().Each() {
+		switch verb := verbs[p][c.Change.Get(p)]; {
+		case verb != "":
+			parts = append(parts, verb)
+		case p == property.AnnounceURL:
+			parts = append(parts, "announced to")
+		default:
+			others = append(others, p.String())
+		}
+	}
+	if len(others) > 0 || len(parts) == 0 {
+		parts = append(parts, strings.TrimSpace("set "+strings.Join(others, ", ")+" of"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// participantName returns the label of the call's participant, or the Call SID, or
+// nothing if it is not known.
+func participantName(fake *sandbox.Sandbox, c *call.Call) string {
+	for _, account := range fake.State().Accounts {
+		for _, conference := range account.Conferences {
+			for _, p := range conference.Participants {
+				if p.CallSID == c.CallSID && conference.SID == c.ConferenceSID && p.Label != "" {
+					return p.Label
+				}
+			}
+		}
+	}
+	return c.CallSID
+}
