@@ -49,6 +49,9 @@ const (
 	defaultLease   = 5 * time.Second
 	defaultTimeout = time.Second
 	leastLease     = 10 * time.Millisecond
+	// maxFlushDelay bounds how long a request waits for others, to be written together
+	// with them. A request that comes alone does not wait.
+	maxFlushDelay = 500 * time.Microsecond
 )
 
 func (c Config) withDefaults() Config {
@@ -111,6 +114,7 @@ func (c Config) options() (rueidis.ClientOption, error) {
 	// Otherwise the deadline of a request is set on the connection, so that a request
 	// that times out ends other requests.
 	options.AlwaysPipelining = true
+	options.MaxFlushDelay = maxFlushDelay
 	options.PipelineMultiplex = -1 // One connection to a node, made at the start.
 	// Otherwise the master and the slots are looked up only when a change is
 	// published, which can be missed.
