@@ -72,8 +72,10 @@ type bulk struct {
 
 	conference string // Its SID; a name until the first list.
 
-	handled  map[string]bool // The Call SIDs of the participants with a result.
-	matched  map[string]bool // The names in the request that are a listed participant's.
+	handled  map[string]bool                // The Call SIDs of the participants with a result.
+	answers  map[string]*twilio.Participant // Twilio's answers, by Call SID.
+	listed   map[string]*twilio.Participant // The last list, by Call SID; nil if it failed.
+	matched  map[string]bool                // The names in the request that are a listed participant's.
 	response *conferencev1.UpdateParticipantsResponse
 	applied  outcome.Applied // The maximum of the updates.
 }
@@ -83,7 +85,7 @@ func newBulk(
 ) *bulk {
 	b := &bulk{
 		Service: s, request: request, account: account, caller: callers.FromContext(ctx).Key(), change: change,
-		conference: request.GetConferenceSid(), id: strings.ToLower(request.GetRequestId()), handled: map[string]bool{}, matched: map[string]bool{},
+		conference: request.GetConferenceSid(), id: strings.ToLower(request.GetRequestId()), handled: map[string]bool{}, answers: map[string]*twilio.Participant{}, matched: map[string]bool{},
 		response: &conferencev1.UpdateParticipantsResponse{Complete: true},
 	}
 	if b.id == "" {
@@ -112,6 +114,9 @@ func (b *bulk) run(ctx context.Context) error {
 	named := call.IsConferenceSID(b.conference) && !slices.ContainsFunc(b.request.GetParticipants(), isLabel)
 	if named && !selects(b.request) {
 		b.update(ctx, b.named())
+		if b.request.GetConfirm() {
+			_, _ = b.find(ctx) // Without the list, nothing is confirmed.
+		}
 		return nil
 	}
 	found, err := b.find(ctx)
@@ -151,6 +156,8 @@ func (b *bulk) named() (named []target) {
 // find lists the conference, and returns the selected participants that have not been
 // updated.
 func (b *bulk) find(ctx context.Context) (found []target, err error) {
+	b.listed = nil
+	listed := map[string]*twilio.Participant{}
 	list := &twilio.Request{
 		Operation: twilio.ListParticipants,
 		Path:      twilio.Path{AccountSID: b.account.SID, ConferenceSID: b.conference},
@@ -163,12 +170,15 @@ func (b *bulk) find(ctx context.Context) (found []target, err error) {
 		}
 		b.conference = list.Path.ConferenceSID // The list has replaced a name.
 		for i := range answer.Participants {
-			if p := &answer.Participants[i]; b.selected(p) && !b.handled[*p.CallSID] {
+			p := &answer.Participants[i]
+			listed[valueOf(p.CallSID)] = p
+			if b.selected(p) && !b.handled[*p.CallSID] {
 				b.handled[*p.CallSID] = true
 				found = append(found, target{sid: *p.CallSID, label: valueOf(p.Label), listed: true})
 			}
 		}
 		if len(answer.Next) == 0 {
+			b.listed = listed
 			return found, nil
 		}
 		next := *list
@@ -218,12 +228,16 @@ func valueOf(text *string) string {
 func (b *bulk) update(ctx context.Context, targets []target) {
 	group := b.operation.Group(len(targets))
 	outcomes := make([]*conferencev1.ParticipantResult, len(targets))
+	answers := make([]*twilio.Participant, len(targets))
 	applied := make([]outcome.Applied, len(targets))
 	var all sync.WaitGroup
 	for i, t := range targets {
-		all.Go(func() { outcomes[i], applied[i] = b.updateOne(ctx, group, t) })
+		all.Go(func() { outcomes[i], answers[i], applied[i] = b.updateOne(ctx, group, t) })
 	}
 	all.Wait()
+	for i, t := range targets {
+		b.answers[t.sid] = answers[i]
+	}
 	b.response.Results = append(b.response.Results, outcomes...)
 	b.applied = max(b.applied, slices.Max(applied))
 }
@@ -231,7 +245,7 @@ func (b *bulk) update(ctx context.Context, targets []target) {
 // updateOne makes one update of the operation as a call of its own.
 func (b *bulk) updateOne(
 	ctx context.Context, group *delivery.Group, t target,
-) (*conferencev1.ParticipantResult, outcome.Applied) {
+) (result *conferencev1.ParticipantResult, answer *twilio.Participant, applied outcome.Applied) {
 	update := &delivery.Update{
 		Request: twilio.Request{
 			Operation: twilio.UpdateParticipant, Change: b.change,
@@ -245,19 +259,19 @@ func (b *bulk) updateOne(
 		record(ctx, update.Path.ConferenceSID, answer, err)
 		return answer, err
 	})
-	result := &conferencev1.ParticipantResult{CallSid: t.sid, Label: t.label}
+	result = &conferencev1.ParticipantResult{CallSid: t.sid, Label: t.label}
 	switch failed := outcome.From(err); {
 	case err == nil:
-		applied := responseOf(response.(*twilio.Answer), b.change)
-		result.Participant, result.Warnings = applied.Participant, applied.Warnings
-		result.Label = applied.Participant.GetLabel()
-		return result, outcome.Yes
+		answer := response.(*twilio.Answer)
+		own := responseOf(answer, b.change)
+		result.Participant, result.Warnings, result.Label = own.Participant, own.Warnings, own.Participant.GetLabel()
+		return result, &answer.Participant, outcome.Yes
 	case failed.Kind == outcome.ParticipantNotFound && t.listed:
 		result.Gone = true
-		return result, failed.Applied
+		return result, nil, failed.Applied
 	default:
 		result.Error = errorOf(failed)
-		return result, failed.Applied
+		return result, nil, failed.Applied
 	}
 }
 
@@ -288,6 +302,10 @@ func (b *bulk) finish(ctx context.Context) *conferencev1.UpdateParticipantsRespo
 		switch {
 		case result.GetParticipant() != nil:
 			b.response.Updated++
+			if b.request.GetConfirm() {
+				sid := result.GetCallSid()
+				result.Confirmation, result.Differs = confirm(b.change, b.answers[sid], b.listed[sid])
+			}
 		case result.GetError() != nil:
 			b.response.Failed++
 		}

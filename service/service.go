@@ -66,11 +66,16 @@ func (s *Service) UpdateParticipant(
 		Caller:    callers.FromContext(ctx).Key(),
 		RequestID: request.GetRequestId(),
 		Wait:      request.GetWaitForParticipant(),
+		Confirm:   request.GetConfirm(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return responseOf(answer, change), nil
+	response := responseOf(answer, change)
+	if request.GetConfirm() {
+		response.Confirmation, response.Differs = confirm(change, &answer.Participant, answer.After)
+	}
+	return response, nil
 }
 
 // GetParticipant reads one participant. The request must have passed [Validate].

@@ -83,7 +83,7 @@ func TestForm(t *testing.T) {
 func TestEveryPropertyIsTranslated(t *testing.T) {
 	notSent := map[string]bool{
 		"account_sid": true, "conference_sid": true, "call_sid": true, "request_id": true,
-		"wait_for_participant": true,
+		"wait_for_participant": true, "confirm": true,
 	}
 	fields := new(conferencev1.UpdateParticipantRequest).ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {

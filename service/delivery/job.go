@@ -32,7 +32,9 @@ type job struct {
 	mu      sync.Mutex
 	sending bool            // The attempt in flight may have been written.
 	applied outcome.Applied // By the attempts that have ended.
-	missing *outcome.Error  // The outcome while the update waits for its participant.
+	// answered is Twilio's answer while the participant is read to confirm it.
+	answered *twilio.Answer
+	missing  *outcome.Error // The outcome while the update waits for its participant.
 }
 
 // enter claims the update's request ID, if it has one, and adds the update to its queue.
@@ -173,6 +175,9 @@ func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 		select {
 		case <-j.done:
 		default:
+			if answer := j.unconfirmed(); answer != nil {
+				return answer, nil
+			}
 			return nil, j.abandonErr(ctx)
 		}
 	}
@@ -180,6 +185,13 @@ func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 		return nil, j.err
 	}
 	return j.answer, nil
+}
+
+// unconfirmed returns Twilio's answer while the participant is read to confirm it.
+func (j *job) unconfirmed() *twilio.Answer {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.answered
 }
 
 // abandonErr returns the outcome for a caller whose context has ended before the job.
@@ -260,6 +272,9 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 		wait := j.d.cfg.Retrying.wait(n, v.retryAfter)
 		absent := j.awaits(ctx, &v)
 		again := absent || j.d.mayRetry(ctx, n, wait, &v, &j.update.Request)
+		if v.err == nil && j.update.Confirm {
+			answer = j.confirm(ctx, answer)
+		}
 		j.entry.End(v.end(j.update, answer, again))
 		switch {
 		case v.err == nil:
@@ -280,6 +295,27 @@ func (j *job) deliver(ctx context.Context) (*twilio.Answer, error) {
 			return nil, preferLast(last, err)
 		}
 	}
+}
+
+// confirm reads the participant, and returns the answer with what was read, or the
+// answer as it is if the read fails.
+func (j *job) confirm(ctx context.Context, answer *twilio.Answer) *twilio.Answer {
+	sid := answer.Participant.CallSID
+	if sid == nil {
+		return answer
+	}
+	j.mu.Lock()
+	j.answered = answer
+	j.mu.Unlock()
+	fetch := twilio.Request{Operation: twilio.FetchParticipant, Path: j.update.Path}
+	fetch.Path.Participant = *sid // A label may have another owner by now.
+	read, err := j.d.read(ctx, j.update.Account, j.update.Caller, &fetch)
+	if err != nil {
+		return answer
+	}
+	confirmed := *answer
+	confirmed.After = &read.Participant
+	return &confirmed
 }
 
 // permit waits until the update is chosen to be sent, and returns the permit for that

@@ -25,6 +25,9 @@ type Update struct {
 	// Wait is whether the update waits for its conference and its participant until its
 	// context ends, if they are not there.
 	Wait bool
+	// Confirm is whether the participant is read after the update, before the next one of
+	// its queue is sent. The answer's After is what was read; nil if that failed.
+	Confirm bool
 	// Group is set if the update is one of a bulk operation, and Label is then the
 	// participant's label, if it is known. The path has the Call SID. Such an update waits
 	// for the account's limits until no other update does.

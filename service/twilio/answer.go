@@ -61,6 +61,7 @@ type Answer struct {
 	Participant  Participant
 	Participants []Participant `json:",omitempty"`
 	Conferences  []Conference  `json:",omitempty"`
+	After        *Participant  `json:",omitempty"` // as read after an update, which a caller of [Client] adds
 	Next         url.Values    `json:",omitempty"` // the [PageKeys] of a list's next page; nil if there is none
 	Paging       *Paging       `json:",omitempty"` // of a list
 

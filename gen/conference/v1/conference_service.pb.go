@@ -82,6 +82,65 @@ func (HttpMethod) EnumDescriptor() ([]byte, []int) {
 	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{0}
 }
 
+// Confirmation is what was read after an update, compared with what it set.
+type Confirmation int32
+
+const (
+	// The request has no `confirm`, or the update was not applied.
+	Confirmation_CONFIRMATION_UNSPECIFIED Confirmation = 0
+	// Each property has the value that was set.
+	Confirmation_CONFIRMATION_CONFIRMED Confirmation = 1
+	// A property has another value, or is `end_conference_on_exit` of a participant on
+	// hold, which Twilio shows and ignores.
+	Confirmation_CONFIRMATION_DIFFERS Confirmation = 2
+	// The read failed, a later update changed the property, or it cannot be read: the
+	// URLs, their methods and the beep.
+	Confirmation_CONFIRMATION_UNKNOWN Confirmation = 3
+)
+
+// Enum value maps for Confirmation.
+var (
+	Confirmation_name = map[int32]string{
+		0: "CONFIRMATION_UNSPECIFIED",
+		1: "CONFIRMATION_CONFIRMED",
+		2: "CONFIRMATION_DIFFERS",
+		3: "CONFIRMATION_UNKNOWN",
+	}
+	Confirmation_value = map[string]int32{
+		"CONFIRMATION_UNSPECIFIED": 0,
+		"CONFIRMATION_CONFIRMED":   1,
+		"CONFIRMATION_DIFFERS":     2,
+		"CONFIRMATION_UNKNOWN":     3,
+	}
+)
+
+func (x Confirmation) Enum() *Confirmation {
+	p := new(Confirmation)
+	*p = x
+	return p
+}
+
+func (x Confirmation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Confirmation) Descriptor() protoreflect.EnumDescriptor {
+	return file_conference_v1_conference_service_proto_enumTypes[1].Descriptor()
+}
+
+func (Confirmation) Type() protoreflect.EnumType {
+	return &file_conference_v1_conference_service_proto_enumTypes[1]
+}
+
+func (x Confirmation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Confirmation.Descriptor instead.
+func (Confirmation) EnumDescriptor() ([]byte, []int) {
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{1}
+}
+
 // ParticipantStatus is the status of the participant's call.
 type ParticipantStatus int32
 
@@ -136,11 +195,11 @@ func (x ParticipantStatus) String() string {
 }
 
 func (ParticipantStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_conference_v1_conference_service_proto_enumTypes[1].Descriptor()
+	return file_conference_v1_conference_service_proto_enumTypes[2].Descriptor()
 }
 
 func (ParticipantStatus) Type() protoreflect.EnumType {
-	return &file_conference_v1_conference_service_proto_enumTypes[1]
+	return &file_conference_v1_conference_service_proto_enumTypes[2]
 }
 
 func (x ParticipantStatus) Number() protoreflect.EnumNumber {
@@ -149,7 +208,7 @@ func (x ParticipantStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ParticipantStatus.Descriptor instead.
 func (ParticipantStatus) EnumDescriptor() ([]byte, []int) {
-	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{1}
+	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{2}
 }
 
 // UpdateParticipantRequest names a participant and sets at least one of the
@@ -221,8 +280,12 @@ type UpdateParticipantRequest struct {
 	// position in the participant's queue. If they do not come, it ends like an update
 	// that does not wait, with NOT_FOUND.
 	WaitForParticipant bool `protobuf:"varint,17,opt,name=wait_for_participant,proto3" json:"wait_for_participant,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Whether the participant is read after the update, before the next update of the
+	// same participant is sent. The response has a `confirmation` then. A read that
+	// fails is no error.
+	Confirm       bool `protobuf:"varint,18,opt,name=confirm,proto3" json:"confirm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateParticipantRequest) Reset() {
@@ -374,6 +437,13 @@ func (x *UpdateParticipantRequest) GetWaitForParticipant() bool {
 	return false
 }
 
+func (x *UpdateParticipantRequest) GetConfirm() bool {
+	if x != nil {
+		return x.Confirm
+	}
+	return false
+}
+
 // UpdateParticipantResponse is Twilio's answer to an update that was applied.
 type UpdateParticipantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -381,7 +451,11 @@ type UpdateParticipantResponse struct {
 	Participant *Participant `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
 	// The properties that Twilio accepted and that have no effect, as far as is
 	// known.
-	Warnings      []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Whether the properties are in effect, if the request has `confirm`.
+	Confirmation Confirmation `protobuf:"varint,3,opt,name=confirmation,proto3,enum=conference.v1.Confirmation" json:"confirmation,omitempty"`
+	// The properties that are not, if `confirmation` is DIFFERS.
+	Differs       []string `protobuf:"bytes,4,rep,name=differs,proto3" json:"differs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -430,6 +504,20 @@ func (x *UpdateParticipantResponse) GetWarnings() []*Warning {
 	return nil
 }
 
+func (x *UpdateParticipantResponse) GetConfirmation() Confirmation {
+	if x != nil {
+		return x.Confirmation
+	}
+	return Confirmation_CONFIRMATION_UNSPECIFIED
+}
+
+func (x *UpdateParticipantResponse) GetDiffers() []string {
+	if x != nil {
+		return x.Differs
+	}
+	return nil
+}
+
 // UpdateParticipantsRequest selects participants of a conference, and sets the same
 // properties for each of them.
 //
@@ -459,7 +547,11 @@ type UpdateParticipantsRequest struct {
 	// applied and those of which this is not known, and returns the recorded results of
 	// the others. An update with `announce_url` is not repeated if it may have been
 	// applied. A request with other content is refused.
-	RequestId     string `protobuf:"bytes,7,opt,name=request_id,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,7,opt,name=request_id,proto3" json:"request_id,omitempty"`
+	// Whether the conference is listed after the updates to confirm them. The results
+	// have a `confirmation` then. It needs no permission to read, since it shows no more
+	// than whether the properties are in effect.
+	Confirm       bool `protobuf:"varint,8,opt,name=confirm,proto3" json:"confirm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -541,6 +633,13 @@ func (x *UpdateParticipantsRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *UpdateParticipantsRequest) GetConfirm() bool {
+	if x != nil {
+		return x.Confirm
+	}
+	return false
 }
 
 // ParticipantFilter matches participants by their state.
@@ -867,7 +966,12 @@ type ParticipantResult struct {
 	Gone bool `protobuf:"varint,5,opt,name=gone,proto3" json:"gone,omitempty"`
 	// The properties that Twilio accepted and that have no effect, as far as is
 	// known.
-	Warnings      []*Warning `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Warning `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Whether the properties are in effect, if the request has `confirm` and the update
+	// was applied.
+	Confirmation Confirmation `protobuf:"varint,7,opt,name=confirmation,proto3,enum=conference.v1.Confirmation" json:"confirmation,omitempty"`
+	// The properties that are not, if `confirmation` is DIFFERS.
+	Differs       []string `protobuf:"bytes,8,rep,name=differs,proto3" json:"differs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -940,6 +1044,20 @@ func (x *ParticipantResult) GetGone() bool {
 func (x *ParticipantResult) GetWarnings() []*Warning {
 	if x != nil {
 		return x.Warnings
+	}
+	return nil
+}
+
+func (x *ParticipantResult) GetConfirmation() Confirmation {
+	if x != nil {
+		return x.Confirmation
+	}
+	return Confirmation_CONFIRMATION_UNSPECIFIED
+}
+
+func (x *ParticipantResult) GetDiffers() []string {
+	if x != nil {
+		return x.Differs
 	}
 	return nil
 }
@@ -1669,7 +1787,7 @@ var File_conference_v1_conference_service_proto protoreflect.FileDescriptor
 
 const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\n" +
-	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\xaf\f\n" +
+	"&conference/v1/conference_service.proto\x12\rconference.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv3/options/annotations.proto\"\xc9\f\n" +
 	"\x18UpdateParticipantRequest\x12?\n" +
 	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
 	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12+\n" +
@@ -1691,7 +1809,8 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x10 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
 	"request_id\x122\n" +
-	"\x14wait_for_participant\x18\x11 \x01(\bR\x14wait_for_participant:\xa0\x01\xbaH\x9c\x01\x1a\x99\x01\n" +
+	"\x14wait_for_participant\x18\x11 \x01(\bR\x14wait_for_participant\x12\x18\n" +
+	"\aconfirm\x18\x12 \x01(\bR\aconfirm:\xa0\x01\xbaH\x9c\x01\x1a\x99\x01\n" +
 	" coaching_needs_call_sid_to_coach\x12Ftrue needs call_sid_to_coach, the Call SID of the participant to coach\x1a-!this.coaching || has(this.call_sid_to_coach)B\b\n" +
 	"\x06_mutedB\a\n" +
 	"\x05_holdB\v\n" +
@@ -1701,10 +1820,12 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\r_beep_on_exitB\x19\n" +
 	"\x17_end_conference_on_exitB\v\n" +
 	"\t_coachingB\x14\n" +
-	"\x12_call_sid_to_coach\"\x95\x01\n" +
+	"\x12_call_sid_to_coach\"\xf0\x01\n" +
 	"\x19UpdateParticipantResponse\x12D\n" +
 	"\vparticipant\x18\x01 \x01(\v2\x1a.conference.v1.ParticipantB\x06\xbaH\x03\xc8\x01\x01R\vparticipant\x122\n" +
-	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xc5\x03\n" +
+	"\bwarnings\x18\x02 \x03(\v2\x16.conference.v1.WarningR\bwarnings\x12?\n" +
+	"\fconfirmation\x18\x03 \x01(\x0e2\x1b.conference.v1.ConfirmationR\fconfirmation\x12\x18\n" +
+	"\adiffers\x18\x04 \x03(\tR\adiffers\"\xdf\x03\n" +
 	"\x19UpdateParticipantsRequest\x12?\n" +
 	"\vaccount_sid\x18\x01 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x152\x13^AC[0-9a-fA-F]{32}$R\vaccount_sid\x12X\n" +
 	"\x0econference_sid\x18\x02 \x01(\tB0\xbaH-\xc8\x01\x01r(2&^(CF[0-9a-fA-F]{32}|name:[^/]{1,128})$R\x0econference_sid\x12:\n" +
@@ -1714,7 +1835,8 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\x03set\x18\x06 \x01(\v2 .conference.v1.ParticipantChangeB\x06\xbaH\x03\xc8\x01\x01R\x03set\x12+\n" +
 	"\n" +
 	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"request_id\"\x88\x01\n" +
+	"request_id\x12\x18\n" +
+	"\aconfirm\x18\b \x01(\bR\aconfirm\"\x88\x01\n" +
 	"\x11ParticipantFilter\x12\x19\n" +
 	"\x05muted\x18\x01 \x01(\bH\x00R\x05muted\x88\x01\x01\x12\x17\n" +
 	"\x04hold\x18\x02 \x01(\bH\x01R\x04hold\x88\x01\x01\x12\x1f\n" +
@@ -1752,14 +1874,16 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"\aupdated\x18\x02 \x01(\x05R\aupdated\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\x05R\x06failed\x122\n" +
 	"\bwarnings\x18\x04 \x03(\v2\x16.conference.v1.WarningR\bwarnings\x12\x1a\n" +
-	"\bcomplete\x18\x05 \x01(\bR\bcomplete\"\xfd\x01\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\"\xd8\x02\n" +
 	"\x11ParticipantResult\x12\x1a\n" +
 	"\bcall_sid\x18\x01 \x01(\tR\bcall_sid\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12<\n" +
 	"\vparticipant\x18\x03 \x01(\v2\x1a.conference.v1.ParticipantR\vparticipant\x120\n" +
 	"\x05error\x18\x04 \x01(\v2\x1a.conference.v1.UpdateErrorR\x05error\x12\x12\n" +
 	"\x04gone\x18\x05 \x01(\bR\x04gone\x122\n" +
-	"\bwarnings\x18\x06 \x03(\v2\x16.conference.v1.WarningR\bwarnings\"\xf0\x01\n" +
+	"\bwarnings\x18\x06 \x03(\v2\x16.conference.v1.WarningR\bwarnings\x12?\n" +
+	"\fconfirmation\x18\a \x01(\x0e2\x1b.conference.v1.ConfirmationR\fconfirmation\x12\x18\n" +
+	"\adiffers\x18\b \x03(\tR\adiffers\"\xf0\x01\n" +
 	"\vUpdateError\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -1839,7 +1963,12 @@ const file_conference_v1_conference_service_proto_rawDesc = "" +
 	"HttpMethod\x12\x1b\n" +
 	"\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fHTTP_METHOD_GET\x10\x01\x12\x14\n" +
-	"\x10HTTP_METHOD_POST\x10\x02*\xfb\x01\n" +
+	"\x10HTTP_METHOD_POST\x10\x02*|\n" +
+	"\fConfirmation\x12\x1c\n" +
+	"\x18CONFIRMATION_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16CONFIRMATION_CONFIRMED\x10\x01\x12\x18\n" +
+	"\x14CONFIRMATION_DIFFERS\x10\x02\x12\x18\n" +
+	"\x14CONFIRMATION_UNKNOWN\x10\x03*\xfb\x01\n" +
 	"\x11ParticipantStatus\x12\"\n" +
 	"\x1ePARTICIPANT_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PARTICIPANT_STATUS_QUEUED\x10\x01\x12!\n" +
@@ -1878,69 +2007,72 @@ func file_conference_v1_conference_service_proto_rawDescGZIP() []byte {
 	return file_conference_v1_conference_service_proto_rawDescData
 }
 
-var file_conference_v1_conference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_conference_v1_conference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_conference_v1_conference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_conference_v1_conference_service_proto_goTypes = []any{
 	(HttpMethod)(0),                    // 0: conference.v1.HttpMethod
-	(ParticipantStatus)(0),             // 1: conference.v1.ParticipantStatus
-	(*UpdateParticipantRequest)(nil),   // 2: conference.v1.UpdateParticipantRequest
-	(*UpdateParticipantResponse)(nil),  // 3: conference.v1.UpdateParticipantResponse
-	(*UpdateParticipantsRequest)(nil),  // 4: conference.v1.UpdateParticipantsRequest
-	(*ParticipantFilter)(nil),          // 5: conference.v1.ParticipantFilter
-	(*ParticipantChange)(nil),          // 6: conference.v1.ParticipantChange
-	(*UpdateParticipantsResponse)(nil), // 7: conference.v1.UpdateParticipantsResponse
-	(*ParticipantResult)(nil),          // 8: conference.v1.ParticipantResult
-	(*UpdateError)(nil),                // 9: conference.v1.UpdateError
-	(*GetParticipantRequest)(nil),      // 10: conference.v1.GetParticipantRequest
-	(*GetParticipantResponse)(nil),     // 11: conference.v1.GetParticipantResponse
-	(*ListParticipantsRequest)(nil),    // 12: conference.v1.ListParticipantsRequest
-	(*ListParticipantsResponse)(nil),   // 13: conference.v1.ListParticipantsResponse
-	(*RemoveParticipantRequest)(nil),   // 14: conference.v1.RemoveParticipantRequest
-	(*RemoveParticipantResponse)(nil),  // 15: conference.v1.RemoveParticipantResponse
-	(*Participant)(nil),                // 16: conference.v1.Participant
-	(*Warning)(nil),                    // 17: conference.v1.Warning
-	nil,                                // 18: conference.v1.UpdateError.MetadataEntry
-	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 20: google.protobuf.Duration
+	(Confirmation)(0),                  // 1: conference.v1.Confirmation
+	(ParticipantStatus)(0),             // 2: conference.v1.ParticipantStatus
+	(*UpdateParticipantRequest)(nil),   // 3: conference.v1.UpdateParticipantRequest
+	(*UpdateParticipantResponse)(nil),  // 4: conference.v1.UpdateParticipantResponse
+	(*UpdateParticipantsRequest)(nil),  // 5: conference.v1.UpdateParticipantsRequest
+	(*ParticipantFilter)(nil),          // 6: conference.v1.ParticipantFilter
+	(*ParticipantChange)(nil),          // 7: conference.v1.ParticipantChange
+	(*UpdateParticipantsResponse)(nil), // 8: conference.v1.UpdateParticipantsResponse
+	(*ParticipantResult)(nil),          // 9: conference.v1.ParticipantResult
+	(*UpdateError)(nil),                // 10: conference.v1.UpdateError
+	(*GetParticipantRequest)(nil),      // 11: conference.v1.GetParticipantRequest
+	(*GetParticipantResponse)(nil),     // 12: conference.v1.GetParticipantResponse
+	(*ListParticipantsRequest)(nil),    // 13: conference.v1.ListParticipantsRequest
+	(*ListParticipantsResponse)(nil),   // 14: conference.v1.ListParticipantsResponse
+	(*RemoveParticipantRequest)(nil),   // 15: conference.v1.RemoveParticipantRequest
+	(*RemoveParticipantResponse)(nil),  // 16: conference.v1.RemoveParticipantResponse
+	(*Participant)(nil),                // 17: conference.v1.Participant
+	(*Warning)(nil),                    // 18: conference.v1.Warning
+	nil,                                // 19: conference.v1.UpdateError.MetadataEntry
+	(*timestamppb.Timestamp)(nil),      // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 21: google.protobuf.Duration
 }
 var file_conference_v1_conference_service_proto_depIdxs = []int32{
 	0,  // 0: conference.v1.UpdateParticipantRequest.hold_method:type_name -> conference.v1.HttpMethod
 	0,  // 1: conference.v1.UpdateParticipantRequest.announce_method:type_name -> conference.v1.HttpMethod
 	0,  // 2: conference.v1.UpdateParticipantRequest.wait_method:type_name -> conference.v1.HttpMethod
-	16, // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
-	17, // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
-	5,  // 5: conference.v1.UpdateParticipantsRequest.filter:type_name -> conference.v1.ParticipantFilter
-	6,  // 6: conference.v1.UpdateParticipantsRequest.set:type_name -> conference.v1.ParticipantChange
-	0,  // 7: conference.v1.ParticipantChange.hold_method:type_name -> conference.v1.HttpMethod
-	0,  // 8: conference.v1.ParticipantChange.announce_method:type_name -> conference.v1.HttpMethod
-	0,  // 9: conference.v1.ParticipantChange.wait_method:type_name -> conference.v1.HttpMethod
-	8,  // 10: conference.v1.UpdateParticipantsResponse.results:type_name -> conference.v1.ParticipantResult
-	17, // 11: conference.v1.UpdateParticipantsResponse.warnings:type_name -> conference.v1.Warning
-	16, // 12: conference.v1.ParticipantResult.participant:type_name -> conference.v1.Participant
-	9,  // 13: conference.v1.ParticipantResult.error:type_name -> conference.v1.UpdateError
-	17, // 14: conference.v1.ParticipantResult.warnings:type_name -> conference.v1.Warning
-	18, // 15: conference.v1.UpdateError.metadata:type_name -> conference.v1.UpdateError.MetadataEntry
-	16, // 16: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
-	16, // 17: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
-	19, // 18: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
-	19, // 19: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
-	1,  // 20: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
-	20, // 21: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
-	2,  // 22: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
-	4,  // 23: conference.v1.ConferenceService.UpdateParticipants:input_type -> conference.v1.UpdateParticipantsRequest
-	10, // 24: conference.v1.ConferenceService.GetParticipant:input_type -> conference.v1.GetParticipantRequest
-	12, // 25: conference.v1.ConferenceService.ListParticipants:input_type -> conference.v1.ListParticipantsRequest
-	14, // 26: conference.v1.ConferenceService.RemoveParticipant:input_type -> conference.v1.RemoveParticipantRequest
-	3,  // 27: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
-	7,  // 28: conference.v1.ConferenceService.UpdateParticipants:output_type -> conference.v1.UpdateParticipantsResponse
-	11, // 29: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
-	13, // 30: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
-	15, // 31: conference.v1.ConferenceService.RemoveParticipant:output_type -> conference.v1.RemoveParticipantResponse
-	27, // [27:32] is the sub-list for method output_type
-	22, // [22:27] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	17, // 3: conference.v1.UpdateParticipantResponse.participant:type_name -> conference.v1.Participant
+	18, // 4: conference.v1.UpdateParticipantResponse.warnings:type_name -> conference.v1.Warning
+	1,  // 5: conference.v1.UpdateParticipantResponse.confirmation:type_name -> conference.v1.Confirmation
+	6,  // 6: conference.v1.UpdateParticipantsRequest.filter:type_name -> conference.v1.ParticipantFilter
+	7,  // 7: conference.v1.UpdateParticipantsRequest.set:type_name -> conference.v1.ParticipantChange
+	0,  // 8: conference.v1.ParticipantChange.hold_method:type_name -> conference.v1.HttpMethod
+	0,  // 9: conference.v1.ParticipantChange.announce_method:type_name -> conference.v1.HttpMethod
+	0,  // 10: conference.v1.ParticipantChange.wait_method:type_name -> conference.v1.HttpMethod
+	9,  // 11: conference.v1.UpdateParticipantsResponse.results:type_name -> conference.v1.ParticipantResult
+	18, // 12: conference.v1.UpdateParticipantsResponse.warnings:type_name -> conference.v1.Warning
+	17, // 13: conference.v1.ParticipantResult.participant:type_name -> conference.v1.Participant
+	10, // 14: conference.v1.ParticipantResult.error:type_name -> conference.v1.UpdateError
+	18, // 15: conference.v1.ParticipantResult.warnings:type_name -> conference.v1.Warning
+	1,  // 16: conference.v1.ParticipantResult.confirmation:type_name -> conference.v1.Confirmation
+	19, // 17: conference.v1.UpdateError.metadata:type_name -> conference.v1.UpdateError.MetadataEntry
+	17, // 18: conference.v1.GetParticipantResponse.participant:type_name -> conference.v1.Participant
+	17, // 19: conference.v1.ListParticipantsResponse.participants:type_name -> conference.v1.Participant
+	20, // 20: conference.v1.Participant.date_created:type_name -> google.protobuf.Timestamp
+	20, // 21: conference.v1.Participant.date_updated:type_name -> google.protobuf.Timestamp
+	2,  // 22: conference.v1.Participant.status:type_name -> conference.v1.ParticipantStatus
+	21, // 23: conference.v1.Participant.queue_time:type_name -> google.protobuf.Duration
+	3,  // 24: conference.v1.ConferenceService.UpdateParticipant:input_type -> conference.v1.UpdateParticipantRequest
+	5,  // 25: conference.v1.ConferenceService.UpdateParticipants:input_type -> conference.v1.UpdateParticipantsRequest
+	11, // 26: conference.v1.ConferenceService.GetParticipant:input_type -> conference.v1.GetParticipantRequest
+	13, // 27: conference.v1.ConferenceService.ListParticipants:input_type -> conference.v1.ListParticipantsRequest
+	15, // 28: conference.v1.ConferenceService.RemoveParticipant:input_type -> conference.v1.RemoveParticipantRequest
+	4,  // 29: conference.v1.ConferenceService.UpdateParticipant:output_type -> conference.v1.UpdateParticipantResponse
+	8,  // 30: conference.v1.ConferenceService.UpdateParticipants:output_type -> conference.v1.UpdateParticipantsResponse
+	12, // 31: conference.v1.ConferenceService.GetParticipant:output_type -> conference.v1.GetParticipantResponse
+	14, // 32: conference.v1.ConferenceService.ListParticipants:output_type -> conference.v1.ListParticipantsResponse
+	16, // 33: conference.v1.ConferenceService.RemoveParticipant:output_type -> conference.v1.RemoveParticipantResponse
+	29, // [29:34] is the sub-list for method output_type
+	24, // [24:29] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_conference_v1_conference_service_proto_init() }
@@ -1958,7 +2090,7 @@ func file_conference_v1_conference_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_conference_v1_conference_service_proto_rawDesc), len(file_conference_v1_conference_service_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
