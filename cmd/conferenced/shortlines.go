@@ -22,8 +22,7 @@ func shortLines(w io.Writer, fake *sandbox.Sandbox) func(*call.Call, *outcome.Er
 			code = failed.HTTP
 			line = map[outcome.Applied]string{outcome.No: "not ", outcome.Maybe: "maybe "}[failed.Applied] + line
 		}
-		line = strings.TrimSpace(line + " " + participantName(fake, c))
-		line = fmt.Sprintf("%s  %d  %d ms", line, code, time.Since(c.Start).Milliseconds())
+		line += fmt.Sprintf(" %s  %d  %d ms", participantName(fake, c), code, time.Since(c.Start).Milliseconds())
 		if failed != nil {
 			line += "  " + failed.Reason
 		}
@@ -41,8 +40,6 @@ var verbs = map[property.Property]map[string]string{
 func done(c *call.Call) string {
 	switch c.Operation {
 	case call.Update:
-	case "":
-		return c.Method
 	default:
 		return map[call.Operation]string{call.Read: "read", call.Remove: "removed"}[c.Operation]
 	}
@@ -63,8 +60,8 @@ func done(c *call.Call) string {
 	return strings.Join(parts, ", ")
 }
 
-// participantName returns the label of the call's participant, or the Call SID, or
-// nothing if it is not known.
+// participantName returns the label of the call's participant, or the Call SID if it has
+// no label.
 func participantName(fake *sandbox.Sandbox, c *call.Call) string {
 	for _, account := range fake.State().Accounts {
 		for _, conference := range account.Conferences {
@@ -75,5 +72,12 @@ func participantName(fake *sandbox.Sandbox, c *call.Call) string {
 			}
 		}
 	}
-	return c.CallSID
+	switch {
+	case c.CallSID != "":
+		return c.CallSID
+	case c.Operation == call.Read:
+		return "participants"
+	default:
+		return "a participant"
+	}
 }

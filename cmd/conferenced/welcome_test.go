@@ -109,7 +109,7 @@ func TestShortLines(t *testing.T) {
 		{"CAca000000000000000000000000000002", `{"muted": true}`, "muted customer  200"},
 		{"front%20desk", `{"hold": true, "muted": false, "beep_on_exit": true}`, "unmuted, held, set beep_on_exit of front desk  200"},
 		{"agent", `{"announce_url": "https://a.example/x"}`, "announced to agent  200"},
-		{"nobody", `{"muted": false}`, "not unmuted  404"},
+		{"nobody", `{"muted": false}`, "not unmuted a participant  404"},
 		{"CAca000000000000000000000000000005", `{"hold": false}`, "took off hold CAca000000000000000000000000000005  200"},
 	} {
 		response, err := client.Post(rest+step.path, "application/json", strings.NewReader(step.body))
