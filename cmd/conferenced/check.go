@@ -22,7 +22,7 @@ var errDenied = errors.New("denied")
 
 type checkCommand struct {
 	serveCommand
-	State    string   `env:"CONFERENCED_STATE" placeholder:"FILE" help:"Check this state file of the embedded Twilio, and the rest of the configuration as sandbox would."`
+	State    string   `group:"Embedded Twilio:" env:"CONFERENCED_STATE" placeholder:"FILE" help:"Check this state file of the embedded Twilio, and the rest of the configuration as sandbox would."`
 	Question question `embed:"" group:"Explanation:"`
 }
 

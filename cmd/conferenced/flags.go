@@ -42,7 +42,7 @@ type listening struct {
 
 // auditing has the flags about the audit and the log that all commands share.
 type auditing struct {
-	AuditFailure string `env:"CONFERENCED_AUDIT_FAILURE" default:"closed" enum:"closed,open" help:"Whether calls whose audit record cannot be written are refused (closed) or proceed (open)."`
+	AuditFailure string `env:"CONFERENCED_AUDIT_FAILURE" default:"closed" enum:"closed,open" help:"What happens to calls whose audit record cannot be written: closed refuses them, open lets them proceed."`
 	LogLevel     string `env:"CONFERENCED_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"The lowest level that is logged: ${enum}. PUT /loglevel on the admin address changes it."`
 	LogFormat    string `env:"CONFERENCED_LOG_FORMAT" default:"text" enum:"text,json" help:"The format of the log: ${enum}."`
 }

@@ -99,6 +99,26 @@ func TestHelpOfEachCommand(t *testing.T) {
 	}
 }
 
+// TestHelpIsGrouped checks that serve shows every flag under a heading, and each default
+// once: kong shows it after the flag's name, unless the flag has a placeholder.
+func TestHelpIsGrouped(t *testing.T) {
+	for command, flags := range commandsWithFlags(t) {
+		for _, flag := range flags {
+			if command == "serve" && flag.Group == nil {
+				t.Errorf("--%s is in no group", flag.Name)
+			}
+			times := strings.Count(flag.FormatPlaceHolder(), flag.Default) + strings.Count(flag.Help, "("+flag.Default+")")
+			if flag.Default != "" && !flag.IsBool() && times != 1 && flag.PlaceHolder == "" {
+				t.Errorf("%s --%s shows its default %d times: %s, %s", command, flag.Name, times, flag.FormatPlaceHolder(), flag.Help)
+			}
+		}
+	}
+	help := runCommand(t.Context(), "serve", "--help")
+	if strings.Contains(help.stdout, "\nFlags:\n") {
+		t.Errorf("flags without a group:\n%s", help.stdout)
+	}
+}
+
 func TestHelpOfServeNamesWhatTwilioNeeds(t *testing.T) {
 	got := runCommand(t.Context(), "serve", "--help")
 	for _, name := range []string{

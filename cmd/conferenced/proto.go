@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"conferenced/gen/client"
+	"conferenced/service/invalid"
 )
 
 type protoCommand struct {
@@ -42,9 +43,9 @@ func (c *protoCommand) Run(out output) error {
 		status.File_google_rpc_status_proto, errdetails.File_google_rpc_error_details_proto,
 	}
 	if err := new(protoprint.Printer).PrintProtosToFileSystem(errors, c.Out); err != nil {
-		return err
+		return invalid.Field("--out", err)
 	}
-	return fs.WalkDir(client.Files, ".", func(name string, entry fs.DirEntry, err error) error {
+	return invalid.Field("--out", fs.WalkDir(client.Files, ".", func(name string, entry fs.DirEntry, err error) error {
 		path := filepath.Join(c.Out, name)
 		switch {
 		case err != nil:
@@ -57,5 +58,5 @@ func (c *protoCommand) Run(out output) error {
 			return err
 		}
 		return os.WriteFile(path, text, 0o644)
-	})
+	}))
 }

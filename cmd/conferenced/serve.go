@@ -30,7 +30,9 @@ func (serveCommand) Help() string {
   TWILIO_REGION           the region of the credentials, such as ie1; needs TWILIO_EDGE
   TWILIO_EDGE             the edge, such as dublin
 
-TWILIO_AUTH_TOKEN_FILE and TWILIO_API_SECRET_FILE name files with the secrets. No flag takes a secret. An empty variable counts as unset.`
+TWILIO_AUTH_TOKEN_FILE and TWILIO_API_SECRET_FILE name files with the secrets. No flag takes a secret. An empty variable counts as unset.
+
+Each flag is shown with its default, if it has one, and its variable.`
 }
 
 // Run serves until the context is done.
