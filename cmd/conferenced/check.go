@@ -28,7 +28,7 @@ type checkCommand struct {
 
 // question has the flags that ask for an explanation.
 type question struct {
-	As      string   `placeholder:"NAME" help:"Explain what this caller may do."`
+	As      *string  `placeholder:"NAME" help:"Explain what this caller may do."`
 	By      *string  `enum:"token,jwt,mtls,anonymous" placeholder:"KIND" help:"How the caller is authenticated: token (the default), jwt, mtls or anonymous."`
 	Claims  string   `placeholder:"JSON" help:"The claims of the caller's JWT, such as {\"groups\": [\"agents\"], \"admin\": true}."`
 	SAN     []string `name:"san" placeholder:"NAME" help:"Another name in the caller's certificate: a URI if it starts with spiffe://, otherwise a DNS name."`
@@ -156,7 +156,7 @@ func expires(what string, at, now time.Time) string {
 }
 
 func (q *question) isEmpty() bool {
-	return q.As == "" && q.By == nil && q.Claims == "" && len(q.SAN) == 0 && q.Account == "" &&
+	return q.As == nil && q.By == nil && q.Claims == "" && len(q.SAN) == 0 && q.Account == "" &&
 		q.Operation == string(call.Update) && len(q.Set) == 0
 }
 
@@ -209,6 +209,14 @@ func (q *question) properties() (property.Set, error) {
 	return properties, nil
 }
 
+// name returns the name of the caller; "" if it is not given or empty.
+func (q *question) name() string {
+	if q.As == nil {
+		return ""
+	}
+	return *q.As
+}
+
 // kind returns how the caller is authenticated. It returns an error if the flags do not
 // go together.
 func (q *question) kind() (string, error) {
@@ -217,9 +225,9 @@ func (q *question) kind() (string, error) {
 		by = *q.By
 	}
 	switch {
-	case by == "anonymous" && q.As != "":
+	case by == "anonymous" && q.As != nil:
 		return by, invalid.Fieldf("--as", "cannot be used together with --by anonymous")
-	case by != "anonymous" && q.As == "":
+	case by != "anonymous" && q.name() == "":
 		return by, invalid.Fieldf("--as", "is needed to explain what a caller may do")
 	case q.Claims != "" && by != "jwt":
 		return by, invalid.Fieldf("--claims", "needs --by jwt")
@@ -232,7 +240,7 @@ func (q *question) kind() (string, error) {
 // caller returns the caller of the question. It returns an error if nobody can be
 // authenticated as this caller.
 func (q *question) caller(known *callers.Set, nameClaim string) (callers.Caller, error) {
-	caller := callers.Caller{Name: q.As}
+	caller := callers.Caller{Name: q.name()}
 	by, err := q.kind()
 	switch {
 	case err != nil:
@@ -243,13 +251,13 @@ func (q *question) caller(known *callers.Set, nameClaim string) (callers.Caller,
 		return caller, invalid.Fieldf("--by", "no client certificate is accepted: --client-ca is not set")
 	case by == "mtls":
 		caller.Kind = callers.KindCertificate
-		for _, name := range append([]string{q.As}, q.SAN...) {
+		for _, name := range append([]string{q.name()}, q.SAN...) {
 			caller.AddSAN(name)
 		}
 	case by == "anonymous" && known.Authenticating():
 		return caller, invalid.Fieldf("--by", "no caller is anonymous, because callers are authenticated")
-	case by == "token" && !known.Tokens.Has(q.As, time.Now()):
-		return caller, invalid.Fieldf("--as", "no token that is valid now has the name %q", q.As)
+	case by == "token" && !known.Tokens.Has(q.name(), time.Now()):
+		return caller, invalid.Fieldf("--as", "no token that is valid now has the name %q", q.name())
 	case by == "token":
 		caller.Kind = callers.KindToken
 	}
@@ -269,10 +277,10 @@ func (q *question) jwtCaller(caller callers.Caller, known *callers.Set, nameClai
 			return caller, invalid.Field("--claims", err)
 		}
 	}
-	if named, ok := caller.Claims[nameClaim]; ok && (len(named) != 1 || named[0] != q.As) {
+	if named, ok := caller.Claims[nameClaim]; ok && (len(named) != 1 || named[0] != q.name()) {
 		return caller, invalid.Fieldf("--claims", "%s is not the name that --as gives", nameClaim)
 	}
-	caller.Claims[nameClaim] = []string{q.As}
+	caller.Claims[nameClaim] = []string{q.name()}
 	return caller, nil
 }
 

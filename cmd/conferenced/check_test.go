@@ -388,6 +388,7 @@ func TestCheckOfQuestionsWithoutAnswer(t *testing.T) {
 		want string
 	}{
 		{"a kind without a name", append(all, "--by=mtls"), "--as: is needed"},
+		{"an empty name", append(all, "--as="), "--as: is needed"},
 		{"an account without a name", append(all, "--account="+sandbox.AccountSID), "--as: is needed"},
 		{"a name that no token has", append(all, "--as=ui"), `--as: no token that is valid now has the name "ui"`},
 		{"a name whose token has expired", append(all, "--as=old"), `--as: no token that is valid now has the name "old"`},
