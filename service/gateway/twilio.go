@@ -45,6 +45,8 @@ func (a *api) handleTwilio() error {
 		{http.MethodGet, twilioParticipants + twilioEnding, a.readFor(twilio.ListParticipants)},
 		{http.MethodGet, conference, withName("conference_sid", a.readFor(twilio.FetchConference))},
 		{http.MethodGet, twilioConferences + twilioEnding, a.readFor(twilio.ListConferences)},
+		{http.MethodGet, twilioParticipants, refuseEnding},
+		{http.MethodGet, twilioConferences, refuseEnding},
 	} {
 		if err := a.HandlePath(route.method, route.path, route.handler); err != nil {
 			return err
@@ -59,9 +61,7 @@ func withName(field string, next runtime.HandlerFunc) runtime.HandlerFunc {
 		name, isJSON := strings.CutSuffix(path[field], twilioEnding)
 		switch {
 		case !isJSON:
-			refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{
-				Detail: "the path must end in .json, because answers are JSON",
-			}))
+			refuseEnding(w, r, nil)
 		case name == "":
 			refuse(w, r, invalid([]*violation{broken(field, "is empty in the path")}))
 		default:
@@ -69,6 +69,13 @@ func withName(field string, next runtime.HandlerFunc) runtime.HandlerFunc {
 			next(w, r, path)
 		}
 	}
+}
+
+// refuseEnding refuses a path that lacks twilioEnding.
+func refuseEnding(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{
+		Detail: "the path must end in .json, because answers are JSON",
+	}))
 }
 
 // isTwilio reports whether a request is for Twilio's API, and so gets an answer in

@@ -126,6 +126,11 @@ func TestUnknownTwilioPaths(t *testing.T) {
 			s.notCalled(t)
 		})
 	}
+	for _, path := range []string{twilioParticipants, "/2010-04-01/Accounts/" + accountSID + "/Conferences"} {
+		t.Run("a list without an ending", func(t *testing.T) {
+			wantTwilioError(t, sendRaw(t, server, http.MethodGet, path, ""), noEnding)
+		})
+	}
 }
 
 func TestUnsupportedTwilioMethods(t *testing.T) {
