@@ -212,7 +212,7 @@ func TestRequiredMembersOfAnswers(t *testing.T) {
 	}
 	for schema, members := range map[string]map[string]any{
 		"Participant": answer.Participant, "Warning": answer.Warnings[0],
-		"UpdateParticipantResponse": {"participant": nil, "warnings": nil},
+		"UpdateParticipantResponse": {"participant": nil, "warnings": nil, "confirmation": nil, "differs": nil},
 	} {
 		required := document.Components.Schemas["conference.v1."+schema].Required
 		slices.Sort(required)

@@ -191,17 +191,18 @@ func TestScanStopsAtTheLimitOfViolations(t *testing.T) {
 }
 
 func TestAnswersOmitUnsetFields(t *testing.T) {
+	const unconfirmed = `"confirmation":"CONFIRMATION_UNSPECIFIED","differs":[]}`
 	when := timestamppb.New(time.Date(2011, 2, 18, 21, 7, 19, 0, time.UTC))
 	tests := []struct {
 		name   string
 		answer *response
 		want   string
 	}{
-		{"nothing set", &response{}, `{"warnings":[]}`},
+		{"nothing set", &response{}, `{"warnings":[],` + unconfirmed},
 		{
 			"an empty participant",
 			&response{Participant: &conferencev1.Participant{}},
-			`{"participant":{"status":"PARTICIPANT_STATUS_UNSPECIFIED"},"warnings":[]}`,
+			`{"participant":{"status":"PARTICIPANT_STATUS_UNSPECIFIED"},"warnings":[],` + unconfirmed,
 		},
 		{
 			"false and an empty string are values",
@@ -220,7 +221,7 @@ func TestAnswersOmitUnsetFields(t *testing.T) {
 				`"coaching":false,"conference_sid":"` + conferenceSID + `","date_created":"2011-02-18T21:07:19Z","date_updated":"2011-02-18T21:07:19Z",` +
 				`"end_conference_on_exit":false,"muted":true,"hold":false,"start_conference_on_enter":true,` +
 				`"status":"PARTICIPANT_STATUS_CONNECTED","queue_time":"1.500s","uri":"/x.json"},` +
-				`"warnings":[{"code":"CODE","field":"","message":""},{"code":"","field":"","message":""}]}`,
+				`"warnings":[{"code":"CODE","field":"","message":""},{"code":"","field":"","message":""}],` + unconfirmed,
 		},
 	}
 	for _, test := range tests {
