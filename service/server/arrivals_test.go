@@ -63,7 +63,7 @@ func (c *rawHTTP2) headers(end bool, pairs ...string) {
 func (c *rawHTTP2) sendIncomplete(size, frame int) { c.sendIncompleteTo(updateMethod, size, frame) }
 
 func (c *rawHTTP2) sendIncompleteTo(method string, size, frame int) {
-	c.beginCall(method)
+	c.beginCall(method, false)
 	message := make([]byte, size)
 	binary.BigEndian.PutUint32(message[1:], uint32(size)) // One byte more than is sent.
 	for len(message) > 0 {
@@ -76,8 +76,8 @@ func (c *rawHTTP2) sendIncompleteTo(method string, size, frame int) {
 }
 
 // beginCall sends the headers of a call over gRPC.
-func (c *rawHTTP2) beginCall(method string) {
-	c.headers(false, ":method", "POST", ":scheme", "http", ":authority", c.addr, ":path", method,
+func (c *rawHTTP2) beginCall(method string, end bool) {
+	c.headers(end, ":method", "POST", ":scheme", "http", ":authority", c.addr, ":path", method,
 		"content-type", "application/grpc")
 }
 
@@ -163,7 +163,7 @@ func TestTooMuchArrives(t *testing.T) {
 	r.run(t)
 	most, least := newRawHTTP2(t, connect(t, r.GRPC)), newRawHTTP2(t, connect(t, r.GRPC))
 	for _, conn := range []*rawHTTP2{most, least} {
-		conn.beginCall(updateMethod)
+		conn.beginCall(updateMethod, false)
 		if err := conn.WriteData(conn.stream, true, make([]byte, 5)); err != nil {
 			t.Fatal(err)
 		}

@@ -49,8 +49,9 @@ const (
 // the new connection.
 type connections struct {
 	net.Listener
-	limit   int // of all connections
-	maxWork int
+	limit   int                                  // of all connections
+	maxLoad int                                  // of the unauthenticated ones
+	maxWork int                                  // of each of them
 	after   func(time.Duration) <-chan time.Time // time.After, except in tests
 	logger  *slog.Logger
 	metrics *telemetry.ListenerMetrics
@@ -64,7 +65,7 @@ type connections struct {
 
 func newConnections(l net.Listener, limit int, logger *slog.Logger, metrics *telemetry.ListenerMetrics) *connections {
 	return &connections{
-		Listener: l, limit: limit, maxWork: maxWork, after: time.After, logger: logger, metrics: metrics,
+		Listener: l, limit: limit, maxLoad: maxUnauthenticatedLoad, maxWork: maxWork, after: time.After, logger: logger, metrics: metrics,
 		unauthenticated: map[*conn]struct{}{},
 	}
 }
@@ -153,7 +154,7 @@ func (l *connections) addLoad(c *conn, n int) {
 	}
 	c.load += n
 	l.load += n
-	if n > 0 && l.load > maxUnauthenticatedLoad {
+	if n > 0 && l.load > l.maxLoad {
 		l.evict(l.choose(func(a, b *conn) bool { return a.load > b.load }), "load")
 	}
 }

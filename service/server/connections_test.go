@@ -129,14 +129,13 @@ func TestAFailedAcceptIsLoggedAndCounted(t *testing.T) {
 // TestLoadOfIncompleteGRPCRequests sends more than the limit in requests that do not
 // end.
 func TestLoadOfIncompleteGRPCRequests(t *testing.T) {
-	r := start(t)
-	conns := make([]*rawHTTP2, 4)
-	for i := range conns {
-		conns[i] = newRawHTTP2(t, connect(t, r.GRPC))
-	}
+	r := build(t)
+	r.listeners[0].maxLoad = 20 * requestLoad
+	r.run(t)
 	const size = 60 << 10
-	for sent := range 2 * maxUnauthenticatedLoad / size {
-		conns[sent%len(conns)].sendIncomplete(size, 16<<10)
+	conn := newRawHTTP2(t, connect(t, r.GRPC))
+	for range 20*requestLoad/size + 1 {
+		conn.sendIncomplete(size, 16<<10)
 	}
 	awaitSeriesAtLeast(t, r, `conferenced_connections_closed_total{listener="grpc",reason="load"}`, 1)
 	if got := callGRPC(t, t.Context(), r, muting(sandbox.AgentSID)); got.status != nil {
@@ -149,39 +148,32 @@ func TestLoadOfUnreadHTTP2Answers(t *testing.T) {
 	files, trusted := tlsFiles(t)
 	for _, path := range []string{"/openapi.json", "/docs", "/unknown"} {
 		t.Run(path, func(t *testing.T) {
-			r := start(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
-			for range 2 * maxUnauthenticatedLoad / requestLoad / maxHTTP2Streams {
-				conn := newRawHTTP2(t, dialTLS(t, r.HTTP, trusted, nil), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-				for range maxHTTP2Streams {
-					conn.headers(true, ":method", "GET", ":scheme", "https", ":authority", r.HTTP.String(), ":path", path)
-				}
+			r := build(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
+			r.listeners[1].maxLoad = 20 * requestLoad
+			r.run(t)
+			conn := newRawHTTP2(t, dialTLS(t, r.HTTP, trusted, nil), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			for range 21 {
+				conn.headers(true, ":method", "GET", ":scheme", "https", ":authority", r.HTTP.String(), ":path", path)
 			}
 			awaitSeriesAtLeast(t, r, `conferenced_connections_closed_total{listener="http",reason="load"}`, 1)
 		})
 	}
 }
 
-// TestLoadOfUnreadGRPCAnswers makes many calls and does not read the answers.
+// TestLoadOfUnreadGRPCAnswers makes calls and does not read the answers, which repeat
+// the name of the service.
 func TestLoadOfUnreadGRPCAnswers(t *testing.T) {
 	r := build(t)
-	r.listeners[0].maxWork = 1 << 30
+	r.listeners[0].maxLoad, r.listeners[0].maxWork = 50*requestLoad, 1<<30
 	r.run(t)
-	conns := make([]*rawHTTP2, 40)
-	for i := range conns {
-		raw := connect(t, r.GRPC)
-		if err := raw.(*net.TCPConn).SetReadBuffer(1); err != nil {
-			t.Fatal(err)
+	conn := newRawHTTP2(t, connect(t, r.GRPC))
+	method := "/" + strings.Repeat("a", 4<<10) + "/Method"
+	for until := time.Now().Add(patience); valueOf(scrape(t, r), `conferenced_connections_closed_total{listener="grpc",reason="load"}`) == 0; {
+		if time.Now().After(until) {
+			t.Fatal("the connection was not closed")
 		}
-		conns[i] = newRawHTTP2(t, raw)
-	}
-	for n := 0; valueOf(scrape(t, r), `conferenced_connections_closed_total{listener="grpc",reason="load"}`) == 0; n++ {
-		if n == 100 {
-			t.Fatal("no connection was closed")
-		}
-		for _, conn := range conns {
-			for range 50 {
-				conn.beginCall("/unknown/Method")
-			}
+		for range 10 {
+			conn.beginCall(method, true)
 		}
 	}
 }
