@@ -105,7 +105,11 @@ func summary(cfg server.Config, set *settings.Set, now time.Time) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	if known.Tokens != nil {
-		add("%s%s", count(known.Tokens.Len(), "token"), expires(", one", expiry.Token, now))
+		expired := ""
+		if n := known.Tokens.Expired(now); n > 0 {
+			expired = fmt.Sprintf(", %d expired", n)
+		}
+		add("%s%s%s", count(known.Tokens.Len(), "token"), expired, expires(", one", expiry.Token, now))
 	}
 	if known.JWT != nil {
 		add("JWTs of %s", known.JWT.Issuer())

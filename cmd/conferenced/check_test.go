@@ -117,7 +117,8 @@ func TestCheckPrintsWhatItReads(t *testing.T) {
 	f.write(t, "tokens", fmt.Sprintf(`tokens:
   - {name: ui-web, sha256: "%x", expires: %s}
   - {name: ui-web, sha256: "%x"}
-`, sha256.Sum256([]byte("a")), time.Now().Add(12*24*time.Hour+time.Hour).Format(time.RFC3339), sha256.Sum256([]byte("b"))))
+  - {name: ui-old, sha256: "%x", expires: 2020-01-01T00:00:00Z}
+`, sha256.Sum256([]byte("a")), time.Now().Add(12*24*time.Hour+time.Hour).Format(time.RFC3339), sha256.Sum256([]byte("b")), sha256.Sum256([]byte("c"))))
 	tests := []struct {
 		name  string
 		flags []string
@@ -125,10 +126,10 @@ func TestCheckPrintsWhatItReads(t *testing.T) {
 	}{
 		{"no flag", nil, "anonymous callers; 1 account; plaintext; state in memory\nok\n"},
 		{"tokens and a policy", f.flags("tokens", "policy"),
-			"2 tokens, one expires in 12 days; 2 rules; 1 account; plaintext; state in memory\nok\n"},
+			"3 tokens, 1 expired, one expires in 12 days; 2 rules; 1 account; plaintext; state in memory\nok\n"},
 		{"a JWT issuer and Redis", append(f.flags("policy"), "--jwt-issuer=https://login.example", "--jwt-audience=x", "--redis-url=redis://redis.example"),
 			"JWTs of https://login.example; 2 rules; 1 account; plaintext; state in Redis at redis.example:6379\nok\n"},
-		{"every file", f.all(), "2 tokens, one expires in 12 days; client certificates, a CA expires in "},
+		{"every file", f.all(), "3 tokens, 1 expired, one expires in 12 days; client certificates, a CA expires in "},
 		{"accounts", f.flags("accounts"), "anonymous callers; 2 accounts; "},
 	}
 	for _, test := range tests {

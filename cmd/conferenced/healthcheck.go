@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -26,6 +27,9 @@ type healthcheckCommand struct {
 func (c *healthcheckCommand) Run(ctx context.Context, out output) error {
 	if c.Timeout <= 0 {
 		return usageError{errNotPositive("--timeout")}
+	}
+	if _, _, err := net.SplitHostPort(c.GRPCAddr); err != nil {
+		return usageError{invalid.Field("--grpc-addr", err)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()

@@ -132,9 +132,13 @@ func TestMistakesInArguments(t *testing.T) {
 	}
 }
 
-func TestHealthcheckWithoutATimeout(t *testing.T) {
-	for _, flag := range []string{"--timeout=0s", "--timeout=-1s"} {
-		runCommand(t.Context(), "healthcheck", flag).check(t, 2, "--timeout (CONFERENCED_HEALTHCHECK_TIMEOUT): must be more than 0")
+func TestInvalidFlagsOfHealthcheck(t *testing.T) {
+	for flag, want := range map[string]string{
+		"--timeout=0s":        "--timeout (CONFERENCED_HEALTHCHECK_TIMEOUT): must be more than 0",
+		"--timeout=-1s":       "--timeout (CONFERENCED_HEALTHCHECK_TIMEOUT): must be more than 0",
+		"--grpc-addr=nowhere": "--grpc-addr (CONFERENCED_GRPC_ADDR): address nowhere: missing port in address",
+	} {
+		runCommand(t.Context(), "healthcheck", flag).check(t, 2, want)
 	}
 }
 

@@ -40,6 +40,19 @@ func (t *Tokens) Len() int {
 	return len(t.entries)
 }
 
+// Expired returns the number of tokens that have expired.
+func (t *Tokens) Expired(now time.Time) (n int) {
+	if t == nil {
+		return 0
+	}
+	for _, entry := range t.entries {
+		if entry.expired(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // NextExpiry returns when the first of the tokens that have not expired will expire,
 // or zero if none of them will.
 func (t *Tokens) NextExpiry(now time.Time) (next time.Time) {
