@@ -201,11 +201,12 @@ func (b *bulk) selected(p *twilio.Participant) bool {
 		matches(filter.Muted, p.Muted) && matches(filter.Hold, p.Hold) && matches(filter.Coaching, p.Coaching)
 }
 
-// names reports whether one of the names is the participant's.
+// names reports whether one of the names is the participant's. A Call SID in other
+// letter case counts, so that an exception never fails for that.
 func (b *bulk) names(names []string, p *twilio.Participant) bool {
 	found := false
 	for _, name := range names {
-		if name == *p.CallSID || name == valueOf(p.Label) {
+		if strings.EqualFold(name, *p.CallSID) || name == valueOf(p.Label) {
 			b.matched[name], found = true, true
 		}
 	}

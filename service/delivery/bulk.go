@@ -85,14 +85,12 @@ func derive(requestID, name string) string {
 // End ends the operation. It keeps its request ID until its last delivery has ended,
 // which may take longer than the call.
 func (b *Bulk) End() {
-	b.d.running.Add(1)
-	go func() {
-		defer b.d.running.Done()
+	b.d.running.Go(func() {
 		b.running.Wait()
 		if b.owned {
 			b.d.store.Settle(b.derived(keyRunning), nil)
 		}
-	}()
+	})
 }
 
 // Group is updates of a bulk operation that join their queues before the first of them

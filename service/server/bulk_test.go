@@ -121,6 +121,10 @@ func TestUpdateParticipants(t *testing.T) {
 			want: "05 muted=true; " + others + "4 updated, 0 failed, complete=true",
 		},
 		{
+			name: "everyone but one, by Call SID in capital letters", request: &bulk{Except: []string{"CA" + strings.ToUpper(sandbox.AgentSID[2:])}},
+			want: "05 muted=true; " + others + "4 updated, 0 failed, complete=true",
+		},
+		{
 			name: "an exception who is not there", request: &bulk{Except: []string{"nobody", "agent"}},
 			want: "05 muted=true; " + others + "EXCEPT_UNKNOWN; 4 updated, 0 failed, complete=true",
 		},
@@ -359,8 +363,9 @@ func TestPolicyOfUpdateParticipants(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, func(s *setup) {
-		accounts, err := s.Settings.Current().Accounts, error(nil)
-		if s.Settings, err = settings.NewLive(settings.Files{Policy: policy}, settings.Base{Accounts: accounts}, discarded); err != nil {
+		var err error
+		base := settings.Base{Accounts: s.Settings.Current().Accounts}
+		if s.Settings, err = settings.NewLive(settings.Files{Policy: policy}, base, discarded); err != nil {
 			t.Fatal(err)
 		}
 	})
