@@ -127,7 +127,7 @@ func (b *bench) writeSettings() error {
 	for i := range tokens {
 		fmt.Fprintf(&tokensFile, "  - {name: %s, sha256: \"%x\"}\n", tokenOf(i), sha256.Sum256([]byte(tokenOf(i))))
 	}
-	const policyFile = "rules: [{name: bench, callers: [{token: bench*}], accounts: [" + accountSID + "], properties: [muted, hold, announce_url]}]\n"
+	const policyFile = "rules: [{name: bench, callers: [{token: bench*}], accounts: [" + accountSID + "], operations: [update, read], properties: [muted, hold, announce_url]}]\n"
 	return errors.Join(
 		os.WriteFile(b.path("tokens.yaml"), []byte(tokensFile.String()), 0o600),
 		os.WriteFile(b.path("policy.yaml"), []byte(policyFile), 0o600),

@@ -35,6 +35,7 @@ type options struct {
 	baseline string        // Another conferenced to compare with.
 	profile  string        // The folder for profiles.
 	redis    bool          // Measure replicas that share a Redis.
+	bulk     bool          // Measure updates of many participants.
 	soak     time.Duration // How long the soak test takes.
 
 	slice    time.Duration // How long a row is measured in one round.
@@ -77,6 +78,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.baseline, "baseline", "", "compare with another conferenced `file` instead")
 	flags.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles into a `folder` instead")
 	flags.BoolVar(&o.redis, "redis", false, "compare the state in memory with a redis-server instead")
+	flags.BoolVar(&o.bulk, "bulk", false, "measure updates of many participants instead")
 	flags.DurationVar(&o.soak, "soak", 0, "watch conferenced's memory for this `long` instead")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -102,6 +104,8 @@ func measure(ctx context.Context, o options, report, progress io.Writer) error {
 		return b.runSoak(ctx, report)
 	case o.redis:
 		return b.runReplicas(ctx, report)
+	case o.bulk:
+		return b.runBulk(ctx, report)
 	case o.profile != "":
 		return b.writeProfiles(ctx, report)
 	default:

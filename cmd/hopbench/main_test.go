@@ -45,6 +45,7 @@ func TestReports(t *testing.T) {
 		}},
 		{"a baseline", []string{"-baseline", binary}, []string{"| conferenced, gRPC", "| baseline, gRPC", "CPU × baseline"}},
 		{"replicas", []string{"-redis"}, []string{"| memory", "| Redis, request IDs", "| two replicas, one participant", "Redis µs/call"}},
+		{"many participants", []string{"-bulk"}, []string{"| peer, a loop", "| conferenced, by Call SID", "| conferenced, everyone"}},
 		{"a soak test", []string{"-soak", "300ms"}, []string{"The last third has"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

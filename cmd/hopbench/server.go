@@ -88,7 +88,8 @@ func adminHandler() http.Handler {
 	return mux
 }
 
-// newStub returns the stub of Twilio's API: every update succeeds after a delay.
+// newStub returns the stub of Twilio's API: every update succeeds after a delay, and
+// every conference has the participants of a bulk operation.
 func newStub(argument, _ string) (server, error) {
 	delay, err := time.ParseDuration(argument)
 	if err != nil {
@@ -99,6 +100,10 @@ func newStub(argument, _ string) (server, error) {
 		time.Sleep(delay)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Twilio-Request-Id", "RQ00000000000000000000000000000001")
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, stubList(path.Base(path.Dir(r.URL.Path))))
+			return
+		}
 		_, _ = io.WriteString(w, stubAnswer(path.Base(path.Dir(path.Dir(r.URL.Path))), strings.TrimSuffix(path.Base(r.URL.Path), ".json")))
 	}
 	return server{conferencev1.UnimplementedConferenceServiceServer{}, http.HandlerFunc(answer)}, nil
@@ -110,6 +115,14 @@ func stubAnswer(conferenceSID, callSID string) string {
 		`"date_created": "Fri, 18 Feb 2011 21:07:19 +0000", "date_updated": "Fri, 18 Feb 2011 21:07:19 +0000", ` +
 		`"end_conference_on_exit": false, "muted": true, "hold": false, "start_conference_on_enter": true, ` +
 		`"status": "connected", "queue_time": "1000", "uri": "` + fmt.Sprintf(participantPath, accountSID, conferenceSID, callSID) + `"}`
+}
+
+func stubList(conferenceSID string) string {
+	var list strings.Builder
+	for i := range bulkSize {
+		list.WriteString(", " + stubAnswer(conferenceSID, participantFor(i, 0)))
+	}
+	return `{"participants": [` + list.String()[2:] + `], "next_page_uri": null}`
 }
 
 // tunedTransport is the connection pool that floor and peer use toward Twilio.

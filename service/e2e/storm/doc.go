@@ -8,7 +8,10 @@
 //
 //	go test ./service/e2e/storm -run TestStorm -v -calls 100000
 //
-// TestStormReplicas does the same with three replicas that share their state in
+// TestStormOfBulkOperations makes updates of many participants, which compete with
+// confirmed updates of one, and checks them in the same way.
+//
+// TestStormReplicas does the same as TestStorm with three replicas that share their state in
 // Redis, which is killed and restarted during the storm. Where updates continue
 // without Redis, the order of announcements is still checked, but not that of other
 // updates.

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	conferencev1 "conferenced/gen/conference/v1"
+)
+
+const (
+	bulkSize    = 250                    // The participants of an operation.
+	bulkLimit   = 50                     // The attempts at a time.
+	bulkLatency = 100 * time.Millisecond // Of each attempt.
+)
+
+// runBulk measures how long an update of many participants takes: with conferenced, and
+// with a client that loops over the peer with the same concurrency.
+func (b *bench) runBulk(ctx context.Context, w io.Writer) error {
+	stub, err := b.startStub(ctx, bulkLatency)
+	if err != nil {
+		return err
+	}
+	peer, err := b.start(ctx, "peer", stub)
+	if err != nil {
+		return err
+	}
+	conferenced, err := b.start(ctx, "conferenced", stub, "--concurrency-max", strconv.Itoa(bulkLimit))
+	if err != nil {
+		return err
+	}
+	var named []string
+	for i := range bulkSize {
+		named = append(named, participantFor(i, 0))
+	}
+	loop, disconnect := overGRPC(peer)
+	defer disconnect()
+	conn, err := grpc.NewClient(conferenced.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	rows := []struct {
+		name   string
+		update func() error
+		took   []time.Duration
+	}{
+		{name: "peer, a loop", update: func() error { return loopOver(ctx, loop) }},
+		{name: "conferenced, by Call SID", update: func() error { return updateMany(ctx, conn, named) }},
+		{name: "conferenced, everyone", update: func() error { return updateMany(ctx, conn, nil) }},
+	}
+	for round := range b.rounds + 1 { // The first one opens the connections, and does not count.
+		b.say("round %d of %d", round, b.rounds)
+		for i := range rows {
+			began := time.Now()
+			if err := rows[i].update(); err != nil {
+				return fmt.Errorf("%s: %w", rows[i].name, err)
+			}
+			if round > 0 {
+				rows[i].took = append(rows[i].took, time.Since(began))
+			}
+		}
+	}
+	ideal := bulkLatency * bulkSize / bulkLimit
+	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	fmt.Fprintf(t, "### %d participants, %d at a time, %v each\n\n| \t| ms \t| lowest \t| highest \t| × ideal \t|\n|---\t|---\t|---\t|---\t|---\t|\n",
+		bulkSize, bulkLimit, bulkLatency)
+	for _, r := range rows {
+		slices.Sort(r.took)
+		middle := r.took[len(r.took)/2]
+		fmt.Fprintf(t, "| %s \t| %.0f \t| %.0f \t| %.0f \t| %.2f \t|\n", r.name, milliseconds(middle),
+			milliseconds(r.took[0]), milliseconds(r.took[len(r.took)-1]), float64(middle)/float64(ideal))
+	}
+	return t.Flush()
+}
+
+// loopOver updates each participant by a call of its own.
+func loopOver(ctx context.Context, do call) error {
+	_, err := load(ctx, do, bulkLimit, func(_, n int) (begin time.Time, more bool) {
+		return time.Now(), n < bulkSize/bulkLimit
+	})
+	return err
+}
+
+// updateMany updates the participants with the Call SIDs, or everyone, by one call.
+func updateMany(ctx context.Context, conn *grpc.ClientConn, named []string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+tokenOf(0))
+	response, err := conferencev1.NewConferenceServiceClient(conn).UpdateParticipants(ctx, &conferencev1.UpdateParticipantsRequest{
+		ConferenceSid: conferenceSID, Participants: named, Set: &conferencev1.ParticipantChange{Muted: proto.Bool(true)},
+	})
+	if err == nil && (response.GetUpdated() != bulkSize || !response.GetComplete()) {
+		err = fmt.Errorf("%d of %d were updated, complete: %t", response.GetUpdated(), bulkSize, response.GetComplete())
+	}
+	return err
+}
