@@ -62,12 +62,35 @@ type removal struct {
 
 func (r *removal) byLabel() bool { return r.request.GetCallSid()[:2] != "CA" }
 
-// mayRemove reports whether the removal may have removed the guest of its visit.
-func (r *removal) mayRemove(retention time.Duration) bool {
-	if r.repeats != nil && r.end.Sub(r.repeats.begin) < retention {
-		return false
+// targets returns the Call SIDs of the participants that the removal may remove or have
+// removed before, if it is made while the guest is there.
+func (r *removal) targets(guest string, retention time.Duration) []string {
+	switch {
+	case r.repeats == nil:
+		return []string{guest}
+	case r.end.Sub(r.repeats.begin) < retention:
+		return []string{r.repeats.removed}
+	default:
+		return []string{r.repeats.removed, guest}
 	}
-	return !r.answer.answered || r.answer.applied != "no"
+}
+
+// mayRemove reports whether the removal may have removed the guest.
+func (r *removal) mayRemove(guest string, retention time.Duration) bool {
+	if r.answer.ok() {
+		return r.removed == guest
+	}
+	return (!r.answer.answered || r.answer.applied != "no") && slices.Contains(r.targets(guest, retention), guest)
+}
+
+// String describes the removal in one line.
+func (r *removal) String() string {
+	text := fmt.Sprintf("removal of %s at %s for %s: %v %s",
+		r.request.GetCallSid(), r.begin.Format("05.000000"), r.end.Sub(r.begin), r.answer, r.removed)
+	if r.repeats != nil {
+		text += fmt.Sprintf("; repeats the %v", r.repeats)
+	}
+	return text
 }
 
 // read is a call that fetches a guest or lists all participants.
@@ -258,29 +281,26 @@ func (v *findings) checkRemovals(h *history, visit *visit) {
 	mayRemove := false
 	for _, r := range visit.removals {
 		v.removals++
-		mayRemove = mayRemove || r.mayRemove(h.retention)
-		want := visit.guest.CallSID
-		if r.repeats != nil {
-			want = r.repeats.removed
-		}
+		guest := visit.guest.CallSID
+		mayRemove = mayRemove || r.mayRemove(guest, h.retention)
 		switch a := r.answer; {
-		case a.ok() && r.repeats == nil && (r.removed != want || visit.present):
-			v.violate(removedAsAsked, "%s by %s: removed %s, present %v", want, r.request.GetCallSid(), r.removed, visit.present)
+		case a.ok() && (!slices.Contains(r.targets(guest, h.retention), r.removed) || r.removed == guest && visit.present):
+			v.violate(removedAsAsked, "%s, present %v: %v", guest, visit.present, r)
 		case a.ok():
 			v.removed++
 		case a.answered && (!isRow(a) || !slices.Contains(appliedOf[a.reason], a.applied)),
 			a.code == codes.Unavailable && a.applied != "no" && r.byLabel():
-			v.violate(inTable, "removal of %s: %v", r.request.GetCallSid(), a)
+			v.violate(inTable, "%v", r)
 		}
 	}
 	if !visit.present && !mayRemove {
-		v.violate(keptOtherwise, "%s is gone: %+v", visit.guest.CallSID, visit.removals)
+		v.violate(keptOtherwise, "%s is gone: %v", visit.guest.CallSID, visit.removals)
 	}
 }
 
 func (v *findings) checkRead(h *history, visit *visit, r *read) {
 	v.reads++
-	removed := slices.ContainsFunc(visit.removals, func(r *removal) bool { return r.mayRemove(h.retention) })
+	removed := slices.ContainsFunc(visit.removals, func(r *removal) bool { return r.mayRemove(visit.guest.CallSID, h.retention) })
 	switch a := r.answer; {
 	case a.ok() && r.list:
 		for _, p := range h.participants {
@@ -296,9 +316,20 @@ func (v *findings) checkRead(h *history, visit *visit, r *read) {
 	}
 }
 
+// TestGuestsDiffer checks that a guest does not have the Call SID of the one before.
+func TestGuestsDiffer(t *testing.T) {
+	up := newUpstream(t, nil)
+	defer up.close()
+	first := up.join(t, "guest")
+	up.HangUp(sandbox.ConferenceSID, first.CallSID)
+	if second := up.join(t, "guest"); second.CallSID == first.CallSID {
+		t.Errorf("both have the Call SID %s", first.CallSID)
+	}
+}
+
 // TestGuestRules checks that the checks of visits find each violation.
 func TestGuestRules(t *testing.T) {
-	const sid, other = "CA1", "CA2"
+	const sid, other, before = "CA1", "CA2", "CA3"
 	host := &sandbox.Participant{CallSID: other}
 	request := &conferencev1.RemoveParticipantRequest{CallSid: "guest"}
 	failed := func(kind outcome.Kind, applied string) answer {
@@ -306,6 +337,8 @@ func TestGuestRules(t *testing.T) {
 	}
 	ok, refused := answer{answered: true}, failed(outcome.Overloaded, "no")
 	removed := &removal{request: request, answer: ok, removed: sid}
+	first := &removal{request: request, answer: ok, removed: before}
+	expired := time.Time{}.Add(time.Hour)
 	for name, c := range map[string]struct {
 		visit  visit
 		broken []rule
@@ -317,12 +350,17 @@ func TestGuestRules(t *testing.T) {
 			{answer: ok, shown: []string{sid}}, {answer: ok, list: true, shown: []string{other, sid}},
 			{answer: failed(outcome.TwilioFailed, "no")}, {},
 		}}, nil},
-		"the outcome is unknown":         {visit{removals: []*removal{{request: request, answer: failed(outcome.UnrepeatableOutcomeUnknown, "maybe")}}}, nil},
-		"OK and not removed":             {visit{removals: []*removal{removed}, present: true}, []rule{removedAsAsked}},
-		"OK and another removed":         {visit{removals: []*removal{{request: request, answer: ok, removed: other}}}, []rule{removedAsAsked}},
-		"not applied and removed":        {visit{removals: []*removal{{request: request, answer: refused}}}, []rule{keptOtherwise}},
-		"removed by nobody":              {visit{}, []rule{keptOtherwise}},
-		"removed by a repeated removal":  {visit{removals: []*removal{{request: request, answer: ok, removed: sid, repeats: removed}}}, []rule{keptOtherwise}},
+		"the outcome is unknown":  {visit{removals: []*removal{{request: request, answer: failed(outcome.UnrepeatableOutcomeUnknown, "maybe")}}}, nil},
+		"OK and not removed":      {visit{removals: []*removal{removed}, present: true}, []rule{removedAsAsked}},
+		"OK and another removed":  {visit{removals: []*removal{{request: request, answer: ok, removed: other}}, present: true}, []rule{removedAsAsked}},
+		"not applied and removed": {visit{removals: []*removal{{request: request, answer: refused}}}, []rule{keptOtherwise}},
+		"removed by nobody":       {visit{}, []rule{keptOtherwise}},
+		"repeated":                {visit{removals: []*removal{{request: request, answer: ok, removed: before, repeats: first}}, present: true}, nil},
+		"removed by a repeated removal whose request ID has expired": {visit{
+			removals: []*removal{{request: request, answer: ok, removed: sid, repeats: first, end: expired}},
+		}, nil},
+		"removed by a repeated removal":  {visit{removals: []*removal{{request: request, answer: ok, removed: sid, repeats: first}}}, []rule{removedAsAsked}},
+		"repeated and gone":              {visit{removals: []*removal{{request: request, answer: ok, removed: before, repeats: first}}}, []rule{keptOtherwise}},
 		"a status that clients repeat":   {visit{removals: []*removal{{request: request, answer: failed(outcome.OutcomeUnknown, "maybe")}}}, []rule{inTable}},
 		"another is shown":               {visit{present: true, reads: []*read{{answer: ok, shown: []string{other}}}}, []rule{shownAsAsked}},
 		"shown after its removal":        {visit{removals: []*removal{removed}, reads: []*read{{answer: ok, shown: []string{sid}, afterRemoval: true}}}, []rule{shownAsAsked}},

@@ -1,6 +1,7 @@
 package storm_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ type upstream struct {
 	addr   string
 	server *http.Server
 	faults *faultCycle
+	joined atomic.Int64 // The number of participants.
 
 	mu       sync.Mutex
 	arrived  map[int]time.Time // By marker, the first time.
@@ -42,10 +44,13 @@ func newUpstream(t *testing.T, faults *faultCycle) *upstream {
 	return u
 }
 
-// join adds a connected participant to the seeded conference.
+// join adds a connected participant to the seeded conference. As at Twilio, it has a Call
+// SID that no participant had before: an attempt that was abandoned in flight must not
+// reach the next participant with the label.
 func (u *upstream) join(t *testing.T, label string) sandbox.Participant {
 	t.Helper()
-	p, err := u.AddParticipant(sandbox.ConferenceSID, sandbox.Participant{Label: label})
+	sid := fmt.Sprintf("CA%032x", u.joined.Add(1))
+	p, err := u.AddParticipant(sandbox.ConferenceSID, sandbox.Participant{CallSID: sid, Label: label})
 	if err != nil {
 		t.Fatal(err)
 	}
