@@ -18,6 +18,7 @@ type gate struct {
 	began   chan string
 	release chan struct{}
 	err     error // returned by writes
+	closed  bool
 }
 
 func newGate() *gate { return &gate{began: make(chan string), release: make(chan struct{})} }
@@ -31,7 +32,10 @@ func (g *gate) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-func (g *gate) Close() error { return nil }
+func (g *gate) Close() error {
+	g.closed = true
+	return nil
+}
 
 func TestWaitingLinesAreWrittenTogether(t *testing.T) {
 	out := newGate()

@@ -53,7 +53,7 @@ type AuditSink struct {
 	next     *auditWrite
 	running  bool           // the goroutine is running
 	reopened io.WriteCloser // replaces the file before the next write; may be nil
-	closing  bool           // the next write closes the file
+	last     *auditWrite    // closes the file; nil until Close
 	lastErr  error          // of the last write
 
 	file *auditFile // used by run alone
@@ -115,8 +115,8 @@ func (s *AuditSink) Close() error {
 		s.mu.Unlock()
 		return errStalled
 	}
-	s.closing = true
 	write := s.schedule()
+	s.last = write
 	s.mu.Unlock()
 	return s.wait(write, stallTime)
 }
@@ -255,12 +255,12 @@ func (s *AuditSink) end(write *auditWrite, rest []byte, err error) {
 		s.pending = append(rest, s.pending...)
 	}
 	s.taken, s.began, s.lastErr = 0, time.Time{}, err
-	closing := s.closing
+	last := write == s.last
 	s.mu.Unlock()
 	if err != nil {
 		s.failures.Add(1)
 	}
-	if closing {
+	if last {
 		err = errors.Join(err, s.file.out.Close())
 	}
 	write.err = err

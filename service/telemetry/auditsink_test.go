@@ -122,6 +122,37 @@ func TestRecordsThatArriveDuringAFailedWrite(t *testing.T) {
 	})
 }
 
+// TestCloseDuringAWrite: the records that are queued then are written before the file is
+// closed.
+func TestCloseDuringAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		sink := newAuditSink(out, nil)
+		results := make(chan error, 3)
+		for i := range 2 {
+			go func() { results <- sink.write(named(i), time.Hour) }()
+			synctest.Wait()
+		}
+		wantNames(t, <-out.began, 0)
+		go func() { results <- sink.Close() }()
+		synctest.Wait()
+		out.release <- struct{}{}
+		wantNames(t, <-out.began, 1)
+		if out.closed {
+			t.Error("the file is closed before the last record is written")
+		}
+		out.release <- struct{}{}
+		for range 3 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if !out.closed {
+			t.Error("the file is not closed")
+		}
+	})
+}
+
 func TestAuditToAPipeThatIsNotRead(t *testing.T) {
 	reader, out, err := os.Pipe()
 	if err != nil {
