@@ -305,7 +305,7 @@ func (b *bulk) finish(ctx context.Context) *conferencev1.UpdateParticipantsRespo
 			b.response.Updated++
 			if b.request.GetConfirm() {
 				sid := result.GetCallSid()
-				result.Confirmation, result.Differs = confirm(b.change, b.answers[sid], b.listed[sid])
+				result.Confirmation, result.Differs = confirm(b.change, b.answers[sid], b.listed[sid], b.operation.Followed(sid))
 			}
 		case result.GetError() != nil:
 			b.response.Failed++

@@ -11,8 +11,10 @@ import (
 
 // confirm compares what an update set with the participant as it was read after it, and
 // returns the fields that differ. answered is Twilio's answer to the update; after is nil
-// if nothing was read.
-func confirm(change *property.Values, answered, after *twilio.Participant) (conferencev1.Confirmation, []string) {
+// if nothing was read. followed is whether another update may have come between.
+func confirm(
+	change *property.Values, answered, after *twilio.Participant, followed bool,
+) (conferencev1.Confirmation, []string) {
 	var differs []string
 	known := true
 	for p := range change.Set().Each() {
@@ -22,7 +24,7 @@ func confirm(change *property.Values, answered, after *twilio.Participant) (conf
 		case !readable:
 			known = false
 		case strings.EqualFold(shown, change.Get(p)): // The digits of a SID may have any case.
-		case updatedLater(after, answered):
+		case followed, updatedLater(after, answered):
 			known = false
 		default:
 			differs = append(differs, p.String())

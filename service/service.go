@@ -73,7 +73,7 @@ func (s *Service) UpdateParticipant(
 	}
 	response := responseOf(answer, change)
 	if request.GetConfirm() {
-		response.Confirmation, response.Differs = confirm(change, &answer.Participant, answer.After)
+		response.Confirmation, response.Differs = confirm(change, &answer.Participant, answer.After, false)
 	}
 	return response, nil
 }

@@ -18,6 +18,10 @@ type Bulk struct {
 	content Content        // Of the whole operation.
 	owned   bool           // Whether the operation owns its key.
 	running sync.WaitGroup // The deliveries of its updates.
+
+	mu       sync.Mutex
+	upstream *upstream          // Of the members.
+	members  map[string]*member // The updates that have been started, by Call SID.
 }
 
 // Names from which the keys of an operation are derived, apart from Call SIDs.
@@ -33,7 +37,7 @@ const (
 func (d *Deliverer) BeginBulk(
 	ctx context.Context, account *twilio.Account, caller, requestID string, content Content,
 ) (*Bulk, error) {
-	b := &Bulk{d: d, content: content, key: Key{Caller: caller, Account: account.SID}}
+	b := &Bulk{d: d, content: content, members: map[string]*member{}, key: Key{Caller: caller, Account: account.SID}}
 	if requestID == "" || d.cfg.IgnoreRequestIDs {
 		return b, nil
 	}
@@ -87,10 +91,31 @@ func derive(requestID, name string) string {
 func (b *Bulk) End() {
 	b.d.running.Go(func() {
 		b.running.Wait()
+		for _, m := range b.members {
+			b.upstream.dismiss(m)
+		}
 		if b.owned {
 			b.d.store.Settle(b.derived(keyRunning), nil)
 		}
 	})
+}
+
+// add admits an update of the operation to the limiter, until the operation ends.
+func (b *Bulk) add(u *upstream, m *member) {
+	u.admit(m)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.upstream, b.members[m.names[0].Name] = u, m
+}
+
+// Followed reports whether this replica may have begun another update of a participant
+// since the operation's own, as it may if that was made by an earlier operation with the
+// request ID.
+func (b *Bulk) Followed(callSID string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.members[callSID]
+	return m == nil || b.upstream.isFollowed(m)
 }
 
 // Group is updates of a bulk operation that join their queues before the first of them
@@ -129,6 +154,7 @@ func (g *Group) wait(ctx context.Context) {
 type member struct {
 	names     []Participant // By Call SID, and by label if there is one.
 	preferred bool          // Waits with the other updates.
+	followed  bool          // Another update of the participant has begun since.
 	waiter    *waiter       // nil before it has waited.
 }
 

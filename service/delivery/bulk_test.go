@@ -182,3 +182,27 @@ func TestOperationsWithOneRequestID(t *testing.T) {
 		w.wantSent(muteCA1)
 	})
 }
+
+func TestFollowed(t *testing.T) {
+	with(t, ordered(), func(w *world) {
+		w.twilio.respond = script()
+		b, err := w.BeginBulk(t.Context(), on("CA1").Account, "caller", "", Content{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		group := b.Group(3)
+		for i := range 3 {
+			u := on(fmt.Sprint("CA", i+1), mute)
+			u.Group, u.Label = group, fmt.Sprint("label ", i+1)
+			w.start(u)
+		}
+		w.finish(on("CA1", unmute))
+		w.finish(on("label 2", unmute))
+		for i, want := range []bool{true, true, false} {
+			if sid := fmt.Sprint("CA", i+1); b.Followed(sid) != want {
+				t.Errorf("%s: %t, want %t", sid, !want, want)
+			}
+		}
+		b.End()
+	})
+}

@@ -160,10 +160,9 @@ func (j *job) start(ctx context.Context) {
 	if group := j.update.Group; group != nil {
 		group.bulk.running.Add(1)
 		j.member = newMember(j.update)
-		j.upstream.admit(j.member)
-	} else {
-		j.upstream.prefer(participantOf(&j.update.Path))
+		group.bulk.add(j.upstream, j.member)
 	}
+	j.upstream.follow(participantOf(&j.update.Path), j.member)
 	go j.run(ctx)
 }
 
@@ -216,7 +215,6 @@ func (j *job) run(ctx context.Context) {
 	defer j.d.running.Done()
 	if j.member != nil {
 		defer j.update.Group.bulk.running.Done()
-		defer j.upstream.dismiss(j.member)
 	}
 	defer j.entry.Leave()
 	defer func() {

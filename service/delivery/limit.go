@@ -163,13 +163,25 @@ func (l *limiter) dismiss(m *member) {
 	delete(l.members, m)
 }
 
-// prefer makes the updates of bulk operations that are about the participant wait with
-// the other updates, because one of those is behind them in the participant's queue.
-func (l *limiter) prefer(p Participant) {
+// isFollowed reports whether another update of the participant has begun since.
+func (l *limiter) isFollowed(m *member) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return m.followed
+}
+
+// follow notes that an update of the participant, which is own if it is of a bulk
+// operation, has joined its queue behind those of bulk operations. If it is not of one,
+// they now wait with the other updates, because it waits for them.
+func (l *limiter) follow(p Participant, own *member) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for m := range l.members {
-		if m.preferred || !m.isOf(p) {
+		if m == own || !m.isOf(p) {
+			continue
+		}
+		m.followed = true
+		if m.preferred || own != nil {
 			continue
 		}
 		if w := m.waiter; w != nil && w.queue != nil {

@@ -223,6 +223,9 @@ func TestStormOfBulkOperations(t *testing.T) {
 	for _, broken := range s.broken {
 		t.Error(broken)
 	}
+	if n := s.confirmed[conferencev1.Confirmation_CONFIRMATION_DIFFERS]; n > 0 {
+		t.Errorf("%d updates are not in effect, although nothing else changes participants", n)
+	}
 	if s.complete == 0 || s.confirmed[conferencev1.Confirmation_CONFIRMATION_CONFIRMED] == 0 {
 		t.Error("nothing was complete or confirmed")
 	}
