@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
@@ -336,7 +337,11 @@ func TestLastListFails(t *testing.T) {
 // TestRepeatedUpdateParticipants: an announcement is played once to each participant, and
 // the request ID is for one content.
 func TestRepeatedUpdateParticipants(t *testing.T) {
-	r := start(t)
+	t.Run("memory", func(t *testing.T) { checkRepeated(t, start(t)) })
+	t.Run("Redis", func(t *testing.T) { checkRepeated(t, start(t, sharing(redistest.StartMini(t)))) })
+}
+
+func checkRepeated(t *testing.T, r *running) {
 	request := all(&bulk{
 		RequestId: uuid.NewString(), Set: &conferencev1.ParticipantChange{AnnounceUrl: text("https://a.example/bell.mp3")},
 	})
