@@ -16,7 +16,7 @@ const maxCoached = 20
 type change struct{ name, property, value string }
 
 // boardActions returns the commands for a participant: fetch, update and remove, by gRPC
-// and REST. Updates are those that change something.
+// and REST. An update changes something.
 func boardActions(e *examples) func(*sandbox.Conference, *sandbox.Participant) []sandbox.Action {
 	return func(c *sandbox.Conference, p *sandbox.Participant) []sandbox.Action {
 		target := []string{

@@ -27,7 +27,7 @@ const (
 	twilioParticipants = twilioConferences + "/{conference_sid}/Participants"
 	twilioEnding       = ".json"
 
-	// twilioScope tells what is served of Twilio's API.
+	// twilioScope states which parts of Twilio's API are served.
 	twilioScope = "of Twilio's API, this service fetches, lists, updates and removes participants of conferences, " +
 		"and fetches and lists conferences; it creates no participants and does not update conferences"
 )

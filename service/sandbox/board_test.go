@@ -119,12 +119,12 @@ func TestWhoHearsWhom(t *testing.T) {
 		"a coach listens to others":      {[]func(*stage){coach}, "supervisor", "customer", hears},
 		"a coach listens to the coached": {[]func(*stage){coach}, "supervisor", "agent", hears},
 		"a muted coach":                  {[]func(*stage){coach, update("supervisor", "Muted=true")}, "agent", "supervisor", "the speaker is muted"},
-		"a coach of one who is on hold":  {[]func(*stage){coach, update("agent", "Hold=true")}, "agent", "supervisor", "the listener is on hold"},
+		"a coach of a held participant":  {[]func(*stage){coach, update("agent", "Hold=true")}, "agent", "supervisor", "the listener is on hold"},
 		"a coach whose coached left":     {[]func(*stage){update("agent", "EndConferenceOnExit=false"), coach, func(s *stage) { s.remove("agent") }}, "customer", "supervisor", "the speaker coaches another"},
 		"a coach who stops":              {[]func(*stage){coach, update("supervisor", "Coaching=false")}, "customer", "supervisor", hears},
 		"an announcement":                {[]func(*stage){update("agent", "AnnounceUrl=http://example.com/a")}, "agent", "customer", hears},
-		"one who is called speaks":       {[]func(*stage){func(s *stage) { s.create(ConferenceSID, calling(map[string][]string{"Label": {"late"}})) }}, "agent", "late", "the speaker is not connected"},
-		"one who is called listens":      {[]func(*stage){func(s *stage) { s.create(ConferenceSID, calling(map[string][]string{"Label": {"late"}})) }}, "late", "agent", "the listener is not connected"},
+		"a ringing participant speaks":   {[]func(*stage){func(s *stage) { s.create(ConferenceSID, calling(map[string][]string{"Label": {"late"}})) }}, "agent", "late", "the speaker is not connected"},
+		"a ringing participant listens":  {[]func(*stage){func(s *stage) { s.create(ConferenceSID, calling(map[string][]string{"Label": {"late"}})) }}, "late", "agent", "the listener is not connected"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

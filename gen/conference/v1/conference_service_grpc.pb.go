@@ -49,9 +49,10 @@ type ConferenceServiceClient interface {
 	// A property that is unset in the request does not change. `false` and an empty
 	// string are values and are sent.
 	UpdateParticipant(ctx context.Context, in *UpdateParticipantRequest, opts ...grpc.CallOption) (*UpdateParticipantResponse, error)
-	// UpdateParticipants makes the same update of many participants of a conference:
-	// of those that are named, or of everyone, apart from exceptions and as far as a
-	// filter matches. Participants who join meanwhile are updated too.
+	// UpdateParticipants makes the same update of many participants of a conference. It
+	// selects the named participants, or everyone if none is named, without the
+	// exceptions and without participants that the filter does not match. Participants
+	// who join meanwhile are updated too.
 	//
 	// Each participant's update is one like `UpdateParticipant`. All of them join the
 	// queues of their participants before the first is sent, and other updates go
@@ -154,9 +155,10 @@ type ConferenceServiceServer interface {
 	// A property that is unset in the request does not change. `false` and an empty
 	// string are values and are sent.
 	UpdateParticipant(context.Context, *UpdateParticipantRequest) (*UpdateParticipantResponse, error)
-	// UpdateParticipants makes the same update of many participants of a conference:
-	// of those that are named, or of everyone, apart from exceptions and as far as a
-	// filter matches. Participants who join meanwhile are updated too.
+	// UpdateParticipants makes the same update of many participants of a conference. It
+	// selects the named participants, or everyone if none is named, without the
+	// exceptions and without participants that the filter does not match. Participants
+	// who join meanwhile are updated too.
 	//
 	// Each participant's update is one like `UpdateParticipant`. All of them join the
 	// queues of their participants before the first is sent, and other updates go

@@ -121,7 +121,7 @@ type reply struct {
 // run executes a script.
 func (c *client) run(ctx context.Context, r request) reply { return c.runAll(ctx, r)[0] }
 
-// runAll executes scripts, in one round trip, and before them those that were posted.
+// runAll executes the posted scripts and then these, in one round trip.
 func (c *client) runAll(ctx context.Context, requests ...request) []reply {
 	posted := c.takePosted()
 	all := make([]request, 0, len(posted)+len(requests))
@@ -167,7 +167,7 @@ type posted struct {
 	failed func(error)
 }
 
-// post adds a request to those that are made before the next other one. It reports
+// post queues a request, which is made before the next one that is not posted. It reports
 // whether flush must be called soon, in case there is none.
 func (c *client) post(r request, failed func(error)) (first bool) {
 	c.mu.Lock()

@@ -36,7 +36,7 @@ type entry struct {
 	// may be made before freshUntil.
 	attempt    string
 	freshUntil time.Time
-	reports    []request // Those that were not answered yet.
+	reports    []request // Without an answer so far.
 	err        error     // Why over is closed.
 	// local is the update in a queue of this process, once it has no place in Redis
 	// because that cannot be reached or has lost it.
