@@ -58,15 +58,10 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, allowed ...string) {
 	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: twilioDetail(r, twilioScope)}))
 }
 
-// answerCallError is grpc-gateway's error handler. It answers with the error of a
-// call, or of decoding its body.
+// answerCallError is grpc-gateway's error handler. It answers with the error of a call.
 func answerCallError(
-	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
+	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error,
 ) {
-	if body, ok := r.Body.(*requestBody); ok && body.refusal != nil {
-		refuse(w, r, body.refusal)
-		return
-	}
 	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
 		setTwilioRequestID(w, md.HeaderMD)
 	}

@@ -55,11 +55,9 @@ type Config struct {
 	// name resolves to a loopback address: a browser treats them as being of the same
 	// origin.
 	LoopbackHostOnly bool
-	// Authenticate, if set, authenticates a call before its body is read. Its context
-	// has the call's record, peer and metadata, and the context that it returns, with
-	// an error too, is the call's. If it returns an error, the body is not read, and
-	// the call goes through the interceptor with an empty request, apart from what the
-	// path gives, and a handler that returns the error.
+	// Authenticate, if set, authenticates a call before its query and body are read. Its
+	// context has the call's record, peer and metadata, and the context that it returns,
+	// with an error too, is the call's. If it returns an error, the call ends with it.
 	Authenticate func(context.Context) (context.Context, error)
 	// ReadTwilio makes the reads that the Twilio-shaped route passes on as Twilio answers
 	// them: lists, and conferences. They go through the interceptor too.
@@ -77,7 +75,8 @@ type Config struct {
 }
 
 // New returns the REST API in front of the service. Every call goes through the
-// interceptor, which should be that of the gRPC server too.
+// interceptor, which should be that of the gRPC server too. A request that is refused
+// goes through it with the variables of its path alone, and the handler returns the error.
 //
 // Both see an HTTP call as they see a gRPC call: peer.FromContext returns the HTTP
 // client's address and TLS state, without credentials.TLSInfo's SPIFFEID. They run

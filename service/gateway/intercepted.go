@@ -70,17 +70,28 @@ func (i *intercepted) ReadTwilio(ctx context.Context, request *twilio.Request) (
 		func(ctx context.Context, r *twilioRead) (*twilio.Answer, error) { return i.read(ctx, r.Request) })
 }
 
-// invoke runs the interceptor around the service's method. If the context has a
-// refusal, the handler returns it without calling the method.
+// refusedRequest is a request that is refused, as interceptors see it: the variables of
+// its path.
+type refusedRequest map[string]string
+
+func (r refusedRequest) GetAccountSid() string    { return r["account_sid"] }
+func (r refusedRequest) GetConferenceSid() string { return r["conference_sid"] }
+func (r refusedRequest) GetCallSid() string       { return r["call_sid"] }
+
+// invoke runs the interceptor around the service's method. A request that is refused
+// does not reach the method.
 func invoke[Request, Response any](
 	ctx context.Context, i *intercepted, name string, request *Request,
 	method func(context.Context, *Request) (*Response, error),
 ) (*Response, error) {
 	info := &grpc.UnaryServerInfo{Server: i.service, FullMethod: name}
+	if body := bodyOf(ctx); body.refusal != nil {
+		_, err := i.intercept(ctx, refusedRequest(body.path), info, func(context.Context, any) (any, error) {
+			return nil, body.refusal
+		})
+		return nil, err
+	}
 	answer, err := i.intercept(ctx, request, info, func(ctx context.Context, request any) (any, error) {
-		if refusal := refusalOf(ctx); refusal != nil {
-			return nil, refusal
-		}
 		return method(ctx, request.(*Request))
 	})
 	if err != nil {
@@ -91,16 +102,4 @@ func invoke[Request, Response any](
 		return nil, outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe})
 	}
 	return response, nil
-}
-
-type refusalKey struct{}
-
-// withRefusal returns the context of a call that ends with the error.
-func withRefusal(ctx context.Context, err error) context.Context {
-	return context.WithValue(ctx, refusalKey{}, err)
-}
-
-func refusalOf(ctx context.Context) error {
-	err, _ := ctx.Value(refusalKey{}).(error)
-	return err
 }

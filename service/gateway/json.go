@@ -13,8 +13,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"conferenced/service/outcome"
 )
 
 // marshaler is grpc-gateway's protojson marshaler. It scans a body before decoding
@@ -37,7 +35,7 @@ func (m *marshaler) Marshal(v any) ([]byte, error) {
 var errNotMessage = errors.New("gateway: the target of a body is not a message")
 
 // NewDecoder returns a decoder of a request's body. r is the *requestBody that the
-// middleware set.
+// middleware set. A body that cannot be decoded is refused by invoke.
 func (*marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		body, hasPath := r.(*requestBody)
@@ -45,28 +43,19 @@ func (*marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 		if !hasPath || !isMessage {
 			return errNotMessage
 		}
-		if body.refusal = body.decode(message); body.refusal != nil {
-			return body.refusal
-		}
+		body.decode(message)
 		return nil
 	})
 }
 
-// decode reads the body as JSON into an empty message. An empty body is an empty
-// message.
-func (b *requestBody) decode(message proto.Message) *outcome.Error {
-	text, refusal := b.readAll()
-	if refusal != nil {
-		return refusal
-	}
-	violations := decodeJSON(text, message, b.path)
+// decode reads the body as JSON into an empty message, or refuses it. An empty body is
+// an empty message.
+func (b *requestBody) decode(message proto.Message) {
+	violations := decodeJSON(b.readAll(), message, b.path)
 	if len(violations) == 0 {
 		violations = adoptIdempotencyKey(message, b.idempotencyKeys)
 	}
-	if len(violations) > 0 {
-		return invalid(violations)
-	}
-	return nil
+	b.refuseInvalid(violations)
 }
 
 // blank is JSON's white-space characters.
@@ -165,7 +154,7 @@ func (s *scan) object(text []byte, message protoreflect.Message, prefix string) 
 		_, inPath := s.path[prefix+name]
 		switch field := fields.ByName(protoreflect.Name(name)); {
 		case field == nil:
-			s.refuse(prefix+shortened(name), "is no field of the request"+s.suggestion(name, fields))
+			s.refuse(prefix+shownName(name), "is no field of the request"+s.suggestion(name, fields))
 		case seen[name]:
 			s.refuse(prefix+name, "is given more than once")
 		case inPath:
@@ -257,8 +246,12 @@ func wanted(field protoreflect.FieldDescriptor) string {
 // maxNameLen is the maximum length in bytes of an unknown field's name in an error.
 const maxNameLen = 64
 
-func shortened(name string) string {
-	if len(name) <= maxNameLen {
+// shownName returns an unknown field's name for an error.
+func shownName(name string) string {
+	switch {
+	case name == "":
+		return `""`
+	case len(name) <= maxNameLen:
 		return name
 	}
 	return strings.ToValidUTF8(name[:maxNameLen], "") + "…"

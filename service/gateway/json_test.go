@@ -95,7 +95,7 @@ func TestInvalidBodies(t *testing.T) {
 		{"Twilio's spelling", `{"EndConferenceOnExit": true}`, []string{"EndConferenceOnExit", unknown + "; did you mean end_conference_on_exit?"}},
 		{"camelCase of the path", `{"callSid": "secret"}`, []string{"callSid", unknown}},
 		{"a field without a similar name", `{"secret_thing": "x"}`, []string{"secret_thing", unknown}},
-		{"a field without a name", `{"": 1}`, []string{"", unknown}},
+		{"a field without a name", `{"": 1}`, []string{`""`, unknown}},
 		{"a name of one letter", `{"h": 1}`, []string{"h", unknown}},
 		{"an extension", `{"[google.api.http]": 1}`, []string{"[google.api.http]", unknown}},
 		{"a type", `{"@type": "x"}`, []string{"@type", unknown}},

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -51,7 +53,7 @@ func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path ma
 		}
 		return nil
 	}
-	if r.ContentLength != 0 {
+	if hasBody(r) {
 		return []*violation{broken("", "the request has a body: a "+r.Method+" takes fields in its query string only")}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -68,12 +70,19 @@ func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path ma
 	return s.violations
 }
 
+// hasBody reports whether the request has a body of at least one byte. Its length is not
+// known beforehand if it is chunked.
+func hasBody(r *http.Request) bool {
+	_, err := io.ReadFull(r.Body, make([]byte, 1))
+	return !errors.Is(err, io.EOF)
+}
+
 // parameter adds the violations of a parameter of a query.
 func (s *scan) parameter(name string, values []string, fields protoreflect.FieldDescriptors) {
 	_, inPath := s.path[name]
 	switch field := fields.ByName(protoreflect.Name(name)); {
 	case field == nil:
-		s.refuse(shortened(name), "is no field of the request"+s.suggestion(name, fields))
+		s.refuse(shownName(name), "is no field of the request"+s.suggestion(name, fields))
 	case inPath:
 		s.refuse(name, "is given by the path and may not be in the query too")
 	case len(values) > 1:

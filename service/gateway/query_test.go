@@ -2,7 +2,9 @@ package gateway_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -82,6 +84,19 @@ func TestRequestsInAQuery(t *testing.T) {
 	}
 }
 
+func TestEmptyBodyOfUnknownLengthIsNoBody(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		t.Run(method, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			incoming := httptest.NewRequest(method, participants+callSID, io.MultiReader())
+			newHandler(t, new(reader), pass, gateway.Config{}).ServeHTTP(recorder, incoming)
+			if incoming.ContentLength != -1 || recorder.Code == http.StatusBadRequest {
+				t.Errorf("length %d, HTTP status %d: %s", incoming.ContentLength, recorder.Code, recorder.Body)
+			}
+		})
+	}
+}
+
 func TestInvalidQueries(t *testing.T) {
 	const unknown = "is no field of the request"
 	tests := []struct {
@@ -91,6 +106,7 @@ func TestInvalidQueries(t *testing.T) {
 		{"an unknown parameter", list + "?limit=7", "", []string{"limit", unknown}},
 		{"Twilio's spelling", list + "?PageSize=7", "", []string{"PageSize", unknown + "; did you mean page_size?"}},
 		{"a parameter of another method", participants + callSID + "?muted=true", "", []string{"muted", unknown}},
+		{"a parameter without a name", list + "?=7", "", []string{`""`, unknown}},
 		{"a repeated parameter", list + "?muted=true&muted=true", "", []string{"muted", "is given more than once"}},
 		{"a parameter of the path", accountList + "?account_sid=" + accountSID, "",
 			[]string{"account_sid", "is given by the path and may not be in the query too"}},

@@ -49,28 +49,26 @@ func newAPI(service *intercepted, cfg Config) (*api, error) {
 	return a, a.handleTwilio()
 }
 
-// prepare is the middleware of every route. It checks the request apart from its
-// body, authenticates the caller, and forwards a request of which grpc-gateway uses
-// only the body and Grpc-Timeout.
+// prepare is the middleware of every route. It authenticates the caller, checks the
+// request apart from its body, and forwards a request of which grpc-gateway uses only
+// the query, the body and Grpc-Timeout. A request that is refused becomes a call too, so
+// that it is logged, counted and audited. Its body is not read.
 func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		if found := probeOf(r); found != nil {
 			*found = true
 			return
 		}
-		query, refusal := checkRequest(r, path)
-		if refusal != nil {
-			refuse(w, r, refusal)
-			return
-		}
-		ctx := a.callContext(r)
 		body := &requestBody{ReadCloser: http.NoBody, path: path}
-		ctx, err := a.authenticate(ctx)
-		if err != nil {
-			ctx = withRefusal(ctx, err)
-		} else {
+		ctx, err := a.authenticate(context.WithValue(a.callContext(r), bodyKey{}, body))
+		query, refusal := "", outcome.From(err)
+		if refusal == nil {
+			query, refusal = checkRequest(r, path)
+		}
+		if refusal == nil {
 			body.ReadCloser, body.idempotencyKeys = r.Body, r.Header.Values(idempotencyKeyHeader)
 		}
+		body.refuse(refusal)
 		next(w, forwarded(ctx, r, query, body), path)
 	}
 }
@@ -123,7 +121,7 @@ func forwarded(ctx context.Context, r *http.Request, query string, body *request
 		return to
 	}
 	to.Header = http.Header{}
-	if timeout := r.Header.Values(grpcTimeoutHeader); len(timeout) > 0 {
+	if timeout := r.Header.Values(grpcTimeoutHeader); len(timeout) > 0 && body.refusal == nil {
 		to.Header[grpcTimeoutHeader] = timeout
 	}
 	to.Host, to.RemoteAddr = "", ""
@@ -137,20 +135,40 @@ type requestBody struct {
 	io.ReadCloser
 	path            map[string]string
 	idempotencyKeys []string
-	// refusal is the decoder's error. The generated handlers keep only its text.
-	refusal *outcome.Error
+	refusal         *outcome.Error // Why the request is refused, or nil.
 }
 
-// readAll reads the body. The outermost handler limits its size.
-func (b *requestBody) readAll() ([]byte, *outcome.Error) {
+// refuse makes the request's call end with the refusal, unless it is nil or there is one.
+func (b *requestBody) refuse(refusal *outcome.Error) {
+	if b.refusal == nil {
+		b.refusal = refusal
+	}
+}
+
+// refuseInvalid makes the call end with INVALID_REQUEST if there are violations.
+func (b *requestBody) refuseInvalid(violations []*violation) {
+	if len(violations) > 0 {
+		b.refuse(invalid(violations))
+	}
+}
+
+type bodyKey struct{}
+
+// bodyOf returns the body of the request whose call the context is of.
+func bodyOf(ctx context.Context) *requestBody { return ctx.Value(bodyKey{}).(*requestBody) }
+
+// readAll reads the body. It refuses one that cannot be read, and returns nothing. The
+// outermost handler limits its size.
+func (b *requestBody) readAll() []byte {
 	text, err := io.ReadAll(b)
 	if err == nil {
-		return text, nil
+		return text
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, outcome.RequestTooLarge.Err(outcome.Facts{})
+		b.refuse(outcome.RequestTooLarge.Err(outcome.Facts{}))
 	}
-	return nil, invalid([]*violation{broken("", "the body could not be read to its end")})
+	b.refuseInvalid([]*violation{broken("", "the body could not be read to its end")})
+	return nil
 }
 
 // refuseRoute is grpc-gateway's handler of requests that no route matches.

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
-	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/call"
 	"conferenced/service/gateway"
 	"conferenced/service/outcome"
@@ -200,35 +199,42 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 
 func (*watchedBody) Close() error { return nil }
 
-func TestCallIsAuthenticatedBeforeItsBodyIsRead(t *testing.T) {
-	for name, path := range map[string]string{"REST": accountParticipants + callSID, "Twilio's form": twilioPath} {
-		t.Run(name, func(t *testing.T) {
+func TestCallIsAuthenticatedBeforeItIsRead(t *testing.T) {
+	const update, get = "UpdateParticipant", "GetParticipant"
+	tests := []struct{ name, method, target, call string }{
+		{"a body", http.MethodPost, accountParticipants + callSID, update},
+		{"a form", http.MethodPost, twilioPath, update},
+		{"the query of an update", http.MethodPatch, accountParticipants + callSID + "?muted=true", update},
+		{"the query of a read", http.MethodGet, accountParticipants + callSID + "?muted=true", get},
+		{"the query of Twilio's list", http.MethodGet, twilioParticipants + ".json?Muted=%", "ListParticipants"},
+		{"a label with a slash", http.MethodPatch, accountParticipants + "a%2Fb", update},
+		{"an empty label", http.MethodPost, accountParticipants, update},
+		{"an empty label on Twilio's path", http.MethodPost, twilioParticipants + "/.json", update},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
 			body := &watchedBody{Reader: strings.NewReader("not JSON")}
-			authenticate := func(ctx context.Context) (context.Context, error) {
-				if body.read {
-					t.Error("the body is read before the call is authenticated")
-				}
-				return ctx, outcome.CallerUnknown.Err(outcome.Facts{})
-			}
-			var info *grpc.UnaryServerInfo
-			var passed *request
+			var record call.Call
 			s := newService()
-			handler := newHandler(t, s, func(ctx context.Context, req any, i *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-				info, passed = i, req.(*request)
+			handler := newHandler(t, s, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+				record.Describe(info.FullMethod, req)
 				return next(ctx, req)
-			}, gateway.Config{Authenticate: authenticate})
-			incoming := httptest.NewRequest(http.MethodPost, path, body)
+			}, gateway.Config{Authenticate: func(ctx context.Context) (context.Context, error) {
+				return ctx, outcome.CallerUnknown.Err(outcome.Facts{})
+			}})
+			incoming := httptest.NewRequest(test.method, test.target, body)
 			incoming.Header.Set("Idempotency-Key", "")
+			incoming.Header.Set("Grpc-Timeout", "soon")
+			incoming.Header.Set("Content-Encoding", "br")
 			recorder := httptest.NewRecorder()
 			handler.ServeHTTP(recorder, incoming)
 
 			if recorder.Code != http.StatusUnauthorized || body.read {
 				t.Errorf("HTTP status %d, the body is read: %v", recorder.Code, body.read)
 			}
-			if info == nil || info.FullMethod != conferencev1.ConferenceService_UpdateParticipant_FullMethodName {
-				t.Fatalf("the interceptor saw %v", info)
+			if want := "/conference.v1.ConferenceService/" + test.call; record.Method != want || record.AccountSID != accountSID || record.ConferenceSID != conferenceSID {
+				t.Errorf("the interceptor saw %s of %s %s, want %s", record.Method, record.AccountSID, record.ConferenceSID, want)
 			}
-			wantRequest(t, observed{request: passed}, &request{AccountSid: accountSID, ConferenceSid: conferenceSID, CallSid: callSID})
 			s.notCalled(t)
 		})
 	}

@@ -59,15 +59,15 @@ func (a *api) handleTwilio() error {
 func withName(field string, next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		name, isJSON := strings.CutSuffix(path[field], twilioEnding)
-		switch {
-		case !isJSON:
+		if !isJSON {
 			refuseEnding(w, r, nil)
-		case name == "":
-			refuse(w, r, invalid([]*violation{broken(field, "is empty in the path")}))
-		default:
-			path[field] = name
-			next(w, r, path)
+			return
 		}
+		if name == "" {
+			bodyOf(r.Context()).refuseInvalid([]*violation{broken(field, "is empty in the path")})
+		}
+		path[field] = name
+		next(w, r, path)
 	}
 }
 
@@ -92,18 +92,9 @@ func twilioDetail(r *http.Request, detail string) string {
 
 // updateFromForm serves Twilio's update of a participant.
 func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[string]string) {
-	body, _ := r.Body.(*requestBody)
-	form, refusal := body.readForm(r.Header.Get("Content-Type"))
-	if refusal != nil {
-		refuse(w, r, refusal)
-		return
-	}
-	request, ignored, violations := decodeForm(form)
-	violations = append(violations, adoptIdempotencyKey(request, body.idempotencyKeys)...)
-	if len(violations) > 0 {
-		refuse(w, r, invalid(violations))
-		return
-	}
+	body := bodyOf(r.Context())
+	request, ignored, violations := decodeForm(body.readForm(r.Header.Get("Content-Type")))
+	body.refuseInvalid(append(violations, adoptIdempotencyKey(request, body.idempotencyKeys)...))
 	request.AccountSid, request.ConferenceSid, request.CallSid = path["account_sid"], path["conference_sid"], path["call_sid"]
 	c := call.From(r.Context())
 	c.IgnoredFields, c.IgnoredNames = ignored.count, ignored.names
@@ -144,11 +135,8 @@ func (a *api) removeParticipant(w http.ResponseWriter, r *http.Request, path map
 	request := &conferencev1.RemoveParticipantRequest{
 		AccountSid: path["account_sid"], ConferenceSid: path["conference_sid"], CallSid: path["call_sid"],
 	}
-	body, _ := r.Body.(*requestBody)
-	if violations := adoptIdempotencyKey(request, body.idempotencyKeys); len(violations) > 0 {
-		refuse(w, r, invalid(violations))
-		return
-	}
+	body := bodyOf(r.Context())
+	body.refuseInvalid(adoptIdempotencyKey(request, body.idempotencyKeys))
 	if _, err := inTwilioCall(w, r, request, a.service.RemoveParticipant); err != nil {
 		// Repeated by label, it could remove another participant.
 		answerTwilioError(w, r, outcome.From(err), !call.IsCallSID(request.GetCallSid()))
@@ -176,10 +164,7 @@ func (a *api) readFor(operation twilio.Operation) runtime.HandlerFunc {
 			Path:      twilio.Path{AccountSID: path["account_sid"], ConferenceSID: path["conference_sid"]},
 		}
 		query, ignored, violations := decodeQuery(r.URL.RawQuery, listKeys[operation])
-		if len(violations) > 0 {
-			refuse(w, r, invalid(violations))
-			return
-		}
+		bodyOf(r.Context()).refuseInvalid(violations)
 		request.Query = query
 		c := call.From(r.Context())
 		c.IgnoredFields, c.IgnoredNames = ignored.count, ignored.names

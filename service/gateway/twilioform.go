@@ -11,23 +11,21 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/outcome"
 	"conferenced/service/property"
 )
 
 const formType = "application/x-www-form-urlencoded"
 
-// readForm reads the body. A body without a Content-Type is read as a form.
-func (b *requestBody) readForm(contentType string) (string, *outcome.Error) {
-	body, refusal := b.readAll()
-	if refusal != nil {
-		return "", refusal
-	}
+// readForm reads the body, and refuses one that is no form. A body without a
+// Content-Type is read as a form.
+func (b *requestBody) readForm(contentType string) string {
+	body := b.readAll()
 	if mediaType, _, err := mime.ParseMediaType(contentType); contentType != "" && len(body) > 0 &&
 		(err != nil || mediaType != formType) {
-		return "", invalid([]*violation{broken("", "the body must be a form, of the type "+formType)})
+		b.refuseInvalid([]*violation{broken("", "the body must be a form, of the type "+formType)})
+		return ""
 	}
-	return string(body), nil
+	return string(body)
 }
 
 // formFields maps the keys of Twilio's form to the fields of a request.

@@ -194,7 +194,7 @@ func TestCallsMoveTheirMetrics(t *testing.T) {
 		}, map[string]float64{`conferenced_calls_total{code="OK",` + update + `,protocol="twilio"}`: 1}},
 		{"a form that cannot be read", func(t *testing.T, r *running) {
 			postTwilio(t, r, sandbox.AgentSID+".json", "Muted=%")
-		}, map[string]float64{`conferenced_gateway_refusals_total{reason="INVALID_REQUEST"}`: 1}},
+		}, map[string]float64{`conferenced_calls_total{code="InvalidArgument",` + update + `,protocol="twilio"}`: 1}},
 		{"a call that Twilio rejects", calling(callREST, muting(absentSID)), map[string]float64{
 			`conferenced_calls_total{code="NotFound",` + update + `,protocol="rest"}`: 1,
 			`conferenced_call_errors_total{reason="PARTICIPANT_NOT_FOUND"}`:           1,

@@ -104,7 +104,11 @@ func TestRequestsOnlyOverREST(t *testing.T) {
 	}
 	r := start(t)
 	before := r.box.State()
+	var reasons []any // Of the calls, in order.
 	for _, test := range tests {
+		if test.want.kind != outcome.RouteNotFound && test.want.kind != outcome.MethodNotAllowed {
+			reasons = append(reasons, test.want.kind.Reason)
+		}
 		t.Run(test.name, func(t *testing.T) {
 			method, path := test.method, test.path
 			if method == "" {
@@ -122,6 +126,13 @@ func TestRequestsOnlyOverREST(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, r.box.State()); diff != "" {
 		t.Errorf("something reached the sandbox (-want +got):\n%s", diff)
+	}
+	var logged []any
+	for _, line := range r.log.lines(t, "call") {
+		logged = append(logged, line["reason"])
+	}
+	if diff := cmp.Diff(reasons, logged); diff != "" {
+		t.Errorf("reasons in the log (-want +got):\n%s", diff)
 	}
 }
 
