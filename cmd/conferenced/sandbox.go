@@ -146,7 +146,7 @@ func (s *serving) sandboxConfig(
 // accountsOf returns the accounts of the embedded Twilio. The first is the default one.
 func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, error) {
 	var accounts []twilio.Account
-	for _, account := range credentialsOf(state) {
+	for _, account := range state.Credentials() {
 		accounts = append(accounts, twilio.Account{
 			SID: account.AccountSID, Username: account.AccountSID,
 			Password: twilio.NewSecret(account.AuthToken), BaseURL: baseURL,
@@ -155,19 +155,11 @@ func accountsOf(state *sandbox.InitialState, baseURL string) (*twilio.Accounts, 
 	return twilio.NewAccounts(accounts[0].SID, accounts...)
 }
 
-// credentialsOf returns the credentials of all accounts. The state may be nil.
-func credentialsOf(state *sandbox.InitialState) []sandbox.Credentials {
-	if state == nil {
-		return []sandbox.Credentials{{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken}}
-	}
-	return state.Credentials()
-}
-
 // runAlone serves the embedded Twilio until the context is done.
 func (c *sandboxCommand) runAlone(
 	ctx context.Context, out output, fake *sandbox.Sandbox, state *sandbox.InitialState, listener net.Listener,
 ) error {
-	_, err := io.WriteString(out.stdout, welcomeAlone("http://"+reachable(listener.Addr()), fake.State(), credentialsOf(state)))
+	_, err := io.WriteString(out.stdout, welcomeAlone("http://"+reachable(listener.Addr()), fake.State(), state.Credentials()))
 	if err != nil {
 		return err
 	}

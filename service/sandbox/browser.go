@@ -25,5 +25,5 @@ func withLoopbackHost(next http.Handler) http.Handler {
 func isLoopbackHost(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	addr, err := netip.ParseAddr(name)
-	return strings.EqualFold(name, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	return strings.EqualFold(name, "localhost") || err == nil && addr.IsLoopback()
 }

@@ -1,9 +1,9 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // Twilio signs with SHA-1.
 	"encoding/base64"
 	"errors"
@@ -19,6 +19,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 const (
@@ -56,7 +58,7 @@ func (c *Callbacks) add(other Callbacks) {
 	c.Delivered += other.Delivered
 	c.Failed += other.Failed
 	c.Dropped += other.Dropped
-	setDefault(&c.LastFailure, other.LastFailure)
+	c.LastFailure = cmp.Or(c.LastFailure, other.LastFailure)
 }
 
 // A callback is a request to a status callback URL.
@@ -194,7 +196,7 @@ func (c callback) request(ctx context.Context) (*http.Request, error) {
 		return nil, err
 	}
 	u.Fragment, u.RawFragment = "", "" // Connection overrides, which are not sent.
-	setDefault(&u.Path, "/")
+	u.Path = cmp.Or(u.Path, "/")
 	signed, body := c.form, c.form.Encode()
 	if c.method == http.MethodGet {
 		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+body, "&")
@@ -209,7 +211,7 @@ func (c callback) request(ctx context.Context) (*http.Request, error) {
 	}
 	r.Header.Set("Accept", "*/*")
 	r.Header.Set("User-Agent", "TwilioProxy/1.1")
-	r.Header.Set("I-Twilio-Idempotency-Token", newUUID())
+	r.Header.Set("I-Twilio-Idempotency-Token", uuid.NewString())
 	r.Header.Set("X-Twilio-Signature", sign(c.token, u.String(), signed))
 	return r, nil
 }
@@ -223,13 +225,6 @@ func sign(token, requestURL string, form url.Values) string {
 		_, _ = io.WriteString(mac, name+form.Get(name))
 	}
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-func newUUID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // It never fails.
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }
 
 // callbackClient connects to loopback addresses only, whatever a name resolves to.
@@ -258,10 +253,7 @@ func checkCallback(address string) error {
 		return errors.New("is not a valid URL")
 	case u.User != nil:
 		return errors.New("must not have credentials in it")
-	}
-	host := u.Hostname()
-	ip, err := netip.ParseAddr(host)
-	if err != nil && !strings.EqualFold(host, "localhost") || err == nil && !ip.IsLoopback() {
+	case !isLoopbackHost(u.Host):
 		return errors.New("must be on loopback, such as http://127.0.0.1:8080/: the sandbox calls no other host")
 	}
 	return nil

@@ -32,13 +32,7 @@ func (s *Sandbox) unlock(now time.Time) {
 }
 
 // now returns the sandbox's time. The caller holds the lock.
-func (s *Sandbox) now() time.Time {
-	now := s.config.Now().UTC()
-	if s.world != nil {
-		now = now.Add(s.world.advanced)
-	}
-	return now
-}
+func (s *Sandbox) now() time.Time { return s.config.Now().UTC().Add(s.world.advanced) }
 
 // setAlarm sets the timer for the next step, so that its events are sent in time even
 // without requests. It does nothing unless the clock is the real one. The caller holds
@@ -105,7 +99,7 @@ func (w *world) nextStep() (next step) {
 
 // proceed makes the next step of a participant's call.
 func (t *tenant) proceed(c *Conference, p *Participant, at time.Time) {
-	p.DateUpdated, p.StatusDue = at, at.Add(t.callStep)
+	p.DateUpdated, p.StatusDue = at, at.Add(t.world.config.CallStep)
 	switch p.Status {
 	case statusQueued:
 		p.Status = statusConnecting

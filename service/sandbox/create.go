@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -25,12 +26,12 @@ func (t *tenant) createParticipant(c *call, now time.Time) (any, *apiError) {
 	}
 	conference.CallsPlaced++
 	p.CallSID = makeSID("CA", conference.SID, "/call/"+strconv.Itoa(conference.CallsPlaced))
-	p.Status, p.StatusDue = statusQueued, now.Add(t.callStep)
+	p.Status, p.StatusDue = statusQueued, now.Add(t.world.config.CallStep)
 	t.append(conference, p, now)
 	c.target.conference = conference.SID
 	c.describe(conference, p)
 	shown := c.target.showParticipant(p)
-	shown.QueueTime = nullable(strconv.FormatInt(t.callStep.Milliseconds(), 10))
+	shown.QueueTime = nullable(strconv.FormatInt(t.world.config.CallStep.Milliseconds(), 10))
 	return shown, nil
 }
 
@@ -83,9 +84,9 @@ func (a *Account) makeConferenceSID(name string) string {
 
 // withDefaults sets all missing properties except the dates.
 func (c Conference) withDefaults() Conference {
-	setDefault(&c.Region, "us1")
-	setDefault(&c.MaxParticipants, maxParticipants)
-	setDefault(&c.StatusCallbackMethod, "POST")
+	c.Region = cmp.Or(c.Region, "us1")
+	c.MaxParticipants = cmp.Or(c.MaxParticipants, maxParticipants)
+	c.StatusCallbackMethod = cmp.Or(c.StatusCallbackMethod, "POST")
 	if c.StatusCallbackEvent == nil {
 		c.StatusCallbackEvent = []string{}
 	}

@@ -94,7 +94,7 @@ const (
 	Conflict FaultKind = "conflict"
 )
 
-// faultConcurrency is the name in Faults of refusals because of Config.Concurrency.
+// faultConcurrency is the name in State.FaultsServed of refusals because of Config.Concurrency.
 const faultConcurrency = "concurrency"
 
 const maxSlow = time.Minute
@@ -124,11 +124,6 @@ var unavailablePage = page{"text/html; charset=utf-8", `<!DOCTYPE html>
 `}
 
 var randomFaults = []FaultKind{Unavailable, FailAfter, Reset, ResetAfter, TooManyRequests}
-
-// Faults counts the faults that requests got since the start or the last Reset,
-// by FaultKind, by status for faults without a kind, and as "slow" for delays alone.
-// Refusals because of Config.Concurrency count as "concurrency".
-func (s *Sandbox) Faults() map[string]int { return s.State().FaultsServed }
 
 func (s *Sandbox) countFault(c *call, f Fault) {
 	s.mu.Lock()

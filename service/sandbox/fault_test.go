@@ -67,7 +67,7 @@ func TestFaultLabels(t *testing.T) {
 			diff(t, test.sees, s.announce(label))
 			p := s.participant(label)
 			diff(t, test.sees, s.announce(p.CallSID))
-			diff(t, map[string]int{string(test.fault.Kind): 2}, s.Faults())
+			diff(t, map[string]int{string(test.fault.Kind): 2}, s.State().FaultsServed)
 
 			want := 0
 			if test.applied {
@@ -92,7 +92,7 @@ func TestConfigFault(t *testing.T) {
 			}})
 			diff(t, test.sees, s.announce(AgentSID))
 			diff(t, test.applied, len(s.Journal()) == 1)
-			diff(t, map[string]int{string(test.fault.Kind): 1}, s.Faults())
+			diff(t, map[string]int{string(test.fault.Kind): 1}, s.State().FaultsServed)
 			diff(t, "200", s.update(AgentSID, "Muted=true").outcome())
 		})
 	}
@@ -127,7 +127,7 @@ func TestFaultsAfterApplyingKeepErrors(t *testing.T) {
 	}
 	diff(t, "503/20503", s.update("fault:503", "HoldUrl=no").outcome())
 	diff(t, 0, len(s.Journal()))
-	diff(t, map[string]int{"503": 1}, s.Faults())
+	diff(t, map[string]int{"503": 1}, s.State().FaultsServed)
 }
 
 func TestTruncatedAnswerIsHalf(t *testing.T) {
@@ -199,7 +199,7 @@ func TestHangEndsWhenClientDisconnects(t *testing.T) {
 	}
 	s.server.Close() // It waits for the handler.
 	diff(t, 0, len(s.Journal()))
-	diff(t, map[string]int{"hang": 1}, s.Faults())
+	diff(t, map[string]int{"hang": 1}, s.State().FaultsServed)
 }
 
 func TestHangEndsWhenSandboxIsClosed(t *testing.T) {
@@ -249,7 +249,7 @@ func TestErrorRateOfOneFailsEveryRequest(t *testing.T) {
 			t.Fatal("a request succeeded")
 		}
 	}
-	faults := s.Faults()
+	faults := s.State().FaultsServed
 	kinds := slices.Sorted(maps.Keys(faults))
 	diff(t, []string{"429", "500-after", "503", "reset", "reset-after"}, kinds)
 	diff(t, faults["500-after"]+faults["reset-after"], len(s.Journal()))

@@ -83,7 +83,7 @@ type Answer struct {
 func (t *tenant) record(e *Entry) {
 	t.world.seq++
 	e.Seq = t.world.seq
-	if len(t.journal) >= t.world.journalLength {
+	if len(t.journal) >= t.world.config.JournalLength {
 		t.journal = t.journal[1:]
 	}
 	t.journal = append(t.journal, e)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -108,8 +109,8 @@ func (r *stateReader) account(m *yamlfile.Mapping) {
 		Status:          oneOf(m.Optional("status"), accountActive, accountSuspended, accountClosed),
 		Conferences:     []*Conference{},
 	}
-	setDefault(&account.OwnerAccountSID, account.SID)
-	setDefault(&account.Status, accountActive)
+	account.OwnerAccountSID = cmp.Or(account.OwnerAccountSID, account.SID)
+	account.Status = cmp.Or(account.Status, accountActive)
 	known := secrets{token: yamlfile.Scan(m.Required("auth_token"), notEmpty), keys: map[string]string{}}
 	for _, v := range m.Optional("api_keys").List(0) {
 		if key := v.Mapping(); key != nil {
@@ -186,7 +187,7 @@ func readConference(m *yamlfile.Mapping) Conference {
 		DateCreated:             m.Optional("date_created").Time().UTC(),
 		DateUpdated:             m.Optional("date_updated").Time().UTC(),
 	}
-	setDefault(&c.Status, conferenceInProgress)
+	c.Status = cmp.Or(c.Status, conferenceInProgress)
 	events := m.Optional("status_callback_event")
 	for _, v := range events.List(0) {
 		c.StatusCallbackEvent = append(c.StatusCallbackEvent, oneOf(v, allEventKinds...))
@@ -279,8 +280,8 @@ func readRefusals(list yamlfile.Value) (refusals []combination) {
 			code:    yamlfile.Scan(m.Required("code"), numberFrom(1, 99_999)),
 			message: m.Optional("message").Text(),
 		}
-		setDefault(&r.status, http.StatusBadRequest)
-		setDefault(&r.message, "This combination of properties is not supported")
+		r.status = cmp.Or(r.status, http.StatusBadRequest)
+		r.message = cmp.Or(r.message, "This combination of properties is not supported")
 		for _, word := range m.Required("when").List(1) {
 			r.when = append(r.when, yamlfile.Scan(word, combinableWord))
 		}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -144,9 +145,9 @@ func makeSID(kind, owner, name string) string {
 
 // withDefaults sets all missing properties except the dates.
 func (p Participant) withDefaults() Participant {
-	setDefault(&p.Status, statusConnected)
-	setDefault(&p.HoldMethod, http.MethodGet)
-	setDefault(&p.WaitMethod, http.MethodPost)
+	p.Status = cmp.Or(p.Status, statusConnected)
+	p.HoldMethod = cmp.Or(p.HoldMethod, http.MethodGet)
+	p.WaitMethod = cmp.Or(p.WaitMethod, http.MethodPost)
 	if p.Announcements == nil {
 		p.Announcements = []Announcement{}
 	}

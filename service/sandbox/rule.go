@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -221,7 +222,7 @@ func parseFaultLabel(label, operation string) (*Rule, error) {
 	}
 	kind, delay, delayed := strings.Cut(parts[2], "=")
 	r := &Rule{Operation: parts[1], Fault: Fault{Kind: FaultKind(kind)}}
-	setDefault(&r.Operation, operation)
+	r.Operation = cmp.Or(r.Operation, operation)
 	r.Times, _ = strconv.Atoi(parts[3]) // Absent, or it has at most six digits.
 	if delayed {
 		if err := r.Delay.UnmarshalText([]byte(delay)); err != nil {

@@ -84,7 +84,7 @@ func New(config Config) *Sandbox {
 	}
 	s.config = config
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.world = s.newWorld(config.State)
+	s.world = s.newWorld(config.State, config.Now().UTC())
 	s.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serve))
 	s.control = withLoopbackHost(s.controlHandler())
 	return s
@@ -184,10 +184,9 @@ func (s *Sandbox) Reset() { s.Load(s.config.State) }
 // still returns to that of Config.
 func (s *Sandbox) Load(state *InitialState) {
 	s.mu.Lock()
-	old := s.world
-	s.world = nil // The clock starts anew.
-	s.world = s.newWorld(state)
-	s.unlock(s.now())
+	old, now := s.world, s.config.Now().UTC()
+	s.world = s.newWorld(state, now)
+	s.unlock(now)
 	old.close()
 }
 
@@ -196,16 +195,16 @@ func (s *Sandbox) Load(state *InitialState) {
 // stay. It returns false if there is no such account.
 func (s *Sandbox) ResetAccount(sid string) bool {
 	s.mu.Lock()
-	w := s.world
+	w, now := s.world, s.now()
 	i := slices.IndexFunc(w.tenants, func(t *tenant) bool { return t.SID == sid })
 	if i < 0 {
 		s.mu.Unlock()
 		return false
 	}
 	old := w.tenants[i]
-	w.tenants[i] = s.newTenant(w, old.initial, old.index)
+	w.tenants[i] = s.newTenant(w, w.initial.accounts[i], i, now)
 	w.disarm(sid)
-	s.unlock(s.now())
+	s.unlock(now)
 	old.mailer.close()
 	return true
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -14,7 +15,9 @@ type State struct {
 	// JournalLength is the number of updates that were applied.
 	JournalLength int `json:"journal_length"`
 
-	// FaultsServed counts the faults that requests got; see Sandbox.Faults.
+	// FaultsServed counts the faults that requests got, by kind, by status for faults
+	// without a kind, and as "slow" for delays alone. Refusals because of
+	// Config.Concurrency count as "concurrency".
 	FaultsServed map[string]int `json:"faults_served"`
 
 	// Callbacks counts the status callbacks of all conferences.
@@ -250,8 +253,12 @@ type Credentials struct {
 	AuthToken  string
 }
 
-// Credentials returns the credentials of every account, in order.
+// Credentials returns the credentials of every account, in order. A nil state is the
+// default one.
 func (s *InitialState) Credentials() []Credentials {
+	if s == nil {
+		s = defaultState()
+	}
 	var all []Credentials
 	for _, account := range s.accounts {
 		all = append(all, Credentials{AccountSID: account.SID, AuthToken: s.secrets[account.SID].token})
@@ -261,20 +268,20 @@ func (s *InitialState) Credentials() []Credentials {
 
 // A world is everything that Reset replaces. Sandbox.mu guards it.
 type world struct {
+	config   *Config
+	initial  *InitialState
 	tenants  []*tenant
 	unknown  *tenant // For requests that name no account of the state.
 	armed    []*Rule
 	advanced time.Duration // How far the clock is ahead of Config.Now.
 	seq      int           // The number of the newest entry of the journals.
-
-	journalLength int
 }
 
-func (s *Sandbox) newWorld(state *InitialState) *world {
-	w := &world{journalLength: s.config.JournalLength}
-	w.unknown = s.newTenant(w, &InitialState{accounts: []*Account{{}}}, 0)
-	for i := range state.accounts {
-		w.tenants = append(w.tenants, s.newTenant(w, state, i))
+func (s *Sandbox) newWorld(initial *InitialState, now time.Time) *world {
+	w := &world{config: &s.config, initial: initial}
+	w.unknown = s.newTenant(w, &Account{}, 0, now)
+	for i, account := range initial.accounts {
+		w.tenants = append(w.tenants, s.newTenant(w, account, i, now))
 	}
 	return w
 }
@@ -283,8 +290,6 @@ func (s *Sandbox) newWorld(state *InitialState) *world {
 type tenant struct {
 	*Account
 	world    *world
-	initial  *InitialState
-	index    int // Of the account in initial.
 	secrets  secrets
 	settings settings
 	everyone map[string][]string // The Call SIDs of all participants a conference ever had, in order.
@@ -293,7 +298,6 @@ type tenant struct {
 	faults   map[string]int // The number of faults that requests got, by kind.
 	random   *rand.Rand
 	mailer   *mailer
-	callStep time.Duration
 
 	// What the defects need, by conference SID.
 	chance  *rand.Rand
@@ -302,25 +306,21 @@ type tenant struct {
 	past    map[string][]snapshot
 }
 
-// newTenant returns an account of the state at the sandbox's current time.
-func (s *Sandbox) newTenant(w *world, initial *InitialState, index int) *tenant {
+// newTenant returns an account as it starts. Each index has random numbers of its own.
+func (s *Sandbox) newTenant(w *world, initial *Account, index int, now time.Time) *tenant {
 	t := &tenant{
-		Account:  initial.accounts[index].clone(),
+		Account:  initial.clone(),
 		world:    w,
-		initial:  initial,
-		index:    index,
-		secrets:  initial.secrets[initial.accounts[index].SID],
-		settings: initial.settings[initial.accounts[index].SID],
+		secrets:  w.initial.secrets[initial.SID],
+		settings: w.initial.settings[initial.SID],
 		everyone: map[string][]string{},
 		faults:   map[string]int{},
 		random:   rand.New(rand.NewPCG(s.config.Seed, uint64(index))), //nolint:gosec // It is not negative.
 		mailer:   newMailer(s.ctx, s.finishCallback),
-		callStep: s.config.CallStep,
 		chance:   rand.New(rand.NewPCG(s.config.Seed, ^uint64(index))), //nolint:gosec // It is not negative.
 		lastDue:  map[string]time.Time{},
 		past:     map[string][]snapshot{},
 	}
-	now := s.now()
 	for _, c := range t.Conferences {
 		setDates(&c.DateCreated, &c.DateUpdated, now)
 		for _, p := range c.Participants {
@@ -384,13 +384,6 @@ func (t *tenant) conference(sid string) *Conference {
 }
 
 func setDates(created, updated *time.Time, now time.Time) {
-	setDefault(created, now)
-	setDefault(updated, *created)
-}
-
-func setDefault[T comparable](value *T, whenZero T) {
-	var zero T
-	if *value == zero {
-		*value = whenZero
-	}
+	*created = cmp.Or(*created, now)
+	*updated = cmp.Or(*updated, *created)
 }

@@ -62,7 +62,7 @@ func (r *report) add(seed string, h *history, v *findings) {
 // addUpstream adds the counts of the upstream.
 func (r *report) addUpstream(up *upstream) {
 	r.requests += up.requests()
-	for kind, count := range up.Faults() {
+	for kind, count := range up.State().FaultsServed {
 		r.faults[kind] += count
 	}
 }
