@@ -209,7 +209,7 @@ func TestDocumentedSettingsFiles(t *testing.T) {
 	}
 	runCommand(t.Context(), args...).check(t, 0)
 	stage := write("stage.yaml", yamlFile(t, "service/sandbox/README.md", "stage.yaml"))
-	runStopped(t, "sandbox", "--twilio-only", "--twilio-addr=127.0.0.1:0", "--state", stage).check(t, 0)
+	runStopped(t, "sandbox", "--twilio-only", "--state", stage).check(t, 0)
 }
 
 // TestDocumentedCodeIsTested compares code of the documents with files of service/e2e,

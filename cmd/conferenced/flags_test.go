@@ -239,13 +239,13 @@ func TestInvalidDeliveryFlagsAreNamed(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			runStopped(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, test.args...)...).check(t, exitUsage, test.want)
+			runStopped(t, append([]string{"sandbox"}, test.args...)...).check(t, exitUsage, test.want)
 		})
 	}
 }
 
 func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0", "--retry-attempts=1", "--no-order", "--labels-max=0",
+	runStopped(t, "sandbox", "--retry-attempts=1", "--no-order", "--labels-max=0",
 		"--request-id-retention=0s", "--request-id-max=0", "--concurrency-max=0", "--concurrency-min=0",
 		"--breaker-failures=0", "--breaker-probes=0", "--attempt-grace=0s").check(t, 0)
 }
@@ -278,7 +278,7 @@ func TestSecretsInFlags(t *testing.T) {
 	for _, command := range []string{"serve", "sandbox"} {
 		for _, test := range tests {
 			t.Run(command+" with "+test.name, func(t *testing.T) {
-				environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken, "CONFERENCED_TWILIO_ADDR", "127.0.0.1:0")
+				environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
 				args := append([]string{command}, test.others...)
 				refused := runStopped(t, append(args, test.flag+"="+test.value)...)
 				refused.check(t, 2, "conferenced: "+test.flag+": ", "can be read by other users of this machine: set "+test.variable+" instead")

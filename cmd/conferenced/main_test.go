@@ -40,6 +40,14 @@ type ran struct {
 	stdout, stderr string
 }
 
+// serveApart makes commands that serve use a free port for the embedded Twilio, and a
+// file for the audit: in a test, standard output belongs to the testing framework.
+func serveApart(t *testing.T) {
+	t.Helper()
+	t.Setenv("CONFERENCED_TWILIO_ADDR", "127.0.0.1:0")
+	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+}
+
 func runCommand(ctx context.Context, args ...string) ran {
 	var stdout, stderr bytes.Buffer
 	code := run(ctx, args, output{&stdout, &stderr, false})
@@ -49,8 +57,7 @@ func runCommand(ctx context.Context, args ...string) ran {
 // runStopped runs a command that serves, with a context that is done.
 func runStopped(t *testing.T, args ...string) ran {
 	t.Helper()
-	// In a test, standard output belongs to the testing framework.
-	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+	serveApart(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return runCommand(ctx, append(args, anywhere...)...)
@@ -119,7 +126,7 @@ func TestMistakesInArguments(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken, "CONFERENCED_TWILIO_ADDR", "127.0.0.1:0")
+			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
 			got := runStopped(t, test.args...)
 			got.check(t, 2, "conferenced: ", test.want)
 			if got.stdout != "" {

@@ -51,14 +51,14 @@ func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
 func TestEmptyRedisSettingsAreNone(t *testing.T) {
 	t.Setenv("CONFERENCED_REDIS_URL", "")
 	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "")
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 0)
+	runStopped(t, "sandbox").check(t, 0)
 
 	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "/does/not/exist")
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 0)
+	runStopped(t, "sandbox").check(t, 0)
 
 	t.Setenv("CONFERENCED_REDIS_URL", "redis://127.0.0.1:1")
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 2, "/does/not/exist")
+	runStopped(t, "sandbox").check(t, 2, "/does/not/exist")
 
 	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "")
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 0)
+	runStopped(t, "sandbox").check(t, 0)
 }

@@ -55,7 +55,7 @@ func TestInvalidSandboxState(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0", "--state="+test.path)
+			got := runStopped(t, "sandbox", "--state="+test.path)
 			got.check(t, exitUsage, test.want)
 			if !strings.Contains(got.stderr, test.path) {
 				t.Errorf("the file is not named: %s", got.stderr)
@@ -65,7 +65,7 @@ func TestInvalidSandboxState(t *testing.T) {
 }
 
 func TestTwilioAlone(t *testing.T) {
-	s := startCommand(t, "sandbox", "--twilio-only", "--twilio-addr=127.0.0.1:0",
+	s := startCommand(t, "sandbox", "--twilio-only",
 		"--grpc-addr=nowhere.invalid:1") // Nothing else is served.
 	base := s.stdout.awaitMatch(t, `is at (http://\S+)`)[0]
 	if page := getPage(t, newHTTPClient(t), base+"/sandbox/state"); !strings.Contains(page, "front desk") {

@@ -87,7 +87,7 @@ func TestServeWithoutAuthentication(t *testing.T) {
 // TestSandboxServesItsOwnAccountsAlone: no call of the sandbox may reach Twilio.
 func TestSandboxServesItsOwnAccountsAlone(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
-	got := runStopped(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, f.flags("accounts")...)...)
+	got := runStopped(t, append([]string{"sandbox"}, f.flags("accounts")...)...)
 	got.check(t, 2, "conferenced: --accounts (CONFERENCED_ACCOUNTS): cannot be set: the embedded Twilio has accounts of its own")
 }
 

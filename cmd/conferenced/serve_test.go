@@ -93,7 +93,7 @@ func startCommand(t *testing.T, args ...string) *started {
 // startOn runs a command on the addresses in the arguments.
 func startOn(t *testing.T, terminal bool, args ...string) *started {
 	t.Helper()
-	t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+	serveApart(t)
 	ctx, stop := context.WithCancel(context.Background())
 	s := &started{stop: stop, ended: make(chan struct{}), stdout: newFollowing(), stderr: newFollowing()}
 	go func() {
@@ -109,7 +109,7 @@ func startOn(t *testing.T, terminal bool, args ...string) *started {
 
 func startSandbox(t *testing.T, args ...string) *started {
 	t.Helper()
-	return startCommand(t, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, args...)...)
+	return startCommand(t, append([]string{"sandbox"}, args...)...)
 }
 
 func (s *started) checkStops(t *testing.T) {
@@ -449,10 +449,10 @@ func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 func TestOutputThatCannotBeWritten(t *testing.T) {
 	for _, args := range [][]string{
 		{"version"},
-		append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, anywhere...),
+		append([]string{"sandbox"}, anywhere...),
 	} {
 		t.Run(args[0], func(t *testing.T) {
-			t.Setenv("CONFERENCED_AUDIT_LOG", t.TempDir()+"/audit")
+			serveApart(t)
 			var stderr bytes.Buffer
 			if code := run(t.Context(), args, output{failing{}, &stderr, false}); code != 1 {
 				t.Errorf("exit code %d", code)

@@ -102,7 +102,7 @@ func runPrinted(t *testing.T, tool, command string) {
 
 // TestShortLines: a sandbox on a terminal logs one short line for each call.
 func TestShortLines(t *testing.T) {
-	s := startOn(t, true, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0"}, anywhere...)...)
+	s := startOn(t, true, append([]string{"sandbox"}, anywhere...)...)
 	rest := s.stdout.awaitMatch(t, `REST +(\S+)`)[0] + "/v1/conferences/CFcf000000000000000000000000000001/participants/"
 	client := newHTTPClient(t)
 	for _, step := range []struct{ path, body, want string }{
@@ -123,7 +123,7 @@ func TestShortLines(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 	for name, s := range map[string]*started{
-		"json": startOn(t, true, append([]string{"sandbox", "--twilio-addr=127.0.0.1:0", "--log-format=json"}, anywhere...)...),
+		"json": startOn(t, true, append([]string{"sandbox", "--log-format=json"}, anywhere...)...),
 		"text": startSandbox(t),
 	} {
 		if err := muteAgent(t, s.stdout.awaitMatch(t, `gRPC +(\S+)`)[0]); err != nil {
