@@ -97,10 +97,10 @@ func newBulk(
 	return b
 }
 
-// contentOf returns equal digests for equal requests.
+// contentOf returns equal digests for requests that select and set the same.
 func contentOf(account *twilio.Account, request *conferencev1.UpdateParticipantsRequest) delivery.Content {
 	content := proto.CloneOf(request)
-	content.AccountSid, content.RequestId = account.SID, ""
+	content.AccountSid, content.RequestId, content.Confirm = account.SID, "", false
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(content)
 	if err != nil {
 		panic(err) // The request was read from this form, or from JSON in UTF-8.
@@ -108,9 +108,12 @@ func contentOf(account *twilio.Account, request *conferencev1.UpdateParticipants
 	return sha256.Sum256(text)
 }
 
-// run updates the participants until a list has no further one. An error is that of the
-// first list.
+// run updates the participants until a list has no further one. Those of earlier
+// operations with the request ID are updated too, which returns the recorded results. An
+// error is that of the first list.
 func (b *bulk) run(ctx context.Context) error {
+	earlier := b.operation.Earlier()
+	b.conference = cmp.Or(earlier.Conference, b.conference)
 	named := call.IsConferenceSID(b.conference) && !slices.ContainsFunc(b.request.GetParticipants(), isLabel)
 	if named && !selects(b.request) {
 		b.update(ctx, b.named())
@@ -120,10 +123,11 @@ func (b *bulk) run(ctx context.Context) error {
 		return nil
 	}
 	found, err := b.find(ctx)
-	if err != nil {
+	hasEnded := outcome.Is(err, outcome.ConferenceNotFound) && earlier.Conference != ""
+	if err != nil && !hasEnded {
 		return err
 	}
-	for len(found) > 0 {
+	for found = append(found, b.rest(earlier)...); len(found) > 0; {
 		b.update(ctx, found)
 		found, err = b.find(ctx)
 		if err != nil && !outcome.Is(err, outcome.ConferenceNotFound) { // Otherwise the conference has ended.
@@ -145,12 +149,27 @@ func isLabel(name string) bool { return !call.IsCallSID(name) }
 // named returns the participants that the request names by their Call SIDs.
 func (b *bulk) named() (named []target) {
 	for _, sid := range b.request.GetParticipants() {
-		if !b.handled[sid] {
-			b.handled[sid], b.matched[sid] = true, true
+		b.matched[sid] = true
+		same := func(t target) bool { return strings.EqualFold(t.sid, sid) }
+		if !slices.ContainsFunc(named, same) {
+			b.handled[sid] = true
 			named = append(named, target{sid: sid})
 		}
 	}
 	return named
+}
+
+// rest returns the participants of earlier operations who were not found.
+func (b *bulk) rest(earlier delivery.Handled) (rest []target) {
+	for _, sid := range slices.Sorted(maps.Keys(earlier.Labels)) {
+		if !b.handled[sid] {
+			label := earlier.Labels[sid]
+			b.handled[sid] = true
+			b.names(b.request.GetParticipants(), &twilio.Participant{CallSID: &sid, Label: &label})
+			rest = append(rest, target{sid: sid, label: label, listed: true})
+		}
+	}
+	return rest
 }
 
 // find lists the conference, and returns the selected participants that have not been

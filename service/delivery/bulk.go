@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
@@ -14,71 +16,60 @@ import (
 // Bulk is a bulk operation: updates of several participants of a conference.
 type Bulk struct {
 	d       *Deliverer
-	key     Key            // Without a RequestID if the operation has none.
+	id      string         // The request ID of the operation, or empty.
+	key     Key            // The key that the operation owns, if it has an id.
 	content Content        // Of the whole operation.
-	owned   bool           // Whether the operation owns its key.
 	running sync.WaitGroup // The deliveries of its updates.
 
 	mu       sync.Mutex
+	handled  Handled            // By this operation, and by earlier ones with the id.
 	upstream *upstream          // Of the members.
 	members  map[string]*member // The updates that have been started, by Call SID.
 }
 
-// Names from which the keys of an operation are derived, apart from Call SIDs.
-const (
-	keyRunning = "running"
-	keyContent = "content"
-	keyAgain   = "again"
-)
+// Handled is the participants whose updates a bulk operation has begun.
+type Handled struct {
+	Conference string            // Its SID; empty if there are no participants.
+	Labels     map[string]string // By Call SID; empty for a participant without a label.
+}
+
+// keyAgain is the name from which the key of a repetition is derived.
+const keyAgain = "again"
 
 // BeginBulk begins a bulk operation. If it has a request ID, it waits for the end of
 // other operations with that ID. The error is an *outcome.Error, RequestIDReused if
-// one of those had other content. End must be called if there is no error.
+// the ID belongs to other content. End must be called if there is no error.
 func (d *Deliverer) BeginBulk(
 	ctx context.Context, account *twilio.Account, caller, requestID string, content Content,
 ) (*Bulk, error) {
-	b := &Bulk{d: d, content: content, members: map[string]*member{}, key: Key{Caller: caller, Account: account.SID}}
+	b := &Bulk{
+		d: d, content: content, key: Key{Caller: caller, Account: account.SID},
+		handled: Handled{Labels: map[string]string{}}, members: map[string]*member{},
+	}
 	if requestID == "" || d.cfg.IgnoreRequestIDs {
 		return b, nil
 	}
-	b.key.RequestID = requestID
-	err := b.claim(ctx)
-	if err == nil {
-		return b, nil
+	b.id = strings.ToLower(requestID)
+	b.key.RequestID = b.id
+	for {
+		record, err := d.store.Claim(ctx, b.key, content)
+		switch {
+		case err != nil && isContext(err): // Another operation with the ID is running.
+			return nil, d.refused(ctx, err).With(outcome.Maybe)
+		case err != nil:
+			return nil, d.refused(ctx, err)
+		case record == nil:
+			return b, nil
+		case record.Handled != nil:
+			b.handled = Handled{record.Handled.Conference, maps.Clone(record.Handled.Labels)}
+		}
+		b.key.RequestID = derive(b.key.RequestID, keyAgain)
 	}
-	failed := d.refused(ctx, err)
-	if isContext(err) { // Another operation with the ID is running.
-		failed = failed.With(outcome.Maybe)
-	}
-	return nil, failed
 }
 
-// claim makes the operation the owner of its request ID, and records its content. The
-// record is kept for operations with the same ID, whatever this one does.
-func (b *Bulk) claim(ctx context.Context) error {
-	store, running, content := b.d.store, b.derived(keyRunning), b.derived(keyContent)
-	// No record of it is kept.
-	if _, err := store.Claim(ctx, running, b.content); err != nil {
-		return err
-	}
-	record, err := store.Claim(ctx, content, b.content)
-	if err != nil {
-		store.Settle(running, nil)
-		return err
-	}
-	if record == nil {
-		store.Settle(content, &Record{Content: b.content})
-	}
-	b.owned = true
-	return nil
-}
-
-// derived returns the key of a part of the operation.
-func (b *Bulk) derived(name string) Key {
-	key := b.key
-	key.RequestID = derive(key.RequestID, name)
-	return key
-}
+// Earlier returns the participants of earlier operations with the request ID, if it is
+// called before the first Deliver.
+func (b *Bulk) Earlier() Handled { return b.handled }
 
 // derive returns the request ID that is derived from another by a name.
 func derive(requestID, name string) string {
@@ -94,10 +85,19 @@ func (b *Bulk) End() {
 		for _, m := range b.members {
 			b.upstream.dismiss(m)
 		}
-		if b.owned {
-			b.d.store.Settle(b.derived(keyRunning), nil)
+		if b.id != "" {
+			handled := b.handled
+			b.d.store.Settle(b.key, &Record{Content: b.content, Handled: &handled})
 		}
 	})
+}
+
+// handle notes that the update of a participant begins.
+func (b *Bulk) handle(update *Update) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handled.Conference = update.Path.ConferenceSID
+	b.handled.Labels[update.Path.Participant] = update.Label
 }
 
 // add admits an update of the operation to the limiter, until the operation ends.
@@ -175,6 +175,7 @@ func (m *member) isOf(p Participant) bool { return slices.Contains(m.names, p) }
 func (j *job) enterGroup(ctx context.Context) (record *Record, err error) {
 	defer j.update.Group.wait(ctx)
 	defer j.update.Group.arrive()
+	j.update.Group.bulk.handle(j.update)
 	for {
 		record, err = j.enter(ctx)
 		if err != nil || record == nil || !record.isUnknown() || !j.update.Repeatable() {

@@ -113,7 +113,8 @@ func (d *Deliverer) newClaim(update *Update) *claim {
 		return nil
 	}
 	if update.Group != nil {
-		return &claim{store: d.store, key: update.Group.bulk.derived(update.Path.Participant), content: update.content()}
+		key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: derive(update.Group.bulk.id, update.Path.Participant)}
+		return &claim{store: d.store, key: key, content: update.content()}
 	}
 	// The letters of a UUID may have any case, RFC 9562, section 4.
 	key := Key{Caller: update.Caller, Account: update.Account.SID, RequestID: strings.ToLower(update.RequestID)}

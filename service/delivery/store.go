@@ -117,11 +117,13 @@ func Removed() error {
 }
 
 // Record is the result of an update, kept for its request ID. Answer or Err is set,
-// or neither if all that is known is that the update may have been sent.
+// or neither if all that is known is that the update may have been sent. The record of a
+// bulk operation has Handled instead.
 type Record struct {
 	Content Content
 	Answer  *twilio.Answer
 	Err     *outcome.Error
+	Handled *Handled
 }
 
 // Sizes counts what a store keeps.

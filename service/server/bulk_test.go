@@ -138,6 +138,10 @@ func TestUpdateParticipants(t *testing.T) {
 			want: "customer muted=true; 1 updated, 0 failed, complete=true",
 		},
 		{
+			name: "named by Call SID, once in capital letters", request: &bulk{Participants: []string{sandbox.CustomerSID, "CA" + strings.ToUpper(sandbox.CustomerSID[2:])}},
+			want: "customer muted=true; 1 updated, 0 failed, complete=true",
+		},
+		{
 			name: "a Call SID of nobody", request: &bulk{Participants: []string{sandbox.AgentSID, "CA99999999999999999999999999999999"}},
 			want: "99 PARTICIPANT_NOT_FOUND no; agent muted=true; 1 updated, 1 failed, complete=true",
 		},
@@ -358,6 +362,64 @@ func checkRepeated(t *testing.T, r *running) {
 	request.Except = []string{"agent"}
 	if _, got := overGRPC(t, r, request); !strings.Contains(fmt.Sprint(got.status), outcome.RequestIDReused.Reason) {
 		t.Errorf("with other content: %v", got.status)
+	}
+	single := to("agent", &conferencev1.UpdateParticipantRequest{Muted: yes, RequestId: request.GetRequestId()})
+	if got := callGRPC(t, t.Context(), r, single); !strings.Contains(fmt.Sprint(got.status), outcome.RequestIDReused.Reason) {
+		t.Errorf("for an update of one participant: %v", got.status)
+	}
+	if lines := r.log.lines(t, "a record cannot be read"); len(lines) > 0 {
+		t.Errorf("the log has %v", lines)
+	}
+}
+
+// TestRepetitionReturnsTheResults: a repetition has the results of the first operation,
+// whatever has become of the participants since.
+func TestRepetitionReturnsTheResults(t *testing.T) {
+	t.Run("memory", func(t *testing.T) { checkRepetition(t, start(t)) })
+	t.Run("Redis", func(t *testing.T) { checkRepetition(t, start(t, sharing(redistest.StartMini(t)))) })
+}
+
+func checkRepetition(t *testing.T, r *running) {
+	leave := func(names ...string) func() {
+		return func() {
+			for _, name := range names {
+				r.box.HangUp(sandbox.ConferenceSID, name)
+			}
+		}
+	}
+	end := leave(sandbox.AgentSID, sandbox.CustomerSID, sandbox.SupervisorSID, sandbox.FrontDeskSID, sandbox.HeldSID)
+	tests := []struct {
+		name    string
+		request *bulk
+		since   func()
+	}{
+		{"the filter does not match any more", &bulk{Filter: &conferencev1.ParticipantFilter{Muted: no}}, func() {}},
+		{"one has left", &bulk{}, leave("agent")},
+		{"one with a name has left", &bulk{Participants: []string{"agent", "customer", "nobody"}}, leave("agent")},
+		{"the conference has ended", &bulk{}, end},
+		{"the conference with the name has ended", &bulk{ConferenceSid: "name:Support"}, end},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r.box.Reset()
+			request := all(test.request)
+			request.RequestId = uuid.NewString()
+			var want string
+			for i := range 3 {
+				response, got := overGRPC(t, r, request)
+				if got.status != nil {
+					t.Fatal(got.status)
+				}
+				if i == 0 {
+					want = summary(response)
+					test.since()
+				}
+				if diff := cmp.Diff(want, summary(response)); diff != "" {
+					t.Errorf("the results differ (-want +got):\n%s", diff)
+				}
+				request.Confirm = true // It is not part of the content.
+			}
+		})
 	}
 }
 

@@ -258,10 +258,11 @@ func (s *Store) Settle(key delivery.Key, record *delivery.Record) {
 // kept is a record as Redis keeps it. Causes are left out: they are for the log of
 // the replica that made the attempt.
 type kept struct {
-	Answer *twilio.Answer `json:",omitempty"`
-	Reason string         `json:",omitempty"`
-	Code   codes.Code     `json:",omitempty"`
-	Facts  *outcome.Facts `json:",omitempty"`
+	Answer  *twilio.Answer    `json:",omitempty"`
+	Handled *delivery.Handled `json:",omitempty"`
+	Reason  string            `json:",omitempty"`
+	Code    codes.Code        `json:",omitempty"`
+	Facts   *outcome.Facts    `json:",omitempty"`
 }
 
 // encode returns the record as it is kept; "" for none.
@@ -269,7 +270,7 @@ func encode(record *delivery.Record) string {
 	if record == nil {
 		return ""
 	}
-	k := kept{Answer: record.Answer}
+	k := kept{Answer: record.Answer, Handled: record.Handled}
 	if record.Err != nil {
 		facts := record.Err.Facts
 		facts.Cause = nil
@@ -287,11 +288,11 @@ func encode(record *delivery.Record) string {
 func (s *Store) decode(content delivery.Content, text string) *delivery.Record {
 	var k kept
 	err := json.Unmarshal([]byte(text), &k)
-	if err == nil && k.Answer != nil {
-		return &delivery.Record{Content: content, Answer: k.Answer}
+	if err == nil && k.Facts == nil {
+		return &delivery.Record{Content: content, Answer: k.Answer, Handled: k.Handled}
 	}
 	kind, ok := outcome.Lookup(k.Reason, k.Code)
-	if err != nil || !ok || k.Facts == nil {
+	if err != nil || !ok {
 		s.logger.Error("a record cannot be read", "reason", k.Reason)
 		return &delivery.Record{Content: content}
 	}
