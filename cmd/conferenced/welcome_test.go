@@ -1,17 +1,12 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"conferenced/service/certtest"
 )
 
 // TestPrintedCommandsRun runs what the sandbox prints in a shell, with the flags that
@@ -35,9 +30,9 @@ func TestPrintedCommandsRun(t *testing.T) {
 		{"no reflection", loopback, []string{"--no-reflection", "--no-docs"}, nil, 2},
 		{"the embedded Twilio alone", all, []string{"--twilio-only"}, nil, 1},
 	}
-	cert, key := clientCertificate(t)
-	f.write(t, "client", cert)
-	f.write(t, "client-key", key)
+	pair := certtest.Issue(t, nil, "ui.example") // It is its own CA.
+	f.write(t, "client", certtest.PEM(pair))
+	f.write(t, "client-key", certtest.KeyPEM(t, pair))
 	f.write(t, "any", `rules: [{callers: [{san: "*"}], accounts: ["*"], properties: ["*"]}]`)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,29 +57,6 @@ func TestPrintedCommandsRun(t *testing.T) {
 			}
 		})
 	}
-}
-
-// clientCertificate returns a client certificate, which is its own CA, and its key.
-func clientCertificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"ui.example"}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
 // runPrinted runs a printed command, which must answer with the changed participant.

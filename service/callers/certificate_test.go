@@ -2,19 +2,17 @@ package callers
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"conferenced/service/certtest"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/credentials"
@@ -22,10 +20,7 @@ import (
 )
 
 // authority issues certificates.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-}
+type authority struct{ *tls.Certificate }
 
 func newAuthority(t testing.TB, name string, change ...func(*x509.Certificate)) authority {
 	return authority{}.authority(t, name, change...)
@@ -35,23 +30,17 @@ func newAuthority(t testing.TB, name string, change ...func(*x509.Certificate)) 
 // self-signed one.
 func (a authority) authority(t testing.TB, name string, change ...func(*x509.Certificate)) authority {
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		Subject: pkix.Name{CommonName: name}, IsCA: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(24 * time.Hour),
 	}
 	for _, change := range change {
 		change(template)
 	}
-	certificate, key := a.issue(t, template)
-	return authority{certificate, key}
+	return authority{certtest.New(t, a.Certificate, template)}
 }
 
 // client issues a client's certificate, valid for an hour around noon.
-func (a authority) client(t testing.TB, change ...func(*x509.Certificate)) *x509.Certificate {
-	certificate, _ := a.clientPair(t, change...)
-	return certificate
-}
-
-func (a authority) clientPair(t testing.TB, change ...func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a authority) client(t testing.TB, change ...func(*x509.Certificate)) *tls.Certificate {
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "common name"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour),
@@ -59,38 +48,13 @@ func (a authority) clientPair(t testing.TB, change ...func(*x509.Certificate)) (
 	for _, change := range change {
 		change(template)
 	}
-	return a.issue(t, template)
-}
-
-func (a authority) issue(t testing.TB, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent, signer := a.certificate, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate, key
+	return certtest.New(t, a.Certificate, template)
 }
 
 func pool(authorities ...authority) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, a := range authorities {
-		pool.AddCert(a.certificate)
+		pool.AddCert(a.Leaf)
 	}
 	return pool
 }
@@ -125,10 +89,12 @@ func withTimes(from, to time.Duration) func(*x509.Certificate) {
 
 // withCertificates is the context of a call over a connection with these client
 // certificates.
-func withCertificates(ctx context.Context, presented ...*x509.Certificate) context.Context {
-	return peer.NewContext(ctx, &peer.Peer{
-		AuthInfo: credentials.TLSInfo{State: tls.ConnectionState{PeerCertificates: presented}},
-	})
+func withCertificates(ctx context.Context, presented ...*tls.Certificate) context.Context {
+	var state tls.ConnectionState
+	for _, c := range presented {
+		state.PeerCertificates = append(state.PeerCertificates, c.Leaf)
+	}
+	return peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: state}})
 }
 
 var invalidDNSNames = []string{
@@ -142,10 +108,10 @@ func TestCertificates(t *testing.T) {
 	middle := ours.authority(t, "middle")
 	expired := newAuthority(t, "expired", withTimes(-2*time.Hour, -time.Hour))
 	set := &Set{Now: newClock().now, ClientCAs: pool(ours, expired)}
-	chain := func(presented ...*x509.Certificate) []*x509.Certificate { return presented }
+	chain := func(presented ...*tls.Certificate) []*tls.Certificate { return presented }
 	for _, test := range []struct {
 		name      string
-		presented []*x509.Certificate
+		presented []*tls.Certificate
 		want      Caller
 		cause     error
 	}{
@@ -178,7 +144,7 @@ func TestCertificates(t *testing.T) {
 		{name: "only invalid DNS names", presented: chain(ours.client(t, withDNS(invalidDNSNames...))), cause: errCertificateNoName},
 		{
 			name:      "an intermediate CA",
-			presented: chain(middle.client(t, withURIs(spiffe)), middle.certificate),
+			presented: chain(middle.client(t, withURIs(spiffe)), middle.Certificate),
 			want:      Caller{Name: spiffe, URIs: []string{spiffe}},
 		},
 		{
@@ -190,7 +156,7 @@ func TestCertificates(t *testing.T) {
 		{name: "another CA of the same name", presented: chain(other.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
 		{
 			name:      "another CA that is presented",
-			presented: chain(other.client(t, withURIs(spiffe)), other.certificate, ours.certificate),
+			presented: chain(other.client(t, withURIs(spiffe)), other.Certificate, ours.Certificate),
 			cause:     errCertificateUntrusted,
 		},
 		{name: "signed by itself", presented: chain(authority{}.client(t, withURIs(spiffe))), cause: errCertificateUntrusted},
@@ -234,9 +200,9 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-func issuedByAClient(t testing.TB, ours authority, change func(*x509.Certificate)) []*x509.Certificate {
-	certificate, key := ours.clientPair(t, change)
-	return []*x509.Certificate{authority{certificate, key}.client(t, change), certificate}
+func issuedByAClient(t testing.TB, ours authority, change func(*x509.Certificate)) []*tls.Certificate {
+	client := ours.client(t, change)
+	return []*tls.Certificate{authority{client}.client(t, change), client}
 }
 
 // TestRemovedCA replaces the Set during a connection.
@@ -266,11 +232,11 @@ func TestACachedCertificateExpires(t *testing.T) {
 	brief := ours.authority(t, "brief", withTimes(-time.Hour, 30*time.Minute))
 	for _, test := range []struct {
 		name      string
-		presented []*x509.Certificate
+		presented []*tls.Certificate
 		last      time.Duration // The end of its validity, after noon.
 	}{
-		{"by itself", []*x509.Certificate{ours.client(t, withDNS("ui"))}, time.Hour},
-		{"with its authority", []*x509.Certificate{brief.client(t, withDNS("ui")), brief.certificate}, 30 * time.Minute},
+		{"by itself", []*tls.Certificate{ours.client(t, withDNS("ui"))}, time.Hour},
+		{"with its authority", []*tls.Certificate{brief.client(t, withDNS("ui")), brief.Certificate}, 30 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			clock := newClock()

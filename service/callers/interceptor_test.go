@@ -2,7 +2,6 @@ package callers
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -91,10 +90,6 @@ func dial(t *testing.T, address string, ours authority, client ...tls.Certificat
 	return conn
 }
 
-func pair(certificate *x509.Certificate, key *ecdsa.PrivateKey) tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key, Leaf: certificate}
-}
-
 func TestInterceptor(t *testing.T) {
 	ours, other := newAuthority(t, "ours"), newAuthority(t, "stranger")
 	issuer := newLocalIssuer(t, keyES.public())
@@ -103,9 +98,9 @@ func TestInterceptor(t *testing.T) {
 		Now: clock.now, JWT: issuer.verifier(t, clock), ClientCAs: pool(ours),
 		Tokens: mustParseTokens(t, tokensFile("ui=s3cr3t")),
 	}
-	service, address := serve(t, set, pair(ours.clientPair(t, func(c *x509.Certificate) {
+	service, address := serve(t, set, *ours.client(t, func(c *x509.Certificate) {
 		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	}, withUsage(x509.ExtKeyUsageServerAuth))))
+	}, withUsage(x509.ExtKeyUsageServerAuth)))
 	jwt := issuer.token(t, keyES, nil)
 	const unknown = "UNAUTHENTICATED"
 	for _, test := range []struct {
@@ -119,21 +114,21 @@ func TestInterceptor(t *testing.T) {
 		{name: "a JWT", authorization: "Bearer " + jwt, want: "jwt:svc-ui"},
 		{
 			name: "a certificate", want: "mtls:desk.example.org",
-			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
+			certificate: []tls.Certificate{*ours.client(t, withDNS("desk.example.org"))},
 		},
 		{
 			name: "a token beside a certificate", authorization: "Bearer s3cr3t", want: "token:ui",
-			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
+			certificate: []tls.Certificate{*ours.client(t, withDNS("desk.example.org"))},
 		},
 		{name: "nothing", want: unknown, cause: errNothing},
 		{name: "an unknown token", authorization: "Bearer nobody", want: unknown, cause: errNotOurs},
 		{
 			name: "an unknown token beside a certificate", authorization: "Bearer nobody", want: unknown, cause: errNotOurs,
-			certificate: []tls.Certificate{pair(ours.clientPair(t, withDNS("desk.example.org")))},
+			certificate: []tls.Certificate{*ours.client(t, withDNS("desk.example.org"))},
 		},
 		{
 			name: "a certificate of another CA", want: unknown, cause: errCertificateUntrusted,
-			certificate: []tls.Certificate{pair(other.clientPair(t, withDNS("desk.example.org")))},
+			certificate: []tls.Certificate{*other.client(t, withDNS("desk.example.org"))},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

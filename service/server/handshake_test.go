@@ -1,57 +1,23 @@
 package server
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-)
 
-// newClientCA returns a CA's certificate and a client's that it issued.
-func newClientCA(t *testing.T) (ca []byte, client *tls.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	ca, err = x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.Subject.CommonName, template.IsCA, template.ExtKeyUsage = "client", false, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	parent, err := x509.ParseCertificate(ca)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca, &tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: key}
-}
+	"conferenced/service/certtest"
+)
 
 func TestARejectedClientCertificateIsLoggedAndCounted(t *testing.T) {
 	files, trusted := tlsFiles(t)
-	ca, accepted := newClientCA(t)
-	_, rejected := newClientCA(t)
+	ca := certtest.NewCA(t, "clients")
+	accepted, rejected := certtest.Issue(t, ca, "client"), certtest.Issue(t, certtest.NewCA(t, "clients"), "client")
 	dir := t.TempDir()
 	files.ClientCA, files.Policy = filepath.Join(dir, "ca"), filepath.Join(dir, "policy")
 	for path, text := range map[string][]byte{
-		files.ClientCA: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca}),
+		files.ClientCA: []byte(certtest.PEM(ca)),
 		files.Policy:   []byte(`rules: [{callers: [{name: "*"}], accounts: ["*"], properties: ["*"]}]`),
 	} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {

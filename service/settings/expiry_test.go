@@ -1,10 +1,13 @@
 package settings
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"testing"
 	"time"
+
+	"conferenced/service/certtest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -13,8 +16,8 @@ func TestExpiry(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	in := func(d time.Duration) time.Time { return now.Add(d).UTC() }
 	dir := t.TempDir()
-	until := func(at time.Time) issuer {
-		return newCA(t, "ca").issue(t, &x509.Certificate{NotBefore: in(-time.Hour), NotAfter: at})
+	until := func(at time.Time) *tls.Certificate {
+		return certtest.New(t, certtest.NewCA(t, "ca"), &x509.Certificate{NotBefore: in(-time.Hour), NotAfter: at})
 	}
 	tokens := "tokens:\n"
 	for i, at := range []time.Time{in(-time.Hour), in(3 * time.Hour), in(2 * time.Hour)} {
@@ -23,8 +26,8 @@ func TestExpiry(t *testing.T) {
 	expired := until(in(-time.Minute))
 	set, err := Load(Files{
 		Tokens: write(t, dir, "tokens", tokens), Policy: write(t, dir, "policy", policy("muted")),
-		ClientCA: write(t, dir, "ca", expired.certPEM()+until(in(5*time.Hour)).certPEM()+until(in(4*time.Hour)).certPEM()),
-		TLSCert:  write(t, dir, "crt", expired.certPEM()), TLSKey: write(t, dir, "key", expired.keyPEM(t)),
+		ClientCA: write(t, dir, "ca", certtest.PEM(expired, until(in(5*time.Hour)), until(in(4*time.Hour)))),
+		TLSCert:  write(t, dir, "crt", certtest.PEM(expired)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, expired)),
 	}, Base{})
 	if err != nil {
 		t.Fatal(err)

@@ -2,21 +2,12 @@ package settings
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"conferenced/service/twilio"
 )
@@ -81,80 +72,4 @@ func oneAccount(sid string) string {
 func serves(s *Set, sid, password string) bool {
 	account, ok := s.Accounts.Lookup(sid)
 	return ok && account.Password.Equal(twilio.NewSecret(password))
-}
-
-// issuer is a certificate and its key.
-type issuer struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
-
-// newCA returns a certificate authority.
-func newCA(t *testing.T, name string) issuer {
-	t.Helper()
-	return issuer{}.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, KeyUsage: x509.KeyUsageCertSign})
-}
-
-// server returns a certificate for localhost.
-func (i issuer) server(t *testing.T, name string) issuer {
-	t.Helper()
-	return i.issue(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
-}
-
-// client returns a client certificate.
-func (i issuer) client(t *testing.T, name string) issuer {
-	t.Helper()
-	return i.issue(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-}
-
-// issue returns a certificate of the CA, or a self-signed one of none. It is
-// valid for an hour unless the template says otherwise.
-func (i issuer) issue(t *testing.T, template *x509.Certificate) issuer {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.BasicConstraintsValid = true
-	if template.NotAfter.IsZero() {
-		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	}
-	parent, signer := template, crypto.Signer(key)
-	if i.cert != nil {
-		parent, signer = i.cert, i.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return issuer{cert, key}
-}
-
-func (i issuer) certPEM() string { return block("CERTIFICATE", i.cert.Raw) }
-
-func (i issuer) keyPEM(t *testing.T) string {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return block("PRIVATE KEY", der)
-}
-
-func block(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }

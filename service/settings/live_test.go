@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/certtest"
 	"conferenced/service/twilio"
 )
 
@@ -111,7 +112,7 @@ func TestWarningsAreLogged(t *testing.T) {
 	dir := t.TempDir()
 	expired := issuedLongAgo(t)
 	if _, err := NewLive(Files{
-		TLSCert: write(t, dir, "crt", expired.certPEM()), TLSKey: write(t, dir, "key", expired.keyPEM(t)),
+		TLSCert: write(t, dir, "crt", certtest.PEM(expired)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, expired)),
 	}, Base{}, out.logger()); err != nil {
 		t.Fatal(err)
 	}

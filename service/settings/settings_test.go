@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"conferenced/service/callers"
+	"conferenced/service/certtest"
 	"conferenced/service/twilio"
 )
 
@@ -81,26 +83,26 @@ func TestLoadReportsEveryProblem(t *testing.T) {
 
 func TestLoadTLS(t *testing.T) {
 	dir := t.TempDir()
-	ca := newCA(t, "ca")
-	server, other := ca.server(t, "server"), ca.server(t, "other")
-	expired := ca.issue(t, &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)})
-	early := ca.issue(t, &x509.Certificate{NotBefore: time.Unix(4e9, 0), NotAfter: time.Unix(5e9, 0)})
+	ca := certtest.NewCA(t, "ca")
+	server, other := certtest.Issue(t, ca, "localhost"), certtest.Issue(t, ca, "localhost", "other")
+	expired := certtest.New(t, ca, &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)})
+	early := certtest.New(t, ca, &x509.Certificate{NotBefore: time.Unix(4e9, 0), NotAfter: time.Unix(5e9, 0)})
 	for name, text := range map[string]string{
-		"crt":       server.certPEM() + ca.certPEM(),
-		"key":       server.keyPEM(t),
-		"both":      server.certPEM() + server.keyPEM(t),
-		"other.key": other.keyPEM(t),
-		"exp.crt":   expired.certPEM(), "exp.key": expired.keyPEM(t),
-		"early.crt": early.certPEM(), "early.key": early.keyPEM(t),
-		"ca":         "The CA of tests:\n" + ca.certPEM(),
+		"crt":       certtest.PEM(server, ca),
+		"key":       certtest.KeyPEM(t, server),
+		"both":      certtest.PEM(server) + certtest.KeyPEM(t, server),
+		"other.key": certtest.KeyPEM(t, other),
+		"exp.crt":   certtest.PEM(expired), "exp.key": certtest.KeyPEM(t, expired),
+		"early.crt": certtest.PEM(early), "early.key": certtest.KeyPEM(t, early),
+		"ca":         "The CA of tests:\n" + certtest.PEM(ca),
 		"empty":      "",
-		"garbled":    block("CERTIFICATE", []byte("garbled")),
-		"damaged":    strings.Replace(ca.certPEM(), "\n", "\n*", 1) + ca.certPEM(),
-		"cut":        ca.certPEM() + ca.certPEM()[:100],
-		"trusted":    ca.certPEM() + block("TRUSTED CERTIFICATE", ca.cert.Raw),
+		"garbled":    certtest.Block("CERTIFICATE", []byte("garbled")),
+		"damaged":    strings.Replace(certtest.PEM(ca), "\n", "\n*", 1) + certtest.PEM(ca),
+		"cut":        certtest.PEM(ca) + certtest.PEM(ca)[:100],
+		"trusted":    certtest.PEM(ca) + certtest.Block("TRUSTED CERTIFICATE", ca.Leaf.Raw),
 		"policy":     policy("muted"),
-		"bom":        "\ufeff" + ca.certPEM(),
-		"broken.key": block("PRIVATE KEY", []byte("garbled")),
+		"bom":        "\ufeff" + certtest.PEM(ca),
+		"broken.key": certtest.Block("PRIVATE KEY", []byte("garbled")),
 	} {
 		write(t, dir, name, text)
 	}
@@ -161,15 +163,15 @@ func TestLoadTLS(t *testing.T) {
 // although both files are replaced while they are read.
 func TestLoadIsOneReading(t *testing.T) {
 	dir := t.TempDir()
-	ca := newCA(t, "ca")
-	pairs := []issuer{ca.server(t, "one"), ca.server(t, "two")}
+	ca := certtest.NewCA(t, "ca")
+	pairs := []*tls.Certificate{certtest.Issue(t, ca, "localhost", "one"), certtest.Issue(t, ca, "localhost", "two")}
 	for i, pair := range pairs {
 		version := filepath.Join(dir, fmt.Sprintf("..2026_%d", i))
 		if err := os.Mkdir(version, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		write(t, version, "tls.crt", pair.certPEM())
-		write(t, version, "tls.key", pair.keyPEM(t))
+		write(t, version, "tls.crt", certtest.PEM(pair))
+		write(t, version, "tls.key", certtest.KeyPEM(t, pair))
 	}
 	for i := range 200 {
 		link(t, dir, fmt.Sprintf("..2026_%d", i%2))
@@ -296,10 +298,10 @@ func TestReadPassword(t *testing.T) {
 func TestSetDoesNotPrintSecrets(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "token", "hunter2hunter2")
-	server := newCA(t, "ca").server(t, "server")
+	server := certtest.Issue(t, certtest.NewCA(t, "ca"), "localhost")
 	set, err := Load(Files{
 		Accounts: write(t, dir, "accounts.yaml", oneAccount(ac("a"))),
-		TLSCert:  write(t, dir, "crt", server.certPEM()), TLSKey: write(t, dir, "key", server.keyPEM(t)),
+		TLSCert:  write(t, dir, "crt", certtest.PEM(server)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, server)),
 	}, Base{})
 	if err != nil {
 		t.Fatal(err)

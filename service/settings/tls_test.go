@@ -10,15 +10,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"conferenced/service/certtest"
 )
 
 // issuedLongAgo returns a certificate that has expired.
-func issuedLongAgo(t *testing.T) issuer {
+func issuedLongAgo(t *testing.T) *tls.Certificate {
 	t.Helper()
-	return issuer{}.issue(t, &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)})
+	return certtest.New(t, nil, &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)})
 }
 
-// serveTLS answers each line with the common name of the client's certificate.
+// serveTLS answers each line with the first DNS name of the client's certificate.
 func serveTLS(t *testing.T, config *tls.Config) net.Addr {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
@@ -52,7 +54,7 @@ func answer(conn *tls.Conn) {
 		}
 		name := "nobody"
 		if certs := conn.ConnectionState().PeerCertificates; len(certs) > 0 {
-			name = certs[0].Subject.CommonName
+			name = certs[0].DNSNames[0]
 		}
 		if _, err := io.WriteString(conn, name+"\n"); err != nil {
 			return
@@ -66,7 +68,7 @@ type client struct {
 	lines *bufio.Reader
 }
 
-// ask returns the common name that the server sees.
+// ask returns the name that the server sees.
 func (c *client) ask() (string, error) {
 	if _, err := io.WriteString(c, "who am I?\n"); err != nil {
 		return "", err
@@ -89,18 +91,6 @@ func dial(t *testing.T, addr net.Addr, config *tls.Config) (*client, string, err
 	return c, name, err
 }
 
-func (i issuer) pair() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{i.cert.Raw}, PrivateKey: i.key}
-}
-
-func pool(cas ...issuer) *x509.CertPool {
-	pool := x509.NewCertPool()
-	for _, ca := range cas {
-		pool.AddCert(ca.cert)
-	}
-	return pool
-}
-
 func TestTLSConfigWithoutCertificate(t *testing.T) {
 	live, err := NewLive(Files{}, Base{}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -113,9 +103,9 @@ func TestTLSConfigWithoutCertificate(t *testing.T) {
 
 func TestCertificateRotates(t *testing.T) {
 	dir := t.TempDir()
-	ca := newCA(t, "ca")
-	old, next := ca.server(t, "old"), ca.server(t, "new")
-	files := Files{TLSCert: write(t, dir, "crt", old.certPEM()), TLSKey: write(t, dir, "key", old.keyPEM(t))}
+	ca := certtest.NewCA(t, "ca")
+	old, next := certtest.Issue(t, ca, "localhost", "old"), certtest.Issue(t, ca, "localhost", "new")
+	files := Files{TLSCert: write(t, dir, "crt", certtest.PEM(old)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, old))}
 	live, err := NewLive(files, Base{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -123,22 +113,22 @@ func TestCertificateRotates(t *testing.T) {
 	addr := serveTLS(t, live.TLSConfig())
 	served := func() string {
 		t.Helper()
-		c, _, err := dial(t, addr, &tls.Config{RootCAs: pool(ca)})
+		c, _, err := dial(t, addr, &tls.Config{RootCAs: certtest.Pool(ca)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.ConnectionState().PeerCertificates[0].Subject.CommonName
+		return c.ConnectionState().PeerCertificates[0].DNSNames[1]
 	}
 	if got := served(); got != "old" {
 		t.Errorf("before: %s", got)
 	}
-	open, _, err := dial(t, addr, &tls.Config{RootCAs: pool(ca)})
+	open, _, err := dial(t, addr, &tls.Config{RootCAs: certtest.Pool(ca)})
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	// Half of the new pair is refused, and the old pair stays.
-	write(t, dir, "crt", next.certPEM())
+	write(t, dir, "crt", certtest.PEM(next))
 	if err := live.Reload(); err == nil {
 		t.Error("a certificate was loaded without its key")
 	}
@@ -146,7 +136,7 @@ func TestCertificateRotates(t *testing.T) {
 		t.Errorf("half way: %s", got)
 	}
 
-	write(t, dir, "key", next.keyPEM(t))
+	write(t, dir, "key", certtest.KeyPEM(t, next))
 	if err := live.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +150,11 @@ func TestCertificateRotates(t *testing.T) {
 
 func TestClientCARotates(t *testing.T) {
 	dir := t.TempDir()
-	ca, oldCA, newCA := newCA(t, "ca"), newCA(t, "old"), newCA(t, "new")
-	server := ca.server(t, "server")
+	ca, oldCA, newCA := certtest.NewCA(t, "ca"), certtest.NewCA(t, "old"), certtest.NewCA(t, "new")
+	server := certtest.Issue(t, ca, "localhost")
 	files := Files{
-		ClientCA: write(t, dir, "ca", oldCA.certPEM()),
-		TLSCert:  write(t, dir, "crt", server.certPEM()), TLSKey: write(t, dir, "key", server.keyPEM(t)),
+		ClientCA: write(t, dir, "ca", certtest.PEM(oldCA)),
+		TLSCert:  write(t, dir, "crt", certtest.PEM(server)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, server)),
 	}
 	live, err := NewLive(files, Base{}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -173,24 +163,24 @@ func TestClientCARotates(t *testing.T) {
 	addr := serveTLS(t, live.TLSConfig())
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
-			config := func(certs ...tls.Certificate) *tls.Config {
+			config := func(certs ...*tls.Certificate) *tls.Config {
 				return &tls.Config{
-					RootCAs: pool(ca), MinVersion: version, MaxVersion: version,
+					RootCAs: certtest.Pool(ca), MinVersion: version, MaxVersion: version,
 					// Not Certificates: the client would leave out what the
 					// server's list of CAs does not name.
 					GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 						if len(certs) == 0 {
 							return new(tls.Certificate), nil
 						}
-						return &certs[0], nil
+						return certs[0], nil
 					},
 					ClientSessionCache: tls.NewLRUClientSessionCache(1),
 				}
 			}
-			old, next, none := config(oldCA.client(t, "alice").pair()), config(newCA.client(t, "bob").pair()), config()
-			trust := func(ca issuer) {
+			old, next, none := config(certtest.Issue(t, oldCA, "alice")), config(certtest.Issue(t, newCA, "bob")), config()
+			trust := func(ca *tls.Certificate) {
 				t.Helper()
-				write(t, dir, "ca", ca.certPEM())
+				write(t, dir, "ca", certtest.PEM(ca))
 				if err := live.Reload(); err != nil {
 					t.Fatal(err)
 				}
@@ -221,9 +211,9 @@ func TestClientCARotates(t *testing.T) {
 
 func TestTLSVersionsAndProtocols(t *testing.T) {
 	dir := t.TempDir()
-	ca := newCA(t, "ca")
-	server := ca.server(t, "server")
-	files := Files{TLSCert: write(t, dir, "crt", server.certPEM()), TLSKey: write(t, dir, "key", server.keyPEM(t))}
+	ca := certtest.NewCA(t, "ca")
+	server := certtest.Issue(t, ca, "localhost")
+	files := Files{TLSCert: write(t, dir, "crt", certtest.PEM(server)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, server))}
 	live, err := NewLive(files, Base{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +235,7 @@ func TestTLSVersionsAndProtocols(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, _, err := dial(t, addr, &tls.Config{
-				RootCAs: pool(ca), MinVersion: test.version, MaxVersion: test.version, NextProtos: test.offered,
+				RootCAs: certtest.Pool(ca), MinVersion: test.version, MaxVersion: test.version, NextProtos: test.offered,
 			})
 			switch {
 			case test.fails:

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"conferenced/service/certtest"
 	"conferenced/service/twilio"
 )
 
@@ -65,25 +66,25 @@ func expectToken(t *testing.T, live *Live, token string) {
 
 func TestWatchDetectsChangesOfEachFile(t *testing.T) {
 	dir := t.TempDir()
-	ca := newCA(t, "ca")
-	server := ca.server(t, "server")
+	ca := certtest.NewCA(t, "ca")
+	server := certtest.Issue(t, ca, "localhost")
 	write(t, dir, "token", "one")
 	files := Files{
 		Accounts: write(t, dir, "accounts.yaml", oneAccount(ac("a"))),
 		Tokens:   write(t, dir, "tokens.yaml", tokens("1")),
 		Policy:   write(t, dir, "policy.yaml", policy("muted")),
-		ClientCA: write(t, dir, "ca.pem", ca.certPEM()),
-		TLSCert:  write(t, dir, "tls.crt", server.certPEM()),
-		TLSKey:   write(t, dir, "tls.key", server.keyPEM(t)),
+		ClientCA: write(t, dir, "ca.pem", certtest.PEM(ca)),
+		TLSCert:  write(t, dir, "tls.crt", certtest.PEM(server)),
+		TLSKey:   write(t, dir, "tls.key", certtest.KeyPEM(t, server)),
 	}
 	changes := []struct{ path, text string }{
 		{files.Accounts, oneAccount(ac("b"))},
 		{filepath.Join(dir, "token"), "two"},
 		{files.Tokens, tokens("2")},
 		{files.Policy, policy("hold")},
-		{files.ClientCA, newCA(t, "other").certPEM()},
-		{files.TLSCert, server.certPEM() + ca.certPEM()},
-		{files.TLSKey, "\n" + server.keyPEM(t)},
+		{files.ClientCA, certtest.PEM(certtest.NewCA(t, "other"))},
+		{files.TLSCert, certtest.PEM(server, ca)},
+		{files.TLSKey, "\n" + certtest.KeyPEM(t, server)},
 	}
 	watch(t, files, Base{}, func(t *testing.T, live *Live) {
 		for i, change := range changes {

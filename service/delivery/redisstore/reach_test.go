@@ -15,18 +15,18 @@ import (
 
 func TestOverTLS(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca, caFile := writeCA(t)
 	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no")
-	cfg := Config{URL: "rediss://localhost:" + server.port, CAFile: ca.file, Lease: longLease}
+	cfg := Config{URL: "rediss://localhost:" + server.port, CAFile: caFile, Lease: longLease}
 	wantShared(t, dial(t, cfg), dial(t, cfg))
 }
 
 func TestClientCertificate(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca, caFile := writeCA(t)
 	server := launchTLS(t, ca, "127.0.0.1")
-	cert, key := ca.issue(t, "conferenced")
-	cfg := Config{URL: "rediss://" + server.address(), CAFile: ca.file, Lease: longLease}
+	cert, key := writePair(t, ca, "conferenced")
+	cfg := Config{URL: "rediss://" + server.address(), CAFile: caFile, Lease: longLease}
 	s, book := dialLogged(t, cfg)
 	wantUnreached(t, s, book, "") // Redis may say why, or close the connection.
 
@@ -38,14 +38,15 @@ func TestClientCertificate(t *testing.T) {
 // another name or from an unknown CA.
 func TestServerThatIsNotVerified(t *testing.T) {
 	t.Parallel()
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, caFile := writeCA(t)
+	_, otherFile := writeCA(t)
 	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no")
 	plain := launchPlain(t)
 	for name, c := range map[string]struct{ url, caFile, cause string }{
-		"another CA":   {"rediss://localhost:" + server.port, other.file, "unknown authority"},
+		"another CA":   {"rediss://localhost:" + server.port, otherFile, "unknown authority"},
 		"the system's": {"rediss://localhost:" + server.port, "", "unknown authority"},
-		"another name": {"rediss://" + server.address(), ca.file, "cannot validate certificate for 127.0.0.1"},
-		"no TLS there": {"rediss://localhost:" + plain.port, ca.file, ""},
+		"another name": {"rediss://" + server.address(), caFile, "cannot validate certificate for 127.0.0.1"},
+		"no TLS there": {"rediss://localhost:" + plain.port, caFile, ""},
 		"no TLS here":  {"redis://localhost:" + server.port, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,10 +59,10 @@ func TestServerThatIsNotVerified(t *testing.T) {
 
 func TestOldVersionOfTLS(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca, caFile := writeCA(t)
 	server := launchTLS(t, ca, "localhost", "--tls-auth-clients", "no", "--tls-protocols", "TLSv1.1",
 		"--tls-ciphers", "ALL:@SECLEVEL=0")
-	s, book := dialLogged(t, Config{URL: "rediss://localhost:" + server.port, CAFile: ca.file, Lease: longLease})
+	s, book := dialLogged(t, Config{URL: "rediss://localhost:" + server.port, CAFile: caFile, Lease: longLease})
 	wantUnreached(t, s, book, "protocol version")
 }
 
@@ -81,28 +82,22 @@ func TestNameInCertificate(t *testing.T) {
 }
 
 func TestTLSFilesAreChecked(t *testing.T) {
-	ca := newAuthority(t)
-	cert, key := ca.issue(t, "localhost")
-	dir := t.TempDir()
-	missing, empty, marked := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "marked")
-	for file, text := range map[string]string{empty: "", marked: "\ufeff-----BEGIN"} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ca, caFile := writeCA(t)
+	cert, key := writePair(t, ca, "localhost")
+	missing, empty, marked := filepath.Join(t.TempDir(), "missing"), writeFile(t, ""), writeFile(t, "\ufeff-----BEGIN")
 	for name, c := range map[string]struct {
 		cfg  Config
 		want string
 	}{
-		"valid":                         {Config{URL: "rediss://redis.test", CAFile: ca.file, CertFile: cert, KeyFile: key}, ""},
+		"valid":                         {Config{URL: "rediss://redis.test", CAFile: caFile, CertFile: cert, KeyFile: key}, ""},
 		"no such CA":                    {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
 		"a CA after a byte order mark":  {Config{URL: "rediss://redis.test", CAFile: marked}, "byte order mark"},
 		"a key after a byte order mark": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: marked}, "byte order mark"},
 		"a CA file without a CA":        {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},
 		"no key":                        {Config{URL: "rediss://redis.test", CertFile: cert}, "need each other"},
 		"no certificate":                {Config{URL: "rediss://redis.test", KeyFile: key}, "need each other"},
-		"a key file without a key":      {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: ca.file}, "CertFile"},
-		"plaintext":                     {Config{URL: "redis://redis.test", CAFile: ca.file}, "rediss://"},
+		"a key file without a key":      {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: caFile}, "CertFile"},
+		"plaintext":                     {Config{URL: "redis://redis.test", CAFile: caFile}, "rediss://"},
 		"unverified":                    {Config{URL: "rediss://user:hidden@redis.test?skip_verify"}, "always verified"},
 	} {
 		text := ""

@@ -1,8 +1,6 @@
 package redisstore
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,15 +33,10 @@ func watch(t *testing.T) *watched {
 func launchSentinel(t *testing.T, masterPort string) *node {
 	t.Helper()
 	sentinel := launch(t, func(port string) []string {
-		file := filepath.Join(t.TempDir(), "sentinel.conf")
-		text := strings.Join([]string{
+		return []string{writeFile(t, strings.Join([]string{
 			"bind 127.0.0.1", "port " + port, "sentinel monitor conferences 127.0.0.1 " + masterPort + " 1",
 			"sentinel down-after-milliseconds conferences 500", "sentinel failover-timeout conferences 1000", "",
-		}, "\n")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return []string{file, "--sentinel"}
+		}, "\n")), "--sentinel"}
 	})
 	// The default is every few seconds. Old versions do not know the command.
 	_, _ = command(t, sentinel.address(), "SENTINEL", "DEBUG", "INFO-PERIOD", "100",

@@ -2,25 +2,18 @@ package redisstore
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"crypto/tls"
 	"log/slog"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 
+	"conferenced/service/certtest"
 	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/outcome"
 )
@@ -188,81 +181,38 @@ func wantUnreached(t *testing.T, s *Store, book *logbook, cause string) {
 	}
 }
 
-// authority issues certificates.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	file        string
+// writeCA writes the certificate of a new CA to a file.
+func writeCA(t *testing.T) (ca *tls.Certificate, file string) {
+	t.Helper()
+	ca = certtest.NewCA(t, "a CA")
+	return ca, writeFile(t, certtest.PEM(ca))
 }
 
-// newAuthority returns a CA with its certificate in a file.
-func newAuthority(t *testing.T) *authority {
+// writePair writes a certificate for the name, and its key, to files.
+func writePair(t *testing.T, ca *tls.Certificate, name string) (certFile, keyFile string) {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a CA"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a := &authority{certificate: template, key: newKey(t), file: filepath.Join(t.TempDir(), "ca.pem")}
-	writePEM(t, a.file, "CERTIFICATE", a.sign(t, template, a.key))
-	return a
+	pair := certtest.Issue(t, ca, name)
+	return writeFile(t, certtest.PEM(pair)), writeFile(t, certtest.KeyPEM(t, pair))
 }
 
-// issue writes a certificate for the name, and its key, to files.
-func (a *authority) issue(t *testing.T, name string) (certFile, keyFile string) {
+func writeFile(t *testing.T, text string) string {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if ip := net.ParseIP(name); ip != nil {
-		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
-	}
-	dir, own := t.TempDir(), newKey(t)
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writePEM(t, certFile, "CERTIFICATE", a.sign(t, template, own))
-	der, err := x509.MarshalPKCS8PrivateKey(own)
-	if err != nil {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	writePEM(t, keyFile, "PRIVATE KEY", der)
-	return certFile, keyFile
-}
-
-func (a *authority) sign(t *testing.T, template *x509.Certificate, own *ecdsa.PrivateKey) []byte {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, own.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func writePEM(t *testing.T, file, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return file
 }
 
 // launchTLS starts a Redis that accepts only TLS, and client certificates of the CA.
-func launchTLS(t *testing.T, ca *authority, name string, more ...string) *node {
+func launchTLS(t *testing.T, ca *tls.Certificate, name string, more ...string) *node {
 	t.Helper()
-	cert, key := ca.issue(t, name)
+	cert, key := writePair(t, ca, name)
+	caFile := writeFile(t, certtest.PEM(ca))
 	return launch(t, func(port string) []string {
 		return append([]string{
 			"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--save", "",
-			"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.file,
+			"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", caFile,
 		}, more...)
 	})
 }

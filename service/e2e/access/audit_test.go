@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 	"conferenced/service/telemetry"
 )
@@ -279,7 +280,7 @@ func TestForwardedFor(t *testing.T) {
 			w := start(t, test.choose)
 			for _, via := range protocols {
 				// The caller is still authenticated by the proxy's certificate.
-				got := via.call(withHeader(t.Context(), test.header...), w.client(w.clientCA.client(t, "ui")), nil, muting(""))
+				got := via.call(withHeader(t.Context(), test.header...), w.client(certtest.Issue(t, w.clientCA, "ui")), nil, muting(""))
 				if !got.ok() {
 					t.Fatal(got)
 				}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 )
 
@@ -283,7 +284,7 @@ func TestJWTReplayedToAnotherService(t *testing.T) {
 // certificate, and variants of both.
 func TestPrecedenceOfCredentials(t *testing.T) {
 	w := start(t, with(policyFile, policyText(mainSID, map[string][]string{"ui": {"muted"}})))
-	agents := w.clientCA.client(t, "agents")
+	agents := certtest.Issue(t, w.clientCA, "agents")
 	tests := []struct {
 		caller
 		known bool
@@ -295,8 +296,8 @@ func TestPrecedenceOfCredentials(t *testing.T) {
 		{caller{name: "a JWT for two audiences", authorization: []string{
 			bearer(w.issuer.token(t, "ui", map[string]any{"aud": []string{"billing", audience}})),
 		}}, true},
-		{caller{name: "a certificate's second DNS name", certificate: w.clientCA.client(t, "web", "ui")}, true},
-		{caller{name: "a certificate's DNS name in capitals", certificate: w.clientCA.client(t, "UI")}, true},
+		{caller{name: "a certificate's second DNS name", certificate: certtest.Issue(t, w.clientCA, "web", "ui")}, true},
+		{caller{name: "a certificate's DNS name in capitals", certificate: certtest.Issue(t, w.clientCA, "UI")}, true},
 	}
 	for _, via := range protocols {
 		for _, test := range tests {

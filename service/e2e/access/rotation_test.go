@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 )
@@ -29,7 +30,7 @@ type rotation struct {
 	*world
 	*load
 	change
-	nextServerCA authority // Also trusted by all clients.
+	nextServerCA *tls.Certificate // Also trusted by all clients.
 }
 
 // newRotation starts a load of the caller ui, by token and by certificate, over each
@@ -37,11 +38,11 @@ type rotation struct {
 func newRotation(t *testing.T, c change) *rotation {
 	t.Helper()
 	w := start(t, func(s *setup) { s.projected = c.projected }, with(policyFile, rotationPolicy("muted")))
-	next := newAuthority(t, "more servers")
+	next := certtest.NewCA(t, "more servers")
 	w.trusted.AddCert(next.Leaf)
 	return &rotation{w, newLoad(map[string]*identity{
 		"token":       {w.client(nil), withToken("ui").authorization},
-		"certificate": {w.client(w.clientCA.client(t, "ui")), nil},
+		"certificate": {w.client(certtest.Issue(t, w.clientCA, "ui")), nil},
 	}), c, next}
 }
 
@@ -168,20 +169,20 @@ func (r *rotation) rotateTwilioToken(t *testing.T) {
 // certificates of the old CA are refused, also on existing connections.
 func (r *rotation) rotateClientCA(t *testing.T) {
 	t.Helper()
-	fresh, old := newAuthority(t, "more clients"), r.clientCA
-	before := r.client(old.client(t, "ui"))
+	fresh, old := certtest.NewCA(t, "more clients"), r.clientCA
+	before := r.client(certtest.Issue(t, old, "ui"))
 	if got := r.probe(t, before, nil, mute); got != "" {
 		t.Fatal(got)
 	}
-	r.until(t, "the new CA is accepted", map[string]string{clientCAFile: certPEM(old.Certificate, fresh.Certificate)}, func() bool {
-		c := r.newClient(t, r.tlsConfig(fresh.client(t, "ui")))
+	r.until(t, "the new CA is accepted", map[string]string{clientCAFile: certtest.PEM(old, fresh)}, func() bool {
+		c := r.newClient(t, r.tlsConfig(certtest.Issue(t, fresh, "ui")))
 		defer c.conn.Close()
 		return r.probe(t, c, nil, mute) == ""
 	})
-	r.use(t, "certificate", &identity{r.client(fresh.client(t, "ui")), nil})
-	r.until(t, "the old CA is not accepted any more", map[string]string{clientCAFile: certPEM(fresh.Certificate)},
+	r.use(t, "certificate", &identity{r.client(certtest.Issue(t, fresh, "ui")), nil})
+	r.until(t, "the old CA is not accepted any more", map[string]string{clientCAFile: certtest.PEM(fresh)},
 		func() bool { return r.probe(t, before, nil, mute) == "CALLER_UNKNOWN" })
-	if got := r.probe(t, r.newClient(t, r.tlsConfig(old.client(t, "ui"))), nil, mute); got != "not reached" {
+	if got := r.probe(t, r.newClient(t, r.tlsConfig(certtest.Issue(t, old, "ui"))), nil, mute); got != "not reached" {
 		t.Errorf("a new connection with a certificate of the old CA: %q", got)
 	}
 }
@@ -189,8 +190,8 @@ func (r *rotation) rotateClientCA(t *testing.T) {
 // rotateServerCertificate replaces the certificate with one of another CA.
 func (r *rotation) rotateServerCertificate(t *testing.T) {
 	t.Helper()
-	fresh := r.nextServerCA.server(t)
-	texts := map[string]string{certFile: certPEM(fresh), keyFile: keyPEM(t, fresh)}
+	fresh := certtest.Issue(t, r.nextServerCA, "localhost", loopback)
+	texts := map[string]string{certFile: certtest.PEM(fresh), keyFile: certtest.KeyPEM(t, fresh)}
 	r.until(t, "the new certificate is served", texts, func() bool {
 		return bytes.Equal(shown(t, r.GRPC.String()), fresh.Certificate[0]) &&
 			bytes.Equal(shown(t, r.HTTP.String()), fresh.Certificate[0])
@@ -249,7 +250,7 @@ func TestCallsInFlightKeepTheirSettings(t *testing.T) {
 // valid file clears it.
 func TestInvalidFilesChangeNothing(t *testing.T) {
 	w := start(t)
-	good, fresh := maps.Clone(w.texts), newAuthority(t, "others").server(t)
+	good, fresh := maps.Clone(w.texts), certtest.Issue(t, certtest.NewCA(t, "others"), "localhost", loopback)
 	tests := []struct{ name, file, text, want string }{
 		{"a policy", policyFile, "rules:\n  - callers: []\n", "line 2: "},
 		{"a policy that is not YAML", policyFile, "rules: [", "line 1: "},
@@ -257,7 +258,7 @@ func TestInvalidFilesChangeNothing(t *testing.T) {
 		{"accounts", accountsFile, "accounts: []", "accounts: must not be empty"},
 		{"an account's token", mainTokenFile, "\n", "secret file main-token: is empty"},
 		{"client CAs", clientCAFile, "x", "has no certificate in PEM"},
-		{"a certificate without its new key", certFile, certPEM(fresh), "does not go with"},
+		{"a certificate without its new key", certFile, certtest.PEM(fresh), "does not go with"},
 		{"a key", keyFile, "x", "does not go with"},
 	}
 	for i, test := range tests {

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -441,7 +442,7 @@ func (b *secretsTest) tryFiles(t *testing.T) {
 // misplaced returns invalid texts of each file that contain secrets.
 func (b *secretsTest) misplaced(t *testing.T) map[string][]string {
 	t.Helper()
-	key := keyPEM(t, b.serverCA.Certificate) // Each of its lines is listed as a secret.
+	key := certtest.KeyPEM(t, b.serverCA) // Each of its lines is listed as a secret.
 	for _, line := range strings.Split(key, "\n")[1:3] {
 		b.secrets = append(b.secrets, secret{"a misplaced key", line, nil})
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"conferenced/service/certtest"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -95,7 +97,7 @@ func errorText(err error) string {
 // TestTLSErrorsStopTheStart checks that the service does not serve without TLS
 // instead.
 func TestTLSErrorsStopTheStart(t *testing.T) {
-	other := newAuthority(t, "others").server(t)
+	other := certtest.Issue(t, certtest.NewCA(t, "others"), "localhost", loopback)
 	tests := []struct {
 		name   string
 		choose func(*setup)
@@ -103,12 +105,12 @@ func TestTLSErrorsStopTheStart(t *testing.T) {
 	}{
 		{"a certificate without a key", without(keyFile), certFile + ": is a TLS certificate without a key"},
 		{"a key without a certificate", without(certFile), keyFile + ": is a TLS key without a certificate"},
-		{"the key of another certificate", with(keyFile, keyPEM(t, other)), keyFile + ": does not go with"},
+		{"the key of another certificate", with(keyFile, certtest.KeyPEM(t, other)), keyFile + ": does not go with"},
 		{"a malformed key", with(keyFile, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), keyFile + ": does not go with"},
 		{"an empty key", with(keyFile, ""), keyFile + ": does not go with"},
 		{"a malformed certificate", with(certFile, "here be dragons"), certFile + ": has no certificate in PEM"},
 		{"malformed client CAs", with(clientCAFile, "here be dragons"), clientCAFile + ": has no certificate in PEM"},
-		{"truncated client CAs", with(clientCAFile, certPEM(other)[:200]), clientCAFile + ": 1 of 1 PEM blocks are damaged"},
+		{"truncated client CAs", with(clientCAFile, certtest.PEM(other)[:200]), clientCAFile + ": 1 of 1 PEM blocks are damaged"},
 		{"client CAs without TLS", without(certFile, keyFile), clientCAFile + ": needs TLS to ask for client certificates"},
 	}
 	for _, test := range tests {

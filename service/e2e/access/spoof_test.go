@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 	"conferenced/service/telemetry"
 )
@@ -127,7 +128,7 @@ func TestAuthorizationInvalidInMetadata(t *testing.T) {
 	w := start(t)
 	for _, value := range []string{"Bearer \u00e9", "Bearer \t" + tokenOf("ui"), "\x80"} {
 		header := http.Header{"Authorization": {value}}
-		got := send(t.Context(), w.client(w.clientCA.client(t, "ui")), restPath(muting("")), restBody(muting("")), header)
+		got := send(t.Context(), w.client(certtest.Issue(t, w.clientCA, "ui")), restPath(muting("")), restBody(muting("")), header)
 		callerUnknown.check(t, value, got)
 		w.expectNothingSent(t, value)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/certtest"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -32,7 +34,7 @@ func (w *world) withJWT(t *testing.T, name string) caller {
 func (w *world) withCertificate(t *testing.T, name string) caller {
 	t.Helper()
 	if w.named[name] == nil {
-		w.named[name] = w.clientCA.client(t, name)
+		w.named[name] = certtest.Issue(t, w.clientCA, name)
 	}
 	return caller{name: "certificate", certificate: w.named[name]}
 }
@@ -66,11 +68,11 @@ func (w *world) unknownCallers(t *testing.T, name string) []caller {
 		{"another scheme", own("Basic " + tokenOf(name)), nil},
 		{"two authorization headers", []string{good, bearer(tokenOf("other"))}, nil},
 		{"the same authorization twice", []string{good, good}, nil},
-		{"an invalid token with a valid certificate", own(bearer("wrong")), w.clientCA.client(t, name)},
-		{"another scheme with a valid certificate", own("Basic eDp5"), w.clientCA.client(t, name)},
-		{"a certificate without a name", nil, w.clientCA.client(t)},
-		{"a certificate with two SPIFFE IDs", nil, w.clientCA.client(t, "spiffe://a.example/"+name, "spiffe://b.example/"+name)},
-		{"a certificate with the name only in its subject", nil, issue(t, w.clientCA.Certificate, &x509.Certificate{
+		{"an invalid token with a valid certificate", own(bearer("wrong")), certtest.Issue(t, w.clientCA, name)},
+		{"another scheme with a valid certificate", own("Basic eDp5"), certtest.Issue(t, w.clientCA, name)},
+		{"a certificate without a name", nil, certtest.Issue(t, w.clientCA)},
+		{"a certificate with two SPIFFE IDs", nil, certtest.Issue(t, w.clientCA, "spiffe://a.example/"+name, "spiffe://b.example/"+name)},
+		{"a certificate with the name only in its subject", nil, certtest.New(t, w.clientCA, &x509.Certificate{
 			Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		})},
 	}
@@ -111,23 +113,23 @@ func (w *world) invalidJWTs(t *testing.T, subject string) []caller {
 func (w *world) refusedCertificates(t *testing.T, name string) []caller {
 	t.Helper()
 	used := func(usage x509.ExtKeyUsage, end time.Duration) *tls.Certificate {
-		return issue(t, w.clientCA.Certificate, &x509.Certificate{
+		return certtest.New(t, w.clientCA, &x509.Certificate{
 			DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 			NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(end),
 		})
 	}
-	stolen := *w.clientCA.client(t, name)
+	stolen := *certtest.Issue(t, w.clientCA, name)
 	stolen.PrivateKey = newKey(t)
 	return []caller{
-		{name: "a certificate of another CA", certificate: newAuthority(t, "others").client(t, name)},
-		{name: "a certificate of another CA with the same name", certificate: newAuthority(t, "clients").client(t, name)},
-		{name: "a self-signed certificate", certificate: issue(t, nil, &x509.Certificate{DNSNames: []string{name}})},
-		{name: "a certificate of the servers' CA", certificate: w.serverCA.client(t, name)},
+		{name: "a certificate of another CA", certificate: certtest.Issue(t, certtest.NewCA(t, "others"), name)},
+		{name: "a certificate of another CA with the same name", certificate: certtest.Issue(t, certtest.NewCA(t, "clients"), name)},
+		{name: "a self-signed certificate", certificate: certtest.New(t, nil, &x509.Certificate{DNSNames: []string{name}})},
+		{name: "a certificate of the servers' CA", certificate: certtest.Issue(t, w.serverCA, name)},
 		{name: "an expired certificate", certificate: used(x509.ExtKeyUsageClientAuth, -time.Hour)},
 		{name: "a certificate for servers", certificate: used(x509.ExtKeyUsageServerAuth, time.Hour)},
 		{name: "a certificate without its key", certificate: &stolen},
 		{
-			name: "a certificate of another CA with a valid token", certificate: newAuthority(t, "others").client(t, name),
+			name: "a certificate of another CA with a valid token", certificate: certtest.Issue(t, certtest.NewCA(t, "others"), name),
 			authorization: []string{bearer(tokenOf(name))},
 		},
 	}

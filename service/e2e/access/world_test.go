@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"conferenced/service/certtest"
 	"conferenced/service/delivery"
 	"conferenced/service/server"
 	"conferenced/service/settings"
@@ -89,7 +90,7 @@ type world struct {
 	*settingsDir
 	up                 *upstream
 	issuer             *issuer
-	serverCA, clientCA authority
+	serverCA, clientCA *tls.Certificate
 	trusted            *x509.CertPool // The CAs that clients trust.
 	log                *logged
 	auditPath          string
@@ -110,10 +111,10 @@ func build(t *testing.T, choose ...func(*setup)) (*world, error) {
 	t.Helper()
 	w := &world{
 		up:       newUpstream(t),
-		serverCA: newAuthority(t, "servers"), clientCA: newAuthority(t, "clients"),
+		serverCA: certtest.NewCA(t, "servers"), clientCA: certtest.NewCA(t, "clients"),
 		log: newLogged(), ended: make(chan struct{}), t: t, clients: map[*tls.Certificate]*client{}, named: map[string]*tls.Certificate{},
 	}
-	w.trusted = w.serverCA.pool()
+	w.trusted = certtest.Pool(w.serverCA)
 	s := w.setup(t)
 	for _, change := range choose {
 		change(s)
@@ -127,7 +128,7 @@ func build(t *testing.T, choose ...func(*setup)) (*world, error) {
 // setup returns the usual configuration: all methods of authentication, over TLS.
 func (w *world) setup(t *testing.T) *setup {
 	t.Helper()
-	certificate := w.serverCA.server(t)
+	certificate := certtest.Issue(t, w.serverCA, "localhost", loopback)
 	return &setup{
 		Config: server.Config{
 			GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
@@ -136,8 +137,8 @@ func (w *world) setup(t *testing.T) *setup {
 		texts: map[string]string{
 			accountsFile: accountsText(w.up.url), mainTokenFile: mainToken + "\n", otherKeyFile: otherKeySecret + "\n",
 			tokensFile: tokensText("ui"), policyFile: allowAll,
-			clientCAFile: certPEM(w.clientCA.Certificate),
-			certFile:     certPEM(certificate), keyFile: keyPEM(t, certificate),
+			clientCAFile: certtest.PEM(w.clientCA),
+			certFile:     certtest.PEM(certificate), keyFile: certtest.KeyPEM(t, certificate),
 		},
 		issuer:    newIssuer(t),
 		audience:  audience,
