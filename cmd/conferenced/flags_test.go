@@ -212,7 +212,7 @@ func TestAFlagOutweighsTheEnvironment(t *testing.T) {
 
 func TestMistakesInTheEnvironment(t *testing.T) {
 	t.Setenv("CONFERENCED_SHUTDOWN_TIMEOUT", "soon")
-	runStopped(t, "sandbox").check(t, 2, "--shutdown-timeout")
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 2, "--shutdown-timeout")
 }
 
 func TestInvalidDeliveryFlagsAreNamed(t *testing.T) {
@@ -252,7 +252,7 @@ func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
 
 func TestInvalidTracingVariables(t *testing.T) {
 	t.Setenv("OTEL_TRACES_EXPORTER", "zipkin")
-	runStopped(t, "sandbox").check(t, 2, "OTEL_TRACES_EXPORTER")
+	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 2, "OTEL_TRACES_EXPORTER")
 }
 
 // TestSecretsInFlags checks that what other users of the machine can read in the

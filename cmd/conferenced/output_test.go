@@ -54,15 +54,15 @@ func TestOutputThatIsNotRead(t *testing.T) {
 				log := newFollowing()
 				stdoutReader, stdout := outputPipe(t, newFollowing())
 				stderrReader, stderr := outputPipe(t, log)
-				p := startProgramTo(t, stdout, stderr, log, server.URL, "--audit-failure="+mode, "--default-timeout=1s")
+				p := startProgramTo(t, stdout, stderr, log, server.URL, "--audit-failure="+mode, "--default-timeout=5s")
 				for _, reader := range []*os.File{stdoutReader, stderrReader} {
 					if err := leave(reader); err != nil {
 						t.Fatal(err)
 					}
 				}
-				failures := 0
+				failures, conn := 0, dial(t, p.grpc)
 				for range 400 { // Their records do not fit into a pipe.
-					if err := muteAgent(t, p.grpc); err != nil {
+					if err := muteAgentOn(t, conn); err != nil {
 						failures++
 						if reason := outcometest.Info(status.Convert(err)).GetReason(); reason != outcome.AuditFailed.Reason {
 							t.Fatalf("a call ended with %v", err)

@@ -306,7 +306,12 @@ func serveSandbox(t *testing.T) (*sandbox.Sandbox, string) {
 
 func muteAgent(t *testing.T, addr string) error {
 	t.Helper()
-	_, err := conferencev1.NewConferenceServiceClient(dial(t, addr)).UpdateParticipant(t.Context(),
+	return muteAgentOn(t, dial(t, addr))
+}
+
+func muteAgentOn(t *testing.T, conn grpc.ClientConnInterface) error {
+	t.Helper()
+	_, err := conferencev1.NewConferenceServiceClient(conn).UpdateParticipant(t.Context(),
 		&conferencev1.UpdateParticipantRequest{
 			ConferenceSid: sandbox.ConferenceSID, CallSid: sandbox.AgentSID, Muted: proto.Bool(true),
 		})
@@ -390,11 +395,6 @@ func serveHealth(t *testing.T, service string, status grpc_health_v1.HealthCheck
 }
 
 func TestHealthcheckThatFails(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -408,7 +408,7 @@ func TestHealthcheckThatFails(t *testing.T) {
 		timeout    time.Duration
 		want       string
 	}{
-		{"nothing listens", closed.Addr().String(), patience, "connection refused"},
+		{"nothing listens", "127.0.0.1:1", patience, "connection refused"},
 		{"no answer", mute.Addr().String(), 10 * time.Millisecond, ""},
 		{"no gRPC", web.Listener.Addr().String(), patience, ""},
 		{"draining", serveHealth(t, name, grpc_health_v1.HealthCheckResponse_NOT_SERVING), patience, "NOT_SERVING"},
