@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"conferenced/service/outcome"
+	"conferenced/service/outcome/outcometest"
 	"conferenced/service/sandbox"
 )
 
@@ -92,13 +93,34 @@ func hangs(arrived chan<- struct{}) func(*setup) {
 	}
 }
 
-var passed = refusal{kind: outcome.Deadline, applied: "maybe"}
+// checkPassed wants a deadline to have passed while Twilio hung. On a busy machine it may
+// pass before the attempt begins.
+func checkPassed(t *testing.T, got reply) {
+	t.Helper()
+	want := refusal{kind: outcome.Deadline, applied: "maybe"}
+	if appliedOf(got) == "no" {
+		want.applied = "no"
+	}
+	want.check(t, got)
+}
+
+func appliedOf(got reply) string {
+	return outcometest.Info(status.FromProto(got.status)).GetMetadata()[outcome.KeyApplied]
+}
+
+// tryLonger calls try with timeouts that double, until it reports that the timeout was
+// long enough for a busy machine.
+func tryLonger(try func(timeout time.Duration) (longEnough bool)) {
+	for timeout := 250 * time.Millisecond; !try(timeout) && timeout < patience; {
+		timeout *= 2
+	}
+}
 
 func TestDefaultDeadlineOverBothProtocols(t *testing.T) {
-	r := start(t, func(s *setup) { s.DefaultTimeout = time.Second })
+	r := start(t, func(s *setup) { s.DefaultTimeout = 500 * time.Millisecond })
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
-			passed.check(t, way.call(t, t.Context(), r, muting("fault:hang")))
+			checkPassed(t, way.call(t, t.Context(), r, muting("fault:hang")))
 		})
 	}
 }
@@ -106,7 +128,7 @@ func TestDefaultDeadlineOverBothProtocols(t *testing.T) {
 func TestGrpcTimeoutOverREST(t *testing.T) {
 	r := start(t)
 	path := "/v1/conferences/" + sandbox.ConferenceSID + "/participants/fault:hang"
-	passed.check(t, sendREST(t, t.Context(), r, http.MethodPatch, path, `{"muted": true}`, "Grpc-Timeout", "1S"))
+	checkPassed(t, sendREST(t, t.Context(), r, http.MethodPatch, path, `{"muted": true}`, "Grpc-Timeout", "500m"))
 }
 
 // gRPC ends a call at the client's deadline, on both sides, without details. A busy
@@ -114,15 +136,12 @@ func TestGrpcTimeoutOverREST(t *testing.T) {
 func TestDetailsOutrunTheClientsDeadline(t *testing.T) {
 	r := start(t)
 	var got reply
-	for range 10 {
+	for until := time.Now().Add(patience); len(got.status.GetDetails()) == 0 && time.Now().Before(until); {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		got = callGRPC(t, ctx, r, muting("fault:hang"))
 		cancel()
-		if len(got.status.GetDetails()) > 0 {
-			break
-		}
 	}
-	passed.check(t, got)
+	checkPassed(t, got)
 }
 
 func TestAClientThatDisconnects(t *testing.T) {
@@ -176,8 +195,8 @@ func TestAClientThatDisconnects(t *testing.T) {
 func TestLongDeadlineIsAnswered(t *testing.T) {
 	r := start(t, func(s *setup) { s.DefaultTimeout, s.MaxTimeout = 20*time.Millisecond, 30*time.Millisecond })
 	path := "/v1/conferences/" + sandbox.ConferenceSID + "/participants/fault:hang"
-	passed.check(t, sendREST(t, t.Context(), r, http.MethodPatch, path, `{"muted": true}`, "Grpc-Timeout", "10M"))
+	checkPassed(t, sendREST(t, t.Context(), r, http.MethodPatch, path, `{"muted": true}`, "Grpc-Timeout", "10M"))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	passed.check(t, bothWays[0].call(t, ctx, r, muting("fault:hang")))
+	checkPassed(t, bothWays[0].call(t, ctx, r, muting("fault:hang")))
 }

@@ -39,6 +39,9 @@ import (
 
 const serviceName = "conference.v1.ConferenceService"
 
+// noListener is an address that refuses connections.
+const noListener = "127.0.0.1:1"
+
 func listen(t *testing.T, addr string) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp", addr)
@@ -558,10 +561,8 @@ func TestAListenerThatFailsEndsRun(t *testing.T) {
 }
 
 func TestUnreachableTwilio(t *testing.T) {
-	closed := listen(t, "127.0.0.1:0")
-	closed.Close()
 	r := start(t, func(s *setup) {
-		s.Settings = settingsOf(t, sandbox.AccountSID, sandboxAccount("http://"+closed.Addr().String()))
+		s.Settings = settingsOf(t, sandbox.AccountSID, sandboxAccount("http://"+noListener))
 	})
 	want := refusal{kind: outcome.TwilioUnreachable, retry: time.Second}
 	for _, way := range bothWays {

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
@@ -89,9 +91,13 @@ func TestWaitForParticipant(t *testing.T) {
 // TestWaitUntilTheDeadline has updates whose conference or participant does not come.
 func TestWaitUntilTheDeadline(t *testing.T) {
 	r := start(t)
-	send := func(conference, participant string) reply {
-		return sendREST(t, t.Context(), r, http.MethodPatch, "/v1/conferences/"+conference+"/participants/"+participant,
-			`{"muted": true, "wait_for_participant": true}`, "Grpc-Timeout", "2S")
+	send := func(conference, participant string) (got reply) {
+		tryLonger(func(timeout time.Duration) bool {
+			got = sendREST(t, t.Context(), r, http.MethodPatch, "/v1/conferences/"+conference+"/participants/"+participant,
+				`{"muted": true, "wait_for_participant": true}`, "Grpc-Timeout", fmt.Sprintf("%dm", timeout.Milliseconds()))
+			return got.code != outcome.Deadline.HTTP
+		})
+		return got
 	}
 	noConference("name%3ASales").check(t, send("name:Sales", "agent"))
 	path := "/2010-04-01/Accounts/" + sandbox.AccountSID + "/Conferences/" + sandbox.ConferenceSID + "/Participants/nobody.json"

@@ -16,10 +16,11 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// sharing configures a server with Redis.
+// sharing configures a server with Redis. Its requests have the time that they need on a
+// busy machine.
 func sharing(redis *redistest.Mini) func(*setup) {
 	return func(s *setup) {
-		s.Redis = redisstore.Config{URL: redis.URL, Lease: time.Second, Timeout: time.Second / 2}
+		s.Redis = redisstore.Config{URL: redis.URL, Lease: 10 * time.Second, Timeout: 9 * time.Second}
 	}
 }
 
