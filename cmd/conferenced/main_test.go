@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/leaktest"
 )
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
-	goleak.VerifyTestMain(m, redistest.Delays)
+	os.Exit(leaktest.Run(m, redistest.Delays))
 }
 
 // anywhere has flags for addresses with free ports.

@@ -2,15 +2,17 @@ package callers
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"conferenced/service/leaktest"
+
 	"google.golang.org/grpc/metadata"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // noon is the present time of the tests.
 var noon = time.Date(2027, time.March, 1, 12, 0, 0, 0, time.UTC)

@@ -5,20 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"conferenced/service/leaktest"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 var quiet = slog.New(slog.DiscardHandler)
 

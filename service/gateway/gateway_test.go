@@ -9,11 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -27,11 +27,12 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/call"
 	"conferenced/service/gateway"
+	"conferenced/service/leaktest"
 	"conferenced/service/outcome"
 	"conferenced/service/outcome/outcometest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 const (
 	accountSID    = "AC00000000000000000000000000000001"

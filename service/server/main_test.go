@@ -7,18 +7,19 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/leaktest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -26,7 +27,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, redistest.Delays)
+	os.Exit(leaktest.Run(m, redistest.Delays))
 }
 
 // patience is the timeout of what must happen. A test that passes never waits for it.

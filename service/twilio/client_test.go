@@ -16,14 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/leaktest"
 	"conferenced/service/property"
 	"conferenced/service/twilio"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // newClient returns a client whose connections are closed with the test.
 func newClient(t testing.TB, cfg twilio.Config) *twilio.Client {

@@ -16,10 +16,10 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	miniserver "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/rueidis"
-	"go.uber.org/goleak"
 
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/leaktest"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
 )
@@ -27,10 +27,9 @@ import (
 func TestMain(m *testing.M) {
 	runReplica()
 	_ = flag.Set("test.parallel", "8") // The tests wait for leases to end, and need little CPU.
-	goleak.VerifyTestMain(m, redistest.Delays, goleak.Cleanup(func(code int) {
-		cluster.stop()
-		os.Exit(code)
-	}))
+	code := leaktest.Run(m, redistest.Delays)
+	cluster.stop()
+	os.Exit(code)
 }
 
 const (

@@ -8,25 +8,26 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"conferenced/service/certtest"
 	"conferenced/service/delivery"
+	"conferenced/service/leaktest"
 	"conferenced/service/server"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // waitTimeout is the timeout of every wait. Tests that pass do not reach it.
 const waitTimeout = time.Minute

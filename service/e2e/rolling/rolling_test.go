@@ -4,14 +4,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"conferenced/service/leaktest"
 	"conferenced/service/sandbox"
 )
 
@@ -23,7 +23,7 @@ var (
 // clientCount is the number of concurrent clients.
 const clientCount = 24
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // TestRollingRestart replaces every replica, one after the other, under constant
 // load.

@@ -16,9 +16,9 @@ import (
 
 	"github.com/twilio/twilio-go/client"
 	api "github.com/twilio/twilio-go/rest/api/v2010"
-	"go.uber.org/goleak"
 
 	"conferenced/service/delivery"
+	"conferenced/service/leaktest"
 	"conferenced/service/sandbox"
 	"conferenced/service/server"
 	"conferenced/service/settings"
@@ -26,7 +26,7 @@ import (
 	"conferenced/service/twilio"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // patience is how long a test waits for what must come. It is never waited for
 // to its end by a test that passes.
