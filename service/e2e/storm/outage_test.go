@@ -28,9 +28,7 @@ func TestNetworkRecoversDuringRetries(t *testing.T) {
 			got := make(chan answer, 1)
 			go func() { got <- n.call(t, kind.announces) }()
 			n.await(t, "the update is retried", func(h health) bool { return h.Delivery.Retries >= 2 })
-			if err := n.proxy.Start(); err != nil {
-				t.Fatal(err)
-			}
+			n.restore(t)
 			if answer := <-got; answer != fine {
 				t.Errorf("the caller got %v", answer)
 			}
@@ -52,9 +50,7 @@ func TestIdleConnectionBreaks(t *testing.T) {
 				t.Fatalf("the first caller got %v", got)
 			}
 			n.proxy.Stop()
-			if err := n.proxy.Start(); err != nil {
-				t.Fatal(err)
-			}
+			n.restore(t)
 			got := n.call(t, kind.announces)
 			_, journal := n.end(t)
 			switch second := len(journal) - 1; {
@@ -79,9 +75,7 @@ func TestBreakerOpens(t *testing.T) {
 			if got := n.call(t, kind.announces); got != unreachable {
 				t.Errorf("with the network down, the caller got %v", got)
 			}
-			if err := n.proxy.Start(); err != nil {
-				t.Fatal(err)
-			}
+			n.restore(t)
 			if got := n.call(t, kind.announces); got != circuitOpen {
 				t.Errorf("with the breaker open, the caller got %v", got)
 			}
@@ -108,9 +102,7 @@ func TestBreakerCloses(t *testing.T) {
 			if got := n.call(t, kind.announces); got != unreachable {
 				t.Errorf("with the network down, the caller got %v", got)
 			}
-			if err := n.proxy.Start(); err != nil {
-				t.Fatal(err)
-			}
+			n.restore(t)
 			n.await(t, "the breaker allows probes", func(h health) bool {
 				return h.Upstream[0].Breaker == "half-open"
 			})

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/leaktest"
 	"conferenced/service/sandbox"
 
 	"go.uber.org/goleak"
@@ -194,7 +195,7 @@ func TestStormRawUpstream(t *testing.T) {
 			for fault, n := range raw.count {
 				count[fault] += n
 			}
-			goleak.VerifyNone(t, leaks)
+			leaktest.Check(t, leaks)
 		})
 	}
 	total.print(t, "the service in front of a raw upstream")

@@ -11,6 +11,7 @@ import (
 
 	"conferenced/service/delivery/redisstore"
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/leaktest"
 )
 
 // replicaCount is the number of servers that share one Redis.
@@ -44,28 +45,10 @@ func TestStormReplicas(t *testing.T) {
 // TestStormIndependentReplicas runs the storm on three replicas without Redis, and
 // expects the violations that sharing prevents.
 func TestStormIndependentReplicas(t *testing.T) {
-	const calls = 600
 	s := stormSetup(profiles[0], waitTimeout)
 	s.replicas = replicaCount
-	seed := firstSeed()
-	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
-	w := newWorld(t, s, up)
-	storm := newStorm(t, up, seed, w.send)
-	storm.noDeadlines = true
-	storm.run(t, calls)
-	w.await(t, "the service is idle", idle)
-	w.close(t)
-	h := storm.history(s.bounds())
-	v := examine(h)
-	seen := newReport()
-	seen.add(fmt.Sprint(seed), h, v)
-	seen.addUpstream(up)
-	seen.print(t, "three independent replicas")
-	for _, rule := range []rule{playedOnce, oneAtATime} {
-		if len(v.violations[rule]) == 0 {
-			t.Errorf("not found: %s", rule)
-		}
-	}
+	findViolations(t, "three independent replicas", []rule{playedOnce, oneAtATime},
+		func(seed uint64) (*history, *upstream) { return stormWithoutDeadlines(t, s, seed) })
 }
 
 // stormReplicas is stormOnce for replicas. If killed is set, that Redis is killed and
@@ -106,7 +89,7 @@ func stormReplicas(t *testing.T, total *report, url string, calls int, killed *r
 	total.addUpstream(up)
 	total.addStats(stats)
 	end()
-	goleak.VerifyNone(t, ignored, redistest.Delays)
+	leaktest.Check(t, ignored, redistest.Delays)
 }
 
 // redis is a Redis server that persists every write, so that it loses nothing when it

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"conferenced/service/delivery"
+	"conferenced/service/leaktest"
 	"conferenced/service/sandbox"
 )
 
@@ -139,7 +140,7 @@ func stormOnce(t *testing.T, total *report, p profile, seed uint64, calls int, k
 	total.add(fmt.Sprint(seed), h, v)
 	total.addUpstream(up)
 	total.addStats(stats)
-	goleak.VerifyNone(t, leaks)
+	leaktest.Check(t, leaks)
 }
 
 // require fails the test for each violated rule.
@@ -318,28 +319,48 @@ func (s *storm) history(b bounds) *history {
 // TestStormNaiveClient runs the storm with the naive client. The checks must find the
 // violations that it causes, and no others.
 func TestStormNaiveClient(t *testing.T) {
-	first, seeds, calls, _ := plan()
-	total := newReport()
-	expected := []rule{playedOnce, inOrder, notUndone, notLost}
-	missing := func(r rule) bool { return total.broken[r] == 0 }
-	// How often each rule is broken depends on the machine.
-	for i := 0; i < seeds || i < 10*seeds && slices.ContainsFunc(expected, missing); i++ {
-		seed := first + uint64(i)
-		h, up := naiveOnce(t, seed, calls)
-		total.add(fmt.Sprint(seed), h, examine(h))
-		total.addUpstream(up)
-	}
-	total.print(t, "the naive client")
-	for _, rule := range expected {
-		if missing(rule) {
-			t.Errorf("not found: %s", rule)
-		}
-	}
+	_, _, calls, _ := plan()
+	total := findViolations(t, "the naive client", []rule{playedOnce, inOrder, notUndone, notLost},
+		func(seed uint64) (*history, *upstream) { return naiveOnce(t, seed, calls) })
 	for _, rule := range []rule{okApplied, nothingElse, stateShown} {
 		if total.broken[rule] != 0 {
 			t.Errorf("found, but the naive client cannot violate it: %s", rule)
 		}
 	}
+}
+
+// findViolations makes storms with one seed after the other until each of the rules was
+// violated. How often a rule is violated depends on the machine.
+func findViolations(t *testing.T, who string, rules []rule, once func(seed uint64) (*history, *upstream)) *report {
+	t.Helper()
+	const maxStorms = 50
+	total := newReport()
+	missing := func(r rule) bool { return total.broken[r] == 0 }
+	for i := uint64(0); i < maxStorms && slices.ContainsFunc(rules, missing); i++ {
+		seed := firstSeed() + i
+		h, up := once(seed)
+		total.add(fmt.Sprint(seed), h, examine(h))
+		total.addUpstream(up)
+	}
+	total.print(t, who)
+	for _, rule := range slices.DeleteFunc(rules, func(r rule) bool { return !missing(r) }) {
+		t.Errorf("not found: %s", rule)
+	}
+	return total
+}
+
+// stormWithoutDeadlines is a short storm whose calls have no deadlines.
+func stormWithoutDeadlines(t *testing.T, s setup, seed uint64) (*history, *upstream) {
+	t.Helper()
+	const calls = 200
+	up := newUpstream(t, newFaultCycle(rand.New(rand.NewPCG(seed, 0))))
+	w := newWorld(t, s, up)
+	storm := newStorm(t, up, seed, w.send)
+	storm.noDeadlines = true
+	storm.run(t, calls)
+	w.await(t, "the service is idle", idle)
+	w.close(t)
+	return storm.history(s.bounds()), up
 }
 
 func naiveOnce(t *testing.T, seed uint64, calls int) (*history, *upstream) {

@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore"
+	"conferenced/service/leaktest"
 	"conferenced/service/sandbox"
 	"conferenced/service/server"
 	"conferenced/service/telemetry"
@@ -31,24 +31,7 @@ const (
 	pollEvery = 5 * time.Millisecond
 )
 
-// leakChecks is the number of checks for leaked goroutines. A proxy's goroutines end
-// after the latency that they simulate.
-const leakChecks = 20
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	var leaks error
-	for range leakChecks {
-		if leaks = goleak.Find(); leaks == nil {
-			break
-		}
-	}
-	if code == 0 && leaks != nil {
-		fmt.Fprintln(os.Stderr, leaks)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // setup is the configuration of the service.
 type setup struct {
