@@ -77,13 +77,16 @@ func main() {
 	os.Exit(code)
 }
 
-// prepareProcess sets what concerns the whole process.
+// prepareProcess sets what concerns the process of every command.
 func prepareProcess() {
 	tuneMemory()
-	signal.Ignore(syscall.SIGPIPE) // a write to a closed pipe returns an error
-	debug.SetTraceback("crash")    // a crash ends by SIGABRT, not with the exit code 2, after which nothing restarts
+	debug.SetTraceback("crash") // a crash ends by SIGABRT, not with the exit code 2, after which nothing restarts
 	silenceLibraries()
 }
+
+// surviveClosedPipes makes a write to a closed pipe return an error. By default it ends the
+// process, as it should for a command that prints.
+func surviveClosedPipes() { signal.Ignore(syscall.SIGPIPE) }
 
 // flushTimeout is how long the process waits at its end for its log to be read.
 const flushTimeout = 500 * time.Millisecond

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,5 +92,28 @@ func TestOutputThatIsNotRead(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestPrintingToAClosedPipe checks that a command that prints ends as others do, by
+// SIGPIPE and without a message.
+func TestPrintingToAClosedPipe(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"help", "serve"}, {"--version"}, {"proto"}, {"completion", "bash"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer writer.Close()
+			reader.Close()
+			var stderr strings.Builder
+			command := exec.CommandContext(t.Context(), os.Args[0], args...)
+			command.Env = append(os.Environ(), asProgram+"=1")
+			command.Stdout, command.Stderr = writer, &stderr
+			err = command.Run()
+			if err == nil || err.Error() != "signal: broken pipe" || stderr.Len() > 0 {
+				t.Errorf("ended with %v: %s", err, stderr.String())
+			}
+		})
 	}
 }

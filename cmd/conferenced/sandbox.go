@@ -51,6 +51,7 @@ With --twilio-only it runs alone, for the tests of other services.`
 // Run serves the embedded Twilio and the service in front of it until the context is
 // done.
 func (c *sandboxCommand) Run(ctx context.Context, out output, names flagNames) error {
+	surviveClosedPipes()
 	cfg, err := c.upstream()
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ Each flag is shown with its default, if it has one, and its variable.`
 
 // Run serves until the context is done.
 func (c *serveCommand) Run(ctx context.Context, out output, names flagNames) error {
+	surviveClosedPipes()
 	logger, err := c.logger(out.stderr)
 	if err != nil {
 		return usageError{err}
