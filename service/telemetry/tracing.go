@@ -35,6 +35,10 @@ type Tracing struct {
 // contain its value and so may contain secrets.
 const invalidSetting = "traces: a setting in the OTEL_* variables is invalid and is ignored"
 
+// infoLevel is in the lines that OpenTelemetry logs for information. Those about numbers
+// that it cannot read are among them.
+const infoLevel = `"level"=4`
+
 // NewTracing returns the tracing that the standard OTEL_* variables configure, or nil
 // if they do not enable it: one of OTEL_EXPORTER_OTLP_ENDPOINT,
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_TRACES_EXPORTER=otlp must be set, and
@@ -50,7 +54,11 @@ func NewTracing(ctx context.Context, version string, logger *slog.Logger) (*Trac
 	if !wanted || err != nil {
 		return nil, err
 	}
-	otel.SetLogger(funcr.New(func(_, _ string) { logger.Warn(invalidSetting) }, funcr.Options{}))
+	otel.SetLogger(funcr.New(func(_, line string) {
+		if !strings.Contains(line, infoLevel) || strings.Contains(line, "invalid value") {
+			logger.Warn(invalidSetting)
+		}
+	}, funcr.Options{Verbosity: 4}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		if !errors.Is(err, resource.ErrPartialResource) { // describe logs this error.
 			logger.Warn(invalidSetting, "error", fmt.Sprintf("%T", err))

@@ -28,7 +28,7 @@ func setOTEL(t *testing.T, environment map[string]string) {
 	for _, name := range []string{
 		"SDK_DISABLED", "TRACES_EXPORTER", "TRACES_SAMPLER", "SERVICE_NAME", "RESOURCE_ATTRIBUTES",
 		"EXPORTER_OTLP_ENDPOINT", "EXPORTER_OTLP_TRACES_ENDPOINT", "EXPORTER_OTLP_HEADERS",
-		"EXPORTER_OTLP_PROTOCOL", "EXPORTER_OTLP_TRACES_PROTOCOL",
+		"EXPORTER_OTLP_PROTOCOL", "EXPORTER_OTLP_TRACES_PROTOCOL", "BSP_SCHEDULE_DELAY",
 	} {
 		t.Setenv("OTEL_"+name, environment["OTEL_"+name])
 	}
@@ -86,6 +86,7 @@ func TestInvalidSettingsAreIgnored(t *testing.T) {
 		{"a header that is not percent-encoded", "OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret%zz", invalidSetting},
 		{"an invalid name of a header", "OTEL_EXPORTER_OTLP_HEADERS", "the secret=a", invalidSetting},
 		{"a sampler", "OTEL_TRACES_SAMPLER", "secret", invalidSetting},
+		{"a number", "OTEL_BSP_SCHEDULE_DELAY", "secret", invalidSetting},
 		{"an attribute without a value", "OTEL_RESOURCE_ATTRIBUTES", "a=b,secret", "OTEL_RESOURCE_ATTRIBUTES"},
 		{"a trailing comma", "OTEL_RESOURCE_ATTRIBUTES", "a=b,", "OTEL_RESOURCE_ATTRIBUTES"},
 		{"an attribute that is not percent-encoded", "OTEL_RESOURCE_ATTRIBUTES", "a=secret%zz", invalidSetting},
