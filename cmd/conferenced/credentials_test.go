@@ -50,6 +50,11 @@ func TestCredentials(t *testing.T) {
 			username: testAccountSID, password: testToken, wantURL: "https://api.twilio.com",
 		},
 		{
+			name:     "an auth token with a line feed behind it",
+			pairs:    []string{"TWILIO_AUTH_TOKEN", testToken + "\n"},
+			username: testAccountSID, password: testToken, wantURL: "https://api.twilio.com",
+		},
+		{
 			name:     "an auth token in a file, with a line feed behind it",
 			pairs:    []string{"TWILIO_AUTH_TOKEN_FILE", "FILE:" + testToken + "\n"},
 			username: testAccountSID, password: testToken, wantURL: "https://api.twilio.com",
@@ -183,11 +188,11 @@ func TestMistakesInCredentials(t *testing.T) {
 			[]string{"TWILIO_REGION and TWILIO_EDGE: the region is not a name"},
 		},
 		{
-			"a token with a line feed", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken + "\n"}, nil,
-			[]string{"TWILIO_AUTH_TOKEN: ", "has white space"},
+			"a token of two lines", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken + "\n" + testToken}, nil,
+			[]string{"TWILIO_AUTH_TOKEN: ", "has a control character or more than one line"},
 		},
 		{
-			"a key's secret with a line feed", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_API_KEY", testKeySID, "TWILIO_API_SECRET", testSecret + "\n"}, nil,
+			"a key's secret with a blank", []string{"TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_API_KEY", testKeySID, "TWILIO_API_SECRET", testSecret + " \n"}, nil,
 			[]string{"TWILIO_API_SECRET: ", "has white space"},
 		},
 		{

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -70,8 +69,8 @@ func environmentSecret(name string, from *reading) (twilio.Secret, error) {
 		}
 		return secret, nil
 	case value != "":
-		secret := twilio.NewSecret(value)
-		if err := cmp.Or(checkBOM([]byte(value)), secret.Validate()); err != nil {
+		secret, err := parseSecret(value)
+		if err != nil {
 			return secret, fmt.Errorf("%s: %w", name, err)
 		}
 		return secret, nil
