@@ -211,10 +211,12 @@ func TestCheckFailsWhereServeWould(t *testing.T) {
 
 func TestCheckWarns(t *testing.T) {
 	t.Setenv("CONFERENCED_HTTP_ADR", "127.0.0.1:0")
+	t.Setenv("CONFERENCED_FOO", "1")
 	got := checkWith(t, "--twilio-base-url=http://127.0.0.1:1")
 	got.check(t, 0)
 	got.checkOutput(t, `warning: Twilio's credentials are sent in plaintext: --twilio-base-url is not https
 warning: no flag reads the variable CONFERENCED_HTTP_ADR: did you mean CONFERENCED_HTTP_ADDR?
+warning: no flag reads the variable CONFERENCED_FOO
 anonymous callers; 1 account; plaintext; state in memory
 ok
 `, "")

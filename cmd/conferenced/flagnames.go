@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
@@ -64,9 +67,12 @@ func (n flagNames) describe(err error) string {
 	}
 }
 
+// noValue is how kong's errors about a flag without a value end.
+var noValue = regexp.MustCompile(`(expected .*\(<EOL>\)|missing value, .*)$`)
+
 // describeParsing adds the variable to an error of kong that begins with a flag.
 func (n flagNames) describeParsing(err *kong.ParseError) string {
-	text := err.Error()
+	text := noValue.ReplaceAllString(err.Error(), "needs a value")
 	end := strings.IndexAny(text+" ", " :")
 	flag := n[text[:end]]
 	if flag == nil || len(flag.Envs) == 0 || strings.Contains(text, flag.Envs[0]) {
@@ -79,8 +85,9 @@ func (n flagNames) describeParsing(err *kong.ParseError) string {
 const prefix = "CONFERENCED_"
 
 // unknownVariables returns a warning for each of the variables, given as NAME=VALUE,
-// that has the prefix and that no flag reads. It suggests the nearest name. The
-// variables that Kubernetes sets for a Service named conferenced are not counted.
+// that has the prefix and that no flag reads. It suggests the nearest name, if that
+// differs by less than half. The variables that Kubernetes sets for a Service named
+// conferenced are not counted.
 func (n flagNames) unknownVariables(environment []string) (warnings []string) {
 	known := map[string]bool{}
 	for _, flag := range n {
@@ -93,16 +100,22 @@ func (n flagNames) unknownVariables(environment []string) (warnings []string) {
 		if !strings.HasPrefix(name, prefix) || known[name] || isServiceVariable(name, value) {
 			continue
 		}
-		nearest, least := "", 0
-		for candidate := range known {
-			distance := levenshtein.ComputeDistance(name, candidate)
-			if nearest == "" || distance < least || distance == least && candidate < nearest {
-				nearest, least = candidate, distance
-			}
-		}
-		warnings = append(warnings, fmt.Sprintf("no flag reads the variable %s: did you mean %s?", name, nearest))
+		warnings = append(warnings, "no flag reads the variable "+name+suggestion(name, slices.Sorted(maps.Keys(known))))
 	}
 	return warnings
+}
+
+func suggestion(name string, known []string) string {
+	nearest, least := "", (len(name)-len(prefix)+1)/2
+	for _, candidate := range known {
+		if distance := levenshtein.ComputeDistance(name, candidate); distance < least {
+			nearest, least = candidate, distance
+		}
+	}
+	if nearest == "" {
+		return ""
+	}
+	return ": did you mean " + nearest + "?"
 }
 
 // isServiceVariable reports whether Kubernetes sets the variable for a Service:

@@ -100,6 +100,17 @@ func TestHelpOfACommand(t *testing.T) {
 	runCommand(t.Context(), "help", "swerve").check(t, exitUsage, "swerve")
 }
 
+func TestFlagsWithoutTheirValue(t *testing.T) {
+	for flag, variable := range map[string]string{
+		"--grpc-addr": "CONFERENCED_GRPC_ADDR", "--drain-delay": "CONFERENCED_DRAIN_DELAY",
+		"--cors-origin": "CONFERENCED_CORS_ORIGIN", "--rate": "CONFERENCED_RATE",
+	} {
+		t.Run(flag, func(t *testing.T) {
+			runCommand(t.Context(), "sandbox", flag).check(t, exitUsage, flag+" ("+variable+"): needs a value\n")
+		})
+	}
+}
+
 func TestMistakesInArguments(t *testing.T) {
 	tests := []struct {
 		name string
@@ -108,7 +119,6 @@ func TestMistakesInArguments(t *testing.T) {
 	}{
 		{"an unknown command", []string{"swerve"}, "swerve"},
 		{"an unknown flag", []string{"sandbox", "--port=1"}, "unknown flag --port"},
-		{"a flag without its value", []string{"sandbox", "--grpc-addr"}, "--grpc-addr"},
 		{"too many arguments", []string{"version", "now"}, "now"},
 		{"an unknown level", []string{"sandbox", "--log-level=loud"}, "--log-level (CONFERENCED_LOG_LEVEL) must be one of"},
 		{"an unknown format", []string{"sandbox", "--log-format=xml"}, "--log-format (CONFERENCED_LOG_FORMAT) must be one of"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"conferenced/service/delivery/redisstore"
@@ -20,11 +21,11 @@ type sharing struct {
 	RedisTimeout      time.Duration `field:"redisstore.Timeout" env:"CONFERENCED_REDIS_TIMEOUT" default:"1s" help:"The timeout of a request to Redis."`
 }
 
-// config returns the configuration of the store. Without a URL, the other flags are
-// ignored.
+// config returns the configuration of the store. Without a URL, it refuses files, and
+// ignores the other flags, which have defaults.
 func (s *sharing) config() (redisstore.Config, error) {
 	if s.RedisURL == "" {
-		return redisstore.Config{}, nil
+		return redisstore.Config{}, s.refuseFiles()
 	}
 	cfg := redisstore.Config{
 		URL: s.RedisURL, Failure: redisstore.Failure(s.RedisFailure), Lease: s.RedisLease, Timeout: s.RedisTimeout,
@@ -36,4 +37,19 @@ func (s *sharing) config() (redisstore.Config, error) {
 	var err error
 	cfg.Password, err = settings.ReadPassword(s.RedisPasswordFile)
 	return cfg, invalid.Field("--redis-password-file", err)
+}
+
+func (s *sharing) refuseFiles() error {
+	var errs []error
+	for _, file := range []struct{ flag, path string }{
+		{"--redis-password-file", s.RedisPasswordFile},
+		{"--redis-ca-file", s.RedisCAFile},
+		{"--redis-cert-file", s.RedisCertFile},
+		{"--redis-key-file", s.RedisKeyFile},
+	} {
+		if file.path != "" {
+			errs = append(errs, invalid.Fieldf(file.flag, "needs --redis-url"))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -42,9 +42,6 @@ func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 	}
-	if cfg, err := (&sharing{RedisPasswordFile: "/does/not/exist"}).config(); err != nil || cfg.URL != "" {
-		t.Errorf("without a URL: %+v, %v", cfg, err)
-	}
 }
 
 // TestEmptyRedisSettingsAreNone: compose.yaml passes them on if they are unset.
@@ -54,7 +51,9 @@ func TestEmptyRedisSettingsAreNone(t *testing.T) {
 	runStopped(t, "sandbox").check(t, 0)
 
 	t.Setenv("CONFERENCED_REDIS_PASSWORD_FILE", "/does/not/exist")
-	runStopped(t, "sandbox").check(t, 0)
+	runStopped(t, "sandbox", "--redis-ca-file=/does/not/exist").check(t, 2,
+		"--redis-password-file (CONFERENCED_REDIS_PASSWORD_FILE): needs --redis-url\n"+
+			"--redis-ca-file (CONFERENCED_REDIS_CA_FILE): needs --redis-url\n")
 
 	t.Setenv("CONFERENCED_REDIS_URL", "redis://127.0.0.1:1")
 	runStopped(t, "sandbox").check(t, 2, "/does/not/exist")

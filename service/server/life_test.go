@@ -372,6 +372,7 @@ func TestAnUnusableConfiguration(t *testing.T) {
 		want string
 	}{
 		{"an address without a port", Config{GRPCAddr: "127.0.0.1"}, "server.GRPCAddr: address 127.0.0.1: missing port in address"},
+		{"one address twice", Config{GRPCAddr: "127.0.0.1:5", HTTPAddr: "127.0.0.1:5"}, "server.HTTPAddr: 127.0.0.1:5 is the address of grpc too"},
 		{"an origin without a scheme", Config{GRPCAddr: "127.0.0.1:0", CORSOrigins: []string{"a.example"}}, "a.example"},
 	}
 	for _, test := range tests {

@@ -39,16 +39,22 @@ func (c *Config) addresses() []address {
 	}
 }
 
-// checkAddresses returns an error for each address that cannot be bound or must not be
-// public.
+// checkAddresses returns an error for each address that cannot be resolved, that must not
+// be public, or that two listeners have.
 func (c *Config) checkAddresses() error {
 	var errs []error
+	taken := map[string]string{}
 	for _, a := range c.addresses() {
 		resolved, err := net.ResolveTCPAddr("tcp", a.text)
-		if err == nil {
-			err = c.checkExposure(a, resolved)
+		if err != nil {
+			errs = append(errs, invalid.Field(a.field, err))
+			continue
 		}
-		errs = append(errs, invalid.Field(a.field, err))
+		errs = append(errs, invalid.Field(a.field, c.checkExposure(a, resolved)))
+		if other, ok := taken[resolved.String()]; ok && resolved.Port != 0 {
+			errs = append(errs, invalid.Fieldf(a.field, "%s is the address of %s too", resolved, other))
+		}
+		taken[resolved.String()] = a.name
 	}
 	return errors.Join(errs...)
 }
