@@ -45,15 +45,9 @@ func queryRequest(r *http.Request) protoreflect.MessageDescriptor {
 }
 
 // checkQuery returns the violations of a query string, which has fields of the request.
-// A nil request has none: properties belong in the body.
+// A nil request has its properties in the body, and none in the query.
 func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path map[string]string) []*violation {
-	if request == nil {
-		if r.URL.RawQuery != "" {
-			return []*violation{broken("", "the path has a query string: properties belong in the body")}
-		}
-		return nil
-	}
-	if hasBody(r) {
+	if request != nil && hasBody(r) {
 		return []*violation{broken("", "the request has a body: a "+r.Method+" takes fields in its query string only")}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -65,7 +59,11 @@ func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path ma
 		if len(s.violations) == maxViolations {
 			break
 		}
-		s.parameter(name, query[name], request.Fields())
+		if request == nil {
+			s.refuse(shownName(name), "is in the query string: properties belong in the body")
+		} else {
+			s.parameter(name, query[name], request.Fields())
+		}
 	}
 	return s.violations
 }

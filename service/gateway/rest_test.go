@@ -103,8 +103,8 @@ func TestInvalidPathVariables(t *testing.T) {
 		{"no conference", "/v1/conferences//participants/x", "conference_sid", "is empty in the path"},
 		{"no account", "/v1/accounts//conferences/c/participants/x", "account_sid", "is empty in the path"},
 		{"bytes that are not UTF-8", participants + "%ff", "call_sid", "must be percent-encoded UTF-8"},
-		{"a query string", participants + "x?muted=true", "", "the path has a query string: properties belong in the body"},
-		{"an unreadable query string", participants + "x?%zz", "", "the path has a query string: properties belong in the body"},
+		{"a query string", participants + "x?muted=true", "muted", "is in the query string: properties belong in the body"},
+		{"an unreadable query string", participants + "x?%zz", "", "the query string must be percent-encoded"},
 	}
 	s := newService()
 	server := serve(t, s, gateway.Config{})
@@ -117,7 +117,7 @@ func TestInvalidPathVariables(t *testing.T) {
 	t.Run("several at once", func(t *testing.T) {
 		got := sendRaw(t, server, http.MethodPost, "/v1/conferences//participants/?x=y", `{}`)
 		wantStatus(t, got, refusal("call_sid", "is empty in the path", "conference_sid", "is empty in the path",
-			"", "the path has a query string: properties belong in the body"))
+			"x", "is in the query string: properties belong in the body"))
 	})
 }
 

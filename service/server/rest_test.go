@@ -89,7 +89,7 @@ func TestRequestsOnlyOverREST(t *testing.T) {
 			name: "a query string",
 			path: agentPath + "?muted=true",
 			body: `{"muted": true}`,
-			want: says("", "the path has a query string: properties belong in the body"),
+			want: says("muted", "is in the query string: properties belong in the body"),
 		},
 		{
 			name: "a malformed deadline", body: `{"muted": true}`, header: []string{"Grpc-Timeout", "soon"},
