@@ -1,14 +1,19 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	jsonx "github.com/go-json-experiment/json"
 )
 
 const (
@@ -38,16 +43,20 @@ type created struct{ any }
 func (s *Sandbox) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	s.addBoard(mux)
-	handle := func(pattern string, limit int64, serve func(r *http.Request) (any, error)) {
+	handle := func(pattern string, limit int64, serve func(r *http.Request) (any, error), parameters ...string) {
 		mux.Handle(pattern, http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			shown, err := serve(r)
+			var shown any
+			err := checkParameters(r, parameters)
+			if err == nil {
+				shown, err = serve(r)
+			}
 			answerControl(w, shown, err)
 		}), limit))
 	}
 	handle("GET /sandbox/state", 0, func(*http.Request) (any, error) { return s.State(), nil })
 	handle("POST /sandbox/state", maxState, s.loadState)
 	handle("GET /sandbox/state.schema.json", 0, func(*http.Request) (any, error) { return json.RawMessage(stateSchema), nil })
-	handle("POST /sandbox/reset", maxControlForm, s.resetAccounts)
+	handle("POST /sandbox/reset", maxControlForm, s.resetAccounts, "account")
 	handle("POST /sandbox/advance", maxControlForm, func(r *http.Request) (any, error) {
 		by, err := time.ParseDuration(r.FormValue("by"))
 		if err != nil || by < 0 {
@@ -55,22 +64,49 @@ func (s *Sandbox) controlHandler() http.Handler {
 		}
 		s.Advance(by)
 		return nil, nil
-	})
+	}, "by")
 	handle("POST /sandbox/hangup", maxControlForm, func(r *http.Request) (any, error) {
 		if !s.HangUp(r.FormValue("ConferenceSid"), r.FormValue("CallSid")) {
 			return nil, controlError{http.StatusNotFound, "there is no such participant"}
 		}
 		return nil, nil
-	})
-	handle("GET /sandbox/journal", 0, s.listJournal)
-	handle("DELETE /sandbox/journal", 0, s.forAccount(s.clearJournal))
+	}, "ConferenceSid", "CallSid")
+	handle("GET /sandbox/journal", 0, s.listJournal, "account", "since", "conference", "participant", "kind")
+	handle("DELETE /sandbox/journal", 0, s.forAccount(s.clearJournal), "account")
 	handle("GET /sandbox/faults", 0, func(r *http.Request) (any, error) {
 		account, err := s.accountIn(r)
 		return map[string]any{"faults": s.Armed(account)}, err
-	})
+	}, "account")
 	handle("POST /sandbox/faults", maxControlForm, s.armFault)
-	handle("DELETE /sandbox/faults", 0, s.forAccount(s.Disarm))
+	handle("DELETE /sandbox/faults", 0, s.forAccount(s.Disarm), "account")
 	return mux
+}
+
+// checkParameters returns an error if a request has other parameters than the known ones,
+// or one of them twice. Where none is known, the body is not a form.
+func checkParameters(r *http.Request, known []string) error {
+	given, err := url.ParseQuery(r.URL.RawQuery)
+	if err == nil && len(known) > 0 {
+		err = r.ParseForm()
+		given = r.Form
+	}
+	if err != nil {
+		return invalid("the query or the form is malformed")
+	}
+	if len(known) > 0 && r.Method == http.MethodPost {
+		if n, _ := io.CopyN(io.Discard, r.Body, 1); n > 0 {
+			return invalid("the body is not a form: its Content-Type must be application/x-www-form-urlencoded")
+		}
+	}
+	for name, values := range given {
+		switch {
+		case !slices.Contains(known, name):
+			return invalid("unknown parameter %q: the parameters here are %s", name, cmp.Or(strings.Join(known, ", "), "none"))
+		case len(values) > 1:
+			return invalid("%s is given more than once", name)
+		}
+	}
+	return nil
 }
 
 // answerControl answers with JSON, without content, or with the text of the error.
@@ -146,33 +182,29 @@ func (s *Sandbox) loadState(r *http.Request) (any, error) {
 
 // listJournal returns the entries that pass all filters.
 func (s *Sandbox) listJournal(r *http.Request) (any, error) {
-	query := r.URL.Query()
-	for name := range query {
-		if !slices.Contains([]string{"account", "since", "conference", "participant", "kind"}, name) {
-			return nil, invalid("unknown parameter %q: only account, since, conference, participant and kind", name)
-		}
+	kind := r.FormValue("kind")
+	if !isOneOf(kind, kindRequest, kindCallback, kindAnnouncement) {
+		return nil, invalid("kind is none of %s, %s, %s", kindRequest, kindCallback, kindAnnouncement)
 	}
 	account, err := s.accountIn(r)
 	if err != nil {
 		return nil, err
 	}
-	since, err := strconv.Atoi("0" + query.Get("since"))
+	since, err := strconv.Atoi("0" + r.FormValue("since"))
 	if err != nil {
 		return nil, invalid("since is not the number of an entry")
 	}
 	return map[string]any{"entries": s.entries(func(e *Entry) bool {
-		return e.Seq > since && isOneOf(account, e.AccountSID) && isOneOf(query.Get("kind"), e.Kind) &&
-			isOneOf(query.Get("conference"), e.ConferenceSID, e.FriendlyName) &&
-			isOneOf(query.Get("participant"), e.CallSID, e.Label)
+		return e.Seq > since && isOneOf(account, e.AccountSID) && isOneOf(kind, e.Kind) &&
+			isOneOf(r.FormValue("conference"), e.ConferenceSID, e.FriendlyName) &&
+			isOneOf(r.FormValue("participant"), e.CallSID, e.Label)
 	})}, nil
 }
 
 // armFault arms the fault in the body, for one request unless that says otherwise.
 func (s *Sandbox) armFault(r *http.Request) (any, error) {
 	rule := Rule{Times: 1}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&rule); err != nil {
+	if err := jsonx.UnmarshalRead(r.Body, &rule, jsonx.RejectUnknownMembers(true)); err != nil {
 		return nil, invalid("the fault is not valid JSON: %v", err)
 	}
 	rule.Served = 0

@@ -125,6 +125,48 @@ func TestControlPages(t *testing.T) {
 	}
 }
 
+// TestParametersOfControlPages: what a page does not know is refused, so that a request
+// for one account, or for a part of the journal, never concerns all.
+func TestParametersOfControlPages(t *testing.T) {
+	const form, account = "application/x-www-form-urlencoded", "account=" + AccountSID
+	tests := map[string]struct {
+		method, path, contentType, body string
+		status                          int
+	}{
+		"reset of an account":                {"POST", "/sandbox/reset", form, account, 204},
+		"reset of an account in the query":   {"POST", "/sandbox/reset?" + account, "", "", 204},
+		"reset of an account in JSON":        {"POST", "/sandbox/reset", "application/json", `{"account": "` + AccountSID + `"}`, 400},
+		"reset with a misspelt parameter":    {"POST", "/sandbox/reset", form, "acount=" + AccountSID, 400},
+		"reset of two accounts":              {"POST", "/sandbox/reset?" + account, form, account, 400},
+		"reset with a malformed query":       {"POST", "/sandbox/reset?account=%zz", "", "", 400},
+		"reset with a malformed form":        {"POST", "/sandbox/reset", form, "account=%zz", 400},
+		"empty the journal of requests":      {"DELETE", "/sandbox/journal?kind=request", "", "", 400},
+		"the journal of an unknown kind":     {"GET", "/sandbox/journal?kind=requests", "", "", 400},
+		"the journal of two kinds":           {"GET", "/sandbox/journal?kind=request&kind=callback", "", "", 400},
+		"the faults of an operation":         {"GET", "/sandbox/faults?operation=update", "", "", 400},
+		"clear the faults of an operation":   {"DELETE", "/sandbox/faults?operation=update", "", "", 400},
+		"arm a fault with a query":           {"POST", "/sandbox/faults?" + account, form, `{"kind": "503"}`, 400},
+		"arm a fault as curl sends it":       {"POST", "/sandbox/faults", form, `{"kind": "503"}`, 201},
+		"load the state of an account":       {"POST", "/sandbox/state?" + account, "", "accounts: []", 400},
+		"the state of an account":            {"GET", "/sandbox/state?" + account, "", "", 400},
+		"advance an account":                 {"POST", "/sandbox/advance", form, "by=1s&" + account, 400},
+		"hang up with a misspelt parameter":  {"POST", "/sandbox/hangup", form, "conference=" + ConferenceSID + "&CallSid=agent", 400},
+		"the schema of the state of a query": {"GET", "/sandbox/state.schema.json?x=1", "", "", 400},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{})
+			s.update(AgentSID, "Muted=true")
+			r := s.request(test.method, test.path, test.body)
+			r.Header.Set("Content-Type", test.contentType)
+			diff(t, test.status, s.do(r).status)
+			if test.status == http.StatusBadRequest {
+				diff(t, []any{1, 0, true}, []any{len(s.Journal()), len(s.Armed("")), s.participant(AgentSID).Muted})
+			}
+		})
+	}
+}
+
 func TestResetOverHTTP(t *testing.T) {
 	s := newStage(t, Config{})
 	before := s.State()

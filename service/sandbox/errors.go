@@ -9,9 +9,9 @@ import (
 // An apiError is an error as the API shows it.
 type apiError struct {
 	XMLName  xml.Name `json:"-" xml:"RestException"`
-	Code     int      `json:"code" xml:"Code"`
+	Code     int      `json:"code,omitempty" xml:"Code,omitempty"`
 	Message  string   `json:"message" xml:"Message"`
-	MoreInfo string   `json:"more_info" xml:"MoreInfo"`
+	MoreInfo string   `json:"more_info,omitempty" xml:"MoreInfo,omitempty"`
 	Status   int      `json:"status" xml:"Status"`
 }
 
@@ -40,9 +40,13 @@ var (
 	errConferenceStatus = newError(http.StatusBadRequest, 16099, "Unexpected conference status")
 )
 
+// newError returns an error with a code, or without one if that is 0.
 func newError(status, code int, message string) *apiError {
-	moreInfo := fmt.Sprintf("https://www.twilio.com/docs/errors/%d", code)
-	return &apiError{Code: code, Message: message, MoreInfo: moreInfo, Status: status}
+	e := &apiError{Code: code, Message: message, Status: status}
+	if code != 0 {
+		e.MoreInfo = fmt.Sprintf("https://www.twilio.com/docs/errors/%d", code)
+	}
+	return e
 }
 
 func badRequest(message string) *apiError { return newError(http.StatusBadRequest, 20001, message) }

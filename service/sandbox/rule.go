@@ -67,10 +67,15 @@ func (s *Sandbox) arm(r Rule) error {
 	return nil
 }
 
+// fieldName matches the name of a field in a form of Twilio's.
+var fieldName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
+
 func (r *Rule) check() error {
 	switch {
 	case r.Operation != "" && r.Operation != opRead && !slices.Contains(operationNames, r.Operation):
 		return fmt.Errorf("operation is none of %s, %s", opRead, strings.Join(operationNames, ", "))
+	case r.Property != "" && !fieldName.MatchString(r.Property):
+		return errors.New("property is not the name of a field, such as Muted")
 	case r.Times < 0:
 		return errors.New("times is negative")
 	default:

@@ -98,6 +98,9 @@ func TestInvalidFaultsAreRefused(t *testing.T) {
 		"slow without a delay": {`{"kind": "slow"}`, "a delay is missing"},
 		"a delay of an hour":   {`{"delay_after": "1h"}`, "up to 1m0s"},
 		"a number as delay":    {`{"delay_after": 1}`, "not valid JSON"},
+		"a key twice":          {`{"kind": "503", "kind": "429"}`, "not valid JSON"},
+		"two faults":           {`{"kind": "503"} {"kind": "429"}`, "not valid JSON"},
+		"another notation":     {`{"kind": "503", "property": "announce_url"}`, "property is not the name of a field, such as Muted"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +112,14 @@ func TestInvalidFaultsAreRefused(t *testing.T) {
 			diff(t, 0, len(s.Armed("")))
 		})
 	}
+}
+
+// TestStatusWithoutACode: the answer has neither a code nor a page about it.
+func TestStatusWithoutACode(t *testing.T) {
+	s := newStage(t, Config{})
+	s.arm(`{"status": 503}`)
+	got := s.update(AgentSID, "Muted=true")
+	diff(t, map[string]any{"message": "Service Unavailable", "status": 503.0}, got.json(t))
 }
 
 func TestArmedFaultsAreListedAndCleared(t *testing.T) {
