@@ -158,8 +158,14 @@ func Scan[T any](v Value, parse func(string) (T, error)) T {
 	return parsed
 }
 
-// Bool returns a value that is true or false.
-func (v Value) Bool() bool { return decode[bool](v, "true or false") }
+// Bool returns a value that is true or false. The library would accept yes and on too.
+func (v Value) Bool() bool {
+	if v.isKind(yaml.ScalarNode) && v.node.ShortTag() == "!!str" {
+		v.Errorf("must be true or false")
+		return false
+	}
+	return decode[bool](v, "true or false")
+}
 
 // Time returns a value that is a date and time.
 func (v Value) Time() time.Time {

@@ -110,6 +110,7 @@ func TestProblemsNameFileLineAndKey(t *testing.T) {
 		{"text that is refused", "name: refused", "line 1: name: must be another name"},
 		{"text for a boolean", "name: a\non: loudly", "line 2: on: must be true or false"},
 		{"a boolean in quotes", "name: a\non: 'true'", "line 2: on: must be true or false"},
+		{"a boolean of YAML 1.1", "name: a\non: yes", "line 2: on: must be true or false"},
 		{"text for a time", "name: a\nat: noon", "line 2: at: must be a date and time, such as 2027-01-31T00:00:00Z"},
 		{"text for a list", "name: a\ntags: b", "line 2: tags: must be a list"},
 		{"a list without elements", "name: a\ntags: []", "line 2: tags: must not be empty"},
