@@ -133,7 +133,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	cfg.Upstream.Header = cfg.Tracing.Header
+	cfg.Upstream.Traceparent = cfg.Tracing.Traceparent
 	s := &Server{
 		cfg: cfg, health: health.NewServer(), client: twilio.NewClient(cfg.Upstream),
 		ending: newEnding(),

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -168,18 +167,13 @@ func (t *Tracing) Close(ctx context.Context) error {
 	return nil
 }
 
-// Header adds the traceparent of a traced attempt to its request. It is for proxies;
-// Twilio ignores it. The caller's tracestate and baggage are not forwarded.
-func (t *Tracing) Header(ctx context.Context, header http.Header) {
-	if t == nil {
-		return
+// Traceparent returns the traceparent of a traced attempt for its request, or "". It is
+// for proxies; Twilio ignores it. The caller's tracestate and baggage are not forwarded.
+func (t *Tracing) Traceparent(ctx context.Context) string {
+	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
+		return ""
 	}
-	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		header["Traceparent"] = []string{traceparent(span.SpanContext())}
-	}
-}
-
-func traceparent(span trace.SpanContext) string {
+	span := trace.SpanContextFromContext(ctx)
 	return "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -12,26 +11,6 @@ import (
 
 	"conferenced/service/twilio/wire"
 )
-
-// Participant is Twilio's description of a participant, with every property as
-// Twilio writes it. Only the status is never null.
-type Participant struct {
-	AccountSID             *string `json:"account_sid"`
-	CallSID                *string `json:"call_sid"`
-	Label                  *string `json:"label"`
-	CallSIDToCoach         *string `json:"call_sid_to_coach"`
-	Coaching               *bool   `json:"coaching"`
-	ConferenceSID          *string `json:"conference_sid"`
-	DateCreated            *string `json:"date_created"` // RFC 2822
-	DateUpdated            *string `json:"date_updated"` // RFC 2822
-	EndConferenceOnExit    *bool   `json:"end_conference_on_exit"`
-	Muted                  *bool   `json:"muted"`
-	Hold                   *bool   `json:"hold"`
-	StartConferenceOnEnter *bool   `json:"start_conference_on_enter"`
-	Status                 string  `json:"status"`
-	QueueTime              *string `json:"queue_time"` // milliseconds; Twilio writes a string
-	URI                    *string `json:"uri"`        // relative to the API's host
-}
 
 // Conference is Twilio's description of a conference, with every property as Twilio
 // writes it. Only the SID is never null.
@@ -148,18 +127,14 @@ func (a *Answer) decode(w *wire.Response, r *Request) (matches bool, err error) 
 	case ListConferences:
 		return a.decodeConferences(w.Body, r)
 	default:
-		participant, err := DecodeParticipant(w.Body)
-		if err != nil {
-			return false, err
-		}
-		a.Participant = *participant
-		return participant.mayBeAt(&r.Path), nil
+		err = json.Unmarshal(w.Body, &a.Participant, lenient)
+		return a.Participant.mayBeAt(&r.Path), err
 	}
 }
 
 func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err error) {
 	var page struct {
-		Participants []participantJSON `json:"participants"`
+		Participants []Participant `json:"participants"`
 		Paging
 	}
 	if err := json.Unmarshal(body, &page, lenient); err != nil {
@@ -168,15 +143,10 @@ func (a *Answer) decodeParticipants(body []byte, r *Request) (matches bool, err 
 	if page.Participants == nil {
 		return false, errNoList
 	}
-	a.Participants = make([]Participant, len(page.Participants))
+	a.Participants = page.Participants
 	matches = a.setPaging(&page.Paging, r)
-	for i := range page.Participants {
-		participant, err := page.Participants[i].participant()
-		if err != nil {
-			return false, err
-		}
-		a.Participants[i] = *participant
-		matches = matches && participant.mayBeIn(&r.Path)
+	for i := range a.Participants {
+		matches = matches && a.Participants[i].mayBeIn(&r.Path)
 	}
 	return matches, nil
 }
@@ -219,71 +189,4 @@ func (a *Answer) conferencesMayBe(r *Request) bool {
 	return true
 }
 
-var (
-	errNoParticipant = errors.New("twilio: the answer describes no participant")
-	errQueueTime     = errors.New("twilio: the queue time is neither a string nor a number")
-	errNoList        = errors.New("twilio: the answer is no list")
-)
-
-// participantJSON is a participant in Twilio's JSON. Its queue time may be a number.
-type participantJSON struct {
-	Participant
-	QueueTime any `json:"queue_time"`
-}
-
-func (p *participantJSON) participant() (*Participant, error) {
-	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
-		return nil, errNoParticipant
-	}
-	switch queueTime, ok := textOf(p.QueueTime); {
-	case ok:
-		p.Participant.QueueTime = &queueTime
-	case p.QueueTime != nil:
-		return nil, errQueueTime
-	}
-	return &p.Participant, nil
-}
-
-// DecodeParticipant decodes Twilio's JSON. It ignores members that it does not
-// know. It returns an error if data is not one JSON object with members of
-// these types, or if the object has neither a status nor a Call SID and so
-// describes no participant.
-func DecodeParticipant(data []byte) (*Participant, error) {
-	var p participantJSON
-	if err := json.Unmarshal(data, &p, lenient); err != nil {
-		return nil, err
-	}
-	return p.participant()
-}
-
-// mayBeAt reports whether no member contradicts the path. A label or a SID that is
-// null, missing or empty contradicts nothing, and case does not matter. Who is
-// addressed by label may have any Call SID, and the other way round.
-func (p *Participant) mayBeAt(path *Path) bool {
-	name := p.Label
-	if IsCallSID(path.Participant) {
-		name = p.CallSID
-	}
-	return p.mayBeIn(path) && mayBe(name, path.Participant)
-}
-
-// mayBeIn reports whether no member contradicts the conference of the path.
-func (p *Participant) mayBeIn(path *Path) bool {
-	return mayBe(p.AccountSID, path.AccountSID) && mayBe(p.ConferenceSID, path.ConferenceSID)
-}
-
-func mayBe(got *string, want string) bool {
-	return got == nil || *got == "" || strings.EqualFold(*got, want)
-}
-
-// textOf returns the text of a JSON string or number, and false for anything else.
-func textOf(v any) (text string, ok bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), true
-	default:
-		return "", false
-	}
-}
+var errNoList = errors.New("twilio: the answer is no list")

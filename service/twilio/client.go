@@ -1,7 +1,6 @@
 package twilio
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -33,8 +32,9 @@ type Config struct {
 	// Proxy returns a host's proxy. It is called once for each host. Default
 	// [http.ProxyFromEnvironment].
 	Proxy func(*http.Request) (*url.URL, error)
-	// Header, if not nil, adds lines to the header of a request with that context.
-	Header func(context.Context, http.Header)
+	// Traceparent, if not nil, returns the W3C traceparent of a request with that context;
+	// "" for none.
+	Traceparent func(context.Context) string
 }
 
 // Client makes requests to Twilio over kept-alive connections. It does not follow
@@ -42,7 +42,8 @@ type Config struct {
 // written. It is safe for concurrent use.
 type Client struct {
 	transport wire.Transport
-	header    func(context.Context, http.Header)
+
+	traceparent func(context.Context) string
 }
 
 // NewClient returns a client.
@@ -53,7 +54,7 @@ func NewClient(cfg Config) *Client {
 			IdleTimeout: idleTimeout, MaxIdlePerHost: maxIdlePerHost,
 			MaxBodyBytes: maxAnswerBytes, RootCAs: cfg.RootCAs, Proxy: http.ProxyFromEnvironment,
 		},
-		header: cfg.Header,
+		traceparent: cfg.Traceparent,
 	}
 	if cfg.Proxy != nil {
 		c.transport.Proxy = cfg.Proxy
@@ -86,8 +87,8 @@ func (c *Client) Do(ctx context.Context, a *Account, r *Request, permit func() e
 }
 
 func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Request {
-	header := append(make([]byte, 0, 256), "User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: "...)
-	header = append(append(header, basicAuth(a)...), "\r\n"...)
+	header := append(make([]byte, 0, 320), "User-Agent: conferenced\r\nAccept: application/json\r\nAuthorization: Basic "...)
+	header = append(appendCredentials(header, a), "\r\n"...)
 	w := &wire.Request{Method: r.Operation.Method(), Path: r.target()}
 	if r.Operation == UpdateParticipant {
 		header = append(header, "Content-Type: application/x-www-form-urlencoded\r\n"...)
@@ -96,27 +97,24 @@ func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Reque
 	if r.Operation.isList() {
 		w.MaxBodyBytes = maxListBytes
 	}
-	if c.header != nil {
-		header = append(header, c.moreHeader(ctx)...)
+	if c.traceparent != nil {
+		header = appendTraceparent(header, c.traceparent(ctx))
 	}
 	w.Header = header
 	return w
 }
 
-// moreHeader returns the lines that Config.Header adds.
-func (c *Client) moreHeader(ctx context.Context) []byte {
-	header := http.Header{}
-	if c.header(ctx, header); len(header) == 0 {
-		return nil
-	}
-	var lines bytes.Buffer
-	_ = header.Write(&lines) // Writes to a buffer do not fail.
-	return lines.Bytes()
+// appendCredentials appends the credentials of basic authentication (RFC 7617).
+func appendCredentials(dst []byte, a *Account) []byte {
+	return base64.StdEncoding.AppendEncode(dst, []byte(a.Username+":"+a.Password.reveal()))
 }
 
-// basicAuth returns the Authorization header's value (RFC 7617).
-func basicAuth(a *Account) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.Username+":"+a.Password.reveal()))
+// appendTraceparent appends the header line, unless the value is empty.
+func appendTraceparent(dst []byte, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return append(dst, "Traceparent: "+value+"\r\n"...)
 }
 
 // CloseIdleConnections closes the connections that no request uses.

@@ -140,7 +140,7 @@ func TestRequestIsExact(t *testing.T) {
 	server, requests := record(t)
 	account := testAccount(server.URL)
 	account.Username, account.Password = keySID, twilio.NewSecret("key:secret")
-	client := newClient(t, twilio.Config{Header: func(_ context.Context, h http.Header) { h.Set("Traceparent", "00-a\r\nX: y") }})
+	client := newClient(t, twilio.Config{Traceparent: func(context.Context) string { return "00-a-b-01" }})
 	change := change(pair{property.Muted, "false"}, pair{property.HoldURL, "https://example.com/a b"}, pair{property.HoldMethod, "GET"}, pair{property.WaitURL, ""})
 	if _, err := update(t.Context(), client, account, testPath("front desk"), change); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestRequestIsExact(t *testing.T) {
 			"Authorization":  {"Basic U0swMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMTprZXk6c2VjcmV0"},
 			"Content-Length": {"75"},
 			"Content-Type":   {"application/x-www-form-urlencoded"},
-			"Traceparent":    {"00-a  X: y"},
+			"Traceparent":    {"00-a-b-01"},
 			"User-Agent":     {"conferenced"},
 		},
 	}

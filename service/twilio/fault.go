@@ -157,7 +157,7 @@ func redactCredentials(s string, a *Account) string {
 	if password := a.Password.reveal(); password != "" {
 		s = strings.ReplaceAll(s, password, redacted)
 	}
-	return strings.ReplaceAll(s, strings.TrimPrefix(basicAuth(a), "Basic "), redacted)
+	return strings.ReplaceAll(s, string(appendCredentials(nil, a)), redacted)
 }
 
 // truncate cuts s after n characters and marks the cut.
@@ -200,7 +200,11 @@ func isNotAlphanumeric(r rune) bool {
 // concurrent returns how many requests of the account were running, or 0 if Twilio does
 // not say so.
 func concurrent(h http.Header) int {
-	n, err := strconv.ParseUint(h.Get("Twilio-Concurrent-Requests"), 10, 31)
+	text := h.Get("Twilio-Concurrent-Requests")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
 		return 0
 	}
@@ -233,4 +237,16 @@ func fromSeconds(n int64) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(min(n, int64(maxRetryAfter/time.Second))) * time.Second, true
+}
+
+// textOf returns the text of a JSON string or number, and false for anything else.
+func textOf(v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	default:
+		return "", false
+	}
 }

@@ -1,0 +1,191 @@
+package twilio
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Participant is Twilio's description of a participant, with every property as
+// Twilio writes it. Only the status is never null.
+type Participant struct {
+	AccountSID             *string `json:"account_sid"`
+	CallSID                *string `json:"call_sid"`
+	Label                  *string `json:"label"`
+	CallSIDToCoach         *string `json:"call_sid_to_coach"`
+	Coaching               *bool   `json:"coaching"`
+	ConferenceSID          *string `json:"conference_sid"`
+	DateCreated            *string `json:"date_created"` // RFC 2822
+	DateUpdated            *string `json:"date_updated"` // RFC 2822
+	EndConferenceOnExit    *bool   `json:"end_conference_on_exit"`
+	Muted                  *bool   `json:"muted"`
+	Hold                   *bool   `json:"hold"`
+	StartConferenceOnEnter *bool   `json:"start_conference_on_enter"`
+	Status                 string  `json:"status"`
+	QueueTime              *string `json:"queue_time"` // milliseconds; Twilio writes a string
+	URI                    *string `json:"uri"`        // relative to the API's host
+}
+
+var (
+	errNoParticipant = errors.New("twilio: the answer describes no participant")
+	errMember        = errors.New("twilio: a member of the participant has another type")
+)
+
+// DecodeParticipant decodes Twilio's JSON. It ignores members that it does not
+// know. It returns an error if data is not one JSON object with members of
+// these types, or if the object has neither a status nor a Call SID and so
+// describes no participant.
+func DecodeParticipant(data []byte) (*Participant, error) {
+	p := new(Participant)
+	if err := json.Unmarshal(data, p, lenient); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom]; see [DecodeParticipant]. Decoding
+// by reflection takes more CPU, and so deep a stack that each update has to grow it.
+func (p *Participant) UnmarshalJSONFrom(from *jsontext.Decoder) error {
+	if from.PeekKind() != '{' {
+		return errNoParticipant
+	}
+	_, _ = from.ReadToken()
+	r := memberReader{from, make([]string, 0, 10), make([]bool, 0, 5)}
+	for from.PeekKind() != '}' {
+		if err := p.readMember(&r); err != nil {
+			return err
+		}
+	}
+	_, _ = from.ReadToken()
+	if p.Status == "" && (p.CallSID == nil || *p.CallSID == "") {
+		return errNoParticipant
+	}
+	return nil
+}
+
+// readMember reads a member of the JSON object.
+func (p *Participant) readMember(r *memberReader) error {
+	encoded, err := r.from.ReadValue()
+	if err != nil {
+		return err
+	}
+	name, err := jsontext.AppendUnquote(make([]byte, 0, 32), encoded)
+	if err != nil {
+		return err
+	}
+	switch string(name) {
+	case "account_sid":
+		p.AccountSID, err = r.text()
+	case "call_sid":
+		p.CallSID, err = r.text()
+	case "label":
+		p.Label, err = r.text()
+	case "call_sid_to_coach":
+		p.CallSIDToCoach, err = r.text()
+	case "coaching":
+		p.Coaching, err = r.flag()
+	case "conference_sid":
+		p.ConferenceSID, err = r.text()
+	case "date_created":
+		p.DateCreated, err = r.text()
+	case "date_updated":
+		p.DateUpdated, err = r.text()
+	case "end_conference_on_exit":
+		p.EndConferenceOnExit, err = r.flag()
+	case "muted":
+		p.Muted, err = r.flag()
+	case "hold":
+		p.Hold, err = r.flag()
+	case "start_conference_on_enter":
+		p.StartConferenceOnEnter, err = r.flag()
+	case "status":
+		p.Status, err = r.status()
+	case "queue_time":
+		p.QueueTime, err = r.textOrNumber()
+	case "uri":
+		p.URI, err = r.text()
+	default:
+		err = r.from.SkipValue()
+	}
+	return err
+}
+
+// memberReader reads the values of members. What its methods return points into texts and
+// flags, to save allocations; nil is null.
+type memberReader struct {
+	from  *jsontext.Decoder
+	texts []string
+	flags []bool
+}
+
+func (r *memberReader) text() (*string, error) {
+	switch token, err := r.from.ReadToken(); {
+	case err != nil:
+		return nil, err
+	case token.Kind() == 'n':
+		return nil, nil
+	case token.Kind() != '"':
+		return nil, errMember
+	default:
+		r.texts = append(r.texts, token.String())
+		return &r.texts[len(r.texts)-1], nil
+	}
+}
+
+// status reads a text that is never null.
+func (r *memberReader) status() (string, error) {
+	text, err := r.text()
+	if text == nil {
+		return "", err
+	}
+	return *text, nil
+}
+
+func (r *memberReader) textOrNumber() (*string, error) {
+	if r.from.PeekKind() != '0' {
+		return r.text()
+	}
+	token, err := r.from.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	number, err := token.Float()
+	return new(strconv.FormatFloat(number, 'f', -1, 64)), err
+}
+
+func (r *memberReader) flag() (*bool, error) {
+	switch token, err := r.from.ReadToken(); {
+	case err != nil:
+		return nil, err
+	case token.Kind() == 'n':
+		return nil, nil
+	case token.Kind() != 't' && token.Kind() != 'f':
+		return nil, errMember
+	default:
+		r.flags = append(r.flags, token.Bool())
+		return &r.flags[len(r.flags)-1], nil
+	}
+}
+
+// mayBeAt reports whether no member contradicts the path. A label or a SID that is
+// null, missing or empty contradicts nothing, and case does not matter. Who is
+// addressed by label may have any Call SID, and the other way round.
+func (p *Participant) mayBeAt(path *Path) bool {
+	name := p.Label
+	if IsCallSID(path.Participant) {
+		name = p.CallSID
+	}
+	return p.mayBeIn(path) && mayBe(name, path.Participant)
+}
+
+// mayBeIn reports whether no member contradicts the conference of the path.
+func (p *Participant) mayBeIn(path *Path) bool {
+	return mayBe(p.AccountSID, path.AccountSID) && mayBe(p.ConferenceSID, path.ConferenceSID)
+}
+
+func mayBe(got *string, want string) bool {
+	return got == nil || *got == "" || strings.EqualFold(*got, want)
+}
