@@ -47,6 +47,9 @@ type Call struct {
 	// proxy forwarded the call.
 	Client string
 	Start  time.Time
+	// Deadline is when the client must have its answer. The deadline of the context is
+	// earlier, so that there is time to respond.
+	Deadline time.Time
 
 	// Caller is the authenticated caller's name and KnownBy how the caller was
 	// authenticated: token, jwt, mtls or anonymous. Both are empty until then.

@@ -222,13 +222,13 @@ func (s *arrivingStream) RecvMsg(message any) error {
 	return s.arrivals.receive(s.Context(), func() error { return s.ServerStream.RecvMsg(message) })
 }
 
-// limitMetadata refuses a call over gRPC with too much metadata. The gateway refuses
-// one over HTTP.
-func limitMetadata(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+// limitMetadata returns an error for a call over gRPC with too much metadata. The gateway
+// refuses one over HTTP.
+func limitMetadata(ctx context.Context) error {
 	if r := arrivalOf(ctx); r != nil && r.metadata > maxMetadataBytes {
-		return nil, errMetadata
+		return errMetadata
 	}
-	return handler(ctx, request)
+	return nil
 }
 
 func metadataSize(md metadata.MD) int {

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
-	"conferenced/service/call"
 	"conferenced/service/telemetry"
 )
 
@@ -358,12 +356,4 @@ func countRequests(next http.Handler) http.Handler {
 			_ = http.NewResponseController(w).Flush() // It fails if the client has disconnected.
 		}
 	})
-}
-
-// markAuthenticated is the interceptor after the caller's authentication.
-func markAuthenticated(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if c := connOf(ctx); c != nil && call.IsAPI(info.FullMethod) {
-		c.setAuthenticated()
-	}
-	return handler(ctx, request)
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"conferenced/service/call"
 	"conferenced/service/outcome"
 	"conferenced/service/outcome/outcometest"
 	"conferenced/service/sandbox"
@@ -37,17 +38,22 @@ func TestDeadlineOfACall(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ctx := t.Context()
+				ctx, c := call.New(t.Context(), call.GRPC)
+				start := time.Now()
 				if test.callers > 0 {
 					var cancel context.CancelFunc
 					ctx, cancel = context.WithTimeout(ctx, test.callers)
 					defer cancel()
 				}
 				var ended <-chan struct{}
-				response, err := limited(byDefault, ctx, "request", func(ctx context.Context, request any) (any, error) {
+				intercept := limitDeadline(byDefault, 2*time.Minute)
+				response, err := intercept(ctx, "request", nil, func(ctx context.Context, request any) (any, error) {
 					at, ok := ctx.Deadline()
 					if !ok || time.Until(at) != test.want {
 						t.Errorf("the handler has %v (%v), want %v", time.Until(at), ok, test.want)
+					}
+					if left := c.Deadline.Sub(start); left < test.want || left > test.want+maxMargin {
+						t.Errorf("the record has %v, want %v and a margin", left, test.want)
 					}
 					ended = ctx.Done()
 					return request, io.EOF
@@ -65,17 +71,10 @@ func TestDeadlineOfACall(t *testing.T) {
 	}
 }
 
-// limited calls the handler through both interceptors of deadlines.
-func limited(byDefault time.Duration, ctx context.Context, request any, handler grpc.UnaryHandler) (any, error) {
-	return limitDeadline(byDefault, 2*time.Minute)(ctx, request, nil, func(ctx context.Context, request any) (any, error) {
-		return margin(ctx, request, nil, handler)
-	})
-}
-
 func TestACallWithoutTimeLeft(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	_, err := limited(time.Minute, ctx, nil, func(context.Context, any) (any, error) {
+	_, err := chain(steps(t, Config{}))(ctx, muting(sandbox.AgentSID), new(grpc.UnaryServerInfo), func(context.Context, any) (any, error) {
 		t.Error("the handler was called")
 		return nil, nil
 	})

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"conferenced/service/call"
 	"conferenced/service/outcome"
 )
@@ -114,8 +112,7 @@ func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
 	}
 }
 
-// refuseLate is the interceptor that refuses calls which begin while connections are
-// closed.
+// refuseLate returns an error for a call that begins while connections are closed.
 //
 // It refuses every HTTP call: net/http closes a connection that it considers idle,
 // although a request may just have arrived, and its response would be lost. So a
@@ -124,18 +121,16 @@ func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
 // Over gRPC, the GOAWAY says which calls are served. Calls that crossed it are served,
 // except for calls with a deadline after the shutdown timeout, which might be ended
 // in progress.
-func (s *Server) refuseLate(
-	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-) (any, error) {
+func (s *Server) refuseLate(ctx context.Context) error {
 	end := s.ending.closing.Load()
 	if end == nil {
-		return handler(ctx, request)
+		return nil
 	}
 	deadline, bounded := ctx.Deadline()
 	if call.From(ctx).Protocol == call.GRPC && bounded && !deadline.After(*end) {
-		return handler(ctx, request)
+		return nil
 	}
-	return nil, errShuttingDown
+	return errShuttingDown
 }
 
 var errShuttingDown = outcome.ShuttingDown.Err(outcome.Facts{})

@@ -15,7 +15,6 @@ import (
 
 	"conferenced/service"
 	"conferenced/service/call"
-	"conferenced/service/callers"
 	"conferenced/service/clientaddr"
 	"conferenced/service/outcome"
 	"conferenced/service/telemetry"
@@ -33,11 +32,10 @@ type interceptor struct {
 // interceptors returns the interceptors of every call over every protocol, the
 // outermost first. Spans, metrics and access log see the outcome that the others decide.
 // Recovery is innermost, so that they see a panic of the service as an outcome; the
-// outermost recovery only keeps a panic of an interceptor from ending the process. Late
-// calls are refused as soon as their deadline is known. each has those of the update of
-// each participant in a bulk operation.
+// outermost recovery only keeps a panic of an interceptor from ending the process. each
+// has those of the update of each participant in a bulk operation.
 func interceptors(
-	cfg Config, metrics *telemetry.Metrics, refuseLate grpc.UnaryServerInterceptor,
+	cfg Config, metrics *telemetry.Metrics, refuseLate func(context.Context) error,
 ) (all, each []interceptor, err error) {
 	validate, err := service.Validate()
 	if err != nil {
@@ -45,31 +43,19 @@ func interceptors(
 	}
 	recovery := recoverPanics(cfg.Logger, metrics.Panicked)
 	all = []interceptor{
-		{"last resort", recovery}, {"record", record}, {"deadline", limitDeadline(cfg.DefaultTimeout, cfg.MaxTimeout)},
+		{"last resort", recovery}, {"record", record},
+		{"deadline", limitDeadline(cfg.DefaultTimeout, cfg.MaxTimeout)}, {"trace", cfg.Tracing.Interceptor()},
+		{"metrics", metrics.Interceptor()}, {"access log", telemetry.AccessLog(cfg.Logger, cfg.LogCall)},
 	}
-	if cfg.Tracing != nil {
-		all = append(all, interceptor{"trace", cfg.Tracing.Interceptor()})
-	}
-	all = append(all,
-		interceptor{"metrics", metrics.Interceptor()},
-		interceptor{"access log", telemetry.AccessLog(cfg.Logger, cfg.LogCall)})
-	audit := &telemetry.Audit{Sink: cfg.Audit, FailOpen: cfg.AuditFailOpen, Logger: cfg.Logger}
+	admission := &admission{settings: cfg.Settings, refuseLate: refuseLate}
 	if cfg.Audit != nil {
-		all = append(all, interceptor{"audit", audit.Interceptor()})
-	}
-	all = append(all,
-		interceptor{"settings", pin(cfg.Settings)},
-		interceptor{"margin", margin},
-		interceptor{"shutdown", refuseLate},
-		interceptor{"metadata", limitMetadata},
-		interceptor{"callers", callers.Interceptor(pinnedCallers)},
-		interceptor{"connection", markAuthenticated})
-	if cfg.Audit != nil {
-		all = append(all, interceptor{"audit ready", audit.Ready()})
-		each = []interceptor{{"audit", audit.Interceptor()}}
+		admission.audit = &telemetry.Audit{Sink: cfg.Audit, FailOpen: cfg.AuditFailOpen, Logger: cfg.Logger}
+		each = []interceptor{{"audit", admission.audit.Interceptor()}}
+		all = append(all, each...)
 	}
 	innermost := interceptor{"recovery", recovery}
-	return append(all, interceptor{"validation", validate}, innermost), append(each, innermost), nil
+	all = append(all, interceptor{"admission", admission.intercept}, interceptor{"validation", validate}, innermost)
+	return all, append(each, innermost), nil
 }
 
 // record fills in the call's record. For HTTP calls the gateway has created it.
@@ -80,7 +66,7 @@ func record(
 	if c == nil {
 		ctx, c = call.New(ctx, call.GRPC)
 	}
-	c.Client, c.Start, c.TraceID = clientOf(ctx), time.Now(), telemetry.TraceID(ctx)
+	c.Client, c.Start = clientOf(ctx), time.Now()
 	c.Describe(info.FullMethod, request)
 	c.Change = *service.Change(request)
 	return handler(ctx, request)
@@ -101,7 +87,7 @@ func (s *Server) adoptForwarded(
 	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
 	from, ok := peer.FromContext(ctx)
-	if !ok || len(s.cfg.TrustedProxies) == 0 {
+	if !ok {
 		return handler(ctx, request)
 	}
 	forwardedFor := metadata.ValueFromIncomingContext(ctx, "x-forwarded-for")
@@ -131,36 +117,22 @@ func chain(interceptors []interceptor) grpc.UnaryServerInterceptor {
 }
 
 // limitDeadline gives every call a deadline: the caller's, at most longest from now, or the
-// default.
+// default. The deadline of the context is earlier by a margin, so that there is time to
+// respond.
 func limitDeadline(byDefault, longest time.Duration) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
-		timeout := byDefault
+		now := time.Now()
+		left := byDefault
 		if at, ok := ctx.Deadline(); ok {
-			if time.Until(at) <= longest {
-				return handler(ctx, request)
-			}
-			timeout = longest
+			left = min(at.Sub(now), longest)
 		}
-		ctx, cancel := context.WithTimeout(ctx, timeout)
+		call.From(ctx).Deadline = now.Add(left)
+		ctx, cancel := context.WithDeadline(ctx, now.Add(left-min(left/10, maxMargin)))
 		defer cancel()
 		return handler(ctx, request)
 	}
-}
-
-// margin brings the deadline of a call forward, so that there is time to respond.
-func margin(
-	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-) (any, error) {
-	at, _ := ctx.Deadline() // limitDeadline has set one.
-	left := time.Until(at)
-	ctx, cancel := context.WithDeadline(ctx, at.Add(-min(left/10, maxMargin)))
-	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return nil, outcome.From(err).Kind.Err(outcome.Facts{Cause: err})
-	}
-	return handler(ctx, request)
 }
 
 // recoverPanics turns a panic into INTERNAL. An attempt in flight may have been applied.

@@ -38,7 +38,7 @@ func steps(t *testing.T, cfg Config) []interceptor {
 }
 
 func TestOrderOfTheInterceptors(t *testing.T) {
-	want := []string{"last resort", "record", "deadline", "metrics", "access log", "settings", "margin", "shutdown", "metadata", "callers", "connection", "validation", "recovery"}
+	want := []string{"last resort", "record", "deadline", "trace", "metrics", "access log", "admission", "validation", "recovery"}
 	var got []string
 	for _, step := range steps(t, Config{}) {
 		got = append(got, step.name)
@@ -289,8 +289,7 @@ func TestPanicOutsideTheService(t *testing.T) {
 
 func TestOrderOfAllInterceptors(t *testing.T) {
 	want := []string{
-		"last resort", "record", "deadline", "trace", "metrics", "access log", "audit",
-		"settings", "margin", "shutdown", "metadata", "callers", "connection", "audit ready", "validation", "recovery",
+		"last resort", "record", "deadline", "trace", "metrics", "access log", "audit", "admission", "validation", "recovery",
 	}
 	var got []string
 	for _, step := range steps(t, Config{Tracing: new(telemetry.Tracing), Audit: new(telemetry.AuditSink)}) {

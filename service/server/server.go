@@ -252,7 +252,9 @@ func (s *Server) compose() error {
 }
 
 func (s *Server) newGRPC(intercept []interceptor, tlsConfig *tls.Config) *grpc.Server {
-	intercept = append([]interceptor{{"peer", s.adoptForwarded}}, intercept...)
+	if len(s.cfg.TrustedProxies) > 0 {
+		intercept = append([]interceptor{{"peer", s.adoptForwarded}}, intercept...)
+	}
 	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(chain(intercept)),
 		grpc.ForceServerCodecV2(newCodec()),

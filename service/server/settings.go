@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	"conferenced/service/callers"
 	"conferenced/service/settings"
 	"conferenced/service/twilio"
@@ -13,15 +11,11 @@ import (
 type settingsKey struct{}
 
 // pin keeps the settings in force at the beginning of a call for the whole call.
-func pin(live *settings.Live) grpc.UnaryServerInterceptor {
-	return func(
-		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-	) (any, error) {
-		if ctx.Value(settingsKey{}) == nil { // See authenticateEarly.
-			ctx = context.WithValue(ctx, settingsKey{}, live.Current())
-		}
-		return handler(ctx, request)
+func pin(ctx context.Context, live *settings.Live) context.Context {
+	if ctx.Value(settingsKey{}) != nil { // See authenticateEarly.
+		return ctx
 	}
+	return context.WithValue(ctx, settingsKey{}, live.Current())
 }
 
 // authenticateEarly authenticates an HTTP call before its body is read. It pins the

@@ -133,7 +133,7 @@ func (a *Audit) Interceptor() grpc.UnaryServerInterceptor {
 		if outcome.Is(err, outcome.AuditFailed) {
 			return response, err // Ready refused the call, because records cannot be written.
 		}
-		if auditErr := a.write(ctx, c, newRecord(c, outcome.From(err))); auditErr != nil {
+		if auditErr := a.write(c, newRecord(c, outcome.From(err))); auditErr != nil {
 			failed := a.failed(ctx, appliedOf(c, outcome.From(err)), auditErr)
 			if !a.FailOpen {
 				return nil, failed
@@ -143,43 +143,38 @@ func (a *Audit) Interceptor() grpc.UnaryServerInterceptor {
 	}
 }
 
-// Ready returns the interceptor that refuses calls while records cannot be written.
-// It must run after authentication, so that the refusal is attributed to the caller.
-func (a *Audit) Ready() grpc.UnaryServerInterceptor {
-	return func(
-		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-	) (any, error) {
-		c := call.From(ctx)
-		if !c.IsAPI() || a.FailOpen {
-			return handler(ctx, request)
-		}
-		if err := a.Sink.ready(a.patience(ctx)); err != nil {
-			return nil, a.failed(ctx, outcome.No, err)
-		}
-		return handler(ctx, request)
+// Ready returns an error for a call while records cannot be written. It must be called
+// after authentication, so that the refusal is attributed to the caller.
+func (a *Audit) Ready(ctx context.Context) error {
+	c := call.From(ctx)
+	if !c.IsAPI() || a.FailOpen {
+		return nil
 	}
+	if err := a.Sink.ready(a.patience(c)); err != nil {
+		return a.failed(ctx, outcome.No, err)
+	}
+	return nil
 }
 
 // write writes the record of a call, within its deadline.
-func (a *Audit) write(ctx context.Context, c *call.Call, record *Record) error {
+func (a *Audit) write(c *call.Call, record *Record) error {
 	if isUnauthenticated(c) {
 		if !a.Sink.admit() {
 			return nil
 		}
 		// The call did not reach Ready. Its record is not queued for later.
-		if err := a.Sink.ready(a.patience(ctx)); err != nil && !a.FailOpen {
+		if err := a.Sink.ready(a.patience(c)); err != nil && !a.FailOpen {
 			return err
 		}
 		record.Skipped = a.Sink.unreported.Swap(0)
 	}
-	return a.Sink.write(record, a.patience(ctx))
+	return a.Sink.write(record, a.patience(c))
 }
 
 // patience returns how long the call may wait for the sink. With FailOpen no call
 // waits for a stalled write.
-func (a *Audit) patience(ctx context.Context) time.Duration {
-	deadline, _ := ctx.Deadline()
-	patience := max(time.Until(deadline)-answerTime, minRecordTime)
+func (a *Audit) patience(c *call.Call) time.Duration {
+	patience := max(time.Until(c.Deadline)-answerTime, minRecordTime)
 	switch {
 	case !a.FailOpen:
 		return patience

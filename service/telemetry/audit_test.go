@@ -36,16 +36,17 @@ func auditTo(out io.WriteCloser, failOpen bool) *Audit {
 
 // audited makes a call through both interceptors of the audit.
 func audited(ctx context.Context, audit *Audit, made call.Call, request any, handler grpc.UnaryHandler) (any, error) {
-	if _, bounded := ctx.Deadline(); !bounded { // As the server's interceptor does.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
+	if made.Deadline.IsZero() { // As the server's interceptor does.
+		made.Deadline = time.Now().Add(10 * time.Second)
 	}
 	return through(ctx, audit.Interceptor(), made, request, func(ctx context.Context, request any) (any, error) {
 		if made.KnownBy == "" { // Authentication refuses it before Ready.
 			return handler(ctx, request)
 		}
-		return audit.Ready()(ctx, request, nil, handler)
+		if err := audit.Ready(ctx); err != nil {
+			return nil, err
+		}
+		return handler(ctx, request)
 	})
 }
 
@@ -214,11 +215,10 @@ func TestRecordsOfUnauthenticatedCallsAreBounded(t *testing.T) {
 // must not exceed the timeout.
 func within(t *testing.T, audit *Audit, timeout time.Duration) (took time.Duration, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
-	began := time.Now()
-	_, err = audited(ctx, audit, authenticated(), nil, answering(nil, nil))
-	return time.Since(began), err
+	made := authenticated()
+	made.Deadline = made.Start.Add(timeout)
+	_, err = audited(t.Context(), audit, made, nil, answering(nil, nil))
+	return time.Since(made.Start), err
 }
 
 func TestStalledAuditFailsClosed(t *testing.T) {

@@ -18,8 +18,9 @@ import (
 	"conferenced/service/twilio"
 )
 
-// Interceptor returns the interceptor that creates a span for each call of the API,
-// as a child of the span in the caller's W3C traceparent.
+// Interceptor returns the interceptor that records the trace ID of each call. If t is not
+// nil, it creates a span for each call of the API, as a child of the span in the caller's
+// W3C traceparent.
 //
 // A span has SIDs, IDs and codes, and no label, URL, credential or other text from
 // the caller.
@@ -28,7 +29,8 @@ func (t *Tracing) Interceptor() grpc.UnaryServerInterceptor {
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
 		c := call.From(ctx)
-		if !c.IsAPI() {
+		if t == nil || !c.IsAPI() {
+			c.TraceID = TraceID(ctx)
 			return handler(ctx, request)
 		}
 		ctx, span := t.tracer.Start(withParent(ctx), c.Method[1:], serverSpan...)

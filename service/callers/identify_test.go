@@ -27,6 +27,7 @@ import (
 // echo is a service that records the caller of the last call.
 type echo struct {
 	conferencev1.UnimplementedConferenceServiceServer
+	set    *Set
 	caller Caller
 	call   call.Call
 	failed error
@@ -40,23 +41,27 @@ func (e *echo) UpdateParticipant(
 	return new(conferencev1.UpdateParticipantResponse), nil
 }
 
-// keepCall is the interceptor before the one under test.
-func (e *echo) keepCall(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+// admit is an interceptor that keeps the record of each call.
+func (e *echo) admit(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	protocol := call.GRPC
 	if e.basic {
 		protocol = call.Twilio
 	}
 	ctx, c := call.New(ctx, protocol)
-	response, err := handler(ctx, request)
+	c.Method = info.FullMethod
+	ctx, err := Admit(ctx, e.set)
 	e.call, e.failed = *c, err
-	return response, err
+	if err != nil {
+		return nil, err
+	}
+	return handler(ctx, request)
 }
 
 // serve returns the service and its address. Its TLS listener requests client
 // certificates and does not verify them.
 func serve(t *testing.T, set *Set, server tls.Certificate) (*echo, string) {
 	t.Helper()
-	service := new(echo)
+	service := &echo{set: set}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +70,7 @@ func serve(t *testing.T, set *Set, server tls.Certificate) (*echo, string) {
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
 		})),
-		grpc.ChainUnaryInterceptor(service.keepCall, Interceptor(func(context.Context) *Set { return set })),
+		grpc.UnaryInterceptor(service.admit),
 	)
 	conferencev1.RegisterConferenceServiceServer(s, service)
 	healthv1.RegisterHealthServer(s, health.NewServer())
@@ -90,7 +95,7 @@ func dial(t *testing.T, address string, ours authority, client ...tls.Certificat
 	return conn
 }
 
-func TestInterceptor(t *testing.T) {
+func TestAdmit(t *testing.T) {
 	ours, other := newAuthority(t, "ours"), newAuthority(t, "stranger")
 	issuer := newLocalIssuer(t, keyES.public())
 	clock := newClock()
@@ -178,24 +183,19 @@ func TestInterceptor(t *testing.T) {
 	})
 }
 
-// TestIdentifiedOnce has the interceptor use the result of Identify.
+// TestIdentifiedOnce has Admit use the result of Identify: it has no set.
 func TestIdentifiedOnce(t *testing.T) {
-	intercept := Interceptor(func(context.Context) *Set {
-		t.Error("the call is authenticated again")
-		return new(Set)
-	})
-	info := &grpc.UnaryServerInfo{FullMethod: conferencev1.ConferenceService_UpdateParticipant_FullMethodName}
-	ctx, _ := call.New(t.Context(), call.REST)
+	ctx, c := call.New(t.Context(), call.REST)
+	c.Method = conferencev1.ConferenceService_UpdateParticipant_FullMethodName
 	refused, want := Identify(withAuthorization(ctx, "Bearer unknown"), new(Set))
-	if _, err := intercept(refused, nil, info, nil); !errors.Is(err, want) || !outcome.Is(err, outcome.CallerUnknown) {
+	if _, err := Admit(refused, nil); !errors.Is(err, want) || !outcome.Is(err, outcome.CallerUnknown) {
 		t.Errorf("got error %v, want %v", err, want)
 	}
 	known, err := Identify(ctx, new(Set))
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := func(context.Context, any) (any, error) { return "answer", nil }
-	if answer, err := intercept(known, nil, info, handler); answer != "answer" || err != nil {
-		t.Errorf("got %v, %v", answer, err)
+	if got, err := Admit(known, nil); got != known || err != nil {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
