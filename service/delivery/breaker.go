@@ -63,17 +63,17 @@ var (
 	errInconclusive = errors.New("the attempt is inconclusive about Twilio")
 )
 
-// allow returns a function that reports the health that an attempt shows, or an
+// allow returns a function that takes the result of an attempt, see [health.err], or an
 // *outcome.Error of the kind CircuitOpen. The function must be called exactly once.
-func (b *breaker) allow() (report func(health), err error) {
+func (b *breaker) allow() (report func(error), err error) {
 	if b == nil {
-		return func(health) {}, nil
+		return func(error) {}, nil
 	}
-	done, err := b.circuit.Allow()
+	report, err = b.circuit.Allow()
 	if err != nil {
 		return nil, outcome.CircuitOpen.Err(outcome.Facts{RetryAfter: b.untilProbe()})
 	}
-	return func(h health) { done(h.err()) }, nil
+	return report, nil
 }
 
 // err returns the result to report to the circuit.

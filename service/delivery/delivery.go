@@ -102,6 +102,9 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 // identify reports the Call SID of a participant that the request names by its label,
 // if it is known.
 func (d *Deliverer) identify(ctx context.Context, request *twilio.Request) {
+	if twilio.IsCallSID(request.Path.Participant) {
+		return
+	}
 	if sid := d.store.CallSID(participantOf(&request.Path)); sid != "" {
 		d.observer.identified(ctx, sid)
 	}

@@ -29,6 +29,10 @@ type job struct {
 
 	watcher *watcher // Set once the update waits for its participant.
 
+	// attempts is the context of the attempts, which cancel ends.
+	attempts context.Context
+	cancel   context.CancelFunc
+
 	mu      sync.Mutex
 	sending bool            // The attempt in flight may have been written.
 	applied outcome.Applied // By the attempts that have ended.
@@ -163,10 +167,11 @@ func (j *job) start(ctx context.Context) {
 		group.bulk.add(j.upstream, j.member)
 	}
 	j.upstream.follow(participantOf(&j.update.Path), j.member)
+	j.attempts, j.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	go j.run(ctx)
 }
 
-// wait returns the result, or abandonErr if the context ends first.
+// wait returns the result. If the context ends first, it abandons the job.
 func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 	select {
 	case <-j.done:
@@ -174,10 +179,7 @@ func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 		select {
 		case <-j.done:
 		default:
-			if answer := j.unconfirmed(); answer != nil {
-				return answer, nil
-			}
-			return nil, j.abandonErr(ctx)
+			return j.abandon(ctx)
 		}
 	}
 	if j.err != nil {
@@ -186,33 +188,35 @@ func (j *job) wait(ctx context.Context) (*twilio.Answer, error) {
 	return j.answer, nil
 }
 
-// unconfirmed returns Twilio's answer while the participant is read to confirm it.
-func (j *job) unconfirmed() *twilio.Answer {
+// abandon returns the result for a caller whose context has ended before the job. An
+// attempt that may have been written continues for the grace period.
+func (j *job) abandon(ctx context.Context) (*twilio.Answer, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.answered
-}
-
-// abandonErr returns the outcome for a caller whose context has ended before the job.
-func (j *job) abandonErr(ctx context.Context) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	applied := j.applied
-	if j.missing != nil {
-		return asOutcome(atDeadline(ctx, j.missing)).With(applied)
+	if !j.sending || j.d.cfg.Grace == 0 {
+		j.cancel()
+	} else {
+		time.AfterFunc(j.d.cfg.Grace, j.cancel)
 	}
-	if j.sending {
+	applied := j.applied
+	switch {
+	case j.answered != nil:
+		return j.answered, nil
+	case j.missing != nil:
+		return nil, asOutcome(atDeadline(ctx, j.missing)).With(applied)
+	case j.sending:
 		applied = max(applied, outcome.Maybe)
 		j.d.counts.abandoned.Add(1)
 		j.d.observer.abandoned(ctx)
 	}
-	return contextError(ctx.Err(), applied)
+	return nil, contextError(ctx.Err(), applied)
 }
 
 // run delivers the update. done is closed first, so the caller does not wait for the
 // store to settle the request ID and the queue.
 func (j *job) run(ctx context.Context) {
 	defer j.d.running.Done()
+	defer j.cancel()
 	if j.member != nil {
 		defer j.update.Group.bulk.running.Done()
 	}
@@ -432,13 +436,11 @@ func (j *job) acquire(ctx context.Context) (*Permit, error) {
 
 // attempt sends the update once, for the n-th time.
 func (j *job) attempt(ctx context.Context, n int, permit *Permit) (*twilio.Answer, verdict) {
-	own, cancel := j.attemptContext(ctx)
-	defer cancel()
 	a := attempt{
 		account: j.update.Account, request: &j.update.Request, n: n, permit: permit, before: j.applied,
 		maySend: func() error { return j.maySend(ctx) }, ended: j.ended,
 	}
-	return a.make(ctx, own, j.d)
+	return a.make(ctx, j.attempts, j.d)
 }
 
 // maySend is called when the attempt has a connection, right before the request is
@@ -460,22 +462,6 @@ func (j *job) ended(applied outcome.Applied) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.sending, j.applied = false, max(j.applied, applied)
-}
-
-// attemptContext returns the context of an attempt. After ctx ends, it lasts for the
-// grace period if the request may have been written; otherwise it ends with ctx.
-func (j *job) attemptContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if j.sending && j.d.cfg.Grace > 0 {
-			time.AfterFunc(j.d.cfg.Grace, cancel)
-			return
-		}
-		cancel()
-	})
-	return own, func() { stop(); cancel() }
 }
 
 // pause waits before the next attempt and then returns the update to its queue.

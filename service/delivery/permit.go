@@ -34,7 +34,7 @@ func (u *upstream) noteConcurrent(answer *twilio.Answer, err error) {
 // reported to the breaker. Exactly one of Free and finish must be called.
 type Permit struct {
 	upstream *upstream
-	report   func(health)
+	report   func(error)
 }
 
 // acquire waits for a permit. It returns an *outcome.Error, Overloaded or
@@ -57,11 +57,11 @@ func (p *Permit) Free() {
 		return
 	}
 	p.upstream.free()
-	p.report(unknownHealth)
+	p.report(unknownHealth.err())
 }
 
 // finish returns the permit after an attempt that began at the given time.
 func (p *Permit) finish(began time.Time, v *verdict) {
-	p.report(v.health)
+	p.report(v.health.err())
 	p.upstream.release(began, v.answered, v.rateLimited)
 }

@@ -102,7 +102,9 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 			put("cause", failed.Cause.Error())
 		}
 	}
-	logger.LogAttrs(ctx, level, "call", attrs...)
+	record := slog.NewRecord(time.Now(), level, "call", 0) // The line has no position in the source.
+	record.AddAttrs(attrs...)
+	_ = logger.Handler().Handle(ctx, record) // The output counts lines that it drops.
 }
 
 // settings returns what an update sets: the names of the properties, and the values of

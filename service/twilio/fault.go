@@ -63,11 +63,7 @@ func parseJSONFault(body []byte) fault {
 	if json.Unmarshal(body, &members) != nil {
 		return fault{}
 	}
-	var f fault
-	f.Code, _ = textOf(members.Code)
-	f.Message, _ = textOf(members.Message)
-	f.MoreInfo, _ = textOf(members.MoreInfo)
-	return f
+	return fault{Code: textOf(members.Code), Message: textOf(members.Message), MoreInfo: textOf(members.MoreInfo)}
 }
 
 func parseXMLFault(body []byte) fault {
@@ -239,14 +235,14 @@ func fromSeconds(n int64) (time.Duration, bool) {
 	return time.Duration(min(n, int64(maxRetryAfter/time.Second))) * time.Second, true
 }
 
-// textOf returns the text of a JSON string or number, and false for anything else.
-func textOf(v any) (text string, ok bool) {
+// textOf returns the text of a JSON string or number, and "" for anything else.
+func textOf(v any) string {
 	switch v := v.(type) {
 	case string:
-		return v, true
+		return v
 	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), true
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	default:
-		return "", false
+		return ""
 	}
 }

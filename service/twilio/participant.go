@@ -76,42 +76,44 @@ func (p *Participant) readMember(r *memberReader) error {
 	if err != nil {
 		return err
 	}
-	switch string(name) {
-	case "account_sid":
-		p.AccountSID, err = r.text()
-	case "call_sid":
-		p.CallSID, err = r.text()
-	case "label":
-		p.Label, err = r.text()
-	case "call_sid_to_coach":
-		p.CallSIDToCoach, err = r.text()
-	case "coaching":
-		p.Coaching, err = r.flag()
-	case "conference_sid":
-		p.ConferenceSID, err = r.text()
-	case "date_created":
-		p.DateCreated, err = r.text()
-	case "date_updated":
-		p.DateUpdated, err = r.text()
-	case "end_conference_on_exit":
-		p.EndConferenceOnExit, err = r.flag()
-	case "muted":
-		p.Muted, err = r.flag()
-	case "hold":
-		p.Hold, err = r.flag()
-	case "start_conference_on_enter":
-		p.StartConferenceOnEnter, err = r.flag()
-	case "status":
+	text, isText := textMembers[string(name)]
+	flag, isFlag := flagMembers[string(name)]
+	switch {
+	case isText:
+		*text(p), err = r.text()
+	case isFlag:
+		*flag(p), err = r.flag()
+	case string(name) == "status":
 		p.Status, err = r.status()
-	case "queue_time":
+	case string(name) == "queue_time":
 		p.QueueTime, err = r.textOrNumber()
-	case "uri":
-		p.URI, err = r.text()
 	default:
 		err = r.from.SkipValue()
 	}
 	return err
 }
+
+// textMembers and flagMembers are the fields of members by name, apart from the status and
+// the queue time.
+var (
+	textMembers = map[string]func(*Participant) **string{
+		"account_sid":       func(p *Participant) **string { return &p.AccountSID },
+		"call_sid":          func(p *Participant) **string { return &p.CallSID },
+		"label":             func(p *Participant) **string { return &p.Label },
+		"call_sid_to_coach": func(p *Participant) **string { return &p.CallSIDToCoach },
+		"conference_sid":    func(p *Participant) **string { return &p.ConferenceSID },
+		"date_created":      func(p *Participant) **string { return &p.DateCreated },
+		"date_updated":      func(p *Participant) **string { return &p.DateUpdated },
+		"uri":               func(p *Participant) **string { return &p.URI },
+	}
+	flagMembers = map[string]func(*Participant) **bool{
+		"coaching":                  func(p *Participant) **bool { return &p.Coaching },
+		"end_conference_on_exit":    func(p *Participant) **bool { return &p.EndConferenceOnExit },
+		"muted":                     func(p *Participant) **bool { return &p.Muted },
+		"hold":                      func(p *Participant) **bool { return &p.Hold },
+		"start_conference_on_enter": func(p *Participant) **bool { return &p.StartConferenceOnEnter },
+	}
+)
 
 // memberReader reads the values of members. What its methods return points into texts and
 // flags, to save allocations; nil is null.

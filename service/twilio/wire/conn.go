@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -110,8 +111,10 @@ func (c *conn) read(maxBody int64) (*Response, error) {
 		return r, nil
 	}
 	c.limit.N = math.MaxInt64
-	r.Body, err = io.ReadAll(io.LimitReader(header.Body, maxBody+1))
-	r.BodyErr = withoutQuotes(err)
+	var body bytes.Buffer
+	body.Grow(int(min(max(header.ContentLength, 0), bufferBytes)) + bytes.MinRead)
+	_, err = body.ReadFrom(io.LimitReader(header.Body, maxBody+1))
+	r.Body, r.BodyErr = body.Bytes(), withoutQuotes(err)
 	if int64(len(r.Body)) > maxBody {
 		r.BodyErr = ErrTooLarge
 	}
