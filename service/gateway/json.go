@@ -248,7 +248,7 @@ const maxNameLen = 64
 
 // shownName returns an unknown field's name for an error.
 func shownName(name string) string {
-	switch {
+	switch name = strings.ToValidUTF8(name, "\uFFFD"); { // A query can have any bytes.
 	case name == "":
 		return `""`
 	case len(name) <= maxNameLen:

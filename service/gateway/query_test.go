@@ -107,6 +107,7 @@ func TestInvalidQueries(t *testing.T) {
 		{"Twilio's spelling", list + "?PageSize=7", "", []string{"PageSize", unknown + "; did you mean page_size?"}},
 		{"a parameter of another method", participants + callSID + "?muted=true", "", []string{"muted", unknown}},
 		{"a parameter without a name", list + "?=7", "", []string{`""`, unknown}},
+		{"a parameter whose name is not UTF-8", list + "?%ff=7", "", []string{"\uFFFD", unknown}},
 		{"a repeated parameter", list + "?muted=true&muted=true", "", []string{"muted", "is given more than once"}},
 		{"a parameter of the path", accountList + "?account_sid=" + accountSID, "",
 			[]string{"account_sid", "is given by the path and may not be in the query too"}},
