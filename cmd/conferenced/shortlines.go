@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -54,14 +55,14 @@ func done(c *call.Call) string {
 			others = append(others, p.String())
 		}
 	}
-	if len(others) > 0 || len(parts) == 0 {
-		parts = append(parts, strings.TrimSpace("set "+strings.Join(others, ", ")+" of"))
+	if len(others) > 0 {
+		parts = append(parts, "set "+strings.Join(others, ", ")+" of")
 	}
-	return strings.Join(parts, ", ")
+	return cmp.Or(strings.Join(parts, ", "), "updated")
 }
 
 // participantName returns the label of the call's participant, or the Call SID if it has
-// no label.
+// no label. For a bulk operation it returns the number of participants.
 func participantName(fake *sandbox.Sandbox, c *call.Call) string {
 	for _, account := range fake.State().Accounts {
 		for _, conference := range account.Conferences {
@@ -73,6 +74,8 @@ func participantName(fake *sandbox.Sandbox, c *call.Call) string {
 		}
 	}
 	switch {
+	case c.Bulk != nil:
+		return fmt.Sprintf("%d of %d participants", c.Bulk.Updated, c.Bulk.Participants)
 	case c.CallSID != "":
 		return c.CallSID
 	case c.Operation == call.Read:

@@ -75,21 +75,23 @@ func runPrinted(t *testing.T, tool, command string) {
 // TestShortLines: a sandbox on a terminal logs one short line for each call.
 func TestShortLines(t *testing.T) {
 	s := startOn(t, true, append([]string{"sandbox"}, anywhere...)...)
-	rest := s.stdout.awaitMatch(t, `REST +(\S+)`)[0] + "/v1/conferences/CFcf000000000000000000000000000001/participants/"
+	rest := s.stdout.awaitMatch(t, `REST +(\S+)`)[0] + "/v1/conferences/CFcf000000000000000000000000000001/participants"
 	client := newHTTPClient(t)
 	for _, step := range []struct{ path, body, want string }{
-		{"CAca000000000000000000000000000002", `{"muted": true}`, "muted customer  200"},
-		{"front%20desk", `{"hold": true, "muted": false, "beep_on_exit": true}`, "unmuted, held, set beep_on_exit of front desk  200"},
-		{"agent", `{"announce_url": "https://a.example/x"}`, "announced to agent  200"},
-		{"nobody", `{"muted": false}`, "not unmuted a participant  404"},
-		{"CAca000000000000000000000000000005", `{"hold": false}`, "took off hold CAca000000000000000000000000000005  200"},
+		{"/CAca000000000000000000000000000002", `{"muted": true}`, "muted customer  200"},
+		{"/front%20desk", `{"hold": true, "muted": false, "beep_on_exit": true}`, "unmuted, held, set beep_on_exit of front desk  200"},
+		{"/agent", `{"announce_url": "https://a.example/x"}`, "announced to agent  200"},
+		{"/nobody", `{"muted": false}`, "not unmuted a participant  404"},
+		{"/CAca000000000000000000000000000005", `{"hold": false}`, "took off hold CAca000000000000000000000000000005  200"},
+		{"/CAca000000000000000000000000000001", `{"mute": true}`, "not updated agent  400"},
+		{":update", `{"participants": ["agent", "nobody"], "set": {"muted": true}}`, "muted 1 of 2 participants  200"},
 	} {
 		response, err := client.Post(rest+step.path, "application/json", strings.NewReader(step.body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		s.stderr.awaitMatch(t, `(?m)^(`+regexp.QuoteMeta(step.want)+`)  \d+ ms(  PARTICIPANT_NOT_FOUND)?$`)
+		s.stderr.awaitMatch(t, `(?m)^(`+regexp.QuoteMeta(step.want)+`)  \d+ ms(  [A-Z_]+)?$`)
 	}
 	if log, _ := s.stderr.read(); strings.Contains(log, "msg=call") || !strings.Contains(log, "msg=serving") {
 		t.Errorf("the log:\n%s", log)
