@@ -54,7 +54,7 @@ func TestLibrariesPrintNothing(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGTERM)
 	await(t, p.ended, "the process to end")
-	text, _ := p.stderr.read()
+	text := p.stderr.String()
 	for _, failure := range []string{"the issuer's keys cannot be fetched: ", "spans are lost"} {
 		if !strings.Contains(text, failure) {
 			t.Errorf("no %q in the log:\n%s", failure, text)

@@ -52,8 +52,8 @@ func TestOutputThatIsNotRead(t *testing.T) {
 				t.Cleanup(box.Close)
 				server := httptest.NewServer(box)
 				t.Cleanup(server.Close)
-				log := newFollowing()
-				stdoutReader, stdout := outputPipe(t, newFollowing())
+				log := new(following)
+				stdoutReader, stdout := outputPipe(t, new(following))
 				stderrReader, stderr := outputPipe(t, log)
 				p := startProgramTo(t, stdout, stderr, log, server.URL, "--audit-failure="+mode, "--default-timeout=5s")
 				for _, reader := range []*os.File{stdoutReader, stderrReader} {

@@ -174,8 +174,8 @@ func TestServeWithEveryFile(t *testing.T) {
 	if got := records[1]; got["caller"] != "" || got["peer"] != "127.0.0.1" || got["outcome"] != "CALLER_UNKNOWN" {
 		t.Errorf("%v", got)
 	}
-	stdout, _ := s.stdout.read()
-	stderr, _ := s.stderr.read()
+	stdout := s.stdout.String()
+	stderr := s.stderr.String()
 	for _, secret := range []string{sandbox.AuthToken, callerToken, misplaced} {
 		if strings.Contains(stdout+stderr, secret) {
 			t.Errorf("a secret is printed:\n%s%s", stdout, stderr)
@@ -311,7 +311,7 @@ func TestAuditOnAFullDisk(t *testing.T) {
 			}
 			s.stop()
 			await(t, s.ended, "the command to end")
-			if text, _ := s.stderr.read(); s.code != 1 || !strings.Contains(text, "conferenced: write "+fullDisk+": no space left on device\n") {
+			if text := s.stderr.String(); s.code != 1 || !strings.Contains(text, "conferenced: write "+fullDisk+": no space left on device\n") {
 				t.Errorf("exit code %d: %s", s.code, text)
 			}
 		})

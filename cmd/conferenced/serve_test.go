@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	conferencev1 "conferenced/gen/conference/v1"
+	"conferenced/service/logtest"
 	"conferenced/service/sandbox"
 )
 
@@ -39,28 +39,8 @@ type started struct {
 	stderr *following
 }
 
-// following is an output that can be read, and waited for, while it is written.
-type following struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	grown chan struct{}
-}
-
-func newFollowing() *following { return &following{grown: make(chan struct{})} }
-
-func (f *following) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	close(f.grown)
-	f.grown = make(chan struct{})
-	return f.text.Write(p)
-}
-
-func (f *following) read() (string, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.text.String(), f.grown
-}
+// following is the output of a command.
+type following struct{ logtest.Buffer }
 
 func await(t *testing.T, came <-chan struct{}, what string) {
 	t.Helper()
@@ -76,7 +56,7 @@ func (f *following) awaitMatch(t *testing.T, pattern string) []string {
 	t.Helper()
 	sought := regexp.MustCompile(pattern)
 	for {
-		text, grown := f.read()
+		text, grown := f.Read()
 		if found := sought.FindStringSubmatch(text); found != nil {
 			return found[1:]
 		}
@@ -95,7 +75,7 @@ func startOn(t *testing.T, terminal bool, args ...string) *started {
 	t.Helper()
 	serveApart(t)
 	ctx, stop := context.WithCancel(context.Background())
-	s := &started{stop: stop, ended: make(chan struct{}), stdout: newFollowing(), stderr: newFollowing()}
+	s := &started{stop: stop, ended: make(chan struct{}), stdout: new(following), stderr: new(following)}
 	go func() {
 		defer close(s.ended)
 		s.code = run(ctx, args, output{s.stdout, s.stderr, terminal})
@@ -117,7 +97,7 @@ func (s *started) checkStops(t *testing.T) {
 	s.stop()
 	await(t, s.ended, "the command to end")
 	if s.code != 0 {
-		text, _ := s.stderr.read()
+		text := s.stderr.String()
 		t.Errorf("exit code %d: %s", s.code, text)
 	}
 }
@@ -198,7 +178,7 @@ func curl(t *testing.T, client *http.Client, line string) {
 func TestSandboxDoesWhatItPrints(t *testing.T) {
 	s := startSandbox(t)
 	s.stdout.awaitMatch(t, `Stop with (Ctrl-C)\.`)
-	welcome, _ := s.stdout.read()
+	welcome := s.stdout.String()
 	client := newHTTPClient(t)
 
 	lines := map[string]int{}
@@ -245,7 +225,7 @@ func checkPages(t *testing.T, s *started, client *http.Client) {
 	if got := getPage(t, client, s.stdout.awaitMatch(t, `admin +(\S+)\n`)[0]+"/readyz"); got != "ok\n" {
 		t.Errorf("/readyz: %s", got)
 	}
-	welcome, _ := s.stdout.read()
+	welcome := s.stdout.String()
 	for _, sid := range []string{
 		sandbox.AccountSID, sandbox.ConferenceSID, sandbox.AgentSID, sandbox.CustomerSID,
 		sandbox.SupervisorSID, sandbox.FrontDeskSID, sandbox.HeldSID,
@@ -342,8 +322,8 @@ func TestServeWithEachKindOfCredentials(t *testing.T) {
 				t.Errorf("%d updates", got)
 			}
 			s.checkStops(t)
-			stdout, _ := s.stdout.read()
-			stderr, _ := s.stderr.read()
+			stdout := s.stdout.String()
+			stderr := s.stderr.String()
 			for _, secret := range []string{sandbox.AuthToken, sandbox.APIKeySecret} {
 				if strings.Contains(stdout+stderr, secret) {
 					t.Errorf("a secret is printed:\n%s%s", stdout, stderr)

@@ -39,7 +39,7 @@ type program struct {
 // startProgram runs the program in front of a sandbox until the test ends.
 func startProgram(t *testing.T, upstream string, args ...string) *program {
 	t.Helper()
-	stderr := newFollowing()
+	stderr := new(following)
 	return startProgramTo(t, nil, stderr, stderr, upstream, args...)
 }
 
@@ -181,7 +181,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	}
 	await(t, p.ended, "the process to end")
 	if p.err != nil {
-		text, _ := p.stderr.read()
+		text := p.stderr.String()
 		t.Errorf("%v:\n%s", p.err, text)
 	}
 	seen := map[string]int{}

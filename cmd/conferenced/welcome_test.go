@@ -44,7 +44,7 @@ func TestPrintedCommandsRun(t *testing.T) {
 			}
 			s := startOn(t, false, append(args, test.flags...)...)
 			s.stdout.awaitMatch(t, `Stop with (Ctrl-C)\.`)
-			text, _ := s.stdout.read()
+			text := s.stdout.String()
 			commands := regexp.MustCompile(`(?m)^  ((curl|grpcurl) .*)$`).FindAllStringSubmatch(text, -1)
 			if len(commands) != test.commands {
 				t.Errorf("%d commands:\n%s", len(commands), text)
@@ -93,7 +93,7 @@ func TestShortLines(t *testing.T) {
 		response.Body.Close()
 		s.stderr.awaitMatch(t, `(?m)^(`+regexp.QuoteMeta(step.want)+`)  \d+ ms(  [A-Z_]+)?$`)
 	}
-	if log, _ := s.stderr.read(); strings.Contains(log, "msg=call") || !strings.Contains(log, "msg=serving") {
+	if log := s.stderr.String(); strings.Contains(log, "msg=call") || !strings.Contains(log, "msg=serving") {
 		t.Errorf("the log:\n%s", log)
 	}
 	for name, s := range map[string]*started{

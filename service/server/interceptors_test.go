@@ -109,7 +109,7 @@ func TestChainServesManyCallsAtOnce(t *testing.T) {
 // TestOrderByEffect makes calls that two interceptors refuse. The outcome shows which of
 // them came first.
 func TestOrderByEffect(t *testing.T) {
-	log := newLogged()
+	log := new(logged)
 	logger, err := telemetry.NewLogger(log, "info", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func (p panicking) UpdateParticipant(context.Context, *request) (*conferencev1.U
 // servePanics serves a panicking service over both protocols, behind the interceptors.
 func servePanics(t *testing.T, value any) *running {
 	t.Helper()
-	r := &running{Server: new(Server), log: newLogged(), rest: newHTTPClient(t)}
+	r := &running{Server: new(Server), log: new(logged), rest: newHTTPClient(t)}
 	logger, err := telemetry.NewLogger(r.log, "debug", "json")
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +273,7 @@ func (h brokenLog) Handle(ctx context.Context, record slog.Record) error {
 func TestPanicOutsideTheService(t *testing.T) {
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
-			log := newLogged()
+			log := new(logged)
 			r := start(t, func(s *setup) {
 				s.Logger = slog.New(brokenLog{slog.NewJSONHandler(log, nil)})
 			})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	"conferenced/service/delivery"
 	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/leaktest"
+	"conferenced/service/logtest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -97,7 +96,7 @@ func liveSettings(t *testing.T, accounts *twilio.Accounts) *settings.Live {
 // build returns a server that does not run yet. The test's end closes what it has.
 func build(t *testing.T, choose ...func(*setup)) *running {
 	t.Helper()
-	r := &running{log: newLogged(), ended: make(chan struct{})}
+	r := &running{log: new(logged), ended: make(chan struct{})}
 	s := &setup{
 		Config: Config{
 			GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
@@ -195,33 +194,8 @@ func await[T any](t *testing.T, came <-chan T, what string) T {
 	}
 }
 
-// logged is a log that can be read, and waited for, while it is written.
-type logged struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	grown chan struct{}
-}
-
-func newLogged() *logged { return &logged{grown: make(chan struct{})} }
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.grown)
-	l.grown = make(chan struct{})
-	return l.text.Write(p)
-}
-
-func (l *logged) read() (string, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String(), l.grown
-}
-
-func (l *logged) String() string {
-	text, _ := l.read()
-	return text
-}
+// logged is a log in JSON.
+type logged struct{ logtest.Buffer }
 
 // line is a line of a log in JSON.
 type line map[string]any
@@ -256,7 +230,7 @@ func linesOf(t *testing.T, text, message string) []line {
 func (l *logged) awaitLine(t *testing.T, message string) line {
 	t.Helper()
 	for {
-		text, grown := l.read()
+		text, grown := l.Read()
 		if found := linesOf(t, text, message); len(found) > 0 {
 			return found[0]
 		}

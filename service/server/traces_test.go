@@ -366,7 +366,7 @@ func TestTheAuditHasTheTraceOfTheSpan(t *testing.T) {
 
 func TestAnUnreachableCollectorIsLogged(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+noListener)
-	log := newLogged()
+	log := new(logged)
 	logger, err := telemetry.NewLogger(log, "info", "json")
 	if err != nil {
 		t.Fatal(err)

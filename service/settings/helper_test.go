@@ -1,14 +1,13 @@
 package settings
 
 import (
-	"bytes"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
+	"conferenced/service/logtest"
 	"conferenced/service/twilio"
 )
 
@@ -43,23 +42,8 @@ func lines(err error) []string {
 	return strings.Split(err.Error(), "\n")
 }
 
-// log is a buffer for a logger, safe for concurrent use.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+// log is what a logger has written.
+type log struct{ logtest.Buffer }
 
 func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 

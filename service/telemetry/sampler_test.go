@@ -1,40 +1,22 @@
 package telemetry
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"conferenced/service/logtest"
+
 	"github.com/google/go-cmp/cmp"
 )
-
-// page is a buffer that timers can write to.
-type page struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (p *page) Write(line []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(line)
-}
-
-func (p *page) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
 
 // sampled runs a test with a logger and a function that counts its lines by message.
 func sampled(t *testing.T, test func(*testing.T, *slog.Logger, func() map[string]int)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		text := new(page)
+		text := new(logtest.Buffer)
 		logger, err := NewLogger(text, "info", "json")
 		if err != nil {
 			t.Fatal(err)

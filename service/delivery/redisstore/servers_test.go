@@ -1,20 +1,19 @@
 package redisstore
 
 import (
-	"bytes"
 	"crypto/tls"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redis/rueidis"
 
 	"conferenced/service/certtest"
 	"conferenced/service/delivery/redisstore/redistest"
+	"conferenced/service/logtest"
 	"conferenced/service/outcome"
 )
 
@@ -92,22 +91,7 @@ func order(t testing.TB, address string, words ...string) string {
 }
 
 // logbook has what a store has logged.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+type logbook struct{ logtest.Buffer }
 
 // count returns how often the text was logged.
 func (l *logbook) count(text string) int { return strings.Count(l.String(), text) }

@@ -234,7 +234,7 @@ func TestMatrixOfUnknownCallers(t *testing.T) {
 	for _, via := range protocols {
 		for i, presented := range w.unknownCallers(t, everything) {
 			t.Run(via.name+" "+presented.name, func(t *testing.T) {
-				w.log.clear()
+				w.log.Reset()
 				for j, one := range eachProperty {
 					account := accounts[(i+j)%len(accounts)]
 					w.expectRefused(t, one.property+" in "+account.name, callerUnknown, via, presented, to(account.sid, one.change))

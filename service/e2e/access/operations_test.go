@@ -109,7 +109,7 @@ func TestOperations(t *testing.T) {
 			for _, o := range operations() {
 				t.Run(strings.Join([]string{name, via.name, o.method}, " "), func(t *testing.T) {
 					w.up.box.Reset()
-					w.log.clear()
+					w.log.Reset()
 					failed := o.call(t, w.client(nil), via.name, withToken(name).authorization)
 					want := recorded(via, o.want)
 					want.Caller, want.KnownBy = name, "token"

@@ -263,7 +263,7 @@ func TestInvalidFilesChangeNothing(t *testing.T) {
 	}
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w.log.clear()
+			w.log.Reset()
 			w.put(t, map[string]string{tokensFile: tokensText("ui", "guests"), test.file: test.text})
 			w.Reload()
 			w.expectStill(t, test.file, test.want, int64(i+1))

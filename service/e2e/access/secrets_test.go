@@ -77,7 +77,7 @@ type secretsTest struct {
 func newSecretsTest(t *testing.T) *secretsTest {
 	t.Helper()
 	t.Setenv(keySecretVariable, keySecret)
-	b := &secretsTest{outputs: outputs{}, textLog: newLogged(), traces: collectTraces(t)}
+	b := &secretsTest{outputs: outputs{}, textLog: new(logged), traces: collectTraces(t)}
 	tracing, err := telemetry.NewTracing(t.Context(), "test", slog.New(slog.DiscardHandler))
 	if err != nil || tracing == nil {
 		t.Fatalf("no traces: %v", err)
@@ -101,7 +101,7 @@ func newSecretsTest(t *testing.T) *secretsTest {
 // collectTraces collects the exported OTLP messages, which contain texts unencoded.
 func collectTraces(t *testing.T) *logged {
 	t.Helper()
-	traces := newLogged()
+	traces := new(logged)
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Content-Encoding") != "" {
 			t.Error("the traces are compressed, so they cannot be searched")

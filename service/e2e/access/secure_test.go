@@ -142,7 +142,7 @@ func TestMissingFilesStopTheStart(t *testing.T) {
 			}
 			again := w.setup(t)
 			again.issuer = w.issuer
-			second := &world{up: w.up, settingsDir: w.settingsDir, log: newLogged()}
+			second := &world{up: w.up, settingsDir: w.settingsDir, log: new(logged)}
 			if got := errorText(second.compose(t, again)); !strings.Contains(got, name) || !strings.Contains(got, "no such file") {
 				t.Errorf("got %q", got)
 			}

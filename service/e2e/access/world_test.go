@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 	"conferenced/service/certtest"
 	"conferenced/service/delivery"
 	"conferenced/service/leaktest"
+	"conferenced/service/logtest"
 	"conferenced/service/server"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
@@ -113,7 +112,7 @@ func build(t *testing.T, choose ...func(*setup)) (*world, error) {
 	w := &world{
 		up:       newUpstream(t),
 		serverCA: certtest.NewCA(t, "servers"), clientCA: certtest.NewCA(t, "clients"),
-		log: newLogged(), ended: make(chan struct{}), t: t, clients: map[*tls.Certificate]*client{}, named: map[string]*tls.Certificate{},
+		log: new(logged), ended: make(chan struct{}), t: t, clients: map[*tls.Certificate]*client{}, named: map[string]*tls.Certificate{},
 	}
 	w.trusted = certtest.Pool(w.serverCA)
 	s := w.setup(t)
@@ -320,31 +319,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// logged is a buffer that can be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func newLogged() *logged { return new(logged) }
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) clear() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Reset()
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+// logged is a log.
+type logged struct{ logtest.Buffer }
 
 // lines returns the lines that contain the text.
 func (l *logged) lines(text string) []string {

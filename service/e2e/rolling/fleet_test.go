@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,22 +183,4 @@ func (g *registry) next() string {
 	defer g.mu.Unlock()
 	g.nextREST++
 	return "http://" + g.replicas[g.nextREST%len(g.replicas)].HTTP.String()
-}
-
-// syncBuffer collects the log of the replicas. It is safe for concurrent use.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *syncBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *syncBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

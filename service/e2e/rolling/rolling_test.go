@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"conferenced/service/leaktest"
+	"conferenced/service/logtest"
 	"conferenced/service/sandbox"
 )
 
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 // load.
 func TestRollingRestart(t *testing.T) {
 	box := newTwilio(t, clientCount)
-	fleet, log := new(registry), new(syncBuffer)
+	fleet, log := new(registry), new(logtest.Buffer)
 	for range replicaCount {
 		fleet.add(startReplica(t, box, modes[0], log))
 	}
@@ -61,7 +62,7 @@ func TestRollingRestart(t *testing.T) {
 // roll replaces the replicas while calls are made, each once a round. As in a rollout
 // of Kubernetes, a new replica is registered before an old one is told to end, and the
 // old one's address is withdrawn after that.
-func roll(t *testing.T, fleet *registry, box *twilioBox, log *syncBuffer, l *load) (restarts int) {
+func roll(t *testing.T, fleet *registry, box *twilioBox, log *logtest.Buffer, l *load) (restarts int) {
 	t.Helper()
 	total := int64(*roundsFlag * replicaCount)
 	for round := range *roundsFlag {
