@@ -1,10 +1,7 @@
 package redisstore
 
 import (
-	"cmp"
-	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,8 +16,8 @@ var urlParameters = []string{
 }
 
 // parseURL parses a URL as rueidis does, and refuses what rueidis ignores. Without a
-// host, rueidis would connect to localhost. An empty path is no database number. Errors contain nothing of the URL but the name
-// of a parameter.
+// host, rueidis would connect to localhost. An empty path is no database number. Errors
+// contain nothing of the URL.
 func parseURL(text string) (rueidis.ClientOption, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Fragment != "" || u.Scheme != "unix" && u.Hostname() == "" {
@@ -44,9 +41,9 @@ func checkQuery(text string) error {
 	if err != nil {
 		return errURL
 	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
+	for name := range query {
 		if !slices.Contains(urlParameters, name) {
-			return unknownParameter(name)
+			return errParameter
 		}
 	}
 	if query.Has("protocol") && query.Get("protocol") != "2" && query.Get("protocol") != "3" {
@@ -55,30 +52,7 @@ func checkQuery(text string) error {
 	return nil
 }
 
-var errProtocol = invalid.Fieldf("redisstore.URL", "has a protocol other than 2 and 3")
-
-// parameterName matches names that are not a secret in the wrong place.
-var parameterName = regexp.MustCompile(`^[A-Za-z_-]{1,20}$`)
-
-// unknownParameter suggests the parameter that begins like the unknown one, if any.
-func unknownParameter(name string) error {
-	nearest := slices.MaxFunc(urlParameters, func(a, b string) int {
-		return cmp.Compare(commonLetters(a, name), commonLetters(b, name))
-	})
-	if !parameterName.MatchString(name) || commonLetters(nearest, name) < 3 {
-		nearest = "one of " + strings.Join(urlParameters, ", ")
-	}
-	if !parameterName.MatchString(name) {
-		name = "in its query"
-	}
-	return invalid.Fieldf("redisstore.URL", "has an unknown parameter %s: want %s", name, nearest)
-}
-
-// commonLetters counts the first letters that two names have in common.
-func commonLetters(a, b string) int {
-	n := 0
-	for n < min(len(a), len(b)) && a[n]|0x20 == b[n]|0x20 {
-		n++
-	}
-	return n
-}
+var (
+	errParameter = invalid.Fieldf("redisstore.URL", "has a parameter other than %s", strings.Join(urlParameters, ", "))
+	errProtocol  = invalid.Fieldf("redisstore.URL", "has a protocol other than 2 and 3")
+)
