@@ -8,41 +8,13 @@ import (
 	"conferenced/service/outcome"
 )
 
-// trouble makes a Redis answer that it executes nothing.
-type trouble struct {
-	cause        string // It is logged.
-	begin, relax func(t *testing.T, server *node)
-}
-
-var troubles = map[string]trouble{
-	"full": {
-		cause: "OOM",
-		begin: func(t *testing.T, server *node) { order(t, server.address(), "CONFIG", "SET", "maxmemory", "1") },
-		relax: func(t *testing.T, server *node) { order(t, server.address(), "CONFIG", "SET", "maxmemory", "0") },
-	},
-	"read-only": {
-		cause: "READONLY",
-		begin: func(t *testing.T, server *node) { order(t, server.address(), "REPLICAOF", "127.0.0.1", "1") },
-		relax: func(t *testing.T, server *node) { order(t, server.address(), "REPLICAOF", "NO", "ONE") },
-	},
-	"without replicas": {
-		cause: "NOREPLICAS",
-		begin: func(t *testing.T, server *node) {
-			order(t, server.address(), "CONFIG", "SET", "min-replicas-to-write", "1")
-		},
-		relax: func(t *testing.T, server *node) {
-			order(t, server.address(), "CONFIG", "SET", "min-replicas-to-write", "0")
-		},
-	},
-	"without scripts": {
-		cause: "NOPERM",
-		begin: func(t *testing.T, server *node) {
-			order(t, server.address(), "ACL", "SETUSER", "default", "-eval", "-evalsha")
-		},
-		relax: func(t *testing.T, server *node) {
-			order(t, server.address(), "ACL", "SETUSER", "default", "+eval", "+evalsha")
-		},
-	},
+// troubles have the commands after which a Redis executes nothing, and those after which
+// it does again.
+var troubles = map[string]struct{ cause, begin, end string }{
+	"full":             {"OOM", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"},
+	"read-only":        {"READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"},
+	"without replicas": {"NOREPLICAS", "CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"},
+	"without scripts":  {"NOPERM", "ACL SETUSER default -eval -evalsha", "ACL SETUSER default +eval +evalsha"},
 }
 
 // TestRedisThatExecutesNothing: its errors are a failure like any other. It is logged
@@ -55,7 +27,7 @@ func TestRedisThatExecutesNothing(t *testing.T) {
 			server := launchPlain(t)
 			s, book := dialLogged(t, Config{URL: "redis://" + server.address(), Lease: longLease})
 			await(t, "Redis is reached", func() bool { return reaches(t, s) })
-			what.begin(t, server)
+			order(t, server.address(), strings.Fields(what.begin)...)
 			for range 25 { // For some leases.
 				for range maxFailures {
 					_, err := s.Join(within(t), queued("caller", "CA1", announce))
@@ -64,7 +36,7 @@ func TestRedisThatExecutesNothing(t *testing.T) {
 				}
 				s.round()
 			}
-			what.relax(t, server)
+			order(t, server.address(), strings.Fields(what.end)...)
 			await(t, "Redis is reached again", func() bool { return reaches(t, s) })
 			if logged := book.count("redis cannot be asked"); logged != 1 || !strings.Contains(book.String(), what.cause) {
 				t.Errorf("logged %d times, want once, with %s:\n%s", logged, what.cause, book)
