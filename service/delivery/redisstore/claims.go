@@ -37,14 +37,12 @@ const (
 	maxClaimWait = 100 * time.Millisecond
 )
 
-// errClaimed is the result of a claim while another update owns the key.
-var errClaimed = errors.New("another update owns the request id")
+// takenError is the result of a claim that may succeed later: another update owns the
+// key, or may own it until other replicas have had the time to restore the claims that
+// Redis has lost.
+type takenError struct{ recovery time.Duration }
 
-// recoveringError is the result of a claim while other replicas may still have to restore
-// claims that Redis has lost.
-type recoveringError struct{ left time.Duration }
-
-func (recoveringError) Error() string { return "claims that Redis has lost are being restored" }
+func (takenError) Error() string { return "another update owns the request id, or may own it" }
 
 // claimKey returns the key in Redis, and its bucket. It hashes the names of callers and
 // request ids, which may be long or secret.
@@ -82,21 +80,17 @@ func (s *Store) Claim(
 ) (*delivery.Record, error) {
 	for wait := minClaimWait; ; wait = min(2*wait, maxClaimWait) {
 		record, err := s.tryClaim(ctx, key, content)
-		if !mayBeFreeLater(err) {
+		taken, isTaken := errors.AsType[takenError](err)
+		if !isTaken {
 			return record, err
 		}
-		recovering, isRecovering := errors.AsType[recoveringError](err)
-		if deadline, ok := ctx.Deadline(); isRecovering && ok && time.Until(deadline) < recovering.left {
-			return nil, outcome.StateUnavailable.Err(outcome.Facts{RetryAfter: recovering.left})
+		if deadline, ok := ctx.Deadline(); ok && taken.recovery > 0 && time.Until(deadline) < taken.recovery {
+			return nil, outcome.StateUnavailable.Err(outcome.Facts{RetryAfter: taken.recovery})
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 	}
-}
-
-func mayBeFreeLater(err error) bool {
-	return errors.Is(err, errClaimed) || errors.As(err, new(recoveringError))
 }
 
 // tryClaim claims the key, or returns what is kept under it.
@@ -119,7 +113,7 @@ func (s *Store) ownedHere(key delivery.Key, content delivery.Content) error {
 	case other.content != content:
 		return outcome.RequestIDReused.Err(outcome.Facts{})
 	default:
-		return errClaimed
+		return takenError{}
 	}
 }
 
@@ -139,11 +133,11 @@ func (s *Store) claimed(ctx context.Context, key delivery.Key, c *claim, r reply
 		return &delivery.Record{Content: c.content}, nil
 	case "recovering":
 		left, _ := strconv.ParseInt(r.answer[1], 10, 64)
-		return nil, recoveringError{time.Duration(left) * time.Millisecond}
+		return nil, takenError{time.Duration(left) * time.Millisecond}
 	case "kept":
 		return s.decode(c.content, r.answer[1]), nil
 	default:
-		return nil, errClaimed
+		return nil, takenError{}
 	}
 }
 
@@ -194,16 +188,21 @@ func (s *Store) claimFailed(
 
 // Hold implements delivery.Store.
 func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
-	c := s.owned(key)
-	if c.local || s.takeFreshHold(c) {
+	s.mu.Lock()
+	c := s.claims[key]
+	fresh := time.Now().Before(c.freshUntil)
+	c.freshUntil = time.Time{} // It is good for one attempt.
+	s.mu.Unlock()
+	if c.local || fresh {
 		return nil
 	}
 	r := s.runClaim(ctx, "hold", c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
+	case errors.Is(r.err, errUnreachable) && s.cfg.Failure == Open && !s.endedInStop(c.until):
+		return nil
 	case errors.Is(r.err, errUnreachable):
-		if s.cfg.Failure == Open && !s.claimEndedInStop(c) {
-			return nil
-		}
 		return unavailable()
 	case r.err != nil:
 		return r.err
@@ -213,32 +212,14 @@ func (s *Store) Hold(ctx context.Context, key delivery.Key) error {
 	case time.Since(r.asked) >= s.cfg.Lease:
 		return unavailable()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	c.held, c.until = true, s.leaseEnd(r.asked)
 	return nil
-}
-
-// takeFreshHold reports whether Redis has just noted that the update may be sent. That
-// is good for one attempt.
-func (s *Store) takeFreshHold(c *claim) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fresh := time.Now().Before(c.freshUntil)
-	c.freshUntil = time.Time{}
-	return fresh
 }
 
 func (s *Store) owned(key delivery.Key) *claim {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.claims[key]
-}
-
-func (s *Store) claimEndedInStop(c *claim) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.endedInStop(c.until)
 }
 
 // Settle implements delivery.Store. If Redis cannot be reached, the request is repeated

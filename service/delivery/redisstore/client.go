@@ -123,18 +123,30 @@ func (c *client) run(ctx context.Context, r request) reply { return c.runAll(ctx
 
 // runAll executes the posted scripts and then these, in one round trip.
 func (c *client) runAll(ctx context.Context, requests ...request) []reply {
-	posted := c.takePosted()
-	all := make([]request, 0, len(posted)+len(requests))
-	for _, p := range posted {
+	return c.runAfter(ctx, c.takePosted(), requests)
+}
+
+// flush executes the posted scripts.
+func (c *client) flush() {
+	for posted := c.takePosted(); len(posted) > 0; posted = c.takePosted() {
+		c.runAfter(context.Background(), posted, nil)
+	}
+}
+
+// runAfter executes the posted scripts and then the others, and returns the replies to
+// the others.
+func (c *client) runAfter(ctx context.Context, first []posted, requests []request) []reply {
+	all := make([]request, 0, len(first)+len(requests))
+	for _, p := range first {
 		all = append(all, p.request)
 	}
 	replies := c.ask(ctx, append(all, requests...))
-	for i, p := range posted {
+	for i, p := range first {
 		if replies[i].err != nil {
 			p.failed(replies[i].err)
 		}
 	}
-	return replies[len(posted):]
+	return replies[len(first):]
 }
 
 // ask executes scripts, in one round trip.
@@ -182,19 +194,6 @@ func (c *client) takePosted() []posted {
 	taken := c.posted[:min(len(c.posted), maxPosted)]
 	c.posted = c.posted[len(taken):]
 	return taken
-}
-
-// flush makes the requests that were posted.
-func (c *client) flush() {
-	for {
-		c.mu.Lock()
-		left := len(c.posted)
-		c.mu.Unlock()
-		if left == 0 {
-			return
-		}
-		c.runAll(context.Background())
-	}
 }
 
 // ended notes how a request ended, and returns its error.

@@ -58,15 +58,15 @@ const (
 	departed
 )
 
-// The states of an entry in Redis: queue.lua has them too.
+// The states of an entry in queue.lua, and its other answers.
 const (
-	saysWait   = "wait"
-	saysTurn   = "turn"
-	saysPaused = "paused"
-	saysBegun  = "begun"
-	saysGone   = "gone"
-	saysFull   = "full"
-	saysBusy   = "busy"
+	scriptWaiting  = "wait"
+	scriptLeading  = "turn"
+	scriptPaused   = "paused"
+	scriptInFlight = "begun"
+	scriptGone     = "gone"
+	scriptFull     = "full"
+	scriptBusy     = "busy"
 )
 
 // announces reports whether the update plays an announcement.
@@ -111,8 +111,8 @@ func (e *entry) Err() error {
 	return e.err
 }
 
-// giveTurn lets the update acquire a permit and call Begin.
-func (e *entry) giveTurn() {
+// signalTurn lets the update acquire a permit and call Begin.
+func (e *entry) signalTurn() {
 	select {
 	case e.turns <- nil:
 	default: // It has a turn already.
@@ -215,8 +215,8 @@ func (e *entry) ask(ctx context.Context, permit *delivery.Permit) (bool, error) 
 // answered handles the answer to Begin. It reports whether this update begins, or else
 // whether the permit was passed on.
 func (e *entry) answered(r reply, permit *delivery.Permit) (begun, passed bool) {
-	if r.answer[0] != saysBegun {
-		e.see(r.answer[0], last(r.answer), r.asked)
+	if r.answer[0] != scriptInFlight {
+		e.handleAnswer(r.answer[0], last(r.answer), r.asked)
 		return false, false
 	}
 	chosen := e.store.entries[r.answer[1]]

@@ -51,16 +51,16 @@ func (e *entry) joined(ctx context.Context, r reply) (delivery.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch r.answer[0] {
-	case saysFull:
+	case scriptFull:
 		e.depart()
 		return nil, outcome.Overloaded.Err(outcome.Facts{})
-	case saysBusy:
+	case scriptBusy:
 		e.depart()
 		return nil, errBusy
 	}
 	e.born, e.arrival, e.stored = r.answer[1], r.answer[2], r.answer[3]
-	e.see(r.answer[0], "", r.asked)
-	if r.answer[0] == saysBegun {
+	e.handleAnswer(r.answer[0], "", r.asked)
+	if r.answer[0] == scriptInFlight {
 		e.attempt, e.freshUntil = "1", r.asked.Add(s.fresh)
 	}
 	return e, nil
@@ -79,7 +79,7 @@ func (s *Store) Enter(
 	if errors.Is(err, errBusy) {
 		entry, record, err = s.tryEnter(ctx, key, c, update, false)
 	}
-	if !mayBeFreeLater(err) {
+	if !errors.As(err, new(takenError)) {
 		return entry, record, err
 	}
 	if record, err = s.Claim(ctx, key, content); record != nil || err != nil {

@@ -163,7 +163,7 @@ func (s *Store) renew(ctx context.Context, c delivery.Conference, entries []*ent
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, e := range entries {
-		e.see(r.answer[i+1], r.answer[0], r.asked)
+		e.handleAnswer(r.answer[i+1], r.answer[0], r.asked)
 	}
 	return nil
 }

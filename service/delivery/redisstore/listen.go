@@ -45,6 +45,6 @@ func (s *Store) notify(message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[id]; e != nil {
-		e.hear(state, "")
+		e.handleState(state, "")
 	}
 }

@@ -66,7 +66,7 @@ func (e *entry) pass(permit *delivery.Permit) {
 	defer e.store.mu.Unlock()
 	switch {
 	case permit == nil:
-		e.giveTurn()
+		e.signalTurn()
 	case e.state == departed:
 		permit.Free()
 	default:

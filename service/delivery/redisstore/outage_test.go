@@ -205,7 +205,7 @@ func TestOpenWithoutRedis(t *testing.T) {
 		}
 		wantNotified(t, one, other)
 		claimNew(t, one, key("2"))
-		if _, err := other.tryClaim(within(t), key("2"), content); !errors.Is(err, errClaimed) {
+		if _, err := other.tryClaim(within(t), key("2"), content); !errors.Is(err, takenError{}) {
 			t.Errorf("a request id that another replica owns: %v", err)
 		}
 		one.Settle(key("2"), nil)
@@ -230,7 +230,7 @@ func TestLossWhileAnUpdateIsInFlight(t *testing.T) {
 		}
 		flush(t, owner)
 		for _, id := range []string{"renewed", "held", "settled", "new"} {
-			if _, err := other.tryClaim(within(t), key(id), content); !errors.As(err, new(recoveringError)) {
+			if _, err := other.tryClaim(within(t), key(id), content); errors.Is(err, takenError{}) || !errors.As(err, new(takenError)) {
 				t.Errorf("the claim of %s: %v, want it to wait", id, err)
 			}
 		}
@@ -250,7 +250,7 @@ func TestLossWhileAnUpdateIsInFlight(t *testing.T) {
 		owner.Settle(key("settled"), record)
 		owner.background.Wait()
 		for _, id := range []string{"renewed", "held"} {
-			if _, err := other.tryClaim(within(t), key(id), content); !errors.Is(err, errClaimed) {
+			if _, err := other.tryClaim(within(t), key(id), content); !errors.Is(err, takenError{}) {
 				t.Errorf("the claim of %s: %v, want it owned", id, err)
 			}
 			owner.Settle(key(id), nil)

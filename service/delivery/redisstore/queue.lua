@@ -11,12 +11,20 @@
 -- until their replica has noticed; and w, the id of the entry that is owed: it must be
 -- sent before any newer one.
 --
--- An entry has i, its id; n, the participant's name as its caller wrote it; s, the
--- properties that it sets; h, whether no newer update undoes it; v, whether it removes
--- the participant; c, its caller; a, the time of its arrival; d, the end of its lease in milliseconds of this server's clock;
--- o, its state; k, the number of its attempts; m, the id of the older entry that it was
--- chosen instead of; p, whether it was chosen by the script of another replica; and r,
--- why it was taken out.
+-- An entry has
+--   i  its id
+--   n  the participant's name as its caller wrote it
+--   s  the properties that it sets
+--   h  whether no newer update undoes it
+--   v  whether it removes the participant
+--   c  its caller
+--   a  the time of its arrival
+--   d  the end of its lease in milliseconds of this server's clock
+--   o  its state
+--   k  the number of its attempts
+--   m  the id of the older entry that it was chosen instead of
+--   p  whether it was chosen by the script of another replica
+--   r  why it was taken out
 local call = redis.call
 local base, op, lease, self = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
@@ -31,10 +39,10 @@ local REMOVED = 'removed' -- Why an entry was taken out.
 -- queue is removed if nothing has changed, and the names neither, nor half of their age
 -- has passed.
 if op == 'finish' and ARGV[12] ~= '' then
-  local sid, label = ARGV[8], ARGV[9]
+  local sid, label, age, stored = ARGV[8], ARGV[9], ARGV[11], ARGV[12]
   local queue = base .. ':queue:' .. sid
-  if call('GET', queue) == ARGV[12] and (call('GET', base .. ':call:' .. sid) or '') == label
-    and (label == '' or call('PTTL', base .. ':label:' .. label) > ARGV[11] / 2) then
+  if call('GET', queue) == stored and (call('GET', base .. ':call:' .. sid) or '') == label
+    and (label == '' or call('PTTL', base .. ':label:' .. label) > age / 2) then
     call('DEL', queue)
     return {PAUSED}
   end
@@ -65,7 +73,8 @@ end
 -- An entry that joins an empty queue begins its attempt with that. The other operations
 -- keep born for long enough.
 if op == 'join' and not ARGV[8] then
-  local queue, entry, born = queue_key(resolve(ARGV[4])), string.sub(ARGV[5], 1, -2), call('GET', base)
+  local name, entry = ARGV[4], string.sub(ARGV[5], 1, -2) -- JSON without its last brace.
+  local queue, born = queue_key(resolve(name)), call('GET', base)
   local stored = '{"e":[' .. entry .. ',"a":"' .. arrival .. '","d":' .. now + lease .. ',"k":1,"o":"begun"}],"x":[]}'
   if born and call('SET', queue, stored, 'NX', 'PX', keep) then
     return {IN_FLIGHT, born, arrival, stored}
@@ -228,7 +237,7 @@ local function save(name, queue)
   end
 end
 
--- find returns an entry, its queue, and why it was taken out of that.
+-- find returns an entry, which may have been taken out, and its queue.
 local function find(name, id)
   local queue = load(resolve(name))
   local at, out = index_of(queue.e, id), index_of(queue.x, id)

@@ -66,19 +66,19 @@ func (e *entry) reported(r reply) {
 	e.store.mu.Lock()
 	defer e.store.mu.Unlock()
 	e.reports = e.reports[1:]
-	if r.answer[0] == saysBegun && e.state == waiting {
+	if r.answer[0] == scriptInFlight && e.state == waiting {
 		e.attempt, e.freshUntil = r.answer[1], r.asked.Add(e.store.fresh)
 	}
-	e.see(r.answer[0], last(r.answer), r.asked)
+	e.handleAnswer(r.answer[0], last(r.answer), r.asked)
 }
 
-// see handles what Redis says of the update, in answer to a request made then, which
-// has renewed the lease.
-func (e *entry) see(state, born string, asked time.Time) {
-	if e.shared() && slices.Contains([]string{saysWait, saysTurn, saysPaused, saysBegun}, state) {
+// handleAnswer handles the state of the update in the answer to a request made then,
+// which has renewed the lease.
+func (e *entry) handleAnswer(state, born string, asked time.Time) {
+	if e.shared() && slices.Contains([]string{scriptWaiting, scriptLeading, scriptPaused, scriptInFlight}, state) {
 		e.until = e.store.leaseEnd(asked)
 	}
-	e.hear(state, born)
+	e.handleState(state, born)
 }
 
 // removed is the reason for which the script takes out an update whose participant was
@@ -93,9 +93,9 @@ var takenOut = map[string]error{
 	removed:      delivery.Removed(),
 }
 
-// hear handles what Redis says of the update. It may be a notification, also while Join
-// waits for its answer.
-func (e *entry) hear(state, born string) {
+// handleState handles the state of the update in an answer or a notification, which may
+// come while Join waits for its answer.
+func (e *entry) handleState(state, born string) {
 	if e.local != nil || e.err != nil || e.state == departed {
 		return
 	}
@@ -104,18 +104,18 @@ func (e *entry) hear(state, born string) {
 		return
 	}
 	switch state {
-	case saysGone:
-		e.gone(born)
-	case saysTurn, saysBegun:
+	case scriptGone:
+		e.handleGone(born)
+	case scriptLeading, scriptInFlight:
 		if e.state == waiting || e.state == asking {
-			e.giveTurn()
+			e.signalTurn()
 		}
 	}
 }
 
-// gone handles an update that Redis does not know: its lease has ended, or Redis has
+// handleGone handles an update that Redis does not know: its lease has ended, or Redis has
 // lost all data or the latest.
-func (e *entry) gone(born string) {
+func (e *entry) handleGone(born string) {
 	if born != e.born && time.Now().Before(e.until) {
 		e.lapse()
 		return
