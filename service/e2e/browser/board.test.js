@@ -30,7 +30,15 @@ const openBoard = async (t, width = 1280, url = SANDBOX_TWILIO) => {
 
 const card = (page, name) => page.locator(".card").filter({ has: page.getByRole("heading", { name }) });
 const chip = (page, name, text) => card(page, name).locator(".chip").getByText(text, { exact: true });
-const copied = (page) => page.evaluate(() => navigator.clipboard.readText());
+
+// copied returns what was copied, as soon as it begins with the text.
+const copied = async (page, begin) => {
+  const found = await page.waitForFunction(async (begin) => {
+    const text = await navigator.clipboard.readText();
+    return text.startsWith(begin) && text;
+  }, begin);
+  return found.jsonValue();
+};
 
 // press moves the focus with the Tab key to a control and presses a key there.
 const press = async (page, control, key) => {
@@ -46,13 +54,13 @@ test("a mute over gRPC, by the command of the card", async (t) => {
   await card(page, "customer").getByText("Commands").click();
   await card(page, "customer").getByRole("button", { name: "Copy grpcurl: mute" }).click();
   await page.getByText("copied").waitFor();
-  execFileSync("sh", ["-c", await copied(page)]);
+  execFileSync("sh", ["-c", await copied(page, "grpcurl")]);
   await chip(page, "customer", "muted").waitFor();
   await page.locator("#log li", { hasText: "Muted=true" }).waitFor();
   const cell = page.locator(`#${CONFERENCE} tr`, { hasText: "agent" }).locator("td[title='does not hear: the speaker is muted']");
   assert.equal(await cell.count(), 1);
   await card(page, "customer").getByRole("button", { name: "Copy curl: unmute" }).click(); // The details stay open.
-  execFileSync("sh", ["-c", `${await copied(page)} -fsS`]);
+  execFileSync("sh", ["-c", `${await copied(page, "curl")} -fsS`]);
   await chip(page, "customer", "muted").waitFor({ state: "detached" });
 });
 
@@ -83,7 +91,7 @@ for (const width of [1280, 390]) {
     await card(page, "agent").getByText("https://example.com/music.mp3").waitFor({ state: "detached" }); // It has ended.
     await press(page, card(page, "customer").locator("[data-copy]").first(), " ");
     await page.getByText("copied").waitFor();
-    assert.equal(await copied(page), CUSTOMER);
+    assert.equal(await copied(page, "CA"), CUSTOMER);
     await press(page, page.getByRole("button", { name: "Hang up customer" }), "Enter");
     await card(page, "customer").waitFor({ state: "detached" });
     await press(page, page.getByRole("button", { name: "Reset" }), "Enter");

@@ -8,10 +8,11 @@ const { chromium } = require("playwright-core");
 // openPage opens a URL in a browser of its own, until the test ends. The test fails if
 // a script of the page fails or breaks the page's Content-Security-Policy.
 exports.openPage = async (t, url, width) => {
-  const browser = await chromium.launch({ executablePath: process.env.BROWSER, args: ["--no-sandbox"] });
+  const timeout = 120_000; // For busy machines.
+  const browser = await chromium.launch({ executablePath: process.env.BROWSER, args: ["--no-sandbox"], timeout });
   t.after(() => browser.close());
   const page = await browser.newPage({ viewport: { width, height: 844 } });
-  page.setDefaultTimeout(120_000); // For busy machines.
+  page.setDefaultTimeout(timeout);
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (line) => {
