@@ -30,8 +30,8 @@ func (h *handshakes) failed(client net.Addr, err error) {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		reason = "client_certificate"
 	}
-	h.metrics.HandshakeFailed(reason)
 	h.logger.Warn("TLS handshake failed", "reason", reason, "client", clientaddr.Host(client), "cause", err)
+	h.metrics.HandshakeFailed(reason)
 }
 
 // connState is net/http's hook: a connection keeps the error of its handshake.
