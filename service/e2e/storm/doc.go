@@ -3,10 +3,11 @@
 //
 // TestStorm makes random calls, and then compares the journal of the embedded Twilio
 // with the answers that the callers got. Meanwhile guests join, are read, and are
-// removed, and the next guest gets the label of the one before. The flags -calls and -workers set the number
-// of calls and of concurrent callers; -seed repeats a seed that was printed:
+// removed, and the next guest gets the label of the one before. The flags -calls and
+// -workers set the number of calls and of concurrent callers. The flag -seed sets the
+// first seed, and 0 picks one:
 //
-//	go test ./service/e2e/storm -run TestStorm -v -calls 100000
+//	go test ./service/e2e/storm -run TestStorm -v -calls 100000 -seed 0
 //
 // TestStormOfBulkOperations makes updates of many participants, which compete with
 // confirmed updates of one, and checks them in the same way.
