@@ -89,7 +89,7 @@ func TestSandboxAcceptsTheSameURLs(t *testing.T) {
 		"80", "%", "%41", "%zz", "a", "Z", "é", " ", "\n", "|", "{", "\\", "\"", "<", "^", "`", "'", "(", "*", "+", ",", ";", "=", "~", "_", "-", ".", "!", "$", "&",
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 2000 {
+	for range 500 {
 		text := pieces[random.IntN(2)]
 		for range random.IntN(6) {
 			text += pieces[random.IntN(len(pieces))]
