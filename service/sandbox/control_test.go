@@ -187,6 +187,12 @@ func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 	}{
 		{"another origin", "POST", "/sandbox/reset", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
 		{"another site", "POST", "/sandbox/reset", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		{"a read of another origin", "GET", "/sandbox/state", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		{"a read of another site", "GET", "/", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		{"a link on another site", "GET", "/", func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
+		}, 200},
 		{"another origin at Twilio's API", "POST", "/2010-04-01/Accounts/" + AccountSID + "/Conferences/" + ConferenceSID + ".json",
 			func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
 		{"another host's name", "GET", "/sandbox/state", func(r *http.Request) { r.Host = "evil.example" }, 403},

@@ -86,12 +86,13 @@ func New(config Config) *Sandbox {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.world = s.newWorld(config.State, config.Now().UTC())
 	s.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serve))
-	s.control = withLoopbackHost(s.controlHandler())
+	s.control = withOwnPages(withLoopbackHost(s.controlHandler()))
 	return s
 }
 
 // ServeHTTP serves Twilio's API below /2010-04-01/ and the sandbox's own pages
-// elsewhere. It refuses what browsers send for pages of other origins.
+// elsewhere. It refuses what browsers send for pages of other origins, apart from reads of
+// Twilio's API.
 //
 // A fault that resets the connection hijacks it. Where that is not possible, the
 // handler panics with http.ErrAbortHandler, or answers 502 without a body if no
