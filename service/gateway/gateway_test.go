@@ -295,7 +295,9 @@ func TestInvalidConfigs(t *testing.T) {
 }
 
 func TestBodySizeLimit(t *testing.T) {
-	tooLarge := outcometest.Status(outcome.RequestTooLarge, outcome.Facts{})
+	tooLarge := func(limit string) *status.Status {
+		return outcometest.Status(outcome.RequestTooLarge, outcome.Facts{Detail: "its body is larger than " + limit + " bytes"})
+	}
 	padded := func(size int) string { return `{"muted": true}` + strings.Repeat(" ", size-len(`{"muted": true}`)) }
 	tests := []struct {
 		name string
@@ -304,10 +306,10 @@ func TestBodySizeLimit(t *testing.T) {
 		want *status.Status
 	}{
 		{"the default limit", gateway.Config{}, 64 << 10, nil},
-		{"one byte more than the default limit", gateway.Config{}, 64<<10 + 1, tooLarge},
-		{"5 MB", gateway.Config{}, 5 << 20, tooLarge},
+		{"one byte more than the default limit", gateway.Config{}, 64<<10 + 1, tooLarge("65536")},
+		{"5 MB", gateway.Config{}, 5 << 20, tooLarge("65536")},
 		{"a configured limit", gateway.Config{MaxBodyBytes: 100}, 100, nil},
-		{"one byte more than a configured limit", gateway.Config{MaxBodyBytes: 100}, 101, tooLarge},
+		{"one byte more than a configured limit", gateway.Config{MaxBodyBytes: 100}, 101, tooLarge("100")},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -84,6 +84,9 @@ func decodeJSON(body []byte, message proto.Message, path map[string]string) []*v
 // checkObject returns a violation if the body is not exactly one JSON object in
 // UTF-8.
 func checkObject(body []byte) *violation {
+	if bytes.HasPrefix(body, []byte("\ufeff")) {
+		return broken("", "the body begins with a byte order mark (BOM): send it without one")
+	}
 	if at := invalidUTF8(body); at >= 0 {
 		return broken("", "the body is not UTF-8 at "+position(body, at))
 	}

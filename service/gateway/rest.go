@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -164,8 +165,8 @@ func (b *requestBody) readAll() []byte {
 	if err == nil {
 		return text
 	}
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		b.refuse(outcome.RequestTooLarge.Err(outcome.Facts{}))
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		b.refuse(outcome.RequestTooLarge.Err(outcome.Facts{Detail: fmt.Sprintf("its body is larger than %d bytes", tooLarge.Limit)}))
 	}
 	b.refuseInvalid([]*violation{broken("", "the body could not be read to its end")})
 	return nil

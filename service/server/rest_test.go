@@ -66,7 +66,7 @@ func TestRequestsOnlyOverREST(t *testing.T) {
 		{name: "an empty body", body: "", want: &refusal{kind: outcome.NothingToUpdate}},
 		{name: "an empty object", body: " {} ", want: &refusal{kind: outcome.NothingToUpdate}},
 		{name: "null is unset", body: `{"muted": null}`, want: &refusal{kind: outcome.NothingToUpdate}},
-		{name: "5 MB", body: `{"hold_url": "` + strings.Repeat("a", 5<<20) + `"}`, want: &refusal{kind: outcome.RequestTooLarge}},
+		{name: "5 MB", body: `{"hold_url": "` + strings.Repeat("a", 5<<20) + `"}`, want: &refusal{kind: outcome.RequestTooLarge, detail: "its body is larger than 65536 bytes"}},
 		{
 			name: "a slash in a label",
 			path: "/v1/conferences/" + sandbox.ConferenceSID + "/participants/a%2Fb",
