@@ -33,8 +33,9 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	// patience bounds every wait for something that must happen.
-	patience = 20 * time.Second
+	// patience bounds every wait for something that must happen. A sentinel that was not
+	// scheduled in time does nothing for 30 s.
+	patience = 50 * time.Second
 	// A shortLease ends soon after it is not renewed any more. A longLease does not end
 	// during a test, however slow the machine is.
 	shortLease = 2 * time.Second
@@ -229,7 +230,7 @@ func await(t testing.TB, what string, is func() bool) {
 func dial(t *testing.T, cfg Config) *Store {
 	t.Helper()
 	if cfg.Timeout == 0 {
-		cfg.Timeout = cfg.Lease / 2
+		cfg.Timeout = cfg.Lease * 3 / 4
 	}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func runReplica() {
 // newReplica returns a replica's deliverer with a real client of Twilio.
 func newReplica(url string, failure Failure, lease time.Duration) (*delivery.Deliverer, *Store, error) {
 	cfg := delivery.Default()
-	s, err := Dial(Config{URL: url, Failure: failure, Lease: lease, Timeout: lease / 2}, cfg.Bounds, quiet)
+	s, err := Dial(Config{URL: url, Failure: failure, Lease: lease, Timeout: lease * 3 / 4}, cfg.Bounds, quiet)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -35,7 +35,7 @@ func launchSentinel(t *testing.T, masterPort string) *node {
 	sentinel := launch(t, func(port string) []string {
 		return []string{writeFile(t, strings.Join([]string{
 			"bind 127.0.0.1", "port " + port, "sentinel monitor conferences 127.0.0.1 " + masterPort + " 1",
-			"sentinel down-after-milliseconds conferences 500", "sentinel failover-timeout conferences 1000", "",
+			"sentinel down-after-milliseconds conferences 2000", "sentinel failover-timeout conferences 1000", "",
 		}, "\n")), "--sentinel"}
 	})
 	// The default is every few seconds. Old versions do not know the command.

@@ -100,7 +100,7 @@ func (l *logbook) count(text string) int { return strings.Count(l.String(), text
 func dialLogged(t *testing.T, cfg Config) (*Store, *logbook) {
 	t.Helper()
 	if cfg.Timeout == 0 {
-		cfg.Timeout = cfg.Lease / 2
+		cfg.Timeout = cfg.Lease * 3 / 4
 	}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
