@@ -144,10 +144,11 @@ func TestAGRPCRequestThatDoesNotArrive(t *testing.T) {
 // TestACallIsLongerThanItsArrival: only the arrival of a request is timed.
 func TestACallIsLongerThanItsArrival(t *testing.T) {
 	held := newHolds()
-	r := build(t, held.setup)
-	r.arrivals.timeout = time.Second
-	r.run(t)
+	r := start(t, held.setup)
 	done := held.begin(t, r, bothWays[0], sandbox.AgentSID)
+	r.arrivals.mu.Lock()
+	r.arrivals.timeout = time.Millisecond
+	r.arrivals.mu.Unlock()
 	conn := newRawHTTP2(t, connect(t, r.GRPC))
 	conn.sendIncomplete(1000, 1000)
 	conn.awaitStatus(t, 1) // The call began before.
