@@ -1,11 +1,14 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
@@ -36,6 +39,37 @@ func TestNamesInTheLog(t *testing.T) {
 	}
 	checkUnsaid(t, r.log.String(), "Support")
 	checkUnsaid(t, r.log.String(), "Sales")
+}
+
+// TestAmbiguousName: Twilio lists two conferences in progress with the name.
+func TestAmbiguousName(t *testing.T) {
+	r := start(t)
+	const listed = `{"conferences": [
+		{"sid": "CF00000000000000000000000000000001", "friendly_name": "Twins", "status": "in-progress"},
+		{"sid": "CF00000000000000000000000000000002", "friendly_name": "Twins", "status": "in-progress"}]}`
+	twins := sandbox.Fault{Status: http.StatusOK, Body: json.RawMessage(listed)}
+	if err := r.box.Arm(sandbox.Rule{Operation: "list-conferences", Fault: twins}); err != nil {
+		t.Fatal(err)
+	}
+	const name = "name:Twins"
+	want := refusal{kind: outcome.ConferenceAmbiguous, detail: "use the SID of one of them"}
+	for _, way := range bothWays {
+		want.check(t, way.call(t, t.Context(), r, to("agent", &request{ConferenceSid: name, Muted: yes, WaitForParticipant: true})))
+	}
+	for _, call := range bulkWays {
+		_, got := call(t, r, all(&bulk{ConferenceSid: name}))
+		want.check(t, got)
+	}
+	for _, call := range ways {
+		for _, message := range []proto.Message{
+			&conferencev1.GetParticipantRequest{ConferenceSid: name, CallSid: "agent"},
+			&conferencev1.ListParticipantsRequest{ConferenceSid: name},
+			&conferencev1.RemoveParticipantRequest{ConferenceSid: name, CallSid: "agent"},
+		} {
+			_, got := call(t, r, message)
+			want.check(t, got)
+		}
+	}
 }
 
 // TestRequestIDOfANameAfterTheConference repeats a call after its conference has ended.
