@@ -501,6 +501,21 @@ func TestAuditOfABulkOperation(t *testing.T) {
 	}
 }
 
+// TestAuditFailureOfABulkOperation: no record can be written, and the error says that the
+// updates were applied.
+func TestAuditFailureOfABulkOperation(t *testing.T) {
+	sink, err := telemetry.OpenAudit("/dev/full")
+	if err != nil {
+		t.Skip(err)
+	}
+	r := start(t, func(s *setup) { s.Audit = sink })
+	_, got := overGRPC(t, r, all(&bulk{}))
+	refusal{kind: outcome.AuditFailed, applied: "yes"}.check(t, got)
+	if applied := r.box.State().JournalLength; applied != 5 {
+		t.Errorf("%d updates were applied, want 5", applied)
+	}
+}
+
 // TestDeadlineOfABulkOperation: the results say what is known, and the call succeeds.
 func TestDeadlineOfABulkOperation(t *testing.T) {
 	const want = "05 muted=true; agent muted=true; customer muted=true; fault:update:hang DEADLINE maybe; " +
