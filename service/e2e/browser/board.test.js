@@ -11,6 +11,7 @@ const { checkFits, openPage } = require("./browser.js");
 const { SANDBOX_REST, SANDBOX_TWILIO, SCREENSHOT } = process.env;
 const CONFERENCE = "CFcf000000000000000000000000000001";
 const CUSTOMER = "CAca000000000000000000000000000002";
+const AUTH_TOKEN = "00112233445566778899aabbccddeeff";
 
 const update = (participant, properties) =>
   fetch(`${SANDBOX_REST}/v1/conferences/${CONFERENCE}/participants/${participant}`, {
@@ -100,6 +101,22 @@ for (const width of [1280, 390]) {
   });
 }
 
+test("long names, 390 px wide", async (t) => {
+  const page = await openBoard(t, 390);
+  const name = "n".repeat(128);
+  const [account] = (await (await fetch(`${SANDBOX_TWILIO}/sandbox/state`)).json()).accounts;
+  const created = await fetch(`${SANDBOX_TWILIO}/2010-04-01/Accounts/${account.sid}/Conferences/${name}/Participants.json`, {
+    method: "POST",
+    headers: { Authorization: "Basic " + btoa(`${account.sid}:${AUTH_TOKEN}`) },
+    body: new URLSearchParams({ From: "+15550001111", To: "+15550002222", Label: name }),
+  });
+  assert.equal(created.status, 201);
+  await fetch(`${SANDBOX_TWILIO}/sandbox/faults`, { method: "POST", body: JSON.stringify({ participant: name, kind: "503" }) });
+  await page.locator("#armed", { hasText: name }).waitFor();
+  await card(page, name).waitFor();
+  await checkFits(page);
+});
+
 test("after a restart", async (t) => {
   const { hostname, port } = new URL(SANDBOX_TWILIO);
   const sockets = new Set();
@@ -133,7 +150,7 @@ test("a picture", { skip: !SCREENSHOT }, async (t) => {
   const [account] = (await (await fetch(`${SANDBOX_TWILIO}/sandbox/state`)).json()).accounts;
   const [agent, customer, supervisor] = account.conferences[0].participants.map((p) => ({ call_sid: p.call_sid, label: p.label }));
   const conferences = [{ sid: CONFERENCE, friendly_name: "Support", participants: [agent, customer, supervisor] }];
-  const state = { accounts: [{ sid: account.sid, auth_token: "00112233445566778899aabbccddeeff", conferences }] };
+  const state = { accounts: [{ sid: account.sid, auth_token: AUTH_TOKEN, conferences }] };
   assert.ok((await fetch(`${SANDBOX_TWILIO}/sandbox/state`, { method: "POST", body: JSON.stringify(state) })).ok);
   await fetch(`${SANDBOX_TWILIO}/sandbox/faults`, { method: "POST", body: '{"participant": "customer", "kind": "503"}' });
   await update("customer", { muted: true });
