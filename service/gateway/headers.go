@@ -28,7 +28,9 @@ var metadataHeaders = []string{"Authorization", "Traceparent", "Tracestate"}
 func withMetadata(ctx context.Context, header http.Header) context.Context {
 	md := metadata.MD{}
 	for _, name := range metadataHeaders {
-		md.Append(name, presentable(header.Values(name))...)
+		if values := header.Values(name); len(values) > 0 {
+			md[strings.ToLower(name)] = presentable(values)
+		}
 	}
 	return metadata.NewIncomingContext(ctx, md)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -70,20 +72,25 @@ func decodeJSON(body []byte, message proto.Message, path map[string]string) []*v
 	if wrong := checkObject(body); wrong != nil {
 		return []*violation{wrong}
 	}
-	s := scan{path: path}
-	scanned := s.object(body, message.ProtoReflect(), "")
-	if len(s.violations) > 0 {
-		return s.violations
+	names := scan{path: path}
+	scanned := names.object(body, message.ProtoReflect(), "")
+	if len(names.violations) == 0 && protojson.Unmarshal(scanned, message) == nil {
+		return nil
 	}
-	if protojson.Unmarshal(scanned, message) != nil {
-		return []*violation{broken("", "the body cannot be read as "+string(message.ProtoReflect().Descriptor().Name()))}
+	all := scan{path: path, values: true}
+	all.object(body, message.ProtoReflect(), "")
+	if len(all.violations) == 0 {
+		all.refuse("", "the body cannot be read as "+string(message.ProtoReflect().Descriptor().Name()))
 	}
-	return nil
+	return all.violations
 }
 
 // checkObject returns a violation if the body is not exactly one JSON object in
 // UTF-8.
 func checkObject(body []byte) *violation {
+	if utf8.Valid(body) && json.Valid(body) && bytes.TrimLeft(body, blank)[0] == '{' {
+		return nil
+	}
 	if bytes.HasPrefix(body, []byte("\ufeff")) {
 		return broken("", "the body begins with a byte order mark (BOM): send it without one")
 	}
@@ -134,6 +141,7 @@ func position(body []byte, offset int) string {
 // is bounded.
 type scan struct {
 	path       map[string]string // The fields that are in the path.
+	values     bool              // Values are decoded one by one, to find those of a wrong type.
 	violations []*violation
 }
 
@@ -143,17 +151,16 @@ func (s *scan) refuse(field, description string) {
 
 // object scans a valid JSON object for an empty message, and returns it in the form
 // that protojson reads. Fields are reported with the prefix.
-func (s *scan) object(text []byte, message protoreflect.Message, prefix string) json.RawMessage {
+func (s *scan) object(text []byte, message protoreflect.Message, prefix string) jsontext.Value {
 	fields := message.Descriptor().Fields()
 	seen := map[string]bool{}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	_, _ = dec.Token()
-	var scanned []byte
-	for dec.More() && len(s.violations) < maxViolations {
-		token, _ := dec.Token()
-		name, _ := token.(string)
-		var value json.RawMessage
-		_ = dec.Decode(&value)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	_, _ = dec.ReadToken()
+	scanned := append(make([]byte, 0, len(text)+1), '{')
+	for dec.PeekKind() != '}' && len(s.violations) < maxViolations {
+		token, _ := dec.ReadToken()
+		name := token.String()
+		value, _ := dec.ReadValue()
 		_, inPath := s.path[prefix+name]
 		switch field := fields.ByName(protoreflect.Name(name)); {
 		case field == nil:
@@ -163,29 +170,34 @@ func (s *scan) object(text []byte, message protoreflect.Message, prefix string) 
 		case inPath:
 			s.refuse(name, "is given by the path and may not be in the body too")
 		default:
-			scanned = fmt.Appendf(scanned, ",%q:%s", name, s.value(value, message, field, prefix+name))
+			scanned = append(append(append(scanned, '"'), name...), `":`...)
+			scanned = append(append(scanned, s.value(value, message, field, prefix+name)...), ',')
 		}
 		seen[name] = true
 	}
-	return append(append([]byte{'{'}, bytes.TrimPrefix(scanned, []byte{','})...), '}')
+	return append(bytes.TrimSuffix(scanned, []byte{','}), '}')
 }
 
-// value scans a field's value. A nested message is scanned field by field; any other
-// value is decoded on its own by protojson.
+// value scans a field's value. A nested message is scanned field by field.
 func (s *scan) value(
-	value json.RawMessage, message protoreflect.Message, field protoreflect.FieldDescriptor, name string,
-) json.RawMessage {
+	value jsontext.Value, message protoreflect.Message, field protoreflect.FieldDescriptor, name string,
+) jsontext.Value {
 	if isNested(field) && value[0] == '{' {
 		return s.object(value, message.NewField(field).Message(), name+".")
 	}
 	if full := fullEnumName(value, field.Enum()); full != "" {
 		return fmt.Appendf(nil, "%q", full)
 	}
-	alone := fmt.Appendf(nil, "{%q:%s}", field.Name(), value)
-	if protojson.Unmarshal(alone, message.New().Interface()) != nil {
+	if s.values && !isValue(value, message, field) {
 		s.refuse(name, "must be "+wanted(field))
 	}
 	return value
+}
+
+// isValue reports whether protojson reads the value as one of the message's field.
+func isValue(value jsontext.Value, message protoreflect.Message, field protoreflect.FieldDescriptor) bool {
+	alone := fmt.Appendf(nil, "{%q:%s}", field.Name(), value)
+	return protojson.Unmarshal(alone, message.New().Interface()) == nil
 }
 
 // isNested reports whether the field is a single message whose JSON is an object with
@@ -197,9 +209,12 @@ func isNested(field protoreflect.FieldDescriptor) bool {
 
 // fullEnumName returns the enum value's name for a JSON string without the enum's
 // prefix, HTTP_METHOD_GET for "GET", or "".
-func fullEnumName(value json.RawMessage, enum protoreflect.EnumDescriptor) protoreflect.Name {
+func fullEnumName(value jsontext.Value, enum protoreflect.EnumDescriptor) protoreflect.Name {
+	if enum == nil {
+		return ""
+	}
 	var short string
-	if enum == nil || json.Unmarshal(value, &short) != nil {
+	if json.Unmarshal(value, &short) != nil {
 		return ""
 	}
 	known := enumValue(short, enum)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -99,8 +98,8 @@ func checkRequest(r *http.Request, path map[string]string) (query string, refusa
 
 func checkPath(path map[string]string) []*violation {
 	var violations []*violation
-	for _, field := range slices.Sorted(maps.Keys(path)) {
-		switch value := path[field]; {
+	for field, value := range path {
+		switch {
 		case value == "":
 			violations = append(violations, broken(field, "is empty in the path"))
 		case strings.Contains(value, "/"):
@@ -109,6 +108,7 @@ func checkPath(path map[string]string) []*violation {
 			violations = append(violations, broken(field, "must be percent-encoded UTF-8"))
 		}
 	}
+	slices.SortFunc(violations, func(a, b *violation) int { return strings.Compare(a.GetField(), b.GetField()) })
 	return violations
 }
 
