@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -221,6 +222,7 @@ func (s *AuditSink) schedule() *auditWrite {
 // run makes the scheduled writes.
 func (s *AuditSink) run() {
 	for {
+		runtime.Gosched() // Calls that are about to end add their records to this write.
 		write, lines, reopened := s.take()
 		if write == nil {
 			return
