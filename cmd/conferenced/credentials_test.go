@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,7 +92,7 @@ func TestCredentials(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID)
 			environment(t, test.pairs...)
-			set, err := settings.Load(settings.Files{}, settings.Base{Environment: true, BaseURL: test.baseURL})
+			live, err := settings.NewLive(settings.Files{}, settings.Base{Environment: true, BaseURL: test.baseURL}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +100,7 @@ func TestCredentials(t *testing.T) {
 				SID: testAccountSID, Username: test.username,
 				Password: twilio.NewSecret(test.password), BaseURL: test.wantURL,
 			}
-			got, _ := set.Accounts.Lookup("")
+			got, _ := live.Current().Accounts.Lookup("")
 			if diff := cmp.Diff(want, got, cmp.Comparer(twilio.Secret.Equal)); diff != "" {
 				t.Errorf("the default account (-want +got):\n%s", diff)
 			}

@@ -24,7 +24,7 @@ func TestExpiry(t *testing.T) {
 		tokens += fmt.Sprintf("- {name: a, sha256: %064d, expires: %s}\n", i+1, at.Format(time.RFC3339))
 	}
 	expired := until(in(-time.Minute))
-	set, err := Load(Files{
+	set, _, err := load(Files{
 		Tokens: write(t, dir, "tokens", tokens), Policy: write(t, dir, "policy", policy("muted")),
 		ClientCA: write(t, dir, "ca", certtest.PEM(expired, until(in(5*time.Hour)), until(in(4*time.Hour)))),
 		TLSCert:  write(t, dir, "crt", certtest.PEM(expired)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, expired)),
@@ -36,7 +36,7 @@ func TestExpiry(t *testing.T) {
 	if diff := cmp.Diff(want, set.Expiry(now)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	set, err = Load(Files{Tokens: write(t, dir, "tokens", "tokens: []\n"), Policy: write(t, dir, "policy", policy("muted"))}, Base{})
+	set, _, err = load(Files{Tokens: write(t, dir, "tokens", "tokens: []\n"), Policy: write(t, dir, "policy", policy("muted"))}, Base{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,8 @@ type Status struct {
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
-// NewLive loads the files like [Load], and returns its error.
+// NewLive reads the files. Its error joins all problems of all files, each with the file
+// and, for YAML, the line and key.
 func NewLive(files Files, base Base, logger *slog.Logger) (*Live, error) {
 	set, loaded, err := load(files, base)
 	if err != nil {

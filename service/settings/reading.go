@@ -69,7 +69,7 @@ func parseSecret(text string) (twilio.Secret, error) {
 
 // secretText returns the text of a secret without trailing line ends.
 func secretText(text string) (string, error) {
-	if err := checkBOM([]byte(text)); err != nil {
+	if err := yamlfile.CheckBOM([]byte(text)); err != nil {
 		return "", err
 	}
 	text = strings.TrimRight(text, "\r\n")
@@ -155,12 +155,4 @@ func withoutPath(err error) error {
 		return at.Err
 	}
 	return err
-}
-
-// checkBOM refuses a byte order mark, which is invisible in most editors.
-func checkBOM(text []byte) error {
-	if yamlfile.HasBOM(text) {
-		return errors.New("begins with a byte order mark (BOM): save it as UTF-8 without one")
-	}
-	return nil
 }

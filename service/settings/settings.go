@@ -68,16 +68,8 @@ type Set struct {
 // change.
 const maxReadings = 5
 
-// Load reads the files. Its error joins all problems of all files, each with the
-// file and, for YAML, the line and key.
-//
-// Files that change while they are read are read again, so that a Set never contains
-// half of a change. After maxReadings, Load returns an error.
-func Load(files Files, base Base) (*Set, error) {
-	set, _, err := load(files, base)
-	return set, err
-}
-
+// load reads the files. Files that change while they are read are read again, so that a
+// Set never contains half of a change. After maxReadings, it returns an error.
 func load(files Files, base Base) (*Set, *reading, error) {
 	var from *reading
 	for range maxReadings {

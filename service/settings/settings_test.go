@@ -23,7 +23,7 @@ func TestLoadWithoutFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	jwt := new(callers.JWT)
-	set, err := Load(Files{}, Base{Accounts: accounts, JWT: jwt})
+	set, _, err := load(Files{}, Base{Accounts: accounts, JWT: jwt})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestLoadReadsSecretsBesideTheAccounts(t *testing.T) {
 	write(t, filepath.Join(dir, "secrets"), "a", "relative\n")
 	absolute := write(t, t.TempDir(), "b", "absolute\n")
 	file := write(t, dir, "accounts.yaml", fill("accounts:\n- {sid: $A, auth_token: {file: secrets/a}}\n- {sid: $B, auth_token: {file: "+absolute+"}}"))
-	set, err := Load(Files{Accounts: file}, Base{})
+	set, _, err := load(Files{Accounts: file}, Base{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestLoadReportsEveryProblem(t *testing.T) {
 	write(t, dir, "accounts.yaml", "accounts:\n- sid: x\n- auth_token: hunter2\n")
 	write(t, dir, "ca.pem", "no certificate")
 	write(t, dir, "tls.crt", "no certificate either")
-	_, err := Load(Files{
+	_, _, err := load(Files{
 		Accounts: at("accounts.yaml"), Tokens: at("tokens.yaml"), Policy: dir,
 		ClientCA: at("ca.pem"), TLSCert: at("tls.crt"), TLSKey: at("tls.key"),
 	}, Base{})
@@ -140,7 +140,7 @@ func TestLoadTLS(t *testing.T) {
 				}
 				return filepath.Join(dir, name)
 			}
-			set, err := Load(Files{ClientCA: at(test.ca), TLSCert: at(test.crt), TLSKey: at(test.key), Policy: at("policy")}, Base{})
+			set, _, err := load(Files{ClientCA: at(test.ca), TLSCert: at(test.crt), TLSKey: at(test.key), Policy: at("policy")}, Base{})
 			if err != nil {
 				set = new(Set)
 			} else if set.Certificate == nil || (set.Callers.ClientCAs != nil) != (test.ca != "") {
@@ -177,7 +177,7 @@ func TestLoadIsOneReading(t *testing.T) {
 		link(t, dir, fmt.Sprintf("..2026_%d", i%2))
 		exchanged := make(chan error, 1)
 		go func() { exchanged <- swap(dir, fmt.Sprintf("..2026_%d", (i+1)%2)) }()
-		_, err := Load(Files{TLSCert: filepath.Join(dir, "..data/tls.crt"), TLSKey: filepath.Join(dir, "..data/tls.key")}, Base{})
+		_, _, err := load(Files{TLSCert: filepath.Join(dir, "..data/tls.crt"), TLSKey: filepath.Join(dir, "..data/tls.key")}, Base{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -241,7 +241,7 @@ func TestReadingDetectsChanges(t *testing.T) {
 
 func TestLargeFilesAreRefused(t *testing.T) {
 	file := write(t, t.TempDir(), "tokens.yaml", strings.Repeat("x", maxFileBytes+1))
-	_, err := Load(Files{Tokens: file}, Base{})
+	_, _, err := load(Files{Tokens: file}, Base{})
 	if diff := cmp.Diff([]string{"settings.Tokens: " + file + ": is larger than 1024 KiB"}, lines(err)); diff != "" {
 		t.Error(diff)
 	}
@@ -299,7 +299,7 @@ func TestSetDoesNotPrintSecrets(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "token", "hunter2hunter2")
 	server := certtest.Issue(t, certtest.NewCA(t, "ca"), "localhost")
-	set, err := Load(Files{
+	set, _, err := load(Files{
 		Accounts: write(t, dir, "accounts.yaml", oneAccount(ac("a"))),
 		TLSCert:  write(t, dir, "crt", certtest.PEM(server)), TLSKey: write(t, dir, "key", certtest.KeyPEM(t, server)),
 	}, Base{})

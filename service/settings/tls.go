@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"conferenced/service/yamlfile"
 )
 
 // TLSConfig returns the listeners' configuration, or nil if no certificate is
@@ -103,7 +105,7 @@ func (p *parser) certificates(field, path string) ([]*x509.Certificate, []byte) 
 
 func (p *parser) readPEM(field, path string) ([]byte, bool) {
 	text, ok := p.read(field, path)
-	err := checkBOM(text)
+	err := yamlfile.CheckBOM(text)
 	p.failFile(field, path, err)
 	return text, ok && err == nil
 }

@@ -14,8 +14,8 @@ import (
 // checkText reports bytes that YAML does not allow, and returns whether there are
 // none.
 func (d *Document) checkText(text []byte) bool {
-	if HasBOM(text) {
-		d.report(1, "", "begins with a byte order mark (BOM): save it as UTF-8 without one")
+	if err := CheckBOM(text); err != nil {
+		d.report(1, "", "%v", err)
 		return false
 	}
 	for i := 0; i < len(text); {
@@ -37,10 +37,15 @@ func (d *Document) checkText(text []byte) bool {
 	return true
 }
 
-// HasBOM reports whether a text begins with a byte order mark of UTF-8 or UTF-16.
-func HasBOM(text []byte) bool {
-	return bytes.HasPrefix(text, []byte("\xef\xbb\xbf")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
-		bytes.HasPrefix(text, []byte("\xff\xfe"))
+// CheckBOM returns an error if a text begins with a byte order mark of UTF-8 or UTF-16,
+// which is invisible in most editors.
+func CheckBOM(text []byte) error {
+	for _, mark := range []string{"\xef\xbb\xbf", "\xfe\xff", "\xff\xfe"} {
+		if bytes.HasPrefix(text, []byte(mark)) {
+			return errors.New("begins with a byte order mark (BOM): save it as UTF-8 without one")
+		}
+	}
+	return nil
 }
 
 // load returns the root if the text is one document, and nil otherwise.

@@ -93,8 +93,11 @@ func (c Config) tls(name string) (*tls.Config, error) {
 // readPEM reads a file. A byte order mark would hide its first PEM block.
 func readPEM(field, path string) ([]byte, error) {
 	text, err := os.ReadFile(path) // #nosec G304 -- the operator names it
-	if err == nil && yamlfile.HasBOM(text) {
-		return nil, invalid.Fieldf(field, "%s: begins with a byte order mark (BOM): save it as UTF-8 without one", path)
+	if err != nil {
+		return nil, invalid.Field(field, err)
 	}
-	return text, invalid.Field(field, err)
+	if err := yamlfile.CheckBOM(text); err != nil {
+		return nil, invalid.Fieldf(field, "%s: %w", path, err)
+	}
+	return text, nil
 }
