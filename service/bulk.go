@@ -85,15 +85,14 @@ func newBulk(
 ) *bulk {
 	b := &bulk{
 		Service: s, request: request, account: account, caller: callers.FromContext(ctx).Key(), change: change,
-		conference: request.GetConferenceSid(), id: strings.ToLower(request.GetRequestId()), handled: map[string]bool{}, answers: map[string]*twilio.Participant{}, matched: map[string]bool{},
+		conference: request.GetConferenceSid(), id: strings.ToLower(request.GetRequestId()),
+		handled: map[string]bool{}, answers: map[string]*twilio.Participant{}, matched: map[string]bool{},
 		response: &conferencev1.UpdateParticipantsResponse{Complete: true},
 	}
 	if b.id == "" {
 		b.id = uuid.NewString()
 	}
-	if c := call.From(ctx); c != nil {
-		c.OperationID = b.id
-	}
+	call.From(ctx).OperationID = b.id
 	return b
 }
 
@@ -330,11 +329,9 @@ func (b *bulk) finish(ctx context.Context) *conferencev1.UpdateParticipantsRespo
 			b.response.Failed++
 		}
 	}
-	if c := call.From(ctx); c != nil {
-		c.Bulk = &call.Bulk{
-			Participants: len(b.response.GetResults()), Updated: int(b.response.GetUpdated()),
-			Failed: int(b.response.GetFailed()), Applied: b.applied,
-		}
+	call.From(ctx).Bulk = &call.Bulk{
+		Participants: len(b.response.GetResults()), Updated: int(b.response.GetUpdated()),
+		Failed: int(b.response.GetFailed()), Applied: b.applied,
 	}
 	return b.response
 }

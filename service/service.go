@@ -25,7 +25,8 @@ const RequestIDHeader = "twilio-request-id"
 // context.
 type Settings func(context.Context) (*twilio.Accounts, *callers.Set)
 
-// Service implements ConferenceService.
+// Service implements ConferenceService. The context of each call has its record: see
+// [call.From].
 type Service struct {
 	conferencev1.UnimplementedConferenceServiceServer
 
@@ -170,8 +171,8 @@ func (s *Service) read(ctx context.Context, account *twilio.Account, request *tw
 }
 
 // authorize returns the account with the SID, or the default account for "", if the
-// caller may do the operation there, and an update may set the properties. It applies the policy first, so that callers do
-// not learn whether other accounts are configured.
+// caller may do the operation there, and an update may set the properties. It applies the
+// policy first, so that callers do not learn whether other accounts are configured.
 func (s *Service) authorize(
 	ctx context.Context, sid string, operation call.Operation, properties property.Set,
 ) (*twilio.Account, error) {
@@ -180,9 +181,7 @@ func (s *Service) authorize(
 	if configured {
 		sid = account.SID
 	}
-	if c := call.From(ctx); c != nil {
-		c.AccountSID = sid
-	}
+	call.From(ctx).AccountSID = sid
 	if err := known.Authorize(callers.FromContext(ctx), sid, operation, properties); err != nil {
 		return nil, err
 	}
@@ -199,22 +198,18 @@ func (s *Service) authorize(
 // record puts the id of Twilio's answer and the SIDs of the conference and the
 // participant into the call's record, and the id into the response's header.
 func record(ctx context.Context, conference string, answer *twilio.Answer, err error) {
-	c := call.From(ctx)
-	if c == nil {
-		c = new(call.Call)
-	}
-	id, conferenceSID, callSID := "", &conference, (*string)(nil)
+	c, id, callSID := call.From(ctx), "", ""
 	if answer != nil {
-		id, callSID = answer.RequestID, answer.Participant.CallSID
-		conferenceSID = cmp.Or(answer.Participant.ConferenceSID, conferenceSID)
+		id, callSID = answer.RequestID, valueOf(answer.Participant.CallSID)
+		conference = cmp.Or(valueOf(answer.Participant.ConferenceSID), conference)
 	} else if failed := outcome.From(err); failed.Twilio != nil {
 		id = failed.Twilio.RequestID
 	}
-	if call.IsConferenceSID(*conferenceSID) {
-		c.ConferenceSID = *conferenceSID
+	if call.IsConferenceSID(conference) {
+		c.ConferenceSID = conference
 	}
-	if callSID != nil && call.IsCallSID(*callSID) {
-		c.CallSID = *callSID
+	if call.IsCallSID(callSID) {
+		c.CallSID = callSID
 	}
 	if id == "" {
 		return

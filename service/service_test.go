@@ -298,13 +298,6 @@ func TestRefusedCallerLearnsNothing(t *testing.T) {
 	}
 }
 
-func TestCallOutsideOfGRPC(t *testing.T) {
-	f := newFake(t, accountSID)
-	if _, err := f.service().UpdateParticipant(t.Context(), with(func(*request) {})); err != nil {
-		t.Error(err)
-	}
-}
-
 func values(pairs map[property.Property]string) *property.Values {
 	v := new(property.Values)
 	for p, value := range pairs {
