@@ -177,49 +177,36 @@ func descriptorSet(file protoreflect.FileDescriptor) ([]byte, error) {
 	return pb.MarshalOptions{Deterministic: true}.Marshal(&set)
 }
 
-type (
-	methodName struct {
-		Service string `json:"service"`
-		Method  string `json:"method,omitempty"`
-	}
-	retryPolicy struct {
-		MaxAttempts          int      `json:"maxAttempts"`
-		InitialBackoff       string   `json:"initialBackoff"`
-		MaxBackoff           string   `json:"maxBackoff"`
-		BackoffMultiplier    float64  `json:"backoffMultiplier"`
-		RetryableStatusCodes []string `json:"retryableStatusCodes"`
-	}
-	methodConfig struct {
-		Name        []methodName `json:"name"`
-		Timeout     string       `json:"timeout"`
-		RetryPolicy *retryPolicy `json:"retryPolicy,omitempty"`
-	}
-)
+// configFormat is the gRPC service config: round robin, health checking, a timeout, and a
+// retry policy for the methods without side effects alone. It takes the service's name
+// and the names of those methods.
+const configFormat = `{
+	"healthCheckConfig": {"serviceName": %[1]q},
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"methodConfig": [
+		{"name": [{"service": %[1]q}], "timeout": "10s"},
+		{
+			"name": [%[2]s],
+			"timeout": "10s",
+			"retryPolicy": {
+				"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+				"retryableStatusCodes": ["UNAVAILABLE"]
+			}
+		}
+	]
+}`
 
-// serviceConfig returns a gRPC service config: round robin, health checking, a timeout,
-// and a retry policy for the methods without side effects alone.
 func serviceConfig(service protoreflect.ServiceDescriptor) ([]byte, error) {
-	const timeout = "10s"
-	name := string(service.FullName())
-	methods := []methodConfig{{Name: []methodName{{Service: name}}, Timeout: timeout}}
-	reads := methodConfig{Timeout: timeout, RetryPolicy: &retryPolicy{
-		MaxAttempts: 4, InitialBackoff: "0.1s", MaxBackoff: "1s", BackoffMultiplier: 2,
-		RetryableStatusCodes: []string{"UNAVAILABLE"},
-	}}
+	var reads []string
 	for i := range service.Methods().Len() {
 		method := service.Methods().Get(i)
 		options := method.Options().(*descriptorpb.MethodOptions)
 		if options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
-			reads.Name = append(reads.Name, methodName{name, string(method.Name())})
+			reads = append(reads, fmt.Sprintf(`{"service": %q, "method": %q}`, service.FullName(), method.Name()))
 		}
 	}
-	if len(reads.Name) > 0 {
-		methods = append(methods, reads)
-	}
-	text, err := json.MarshalIndent(map[string]any{
-		"loadBalancingConfig": []any{map[string]any{"round_robin": struct{}{}}},
-		"healthCheckConfig":   map[string]string{"serviceName": name},
-		"methodConfig":        methods,
-	}, "", "  ")
-	return append(text, '\n'), err
+	var text bytes.Buffer
+	err := json.Indent(&text, fmt.Appendf(nil, configFormat, service.FullName(), strings.Join(reads, ", ")), "", "  ")
+	text.WriteByte('\n')
+	return text.Bytes(), err
 }
