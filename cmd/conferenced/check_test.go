@@ -5,11 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -140,72 +137,6 @@ func TestCheckPrintsWhatItReads(t *testing.T) {
 				t.Errorf("stdout %s, stderr %s, want %s", got.stdout, got.stderr, test.want)
 			}
 		})
-	}
-}
-
-// TestCheckFailsWhereServeWould checks that both print the same errors, and that check
-// neither binds an address nor creates a file.
-func TestCheckFailsWhereServeWould(t *testing.T) {
-	f := newSecurityFiles(t, "https://api.twilio.com")
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	tests := []struct {
-		name string
-		args []string
-		env  []string
-		want string
-	}{
-		{"no account", nil, []string{"TWILIO_ACCOUNT_SID", ""}, "TWILIO_ACCOUNT_SID is not set"},
-		{"a secret file that is missing", nil, []string{"TWILIO_AUTH_TOKEN", "", "TWILIO_AUTH_TOKEN_FILE", "/nowhere"}, "TWILIO_AUTH_TOKEN_FILE: /nowhere: no such file"},
-		{"anonymous callers from anywhere", []string{"--http-addr=:0"}, nil, "--http-addr (CONFERENCED_HTTP_ADDR): :0 is not a loopback address and callers are not authenticated"},
-		{"an address of the environment", nil, []string{"CONFERENCED_GRPC_ADDR", "0.0.0.0:0"}, "--grpc-addr (CONFERENCED_GRPC_ADDR): 0.0.0.0:0 is not"},
-		{"a public admin address", []string{"--admin-addr=0.0.0.0:0"}, nil, "--admin-addr (CONFERENCED_ADMIN_ADDR): 0.0.0.0:0 is not a loopback address, and admin authenticates nobody"},
-		{"an address without a port", []string{"--http-addr=127.0.0.1"}, nil, "--http-addr (CONFERENCED_HTTP_ADDR): address 127.0.0.1: missing port"},
-		{"a port that is too large", []string{"--grpc-addr=127.0.0.1:65536"}, nil, "--grpc-addr (CONFERENCED_GRPC_ADDR): address 65536: invalid port"},
-		{"a port that is no name of a service", []string{"--admin-addr=127.0.0.1:nothing"}, nil, "--admin-addr (CONFERENCED_ADMIN_ADDR): "},
-		{"tokens without a policy", f.flags("tokens"), nil, "--policy (CONFERENCED_POLICY): callers are authenticated, but there is no policy"},
-		{"a JWT issuer without an audience", []string{"--jwt-issuer=https://x.example", "--http-addr=:0"}, nil, "--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"},
-		{"a CORS origin", []string{"--cors-origin=app.example"}, nil, `--cors-origin (CONFERENCED_CORS_ORIGIN): CORS origin "app.example" is not like`},
-		{"a Redis URL", []string{"--redis-url=http://redis.example"}, nil, "--redis-url (CONFERENCED_REDIS_URL): must be redis://"},
-		{"a password of Redis", []string{"--redis-url=redis://redis.example"}, []string{"CONFERENCED_REDIS_PASSWORD_FILE", "/nowhere"}, "--redis-password-file (CONFERENCED_REDIS_PASSWORD_FILE): /nowhere: no such file"},
-		{"a certificate of Redis", []string{"--redis-url=rediss://redis.example", "--redis-ca-file=/nowhere"}, nil, "--redis-ca-file (CONFERENCED_REDIS_CA_FILE): open /nowhere"},
-		{"a timeout of Redis", []string{"--redis-url=redis://x", "--redis-timeout=5s"}, nil, "--redis-timeout (CONFERENCED_REDIS_TIMEOUT): must be"},
-		{"an audit folder that is missing", []string{"--audit-log=/nowhere/audit"}, nil, "--audit-log (CONFERENCED_AUDIT_LOG): access /nowhere: no such file"},
-		{"a folder as the audit", []string{"--audit-log=/"}, nil, "--audit-log (CONFERENCED_AUDIT_LOG): open /: is a directory"},
-		{"a certificate without a key", f.flags("tls-cert"), nil, "--tls-cert (CONFERENCED_TLS_CERT): " + f.path("tls-cert") + ": is a TLS certificate without a key"},
-		{"a key of another certificate", append(f.flags("tls-cert"), "--tls-key="+f.path("policy")), nil, "--tls-key (CONFERENCED_TLS_KEY): "},
-		{"accounts and a base URL", append(f.flags("accounts"), "--twilio-base-url=https://x.example"), nil, "--twilio-base-url (CONFERENCED_TWILIO_BASE_URL): cannot be used together with --accounts"},
-		{"a delivery flag", []string{"--retry-attempts=0"}, nil, "--retry-attempts (CONFERENCED_RETRY_ATTEMPTS): must be at least 1, not 0"},
-		{"a deadline", nil, []string{"CONFERENCED_DEFAULT_TIMEOUT", "2m"}, "--max-timeout (CONFERENCED_MAX_TIMEOUT): must be at least --default-timeout"},
-		{"a log level", nil, []string{"CONFERENCED_LOG_LEVEL", "loud"}, "--log-level (CONFERENCED_LOG_LEVEL) must be one of"},
-		{"a password in a flag", []string{"--redis-url=redis://x:" + misplaced + "@redis.example"}, nil, "set CONFERENCED_REDIS_URL instead"},
-		{"an endpoint of traces", nil, []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
-			environment(t, "CONFERENCED_GRPC_ADDR", "127.0.0.1:0", "CONFERENCED_HTTP_ADDR", taken.Addr().String(), "CONFERENCED_ADMIN_ADDR", "127.0.0.1:0")
-			environment(t, "CONFERENCED_AUDIT_LOG", filepath.Join(t.TempDir(), "audit"))
-			environment(t, test.env...)
-			checked := runCommand(t.Context(), append([]string{"check"}, test.args...)...)
-			checked.check(t, exitUsage, test.want)
-			served := runCommand(t.Context(), append([]string{"serve"}, test.args...)...)
-			if diff := cmp.Diff(checked, served, cmp.AllowUnexported(ran{})); diff != "" {
-				t.Errorf("check and serve differ (-check +serve):\n%s", diff)
-			}
-			if strings.Contains(checked.stderr, misplaced) {
-				t.Errorf("a secret is repeated: %s", checked.stderr)
-			}
-		})
-	}
-	audit := filepath.Join(t.TempDir(), "audit")
-	environment(t, "TWILIO_ACCOUNT_SID", sandbox.AccountSID, "TWILIO_AUTH_TOKEN", testToken)
-	runCommand(t.Context(), "check", "--audit-log="+audit, "--http-addr="+taken.Addr().String()).check(t, 0)
-	if _, err := os.Stat(audit); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("check has created the audit: %v", err)
 	}
 }
 

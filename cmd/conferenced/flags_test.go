@@ -210,49 +210,10 @@ func TestAFlagOutweighsTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestMistakesInTheEnvironment(t *testing.T) {
-	t.Setenv("CONFERENCED_SHUTDOWN_TIMEOUT", "soon")
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 2, "--shutdown-timeout")
-}
-
-func TestInvalidDeliveryFlagsAreNamed(t *testing.T) {
-	tests := []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"no attempt", []string{"--retry-attempts=0"}, "--retry-attempts (CONFERENCED_RETRY_ATTEMPTS): must be at least 1, not 0"},
-		{"a negative cap", []string{"--retry-cap=-1s"}, "--retry-cap (CONFERENCED_RETRY_CAP): must be at least 0s, not -1s"},
-		{"a floor above the ceiling", []string{"--concurrency-max=2"}, "--concurrency-min (CONFERENCED_CONCURRENCY_MIN): must be at most 2, not 4"},
-		{"a negative ceiling", []string{"--concurrency-max=-1"}, "--concurrency-max (CONFERENCED_CONCURRENCY_MAX): must be at least 0, not -1"},
-		{"a negative queue", []string{"--queue=-1"}, "--queue (CONFERENCED_QUEUE): must be at least 0, not -1"},
-		{"a negative rate", []string{"--rate=-1"}, "--rate (CONFERENCED_RATE): must be 0 or at least 0.001, not -1"},
-		{"a rate without a burst", []string{"--rate=5", "--rate-burst=0"}, "--rate-burst (CONFERENCED_RATE_BURST): must be at least 1, not 0"},
-		{"a breaker that is open for 0s", []string{"--breaker-open-for=0s"}, "--breaker-open-for (CONFERENCED_BREAKER_OPEN_FOR): must be"},
-		{"a breaker without probes", []string{"--breaker-probes=0"}, "--breaker-probes (CONFERENCED_BREAKER_PROBES): must be at least 1, not 0"},
-		{"a queue of 0", []string{"--queue-per-participant=0"}, "--queue-per-participant (CONFERENCED_QUEUE_PER_PARTICIPANT): must be at least 1, not 0"},
-		{"no label", []string{"--labels-max=0"}, "--labels-max (CONFERENCED_LABELS_MAX): must be at least 1, not 0"},
-		{"a label retention of 0", []string{"--labels-retention=0s"}, "--labels-retention (CONFERENCED_LABELS_RETENTION): must be"},
-		{"no answer", []string{"--request-id-max=0"}, "--request-id-max (CONFERENCED_REQUEST_ID_MAX): must be at least 1, not 0"},
-		{"negative retention", []string{"--request-id-retention=-1s"}, "--request-id-retention (CONFERENCED_REQUEST_ID_RETENTION): must be"},
-		{"negative grace", []string{"--attempt-grace=-1s"}, "--attempt-grace (CONFERENCED_ATTEMPT_GRACE): must be at least 0s, not -1s"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			runStopped(t, append([]string{"sandbox"}, test.args...)...).check(t, exitUsage, test.want)
-		})
-	}
-}
-
 func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
 	runStopped(t, "sandbox", "--retry-attempts=1", "--no-order", "--labels-max=0",
 		"--request-id-retention=0s", "--request-id-max=0", "--concurrency-max=0", "--concurrency-min=0",
 		"--breaker-failures=0", "--breaker-probes=0", "--attempt-grace=0s").check(t, 0)
-}
-
-func TestInvalidTracingVariables(t *testing.T) {
-	t.Setenv("OTEL_TRACES_EXPORTER", "zipkin")
-	runStopped(t, "sandbox", "--twilio-addr=127.0.0.1:0").check(t, 2, "OTEL_TRACES_EXPORTER")
 }
 
 // TestSecretsInFlags checks that what other users of the machine can read in the

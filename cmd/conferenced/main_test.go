@@ -112,41 +112,8 @@ func TestFlagsWithoutTheirValue(t *testing.T) {
 }
 
 func TestMistakesInArguments(t *testing.T) {
-	tests := []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"an unknown command", []string{"swerve"}, "swerve"},
-		{"an unknown flag", []string{"sandbox", "--port=1"}, "unknown flag --port"},
-		{"too many arguments", []string{"version", "now"}, "now"},
-		{"an unknown level", []string{"sandbox", "--log-level=loud"}, "--log-level (CONFERENCED_LOG_LEVEL) must be one of"},
-		{"an unknown format", []string{"sandbox", "--log-format=xml"}, "--log-format (CONFERENCED_LOG_FORMAT) must be one of"},
-		{"a malformed duration", []string{"sandbox", "--default-timeout=soon"}, "--default-timeout"},
-		{"a duration without a unit", []string{"sandbox", "--default-timeout=10"}, "--default-timeout"},
-		{"a default timeout of 0", []string{"sandbox", "--default-timeout=0s"}, "--default-timeout (CONFERENCED_DEFAULT_TIMEOUT): must be more than 0"},
-		{"a negative default timeout", []string{"serve", "--default-timeout=-1s"}, "--default-timeout (CONFERENCED_DEFAULT_TIMEOUT): must be more than 0"},
-		{"a shutdown timeout of 0", []string{"serve", "--shutdown-timeout=0s"}, "--shutdown-timeout (CONFERENCED_SHUTDOWN_TIMEOUT): must be more than 0"},
-		{"a negative shutdown timeout", []string{"sandbox", "--shutdown-timeout=-1ns"}, "--shutdown-timeout (CONFERENCED_SHUTDOWN_TIMEOUT): must be more than 0"},
-		{"a negative drain delay", []string{"serve", "--drain-delay=-1s"}, "--drain-delay (CONFERENCED_DRAIN_DELAY): must not be less than 0"},
-		{"an age below the minimum", []string{"serve", "--max-connection-age=1ms"}, "--max-connection-age (CONFERENCED_MAX_CONNECTION_AGE): must be 0 or at least 1s"},
-		{"a grace below --max-timeout", []string{"serve", "--max-connection-age-grace=9s"}, "--max-connection-age-grace (CONFERENCED_MAX_CONNECTION_AGE_GRACE): must be at least the maximum of deadlines, 1m0s"},
-		{"an attempt timeout of 0", []string{"sandbox", "--attempt-timeout=0s"}, "--attempt-timeout (CONFERENCED_ATTEMPT_TIMEOUT): must be more than 0"},
-		{"a token as a flag", []string{"serve", "--twilio-auth-token=s3cret"}, "unknown flag --twilio-auth-token"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
-			got := runStopped(t, test.args...)
-			got.check(t, 2, "conferenced: ", test.want)
-			if got.stdout != "" {
-				t.Errorf("stdout: %s", got.stdout)
-			}
-			if strings.Contains(got.stderr, "s3cret") {
-				t.Errorf("a secret is repeated: %s", got.stderr)
-			}
-		})
-	}
+	runCommand(t.Context(), "swerve").check(t, exitUsage, "conferenced: ", "swerve")
+	runCommand(t.Context(), "version", "now").check(t, exitUsage, "conferenced: ", "now")
 }
 
 func TestInvalidFlagsOfHealthcheck(t *testing.T) {
@@ -157,11 +124,6 @@ func TestInvalidFlagsOfHealthcheck(t *testing.T) {
 	} {
 		runCommand(t.Context(), "healthcheck", flag).check(t, 2, want)
 	}
-}
-
-func TestBothTimeoutsThatAreWrongAreNamed(t *testing.T) {
-	got := runStopped(t, "serve", "--default-timeout=0s", "--shutdown-timeout=0s")
-	got.check(t, 2, "--default-timeout (CONFERENCED_DEFAULT_TIMEOUT): must be", "--shutdown-timeout (CONFERENCED_SHUTDOWN_TIMEOUT): must be")
 }
 
 func TestVersion(t *testing.T) {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,21 +24,6 @@ func TestRedisFlags(t *testing.T) {
 	}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
-	}
-}
-
-func TestRedisFlagsAreCheckedAndNotQuoted(t *testing.T) {
-	for name, flags := range map[string]sharing{
-		"a URL of another kind":      {RedisURL: "http://user:hidden@redis.test"},
-		"a malformed URL":            {RedisURL: "redis://user:hidden@redis.test:port%"},
-		"a timeout beyond the lease": {RedisURL: "redis://user:hidden@redis.test", RedisLease: time.Second, RedisTimeout: time.Second},
-		"no password":                {RedisURL: "redis://user:hidden@redis.test", RedisPasswordFile: "/does/not/exist"},
-	} {
-		cfg, err := flags.config()
-		err = errors.Join(err, cfg.Validate())
-		if err == nil || strings.Contains(err.Error(), "hidden") {
-			t.Errorf("%s: the error is %v", name, err)
-		}
 	}
 }
 

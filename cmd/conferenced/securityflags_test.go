@@ -30,39 +30,6 @@ import (
 	"conferenced/service/sandbox"
 )
 
-func TestMistakesInSecurityFlags(t *testing.T) {
-	tests := []struct {
-		name string
-		args []string
-		want []string
-	}{
-		{"an issuer alone", []string{"--jwt-issuer=https://issuer.example"}, []string{"--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"}},
-		{"an audience alone", []string{"--jwt-audience=x"}, []string{"--jwt-issuer (CONFERENCED_JWT_ISSUER): must be an absolute URL"}},
-		{"keys alone", []string{"--jwt-jwks-url=https://issuer.example/keys"}, []string{"--jwt-issuer (CONFERENCED_JWT_ISSUER): must be", "--jwt-audience (CONFERENCED_JWT_AUDIENCE): is missing"}},
-		{"an issuer without TLS", []string{"--jwt-issuer=http://issuer.example", "--jwt-audience=x"}, []string{"must be https"}},
-		{"a shared key", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=ES256,HS256"}, []string{`--jwt-algorithms (CONFERENCED_JWT_ALGORITHMS): "HS256" is not one of`}},
-		{"no signature", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-algorithms=none"}, []string{`--jwt-algorithms (CONFERENCED_JWT_ALGORITHMS): "none" is not one of`}},
-		{"a clock skew that is too large", []string{"--jwt-issuer=https://i.example", "--jwt-audience=x", "--jwt-clock-skew=1h"}, []string{"--jwt-clock-skew (CONFERENCED_JWT_CLOCK_SKEW): must be 0 to 5m0s"}},
-		{"a password in the issuer's URL", []string{"--jwt-issuer=https://user:" + misplaced + "@i.example", "--jwt-audience=x"}, []string{"must not hold a user name or password"}},
-		{"a proxy that is no network", []string{"--trusted-proxy=10.0.0.0/8,proxy"}, []string{`--trusted-proxy (CONFERENCED_TRUSTED_PROXY): "proxy" is neither an address nor a network`}},
-		{"an audit that fails in another way", []string{"--audit-failure=maybe"}, []string{"--audit-failure (CONFERENCED_AUDIT_FAILURE) must be one of"}},
-		{"several", []string{"--jwt-audience=x", "--trusted-proxy=x", "--tokens=/nowhere/tokens", "--policy=/nowhere/policy"}, []string{
-			"--jwt-issuer (CONFERENCED_JWT_ISSUER): must be", "--trusted-proxy (CONFERENCED_TRUSTED_PROXY): ", "/nowhere/tokens: no such file", "/nowhere/policy: no such file",
-		}},
-		{"a key without its certificate", []string{"--tls-key=/nowhere/key"}, []string{"is a TLS key without a certificate"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			environment(t, "TWILIO_ACCOUNT_SID", testAccountSID, "TWILIO_AUTH_TOKEN", testToken)
-			got := runStopped(t, append([]string{"serve"}, test.args...)...)
-			got.check(t, 2, append(test.want, "conferenced: ")...)
-			if strings.Contains(got.stdout+got.stderr, misplaced) {
-				t.Errorf("a secret is repeated: %s", got.stderr)
-			}
-		})
-	}
-}
-
 func TestServeWithoutAuthentication(t *testing.T) {
 	const warning = "callers are not authenticated: every client that reaches this service may change any conference"
 	for name, test := range map[string]struct {

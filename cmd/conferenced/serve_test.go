@@ -250,22 +250,18 @@ func TestSandboxNeedsNoCredentials(t *testing.T) {
 // TestTakenPorts checks that the error names the flag and its variable, whether the
 // address comes from the flag, the variable or the default.
 func TestTakenPorts(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
+	taken := listen(t)
 	for flag, variable := range map[string]string{
 		"--twilio-addr": "CONFERENCED_TWILIO_ADDR", "--grpc-addr": "CONFERENCED_GRPC_ADDR",
 		"--http-addr": "CONFERENCED_HTTP_ADDR", "--admin-addr": "CONFERENCED_ADMIN_ADDR",
 	} {
 		t.Run(flag, func(t *testing.T) {
-			want := "conferenced: " + flag + " (" + variable + "): listen tcp " + taken.Addr().String() + ": bind: address already in use\n"
+			want := "conferenced: " + flag + " (" + variable + "): listen tcp " + taken + ": bind: address already in use\n"
 			for _, free := range []string{"CONFERENCED_TWILIO_ADDR", "CONFERENCED_GRPC_ADDR", "CONFERENCED_HTTP_ADDR", "CONFERENCED_ADMIN_ADDR"} {
 				t.Setenv(free, "127.0.0.1:0")
 			}
-			byFlag := runCommand(t.Context(), "sandbox", flag+"="+taken.Addr().String())
-			t.Setenv(variable, taken.Addr().String())
+			byFlag := runCommand(t.Context(), "sandbox", flag+"="+taken)
+			t.Setenv(variable, taken)
 			for _, got := range []ran{byFlag, runCommand(t.Context(), "sandbox")} {
 				got.check(t, exitFailure)
 				got.checkOutput(t, "", want)
@@ -375,11 +371,6 @@ func serveHealth(t *testing.T, service string, status grpc_health_v1.HealthCheck
 }
 
 func TestHealthcheckThatFails(t *testing.T) {
-	mute, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mute.Close()
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
 	const name = "conference.v1.ConferenceService"
@@ -389,7 +380,7 @@ func TestHealthcheckThatFails(t *testing.T) {
 		want       string
 	}{
 		{"nothing listens", "127.0.0.1:1", patience, "connection refused"},
-		{"no answer", mute.Addr().String(), 10 * time.Millisecond, ""},
+		{"no answer", listen(t), 10 * time.Millisecond, ""},
 		{"no gRPC", web.Listener.Addr().String(), patience, ""},
 		{"draining", serveHealth(t, name, grpc_health_v1.HealthCheckResponse_NOT_SERVING), patience, "NOT_SERVING"},
 		{"another service", serveHealth(t, "other", grpc_health_v1.HealthCheckResponse_SERVING), patience, "unknown service"},
