@@ -407,13 +407,14 @@ func TestSlowReceiverDoesNotBlockRequests(t *testing.T) {
 	s.update("guest", "Muted=true")
 	first := <-r.got
 	diff(t, "200", s.update("guest", "Muted=false").outcome())
-	for range maxWaiting {
-		s.update("guest", "BeepOnExit=true")
-		s.update("guest", "BeepOnExit=false")
+	const events = 3 // Of an update.
+	const updates = maxWaiting/events + 1
+	for i := range updates {
+		s.update("guest", strings.ReplaceAll("Muted=?&Hold=?&BeepOnExit=?", "?", strconv.FormatBool(i%2 == 0)))
 	}
 	got := s.State()
-	diff(t, Callbacks{Pending: 1 + maxWaiting, Dropped: 1 + maxWaiting}, got.Callbacks)
-	diff(t, 2+2*maxWaiting, got.Accounts[0].Conferences[0].SequenceNumber)
+	diff(t, Callbacks{Pending: 1 + maxWaiting, Dropped: 1 + updates*events - maxWaiting}, got.Callbacks)
+	diff(t, 2+updates*events, got.Accounts[0].Conferences[0].SequenceNumber)
 	diff(t, "participant-mute guest", first.event())
 	close(release)
 	for i := range maxWaiting {
