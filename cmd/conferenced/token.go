@@ -68,6 +68,8 @@ func parseExpires(text string, now time.Time) (time.Time, error) {
 		return at, errors.New("must be a time such as 2027-01-31T00:00:00Z, a date such as 2027-01-31, or a number of days such as 90d")
 	case !at.After(now):
 		return at, errors.New("must be in the future")
+	case at.Year() > 9999:
+		return at, errors.New("must be before the year 10000")
 	}
 	return at, nil
 }

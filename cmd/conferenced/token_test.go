@@ -107,6 +107,7 @@ func TestTokenRefuses(t *testing.T) {
 	}{
 		{"a name with a colon", []string{"a:b"}, "NAME: must be 1 to 128 letters, digits and ._-/@"},
 		{"no name", nil, `expected "<name>"`},
+		{"a year that the file cannot have", []string{"ui", "--expires=9999999d"}, "--expires: must be before the year 10000"},
 		{"a time of the past", []string{"ui", "--expires=2020-01-01"}, "--expires: must be in the future"},
 		{"no time", []string{"ui", "--expires=soon"}, "--expires: must be a time such as"},
 		{"a list on one line", []string{"ui", "--append=" + flow}, "--append: " + flow + ": is not a list with one entry a line: add the entry by hand"},
