@@ -102,7 +102,7 @@ func New(
 	if cfg.LoopbackHostOnly {
 		handler = withLoopbackHost(handler)
 	}
-	return withLimits(withRecovery(handler, cfg), cfg.MaxBodyBytes), nil
+	return withHeaders(withRecovery(handler, cfg)), nil
 }
 
 func (c *Config) setDefaults() error {
@@ -130,14 +130,11 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
-// withLimits limits the size of bodies, and sets the headers of every answer. It is
-// the outermost handler, because http.MaxBytesReader closes the connection only
-// through the server's own ResponseWriter.
-func withLimits(next http.Handler, maxBody int64) http.Handler {
+// withHeaders sets the headers of every answer.
+func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
 	})
 }

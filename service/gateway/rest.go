@@ -24,11 +24,12 @@ type api struct {
 	*runtime.ServeMux
 	service      *intercepted
 	proxies      []netip.Prefix
+	maxBody      int64
 	authenticate func(context.Context) (context.Context, error)
 }
 
 func newAPI(service *intercepted, cfg Config) (*api, error) {
-	a := &api{service: service, proxies: cfg.TrustedProxies, authenticate: cfg.Authenticate}
+	a := &api{service: service, proxies: cfg.TrustedProxies, maxBody: cfg.MaxBodyBytes, authenticate: cfg.Authenticate}
 	a.ServeMux = runtime.NewServeMux(
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
 		runtime.WithDisablePathLengthFallback(),
@@ -66,11 +67,18 @@ func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 			query, refusal = checkRequest(r, path)
 		}
 		if refusal == nil {
-			body.ReadCloser, body.idempotencyKeys = r.Body, r.Header.Values(idempotencyKeyHeader)
+			body.ReadCloser, body.idempotencyKeys = a.limited(w, r.Body), r.Header.Values(idempotencyKeyHeader)
 		}
 		body.refuse(refusal)
 		next(w, forwarded(ctx, r, query, body), path)
 	}
+}
+
+// limited limits a body's size. The request keeps its own body, so that the server sees
+// how much of it is unread. http.MaxBytesReader closes the connection through the
+// server's own ResponseWriter alone.
+func (a *api) limited(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+	return http.MaxBytesReader(w.(*watchedWriter).ResponseWriter, body, a.maxBody)
 }
 
 // checkRequest checks a request apart from its body, and returns its query string for
@@ -158,8 +166,7 @@ type bodyKey struct{}
 // bodyOf returns the body of the request whose call the context is of.
 func bodyOf(ctx context.Context) *requestBody { return ctx.Value(bodyKey{}).(*requestBody) }
 
-// readAll reads the body. It refuses one that cannot be read, and returns nothing. The
-// outermost handler limits its size.
+// readAll reads the body. It refuses one that cannot be read, and returns nothing.
 func (b *requestBody) readAll() []byte {
 	text, err := io.ReadAll(b)
 	if err == nil {

@@ -1,14 +1,18 @@
 package gateway_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -236,6 +240,36 @@ func TestCallIsAuthenticatedBeforeItIsRead(t *testing.T) {
 				t.Errorf("the interceptor saw %s of %s %s, want %s", record.Method, record.AccountSID, record.ConferenceSID, want)
 			}
 			s.notCalled(t)
+		})
+	}
+}
+
+// TestRefusedCallIsAnsweredBeforeItsBodyArrives checks that a client that waits before it
+// sends its body gets the error instead.
+func TestRefusedCallIsAnsweredBeforeItsBodyArrives(t *testing.T) {
+	server := serve(t, newService(), gateway.Config{Authenticate: func(ctx context.Context) (context.Context, error) {
+		return ctx, outcome.CallerUnknown.Err(outcome.Facts{})
+	}})
+	for _, header := range []string{"Content-Length: 1000000", "Content-Length: 10\r\nExpect: 100-continue"} {
+		t.Run(header, func(t *testing.T) {
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(conn, "POST %s%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n", participants, callSID, header); err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := readReply(t, response); got.code != http.StatusUnauthorized || !got.closed {
+				t.Errorf("HTTP status %d, closed %v", got.code, got.closed)
+			}
 		})
 	}
 }
