@@ -1,6 +1,7 @@
 package callers
 
 import (
+	"iter"
 	"slices"
 
 	"conferenced/service/call"
@@ -17,17 +18,20 @@ func (s *Set) Authorize(c Caller, accountSID string, operation call.Operation, p
 	if s.unlimited() {
 		return nil
 	}
-	rules := s.Policy.rulesFor(c, accountSID)
-	if len(rules) == 0 {
-		return notAllowed(accountText(accountSID))
-	}
-	rules = slices.DeleteFunc(rules, func(r *rule) bool { return !slices.Contains(r.operations, operation) })
-	if len(rules) == 0 {
-		return notAllowed("operation " + string(operation))
-	}
 	var allowed property.Set
-	for _, r := range rules {
-		allowed |= r.properties
+	hasAccount, hasOperation := false, false
+	for r := range s.Policy.rulesFor(c, accountSID) {
+		hasAccount = true
+		if slices.Contains(r.operations, operation) {
+			hasOperation = true
+			allowed |= r.properties
+		}
+	}
+	switch {
+	case !hasAccount:
+		return notAllowed(accountText(accountSID))
+	case !hasOperation:
+		return notAllowed("operation " + string(operation))
 	}
 	for refused := range (properties &^ allowed).Each() {
 		return notAllowed("property " + refused.String())
@@ -42,18 +46,16 @@ func notAllowed(what string) error {
 // unlimited reports whether every caller may change everything.
 func (s *Set) unlimited() bool { return s.Policy == nil && !s.Authenticating() }
 
-// rulesFor returns the rules that apply to both the caller and the account. A nil policy
+// rulesFor yields the rules that apply to both the caller and the account. A nil policy
 // has no rule.
-func (p *Policy) rulesFor(c Caller, accountSID string) (rules []*rule) {
-	if p == nil {
-		return nil
-	}
-	for i := range p.rules {
-		if r := &p.rules[i]; r.hasAccount(accountSID) && r.match(c) != nil {
-			rules = append(rules, r)
+func (p *Policy) rulesFor(c Caller, accountSID string) iter.Seq[*rule] {
+	return func(yield func(*rule) bool) {
+		for i := range p.Len() {
+			if r := &p.rules[i]; r.hasAccount(accountSID) && r.match(c) != nil && !yield(r) {
+				return
+			}
 		}
 	}
-	return rules
 }
 
 func accountText(sid string) string {

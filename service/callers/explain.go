@@ -59,7 +59,7 @@ func (r *rule) explain(c Caller, accountSID string) string {
 func (p *Policy) explainEach(
 	line func(string, ...any), c Caller, accountSID string, operation call.Operation, properties property.Set,
 ) {
-	rules := p.rulesFor(c, accountSID)
+	rules := slices.Collect(p.rulesFor(c, accountSID))
 	if len(rules) == 0 {
 		line("%s: no rule for this caller has it", accountText(accountSID))
 		return

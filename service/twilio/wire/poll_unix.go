@@ -12,16 +12,19 @@ import (
 // poll reads the available bytes without blocking. If there are none, it returns
 // [os.ErrDeadlineExceeded], after which a TLS connection can still be used.
 func (s *socket) poll(p []byte) (n int, err error) {
-	var readErr error
+	var read struct {
+		n   int
+		err error
+	}
 	err = s.raw.Read(func(fd uintptr) bool {
-		n, readErr = syscall.Read(int(fd), p)
+		read.n, read.err = syscall.Read(int(fd), p)
 		return true // Do not wait.
 	})
 	switch {
-	case err == nil && n > 0:
-		return n, nil
-	case readErr == syscall.EAGAIN:
+	case err == nil && read.n > 0:
+		return read.n, nil
+	case read.err == syscall.EAGAIN:
 		return 0, os.ErrDeadlineExceeded
 	}
-	return 0, cmp.Or(err, readErr, io.EOF)
+	return 0, cmp.Or(err, read.err, io.EOF)
 }

@@ -55,7 +55,7 @@ type Transport struct {
 	Proxy func(*http.Request) (*url.URL, error)
 
 	mu    sync.Mutex
-	hosts map[string]*host // By scheme and authority.
+	hosts map[authority]*host
 }
 
 // Request is a request. Method, Path and Header are sent as they are.
@@ -155,11 +155,14 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
+// authority identifies a host.
+type authority struct{ scheme, host string }
+
 // host returns the host of base. The number of hosts is bounded by the settings.
 func (t *Transport) host(base *url.URL) (*host, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := base.Scheme + "://" + base.Host
+	key := authority{base.Scheme, base.Host}
 	if h := t.hosts[key]; h != nil {
 		return h, nil
 	}
@@ -168,7 +171,7 @@ func (t *Transport) host(base *url.URL) (*host, error) {
 		return nil, ErrProxySetting // The cause may contain the proxy's password.
 	}
 	if t.hosts == nil {
-		t.hosts = map[string]*host{}
+		t.hosts = map[authority]*host{}
 	}
 	t.hosts[key] = newHost(t, base, proxy)
 	return t.hosts[key], nil
