@@ -4,6 +4,7 @@ package wire
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -23,7 +24,7 @@ func (s *socket) poll(p []byte) (n int, err error) {
 	switch {
 	case err == nil && read.n > 0:
 		return read.n, nil
-	case read.err == syscall.EAGAIN:
+	case errors.Is(read.err, syscall.EAGAIN):
 		return 0, os.ErrDeadlineExceeded
 	}
 	return 0, cmp.Or(err, read.err, io.EOF)
