@@ -131,7 +131,7 @@ func (b *bulk) run(ctx context.Context) error {
 		found, err = b.find(ctx)
 		if err != nil && !outcome.Is(err, outcome.ConferenceNotFound) { // Otherwise the conference has ended.
 			b.response.Complete = false
-			b.warn("INCOMPLETE", "", "the last list could not be read, so participants may have been missed: "+outcome.From(err).Message())
+			b.warn("INCOMPLETE", "", "the last list could not be read, so participants may have been missed: "+outcome.From(err).Reason)
 		}
 	}
 	return nil
