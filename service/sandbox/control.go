@@ -87,16 +87,11 @@ func (s *Sandbox) controlHandler() http.Handler {
 func checkParameters(r *http.Request, known []string) error {
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err == nil && len(known) > 0 {
-		err = r.ParseForm()
+		err = readForm(r)
 		given = r.Form
 	}
 	if err != nil {
-		return invalid("the query or the form is malformed")
-	}
-	if len(known) > 0 && r.Method == http.MethodPost {
-		if n, _ := io.CopyN(io.Discard, r.Body, 1); n > 0 {
-			return invalid("the body is not a form: its Content-Type must be application/x-www-form-urlencoded")
-		}
+		return invalid("the query or the form is malformed: %v", err)
 	}
 	for name, values := range given {
 		switch {
@@ -105,6 +100,26 @@ func checkParameters(r *http.Request, known []string) error {
 		case len(values) > 1:
 			return invalid("%s is given more than once", name)
 		}
+	}
+	return nil
+}
+
+// readForm reads the parameters in the query and in the body of a POST, which is a form or
+// an object of texts in JSON.
+func readForm(r *http.Request) error {
+	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
+		return err
+	}
+	rest, err := io.ReadAll(r.Body) // What is no form.
+	if err != nil || len(rest) == 0 {
+		return err
+	}
+	var fields map[string]string
+	if err := jsonx.Unmarshal(rest, &fields); err != nil {
+		return errors.New("the body is neither a form nor an object of texts in JSON")
+	}
+	for name, value := range fields {
+		r.Form.Add(name, value)
 	}
 	return nil
 }

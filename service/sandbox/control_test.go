@@ -135,7 +135,10 @@ func TestParametersOfControlPages(t *testing.T) {
 	}{
 		"reset of an account":                {"POST", "/sandbox/reset", form, account, 204},
 		"reset of an account in the query":   {"POST", "/sandbox/reset?" + account, "", "", 204},
-		"reset of an account in JSON":        {"POST", "/sandbox/reset", "application/json", `{"account": "` + AccountSID + `"}`, 400},
+		"reset of an account in JSON":        {"POST", "/sandbox/reset", "application/json", `{"account": "` + AccountSID + `"}`, 204},
+		"reset with an empty object":         {"POST", "/sandbox/reset", "application/json", `{}`, 204},
+		"reset with a misspelt key":          {"POST", "/sandbox/reset", "application/json", `{"acount": "` + AccountSID + `"}`, 400},
+		"reset with another body":            {"POST", "/sandbox/reset", "text/plain", account, 400},
 		"reset with a misspelt parameter":    {"POST", "/sandbox/reset", form, "acount=" + AccountSID, 400},
 		"reset of two accounts":              {"POST", "/sandbox/reset?" + account, form, account, 400},
 		"reset with a malformed query":       {"POST", "/sandbox/reset?account=%zz", "", "", 400},
