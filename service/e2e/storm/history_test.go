@@ -176,8 +176,9 @@ func (r *record) cutOff(b bounds) time.Time {
 func (c *call) lasts(b bounds) time.Duration {
 	lasts := b.defaultTimeout
 	if c.timeout > 0 {
-		lasts = c.timeout - c.timeout/10
+		lasts = c.timeout
 	}
+	lasts -= lasts / 10
 	if c.cancelAfter > 0 {
 		lasts = min(lasts, c.cancelAfter)
 	}
