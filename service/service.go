@@ -53,7 +53,7 @@ func New(settings Settings, deliverer Deliverer, each grpc.UnaryServerIntercepto
 func (s *Service) UpdateParticipant(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
-	change := changeOf(setOf(request))
+	change := changeOf(request)
 	if change.Set() == 0 {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -19,7 +21,7 @@ import (
 func Change(request any) *property.Values {
 	switch request := request.(type) {
 	case *conferencev1.UpdateParticipantRequest:
-		return changeOf(setOf(request))
+		return changeOf(request)
 	case *conferencev1.UpdateParticipantsRequest:
 		return changeOf(request.GetSet())
 	default:
@@ -27,48 +29,28 @@ func Change(request any) *property.Values {
 	}
 }
 
-func setOf(request *conferencev1.UpdateParticipantRequest) *conferencev1.ParticipantChange {
-	return &conferencev1.ParticipantChange{
-		Muted:               request.Muted,
-		Hold:                request.Hold,
-		HoldUrl:             request.HoldUrl,
-		HoldMethod:          request.HoldMethod,
-		AnnounceUrl:         request.AnnounceUrl,
-		AnnounceMethod:      request.AnnounceMethod,
-		WaitUrl:             request.WaitUrl,
-		WaitMethod:          request.WaitMethod,
-		BeepOnExit:          request.BeepOnExit,
-		EndConferenceOnExit: request.EndConferenceOnExit,
-		Coaching:            request.Coaching,
-		CallSidToCoach:      request.CallSidToCoach,
+// changeOf returns the properties that a message sets. Its fields have their names. A
+// method that is unspecified is not sent.
+func changeOf(message proto.Message) *property.Values {
+	change := new(property.Values)
+	m := message.ProtoReflect()
+	fields := m.Descriptor().Fields()
+	for p := range property.All.Each() {
+		field := fields.ByName(protoreflect.Name(p.String()))
+		if !m.Has(field) {
+			continue
+		}
+		switch value := m.Get(field); field.Kind() {
+		case protoreflect.BoolKind:
+			change.Put(p, strconv.FormatBool(value.Bool()))
+		case protoreflect.EnumKind:
+			method := conferencev1.HttpMethod(value.Enum()).String()
+			change.Put(p, strings.TrimPrefix(method, "HTTP_METHOD_"))
+		default:
+			change.Put(p, value.String())
+		}
 	}
-}
-
-func changeOf(request *conferencev1.ParticipantChange) *property.Values {
-	v := new(property.Values)
-	if request == nil {
-		return v
-	}
-	v.PutBool(property.Muted, request.Muted)
-	v.PutBool(property.Hold, request.Hold)
-	v.PutString(property.HoldURL, request.HoldUrl)
-	putMethod(v, property.HoldMethod, request.GetHoldMethod())
-	v.PutString(property.AnnounceURL, request.AnnounceUrl)
-	putMethod(v, property.AnnounceMethod, request.GetAnnounceMethod())
-	v.PutString(property.WaitURL, request.WaitUrl)
-	putMethod(v, property.WaitMethod, request.GetWaitMethod())
-	v.PutBool(property.BeepOnExit, request.BeepOnExit)
-	v.PutBool(property.EndConferenceOnExit, request.EndConferenceOnExit)
-	v.PutBool(property.Coaching, request.Coaching)
-	v.PutString(property.CallSIDToCoach, request.CallSidToCoach)
-	return v
-}
-
-// putMethod sets a method unless it is unspecified.
-func putMethod(v *property.Values, p property.Property, method conferencev1.HttpMethod) {
-	if method != conferencev1.HttpMethod_HTTP_METHOD_UNSPECIFIED {
-		v.Put(p, strings.TrimPrefix(method.String(), "HTTP_METHOD_"))
-	}
+	return change
 }
 
 // pathOf returns the path of the participant that a request names.

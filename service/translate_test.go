@@ -45,6 +45,11 @@ func TestForm(t *testing.T) {
 			want: "Hold=true",
 		},
 		{
+			name:    "a method that is not known is sent",
+			request: &conferencev1.UpdateParticipantRequest{HoldMethod: 9},
+			want:    "HoldMethod=9",
+		},
+		{
 			name: "everything, in the order of the table",
 			request: &conferencev1.UpdateParticipantRequest{
 				Muted:               proto.Bool(true),
@@ -181,9 +186,7 @@ func TestEveryStatusIsTranslated(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	change := func(value *bool) *property.Values {
-		v := new(property.Values)
-		v.PutBool(property.EndConferenceOnExit, value)
-		return v
+		return Change(&conferencev1.UpdateParticipantRequest{EndConferenceOnExit: value})
 	}
 	onHold := &conferencev1.Participant{Hold: proto.Bool(true)}
 	tests := []struct {

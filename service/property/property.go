@@ -5,7 +5,6 @@ package property
 import (
 	"iter"
 	"math/bits"
-	"strconv"
 	"strings"
 )
 
@@ -127,18 +126,4 @@ func (v *Values) Get(p Property) string { return v.values[p] }
 func (v *Values) Put(p Property, value string) {
 	v.set |= 1 << p
 	v.values[p] = value
-}
-
-// PutBool sets the property to the value, unless that is nil.
-func (v *Values) PutBool(p Property, value *bool) {
-	if value != nil {
-		v.Put(p, strconv.FormatBool(*value))
-	}
-}
-
-// PutString sets the property to the value, unless that is nil.
-func (v *Values) PutString(p Property, value *string) {
-	if value != nil {
-		v.Put(p, *value)
-	}
 }

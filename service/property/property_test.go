@@ -40,10 +40,8 @@ func TestSets(t *testing.T) {
 
 func TestValuesKeepFalseAndEmptyApartFromUnset(t *testing.T) {
 	var v property.Values
-	v.PutBool(property.Muted, new(false))
-	v.PutString(property.WaitURL, new(""))
-	v.PutBool(property.Hold, nil)
-	v.PutString(property.HoldURL, nil)
+	v.Put(property.Muted, "false")
+	v.Put(property.WaitURL, "")
 	if want := property.Of(property.Muted, property.WaitURL); v.Set() != want || v.Get(property.Muted) != "false" {
 		t.Errorf("sets %s with muted=%q, want %s", v.Set(), v.Get(property.Muted), want)
 	}
