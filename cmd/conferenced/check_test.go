@@ -3,12 +3,8 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 )
 
@@ -35,7 +32,7 @@ type securityFiles struct{ dir string }
 func newSecurityFiles(t *testing.T, twilioURL string) securityFiles {
 	t.Helper()
 	f := securityFiles{t.TempDir()}
-	cert, key := servingCertificate(t)
+	pair := certtest.Issue(t, nil, "127.0.0.1") // It is its own CA.
 	f.write(t, "secret", sandbox.AuthToken+"\n")
 	f.write(t, "accounts", fmt.Sprintf("default: %[1]s\naccounts:\n  - sid: %[1]s\n    auth_token: {file: secret}\n"+
 		"    base_url: %[2]s\n    subaccounts: [%[3]s]\n", sandbox.AccountSID, twilioURL, subaccountSID))
@@ -49,9 +46,9 @@ func newSecurityFiles(t *testing.T, twilioURL string) securityFiles {
     accounts: ["*"]
     properties: [beep_on_exit]
 `)
-	f.write(t, "client-ca", cert)
-	f.write(t, "tls-cert", cert)
-	f.write(t, "tls-key", key)
+	f.write(t, "client-ca", certtest.PEM(pair))
+	f.write(t, "tls-cert", certtest.PEM(pair))
+	f.write(t, "tls-key", certtest.KeyPEM(t, pair))
 	return f
 }
 
@@ -75,20 +72,6 @@ func (f securityFiles) flags(names ...string) []string {
 
 func (f securityFiles) all() []string {
 	return f.flags("accounts", "tokens", "policy", "client-ca", "tls-cert", "tls-key")
-}
-
-// servingCertificate returns a certificate for 127.0.0.1 and its key.
-func servingCertificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	server.Close()
-	pair := server.TLS.Certificates[0]
-	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 func (r ran) checkOutput(t *testing.T, stdout, stderr string) {
