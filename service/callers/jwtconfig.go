@@ -3,7 +3,6 @@ package callers
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"conferenced/service/clientaddr"
 	"conferenced/service/invalid"
 )
 
@@ -83,16 +83,11 @@ func checkURL(text string) error {
 		return errors.New("must not hold a user name or password")
 	case u.Fragment != "":
 		return errors.New("must not have a fragment")
-	case u.Scheme == "http" && isLoopback(u.Hostname()), u.Scheme == "https":
+	case u.Scheme == "http" && clientaddr.IsLoopback(u.Hostname()), u.Scheme == "https":
 		return nil
 	default:
 		return errors.New("must be https, or http on a loopback address")
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // NewJWT returns a verifier of the JWTs of one issuer. Keys are fetched when the

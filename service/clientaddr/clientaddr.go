@@ -1,4 +1,5 @@
-// Package clientaddr finds the address of a client behind trusted proxies.
+// Package clientaddr finds the address of a client behind trusted proxies, and recognizes
+// loopback hosts.
 package clientaddr
 
 import (
@@ -60,6 +61,12 @@ func Host(addr net.Addr) string {
 		return host.String()
 	}
 	return addr.String()
+}
+
+// IsLoopback reports whether a host without a port is localhost or a loopback address.
+func IsLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
 // hostOf parses an address with or without a port.

@@ -3,13 +3,12 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/rs/cors"
 
+	"conferenced/service/clientaddr"
 	"conferenced/service/outcome"
 )
 
@@ -117,10 +116,5 @@ func withLoopbackHost(next http.Handler) http.Handler {
 // IsLoopbackHost reports whether a request's Host is localhost or a loopback address,
 // with or without a port.
 func IsLoopbackHost(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	if strings.EqualFold(name, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(name)
-	return err == nil && addr.Unmap().IsLoopback()
+	return clientaddr.IsLoopback((&url.URL{Host: host}).Hostname())
 }

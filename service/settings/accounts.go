@@ -3,13 +3,13 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
+	"conferenced/service/clientaddr"
 	"conferenced/service/twilio"
 	"conferenced/service/yamlfile"
 )
@@ -201,15 +201,10 @@ func parseBaseURL(text string) (string, error) {
 		return "", err
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if err != nil || u.Scheme == "http" && !clientaddr.IsLoopback(u.Hostname()) {
 		return "", errors.New("must begin with https://, since credentials are sent there: http:// is for loopback addresses only")
 	}
 	return text, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func parseAccountSID(text string) (string, error) { return text, twilio.ValidateAccountSID(text) }
