@@ -59,6 +59,7 @@ func TestDecodeParticipant(t *testing.T) {
 		{"a queue time as a number", `{"status":"queued","queue_time":1500}`, &twilio.Participant{Status: "queued", QueueTime: new("1500")}},
 		{"a negative queue time", `{"status":"queued","queue_time":-1}`, &twilio.Participant{Status: "queued", QueueTime: new("-1")}},
 		{"a name with an escape", `{"\u0073tatus":"queued"}`, &twilio.Participant{Status: "queued"}},
+		{"a name that is not UTF-8", "{\"status\":\"queued\",\"\xff\":1,\"\\ud800\":2}", &twilio.Participant{Status: "queued"}},
 		{"a member twice", `{"status":"failed","label":"a","muted":true,"status":"queued","label":null,"muted":false}`, &twilio.Participant{Status: "queued", Muted: new(false)}},
 		{"an empty label", `{"status":"queued","label":""}`, &twilio.Participant{Status: "queued", Label: new("")}},
 	}

@@ -72,10 +72,7 @@ func (p *Participant) readMember(r *memberReader) error {
 	if err != nil {
 		return err
 	}
-	name, err := jsontext.AppendUnquote(make([]byte, 0, 32), encoded)
-	if err != nil {
-		return err
-	}
+	name, _ := jsontext.AppendUnquote(make([]byte, 0, 32), encoded) // The error is about UTF-8 in an unknown name.
 	text, isText := textMembers[string(name)]
 	flag, isFlag := flagMembers[string(name)]
 	switch {
