@@ -180,9 +180,9 @@ func TestTwilioReads(t *testing.T) {
 		body       string
 	}{
 		{
-			"conferences", conferences + ".json?FriendlyName=a%20b&Status=init&Status=x&DateCreated%3E=2026-01-01&Page=1&PageToken=PA1&More=1",
+			"conferences", conferences + ".json?FriendlyName=a%20b;c&%&Status=init&Status=x&DateCreated%3E=2026-01-01&Page=1&PageToken=PA1&More=1",
 			twilio.Request{Operation: twilio.ListConferences, Query: url.Values{
-				"FriendlyName": {"a b"}, "Status": {"init"}, "DateCreated>": {"2026-01-01"}, "Page": {"1"}, "PageToken": {"PA1"},
+				"FriendlyName": {"a b;c"}, "Status": {"init"}, "DateCreated>": {"2026-01-01"}, "Page": {"1"}, "PageToken": {"PA1"},
 			}},
 			`{"conferences":[` + conference + `]` + paging + `"next_page_uri":"` + next + `"}`,
 		},
@@ -215,7 +215,7 @@ func TestTwilioReads(t *testing.T) {
 	}
 	s := newService()
 	got := send(t, serve(t, s, gateway.Config{}), http.MethodGet, conferences+".json?FriendlyName=100%", "")
-	wantTwilioError(t, got, badRequest("the query must be percent-encoded UTF-8"))
+	wantTwilioError(t, got, badRequest("FriendlyName must be percent-encoded UTF-8, with %25 for a percent sign"))
 }
 
 func TestTwilioAnswer(t *testing.T) {

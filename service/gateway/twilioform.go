@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"maps"
+	"iter"
 	"mime"
 	"net/url"
 	"slices"
@@ -65,10 +65,8 @@ func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFie
 	var ignored ignoredFields
 	var violations []*violation
 	seen := map[string]bool{}
-	for pair := range strings.SplitSeq(form, "&") {
-		encodedName, encodedValue, _ := strings.Cut(pair, "=")
-		name := unescaped(encodedName)
-		if pair == "" || seen[name] {
+	for name, encoded := range pairs(form) {
+		if seen[name] {
 			continue
 		}
 		seen[name] = true
@@ -77,9 +75,9 @@ func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFie
 			ignored.add(name)
 			continue
 		}
-		value, err := url.QueryUnescape(encodedValue)
-		if err != nil || !utf8.ValidString(value) {
-			violations = append(violations, broken(string(field.Name()), "must be percent-encoded UTF-8, with %25 for a percent sign"))
+		value, ok := decoded(encoded)
+		if !ok {
+			violations = append(violations, broken(string(field.Name()), notEncoded))
 		} else if !setFromForm(request.ProtoReflect(), field, value) {
 			violations = append(violations, broken(string(field.Name()), "must be GET or POST"))
 		}
@@ -87,22 +85,45 @@ func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFie
 	return request, ignored, violations
 }
 
-// decodeQuery returns the values of the known keys in a query, and the others.
-func decodeQuery(text string, known []string) (url.Values, ignoredFields, []*violation) {
-	given, err := url.ParseQuery(text)
-	if err != nil || !utf8.ValidString(strings.Join(slices.Concat(slices.Collect(maps.Values(given))...), "")) {
-		return nil, ignoredFields{}, []*violation{broken("", "the query must be percent-encoded UTF-8")}
-	}
+// decodeQuery returns the values of the known keys in a query, and the others. It reads
+// the query as decodeForm reads a form.
+func decodeQuery(query string, known []string) (url.Values, ignoredFields, []*violation) {
 	values := url.Values{}
 	var ignored ignoredFields
-	for _, key := range slices.Sorted(maps.Keys(given)) {
-		if slices.Contains(known, key) {
-			values.Set(key, given.Get(key))
-		} else {
+	var violations []*violation
+	for key, encoded := range pairs(query) {
+		value, ok := decoded(encoded)
+		switch {
+		case !slices.Contains(known, key):
 			ignored.add(key)
+		case values.Has(key):
+		case !ok:
+			violations = append(violations, broken(key, notEncoded))
+		default:
+			values.Set(key, value)
 		}
 	}
-	return values, ignored, nil
+	return values, ignored, violations
+}
+
+// pairs returns the names in a form, decoded, and their encoded values.
+func pairs(form string) iter.Seq2[string, string] {
+	return func(yield func(name, encoded string) bool) {
+		for pair := range strings.SplitSeq(form, "&") {
+			name, encoded, _ := strings.Cut(pair, "=")
+			if pair != "" && !yield(unescaped(name), encoded) {
+				return
+			}
+		}
+	}
+}
+
+const notEncoded = "must be percent-encoded UTF-8, with %25 for a percent sign"
+
+// decoded returns a value of a form, and whether it is percent-encoded UTF-8.
+func decoded(encoded string) (value string, ok bool) {
+	value, err := url.QueryUnescape(encoded)
+	return value, err == nil && utf8.ValidString(value)
 }
 
 // unescaped decodes a percent-encoded name, and returns any other text unchanged.
