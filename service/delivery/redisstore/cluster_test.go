@@ -79,9 +79,7 @@ func TestClusterOfThree(t *testing.T) {
 		p.SID = fmt.Sprint("CF", i)
 		wantOneByOne(t, replicas, p)
 		claimNew(t, replicas[i%3], key(p.SID))
-		if err := replicas[i%3].Hold(within(t), key(p.SID)); err != nil {
-			t.Errorf("the request id is not held: %v", err)
-		}
+		wantHeld(t, replicas[i%3], key(p.SID))
 		replicas[i%3].Settle(key(p.SID), &delivery.Record{Content: content})
 	}
 	for _, each := range nodes {

@@ -244,10 +244,7 @@ func TestUpdateThatIsNeverSentSupersedesNothing(t *testing.T) {
 		}
 		chosen := join(t, s.b, "CA1", muted)
 		finish(first, outcome.Yes)
-		<-older.Turns()
-		if begun, err := older.Begin(within(t), new(delivery.Permit)); begun || err != nil {
-			t.Fatalf("the older update begins: %t, %v", begun, err)
-		}
+		wantPassedOver(t, older)
 		<-chosen.Turns()
 		newest := join(t, s.b, "CA1", muted)
 		chosen.Leave()

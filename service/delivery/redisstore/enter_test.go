@@ -27,9 +27,7 @@ func enterNew(t *testing.T, s delivery.Store, id string) delivery.Entry {
 func wantSent(t *testing.T, s delivery.Store, id string, e delivery.Entry) {
 	t.Helper()
 	wantBegins(t, id, e)
-	if err := s.Hold(within(t), key(id)); err != nil {
-		t.Errorf("%s is not held: %v", id, err)
-	}
+	wantHeld(t, s, key(id))
 	e.End(delivery.End{Applied: outcome.Yes, CallSID: "CA1", Label: "desk"})
 	s.Settle(key(id), &delivery.Record{Content: content})
 	e.Leave()

@@ -39,9 +39,7 @@ func TestStoppedReplicaCannotSendLate(t *testing.T) {
 		second := join(t, other, "CA1", held)
 		claimNew(t, other, key("1")) // Waits until the lease has ended.
 		wantBegins(t, "the next once the lease has ended", second)
-		if err := other.Hold(within(t), key("1")); err != nil {
-			t.Errorf("the other replica cannot go on: %v", err)
-		}
+		wantHeld(t, other, key("1"))
 		first.Resume()
 		wantRefused(t, begin(t, first), outcome.StateUnavailable)
 		wantRefused(t, stopped.Hold(within(t), key("1")), outcome.StateUnavailable)
@@ -51,9 +49,7 @@ func TestStoppedReplicaCannotSendLate(t *testing.T) {
 		stopped.background.Wait()
 		third := join(t, other, "CA1", announce)
 		wantWaits(t, "the third", third)
-		if err := other.Hold(within(t), key("1")); err != nil {
-			t.Errorf("the stopped replica took the lease away: %v", err)
-		}
+		wantHeld(t, other, key("1")) // The stopped replica has not taken it.
 		finish(second, outcome.Yes)
 		send(t, "the third", third)
 		other.Settle(key("1"), nil)
@@ -101,9 +97,7 @@ func TestLeasesAreRenewed(t *testing.T) {
 		}
 		wantWaits(t, "the second, behind a running replica", second)
 		wantBegins(t, "the first", first)
-		if err := one.Hold(within(t), key("1")); err != nil {
-			t.Errorf("a lease is lost: %v", err)
-		}
+		wantHeld(t, one, key("1"))
 		one.Settle(key("1"), nil)
 		finish(first, outcome.Yes)
 		send(t, "the second", second)
@@ -116,9 +110,7 @@ func TestOwnerStopsAfterItMayHaveSent(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		stopped, other := replicas(t, b, Mixed)
 		claimNew(t, stopped, key("1"))
-		if err := stopped.Hold(within(t), key("1")); err != nil {
-			t.Fatal(err)
-		}
+		wantHeld(t, stopped, key("1"))
 		stopped.freeze()
 		record, err := other.Claim(within(t), key("1"), content)
 		if err != nil || record == nil || *record != (delivery.Record{Content: content}) {
@@ -139,9 +131,7 @@ func TestEveryKeyExpires(t *testing.T) {
 		claimNew(t, s, key("1"))
 		s.Settle(key("1"), &delivery.Record{Content: content})
 		claimNew(t, s, key("2"))
-		if err := s.Hold(within(t), key("2")); err != nil {
-			t.Fatal(err)
-		}
+		wantHeld(t, s, key("2"))
 		claimNew(t, s, key("3"))
 		stores{s, s}.know(t, "desk", "CA1")
 		first, second := join(t, s, "desk", muted), join(t, s, "desk", held)
@@ -195,10 +185,7 @@ func TestReplicaDies(t *testing.T) {
 			wantBegins(t, "the first", first)
 			older, newer := join(t, other, name, muted), join(t, stopped, name, muted)
 			finish(first, outcome.Yes)
-			<-older.Turns()
-			if begun, err := older.Begin(within(t), new(delivery.Permit)); begun || err != nil {
-				t.Fatalf("the older update begins: %t, %v", begun, err)
-			}
+			wantPassedOver(t, older)
 			if sent {
 				wantBegins(t, "the newer", newer)
 			}

@@ -328,6 +328,23 @@ func wantWaits(t *testing.T, what string, e delivery.Entry) {
 	}
 }
 
+// wantPassedOver wants another update to begin in the turn of this one.
+func wantPassedOver(t *testing.T, e delivery.Entry) {
+	t.Helper()
+	<-e.Turns()
+	if begun, err := e.Begin(within(t), new(delivery.Permit)); begun || err != nil {
+		t.Fatalf("the update begins: %t, %v", begun, err)
+	}
+}
+
+// wantHeld wants the replica to own the request id right before an attempt.
+func wantHeld(t *testing.T, s delivery.Store, k delivery.Key) {
+	t.Helper()
+	if err := s.Hold(within(t), k); err != nil {
+		t.Fatalf("the request id is not held: %v", err)
+	}
+}
+
 // wantOver wants the update to be out of its queue, and leaves.
 func wantOver(t *testing.T, e delivery.Entry, want outcome.Kind) {
 	t.Helper()

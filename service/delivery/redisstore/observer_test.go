@@ -76,9 +76,7 @@ func TestRequestsOfAnUpdate(t *testing.T) {
 			seen.want(t, map[string]int{"line ok": before + test.requests, "claim ok": 0})
 		}
 		claimNew(t, s, key("1"))
-		if err := s.Hold(within(t), key("1")); err != nil {
-			t.Error(err)
-		}
+		wantHeld(t, s, key("1"))
 		s.Settle(key("1"), nil)
 		s.background.Wait()
 		seen.want(t, map[string]int{"line ok": 5, "claim ok": 3, "separated": 0, "lost turn": 0, "lost request_id": 0})

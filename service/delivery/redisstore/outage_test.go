@@ -109,10 +109,7 @@ func TestRedisFailsWhenAnUpdateBegins(t *testing.T) {
 		update, announcement := join(t, s, "CA1", muted), join(t, s, "CA2", announce)
 		newer := join(t, s, "CA1", muted)
 		b.stop()
-		<-update.Turns()
-		if begun, err := update.Begin(within(t), new(delivery.Permit)); begun || err != nil {
-			t.Errorf("the older update begins: %t, %v", begun, err)
-		}
+		wantPassedOver(t, update)
 		send(t, "the newer", newer)
 		wantOver(t, update, outcome.Superseded)
 		wantRefused(t, begin(t, announcement), outcome.StateUnavailable)
@@ -192,9 +189,7 @@ func TestOpenWithoutRedis(t *testing.T) {
 			finish(first, outcome.Yes)
 			send(t, "the second", second)
 			claimNew(t, s, key("1")) // In each of them.
-			if err := s.Hold(within(t), key("1")); err != nil {
-				t.Errorf("the request id is not held: %v", err)
-			}
+			wantHeld(t, s, key("1"))
 		}
 		one.forgetMarkers()
 		other.forgetMarkers()
@@ -224,9 +219,7 @@ func TestLossWhileAnUpdateIsInFlight(t *testing.T) {
 		}
 		for _, id := range []string{"renewed", "held", "settled"} {
 			claimNew(t, owner, key(id))
-			if err := owner.Hold(within(t), key(id)); err != nil {
-				t.Fatal(err)
-			}
+			wantHeld(t, owner, key(id))
 		}
 		flush(t, owner)
 		for _, id := range []string{"renewed", "held", "settled", "new"} {
@@ -243,9 +236,7 @@ func TestLossWhileAnUpdateIsInFlight(t *testing.T) {
 		owner.claims[key("renewed")].until = time.Now() // Its lease is old.
 		owner.mu.Unlock()
 		owner.round()
-		if err := owner.Hold(within(t), key("held")); err != nil {
-			t.Errorf("a claim cannot be held any more: %v", err)
-		}
+		wantHeld(t, owner, key("held"))
 		record := &delivery.Record{Content: content, Err: outcome.Superseded.Err(outcome.Facts{})}
 		owner.Settle(key("settled"), record)
 		owner.background.Wait()
@@ -268,18 +259,14 @@ func TestLossOfAClaimThatAnotherReplicaHasTaken(t *testing.T) {
 		owner := dial(t, cfg)
 		owner.freeze()
 		claimNew(t, owner, key("1"))
-		if err := owner.Hold(within(t), key("1")); err != nil {
-			t.Fatal(err)
-		}
+		wantHeld(t, owner, key("1"))
 		flush(t, owner)
 		other := dial(t, cfg)
 		claimNew(t, other, key("1")) // It does not know what was there.
 		wantRefused(t, owner.Hold(within(t), key("1")), outcome.StateUnavailable)
 		owner.Settle(key("1"), &delivery.Record{Content: content})
 		owner.background.Wait()
-		if err := other.Hold(within(t), key("1")); err != nil {
-			t.Errorf("the claim is lost: %v", err)
-		}
+		wantHeld(t, other, key("1"))
 		other.Settle(key("1"), nil)
 	})
 }

@@ -64,9 +64,7 @@ func TestFailover(t *testing.T) {
 	wantWaits(t, "the second", second)
 	finish(first, outcome.Yes)
 	send(t, "the second", second)
-	if err := one.Hold(within(t), key("2")); err != nil {
-		t.Errorf("the request id is not held: %v", err)
-	}
+	wantHeld(t, one, key("2"))
 	one.Settle(key("2"), nil)
 	await(t, "both listen", func() bool { return one.listens(t) && other.listens(t) })
 	wantShared(t, one, other)

@@ -135,9 +135,7 @@ func wantNotified(t *testing.T, one, other *Store) {
 	finish(first, outcome.Yes)
 	send(t, "the second", second)
 	claimNew(t, one, key("1"))
-	if err := one.Hold(within(t), key("1")); err != nil {
-		t.Errorf("the request id is not held: %v", err)
-	}
+	wantHeld(t, one, key("1"))
 	one.Settle(key("1"), nil)
 	claimNew(t, other, key("1"))
 	other.Settle(key("1"), nil)

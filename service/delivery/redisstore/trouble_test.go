@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 )
 
@@ -63,10 +62,7 @@ func TestReplicaThatMayNotListen(t *testing.T) {
 	wantBegins(t, "the first", first)
 	newer := join(t, other, "CA1", held)
 	finish(first, outcome.Yes)
-	<-older.Turns()
-	if begun, err := older.Begin(within(t), new(delivery.Permit)); begun || err != nil {
-		t.Errorf("the older update begins: %t, %v", begun, err)
-	}
+	wantPassedOver(t, older)
 	send(t, "the newer", newer)
 	wantOver(t, older, outcome.Superseded)
 	if text := book.String(); book.count(denied) != 1 || strings.Contains(text, "cannot be asked") {
