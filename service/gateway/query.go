@@ -52,7 +52,7 @@ func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path ma
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return []*violation{broken("", "the query string must be percent-encoded")}
+		return []*violation{broken("", "the query string must be percent-encoded, with %25 for a percent sign and %3B for a semicolon")}
 	}
 	s := scan{path: path}
 	for _, name := range slices.Sorted(maps.Keys(query)) {

@@ -116,7 +116,7 @@ func TestInvalidQueries(t *testing.T) {
 			"page_size", "must be an integer of 32 bits", "page_token", "must be a string of Unicode characters",
 		}},
 		{"a number of 64 bits", list + "?page_size=4294967296", "", []string{"page_size", "must be an integer of 32 bits"}},
-		{"an encoding that is none", list + "?page_token=%zz", "", []string{"", "the query string must be percent-encoded"}},
+		{"an encoding that is none", list + "?page_token=%zz", "", []string{"", "the query string must be percent-encoded, with %25 for a percent sign and %3B for a semicolon"}},
 		{"a body", list, `{"muted": true}`,
 			[]string{"", "the request has a body: a GET takes fields in its query string only"}},
 	}

@@ -108,7 +108,7 @@ func TestInvalidPathVariables(t *testing.T) {
 		{"no account", "/v1/accounts//conferences/c/participants/x", "account_sid", "is empty in the path"},
 		{"bytes that are not UTF-8", participants + "%ff", "call_sid", "must be percent-encoded UTF-8"},
 		{"a query string", participants + "x?muted=true", "muted", "is in the query string: properties belong in the body"},
-		{"an unreadable query string", participants + "x?%zz", "", "the query string must be percent-encoded"},
+		{"an unreadable query string", participants + "x?%zz", "", "the query string must be percent-encoded, with %25 for a percent sign and %3B for a semicolon"},
 	}
 	s := newService()
 	server := serve(t, s, gateway.Config{})
