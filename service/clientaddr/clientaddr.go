@@ -57,6 +57,9 @@ func Host(addr net.Addr) string {
 	if addr == nil {
 		return ""
 	}
+	if tcp, ok := addr.(*net.TCPAddr); ok && len(tcp.IP) > 0 {
+		return tcp.AddrPort().Addr().Unmap().String()
+	}
 	if host, ok := hostOf(addr.String()); ok {
 		return host.String()
 	}

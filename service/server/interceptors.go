@@ -78,6 +78,9 @@ func clientOf(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
+	if addr, ok := from.Addr.(connAddr); ok {
+		return clientaddr.Host(addr.Addr)
+	}
 	return clientaddr.Host(from.Addr)
 }
 
