@@ -192,14 +192,7 @@ func yamlFile(t *testing.T, path, name string) string {
 }
 
 func TestDocumentedSettingsFiles(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := writerIn(t, t.TempDir())
 	t.Setenv("TWILIO_AUTH_TOKEN", "00112233445566778899aabbccddeeff")
 	secret := write("twilio", "0123456789abcdef")
 	args := []string{"check"}

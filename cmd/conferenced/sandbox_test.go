@@ -22,13 +22,21 @@ accounts:
             label: Zoë
 `
 
+// writerIn returns a function that writes a file into the folder and returns its path.
+func writerIn(t *testing.T, folder string) func(name, text string) string {
+	return func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+}
+
 func writeState(t *testing.T, text string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "state.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return writerIn(t, t.TempDir())("state.yaml", text)
 }
 
 func TestSandboxState(t *testing.T) {

@@ -89,13 +89,7 @@ func TestTokenCreatesTheFile(t *testing.T) {
 
 func TestTokenRefuses(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := writerIn(t, dir)
 	flow := write("flow", "tokens: [{name: ui, sha256: "+strings.Repeat("ab", 32)+"}]\n")
 	broken := write("broken", "tokens: 1\n")
 	locked := write("locked", "")
