@@ -3,12 +3,11 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/rs/cors"
 
-	"conferenced/service/clientaddr"
+	"conferenced/service/browser"
 	"conferenced/service/outcome"
 )
 
@@ -22,7 +21,7 @@ const preflightSeconds = 600
 // of other origins. Requests that no browser sent are not affected.
 func withBrowserRules(next http.Handler, origins []string) (http.Handler, error) {
 	if len(origins) == 0 {
-		return protected(next, nil)
+		return withoutForeignPages(next, nil)
 	}
 	trusted, err := canonicalOrigins(origins)
 	if err != nil {
@@ -31,7 +30,7 @@ func withBrowserRules(next http.Handler, origins []string) (http.Handler, error)
 	if trusted[0] == anyOrigin {
 		return withCORS(next, trusted), nil
 	}
-	next, err = protected(next, trusted)
+	next, err = withoutForeignPages(next, trusted)
 	if err != nil {
 		return nil, err
 	}
@@ -61,19 +60,8 @@ func canonicalOrigins(origins []string) ([]string, error) {
 	return canonical, nil
 }
 
-// FromForeignPage reports whether a browser sends the request for a page of an origin
-// that is not trusted. A link that a user follows is not such a request.
-func FromForeignPage(r *http.Request, trusted *http.CrossOriginProtection) bool {
-	checked := *r
-	isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if isRead && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-		checked.Method = http.MethodPost // Check accepts every read.
-	}
-	return trusted.Check(&checked) != nil
-}
-
-// protected refuses requests that browsers send for pages of other origins.
-func protected(next http.Handler, trusted []string) (http.Handler, error) {
+// withoutForeignPages refuses requests that browsers send for pages of other origins.
+func withoutForeignPages(next http.Handler, trusted []string) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range trusted {
 		if err := protection.AddTrustedOrigin(origin); err != nil {
@@ -81,7 +69,7 @@ func protected(next http.Handler, trusted []string) (http.Handler, error) {
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if FromForeignPage(r, protection) {
+		if browser.FromForeignPage(r, protection) {
 			refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{Detail: "the request comes from a web page of another origin"}))
 			return
 		}
@@ -103,7 +91,7 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 // withLoopbackHost refuses requests whose Host is not a loopback host.
 func withLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !IsLoopbackHost(r.Host) {
+		if !browser.IsLoopbackHost(r.Host) {
 			refuse(w, r, outcome.NotAllowed.Err(outcome.Facts{
 				Detail: "callers are not authenticated, so the Host must be localhost or a loopback address",
 			}))
@@ -111,10 +99,4 @@ func withLoopbackHost(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// IsLoopbackHost reports whether a request's Host is localhost or a loopback address,
-// with or without a port.
-func IsLoopbackHost(host string) bool {
-	return clientaddr.IsLoopback((&url.URL{Host: host}).Hostname())
 }

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"conferenced/service/clientaddr"
+
 	"github.com/google/uuid"
 )
 
@@ -253,7 +255,7 @@ func checkCallback(address string) error {
 		return errors.New("is not a valid URL")
 	case u.User != nil:
 		return errors.New("must not have credentials in it")
-	case !isLoopbackHost(u.Host):
+	case !clientaddr.IsLoopback(u.Hostname()):
 		return errors.New("must be on loopback, such as http://127.0.0.1:8080/: the sandbox calls no other host")
 	}
 	return nil

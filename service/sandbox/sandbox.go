@@ -86,7 +86,7 @@ func New(config Config) *Sandbox {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.world = s.newWorld(config.State, config.Now().UTC())
 	s.handler = http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serve))
-	s.control = withOwnPages(withLoopbackHost(s.controlHandler()))
+	s.control = withoutForeignPages(withLoopbackHost(s.controlHandler()))
 	return s
 }
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"conferenced/service/browser"
 	"conferenced/service/delivery"
-	"conferenced/service/gateway"
 	"conferenced/service/settings"
 	"conferenced/service/telemetry"
 )
@@ -49,7 +49,7 @@ func (s *Server) adminPages() http.Handler {
 func withoutForeignPages(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if gateway.FromForeignPage(r, protection) {
+		if browser.FromForeignPage(r, protection) {
 			answer(w, http.StatusForbidden, "the request comes from a web page of another origin\n")
 			return
 		}
@@ -87,7 +87,7 @@ func adminIndex(pages []adminPage) http.HandlerFunc {
 // address: for a browser, a page whose name resolves to that is of the same origin.
 func (s *Server) withLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isLoopback(s.Admin) && !gateway.IsLoopbackHost(r.Host) {
+		if isLoopback(s.Admin) && !browser.IsLoopbackHost(r.Host) {
 			answer(w, http.StatusForbidden, "the Host must be localhost or a loopback address\n")
 			return
 		}
