@@ -68,8 +68,8 @@ func (a answer) setHeader(h http.Header, c *call) {
 	}
 }
 
-// encode panics if the body cannot be encoded, because all its types are in this
-// package.
+// encode encodes the body as JSON or XML. It panics if that fails, because all types of
+// bodies are in this package.
 func (a answer) encode(asJSON bool) (contentType string, body []byte) {
 	if page, ok := a.body.(page); ok {
 		return page.contentType, []byte(page.text)

@@ -28,28 +28,28 @@ const (
 	shownEntries = 100
 	shownHearers = 20 // In the matrix.
 
-	// minPause is the least time between two updates of a board, and maxPause the most:
-	// clocks and sounds proceed.
+	// minPause and maxPause are the shortest and the longest time between two updates of a
+	// board. It is also updated without a change, because it shows times.
 	minPause = 100 * time.Millisecond
 	maxPause = time.Second
 )
 
-// An Action is something that can be done to a participant, as commands for a shell.
+// An Action is a change of a participant, as commands for a shell.
 type Action struct {
 	Name    string
 	GRPCurl string
 	Curl    string
 }
 
-// SetActions sets the commands that the board offers for a participant. The sandbox
-// does not know the service that is in front of it.
+// SetActions sets the function that returns the actions which the board offers for a
+// participant. They call the service in front of the sandbox.
 func (s *Sandbox) SetActions(actions func(c *Conference, p *Participant) []Action) {
 	now := s.lock()
 	defer s.unlock(now)
 	s.actions = actions
 }
 
-// addBoard adds the board and its files.
+// addBoard registers the board and its files.
 func (s *Sandbox) addBoard(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		serveBoard(w, "text/html; charset=utf-8", s.render("board.html"))
@@ -131,7 +131,7 @@ type boardAccount struct {
 type boardConference struct {
 	*Conference
 	Title  string
-	Sound  *sound
+	Sound  *boardSound
 	Cards  []card
 	Matrix *matrix
 }
@@ -140,11 +140,11 @@ type card struct {
 	*Participant
 	Conference, Name string
 	Chips            []string
-	Sound            *sound
+	Sound            *boardSound
 	Actions          []Action
 }
 
-type sound struct{ Kind, URL, For, Left string }
+type boardSound struct{ Kind, URL, For, Left string }
 
 // A matrix shows who hears whom: a row has what one participant hears.
 type matrix struct {
@@ -200,7 +200,7 @@ func (s *Sandbox) render(name string) []byte {
 	return indent.ReplaceAll(page.Bytes(), []byte("\n"))
 }
 
-// indent matches what templates leave between lines.
+// indent matches the line breaks of the template, with the indentation after them.
 var indent = regexp.MustCompile(`\n\s+`)
 
 // rank sorts conferences: in progress, not started, completed.
@@ -255,11 +255,11 @@ func chips(c *Conference, p *Participant) (set []string) {
 	return set
 }
 
-func showSound(p *Playing, now time.Time) *sound {
+func showSound(p *Playing, now time.Time) *boardSound {
 	if p == nil {
 		return nil
 	}
-	shown := &sound{Kind: p.Kind, URL: p.URL, For: now.Sub(p.Since).Truncate(time.Second).String()}
+	shown := &boardSound{Kind: p.Kind, URL: p.URL, For: now.Sub(p.Since).Truncate(time.Second).String()}
 	if !p.Ends.IsZero() {
 		shown.Left = p.Ends.Sub(now).Truncate(time.Second).String()
 	}
@@ -295,7 +295,7 @@ func showHearing(c *Conference, listener, speaker *Participant) matrixCell {
 	return cell
 }
 
-// line returns the entry as the board shows it.
+// line returns the entry as a line of the board.
 func (e Entry) line() logLine {
 	l := logLine{
 		Seq: e.Seq, Class: e.Kind, Time: e.Time.Format(time.TimeOnly), What: strings.TrimSpace(e.Kind + " " + e.Operation),

@@ -42,10 +42,10 @@ type Callbacks struct {
 	// Pending callbacks are waiting or being sent.
 	Pending int `json:"pending"`
 
-	// Delivered callbacks were answered with a 2xx status.
+	// Delivered callbacks got an answer with a 2xx status.
 	Delivered int `json:"delivered"`
 
-	// Failed callbacks were answered otherwise, or not at all. They are not repeated.
+	// Failed callbacks got another answer or none. They are not repeated.
 	Failed int `json:"failed"`
 
 	// Dropped callbacks found the queue of their conference full.
@@ -136,7 +136,7 @@ func (m *mailer) drain(conference string) {
 		next := m.queues[conference][0]
 		m.queues[conference] = m.queues[conference][1:]
 		m.mu.Unlock()
-		answer := m.send(next)
+		answer := m.deliver(next)
 		m.finish(next.entry, answer)
 		m.mu.Lock()
 		m.counts.Pending--
@@ -158,8 +158,8 @@ func (s *Sandbox) finishCallback(e *Entry, answer *Answer) {
 	e.Answer = answer
 }
 
-// send makes the request. Its answer has an error unless the status is 2xx.
-func (m *mailer) send(c callback) *Answer {
+// deliver makes the request. The answer has an error unless its status is 2xx.
+func (m *mailer) deliver(c callback) *Answer {
 	ctx, cancel := context.WithTimeout(m.ctx, callbackTimeout)
 	defer cancel()
 	started := time.Now()

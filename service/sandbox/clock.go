@@ -34,9 +34,8 @@ func (s *Sandbox) unlock(now time.Time) {
 // now returns the sandbox's time. The caller holds the lock.
 func (s *Sandbox) now() time.Time { return s.config.Now().UTC().Add(s.world.advanced) }
 
-// setAlarm sets the timer for the next step, so that its events are sent in time even
-// without requests. It does nothing unless the clock is the real one. The caller holds
-// the lock.
+// setAlarm sets the timer for the next step, so that its events are sent in time also
+// without requests. It does nothing with a clock of Config. The caller holds the lock.
 func (s *Sandbox) setAlarm(now time.Time) {
 	if !s.realClock || s.ctx.Err() != nil {
 		return
@@ -53,14 +52,15 @@ func (s *Sandbox) setAlarm(now time.Time) {
 	s.alarm = time.AfterFunc(wait, func() { s.unlock(s.lock()) })
 }
 
-// A step is what happens by itself at a time.
+// A step is a change that the clock causes.
 type step struct {
 	at time.Time
-	do func(at time.Time) // nil if nothing happens.
+	do func(at time.Time) // nil if there is no step.
 }
 
-// before sets the step to one at the given time, unless that is zero or not earlier.
-func (next *step) before(at time.Time, do func(at time.Time)) {
+// earlier replaces the step by one at the given time if that is earlier. It ignores a
+// zero time.
+func (next *step) earlier(at time.Time, do func(at time.Time)) {
 	if !at.IsZero() && (next.do == nil || at.Before(next.at)) {
 		*next = step{at, do}
 	}
@@ -77,21 +77,22 @@ func (w *world) makeSteps(now time.Time) {
 	}
 }
 
+// nextStep returns the earliest step of all accounts.
 func (w *world) nextStep() (next step) {
 	for _, t := range w.tenants {
 		for _, c := range t.Conferences {
 			if a := playingIn(c.Announcements); a != nil {
-				next.before(a.Ends, func(at time.Time) { t.endAnnouncement(c, nil, "", at) })
+				next.earlier(a.Ends, func(at time.Time) { t.endAnnouncement(c, nil, "", at) })
 			}
 			for _, p := range c.Participants {
-				next.before(p.StatusDue, func(at time.Time) { t.proceed(c, p, at) })
+				next.earlier(p.StatusDue, func(at time.Time) { t.proceed(c, p, at) })
 				if a := playingIn(p.Announcements); a != nil {
-					next.before(a.Ends, func(at time.Time) { t.endAnnouncement(c, p, "", at) })
+					next.earlier(a.Ends, func(at time.Time) { t.endAnnouncement(c, p, "", at) })
 				}
 			}
 		}
 		for _, l := range t.late {
-			next.before(l.at, t.sendLate)
+			next.earlier(l.at, t.sendLate)
 		}
 	}
 	return next

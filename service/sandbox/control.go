@@ -24,17 +24,13 @@ const (
 	maxState = 4 << 20
 )
 
-// A controlError is the reason to refuse a request for one of the sandbox's own pages.
+// A controlError is an error of the sandbox's own pages with another status than 400.
 type controlError struct {
 	status int
 	text   string
 }
 
 func (e controlError) Error() string { return e.text }
-
-func invalid(format string, args ...any) error {
-	return controlError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
 
 // A created is the answer to a request that has made something.
 type created struct{ any }
@@ -60,7 +56,7 @@ func (s *Sandbox) controlHandler() http.Handler {
 	handle("POST /sandbox/advance", maxControlForm, func(r *http.Request) (any, error) {
 		by, err := time.ParseDuration(r.FormValue("by"))
 		if err != nil || by < 0 {
-			return nil, invalid("by is not a duration such as 5s")
+			return nil, errors.New("by is not a duration such as 5s")
 		}
 		s.Advance(by)
 		return nil, nil
@@ -82,8 +78,8 @@ func (s *Sandbox) controlHandler() http.Handler {
 	return mux
 }
 
-// checkParameters returns an error if a request has other parameters than the known ones,
-// or one of them twice. Where none is known, the body is not a form.
+// checkParameters returns an error if a request has an unknown parameter, or one twice.
+// If no parameter is known, it does not read the body.
 func checkParameters(r *http.Request, known []string) error {
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err == nil && len(known) > 0 {
@@ -91,14 +87,14 @@ func checkParameters(r *http.Request, known []string) error {
 		given = r.Form
 	}
 	if err != nil {
-		return invalid("the query or the form is malformed: %v", err)
+		return fmt.Errorf("the query or the form is malformed: %w", err)
 	}
 	for name, values := range given {
 		switch {
 		case !slices.Contains(known, name):
-			return invalid("unknown parameter %q: the parameters here are %s", name, cmp.Or(strings.Join(known, ", "), "none"))
+			return fmt.Errorf("unknown parameter %q: the parameters here are %s", name, cmp.Or(strings.Join(known, ", "), "none"))
 		case len(values) > 1:
-			return invalid("%s is given more than once", name)
+			return fmt.Errorf("%s is given more than once", name)
 		}
 	}
 	return nil
@@ -110,7 +106,7 @@ func readForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
 		return err
 	}
-	rest, err := io.ReadAll(r.Body) // What is no form.
+	rest, err := io.ReadAll(r.Body) // ParseForm has read a form.
 	if err != nil || len(rest) == 0 {
 		return err
 	}
@@ -176,7 +172,7 @@ func (s *Sandbox) resetAccounts(r *http.Request) (any, error) {
 	case account == "":
 		s.Reset()
 	default:
-		s.ResetAccount(account)
+		s.resetAccount(account)
 	}
 	return nil, err
 }
@@ -191,15 +187,15 @@ func (s *Sandbox) loadState(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Load(state)
+	s.load(state)
 	return nil, nil
 }
 
 // listJournal returns the entries that pass all filters.
 func (s *Sandbox) listJournal(r *http.Request) (any, error) {
 	kind := r.FormValue("kind")
-	if !isOneOf(kind, kindRequest, kindCallback, kindAnnouncement) {
-		return nil, invalid("kind is none of %s, %s, %s", kindRequest, kindCallback, kindAnnouncement)
+	if !passes(kind, kindRequest, kindCallback, kindAnnouncement) {
+		return nil, fmt.Errorf("kind is none of %s, %s, %s", kindRequest, kindCallback, kindAnnouncement)
 	}
 	account, err := s.accountIn(r)
 	if err != nil {
@@ -207,12 +203,12 @@ func (s *Sandbox) listJournal(r *http.Request) (any, error) {
 	}
 	since, err := strconv.Atoi("0" + r.FormValue("since"))
 	if err != nil {
-		return nil, invalid("since is not the number of an entry")
+		return nil, errors.New("since is not the number of an entry")
 	}
 	return map[string]any{"entries": s.entries(func(e *Entry) bool {
-		return e.Seq > since && isOneOf(account, e.AccountSID) && isOneOf(kind, e.Kind) &&
-			isOneOf(r.FormValue("conference"), e.ConferenceSID, e.FriendlyName) &&
-			isOneOf(r.FormValue("participant"), e.CallSID, e.Label)
+		return e.Seq > since && passes(account, e.AccountSID) && passes(kind, e.Kind) &&
+			passes(r.FormValue("conference"), e.ConferenceSID, e.FriendlyName) &&
+			passes(r.FormValue("participant"), e.CallSID, e.Label)
 	})}, nil
 }
 
@@ -220,7 +216,7 @@ func (s *Sandbox) listJournal(r *http.Request) (any, error) {
 func (s *Sandbox) armFault(r *http.Request) (any, error) {
 	rule := Rule{Times: 1}
 	if err := jsonx.UnmarshalRead(r.Body, &rule, jsonx.RejectUnknownMembers(true)); err != nil {
-		return nil, invalid("the fault is not valid JSON: %v", err)
+		return nil, fmt.Errorf("the fault is not valid JSON: %w", err)
 	}
 	rule.Served = 0
 	if err := s.arm(rule); err != nil {

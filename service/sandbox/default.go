@@ -53,10 +53,8 @@ func defaultState() *InitialState {
 			ReasonConferenceEnded: endedByAPI,
 		}),
 	}
-	return &InitialState{
-		accounts: []*Account{account},
-		secrets:  map[string]secrets{AccountSID: {token: AuthToken, keys: map[string]string{APIKeySID: APIKeySecret}}},
-	}
+	known := secrets{token: AuthToken, keys: map[string]string{APIKeySID: APIKeySecret}}
+	return &InitialState{[]initialAccount{{Account: account, secrets: known}}}
 }
 
 func defaultConference(c Conference, participants ...Participant) *Conference {

@@ -8,27 +8,27 @@ import (
 // defects are defects of Twilio that users report. The zero value has none. The shares
 // are from 0 to 1.
 type defects struct {
-	late       time.Duration // Callbacks are sent up to that late.
+	late       time.Duration // The maximum delay of callbacks.
 	duplicated float64       // The share of callbacks that are sent twice.
-	reordered  float64       // The share of callbacks that others overtake.
+	reordered  float64       // The share of callbacks that are sent after newer ones.
 
-	listLag        time.Duration // Lists of participants are that old.
-	nameLag        time.Duration // New conferences are not found by name for that long.
-	participantLag time.Duration // New participants are not found for that long.
+	listLag        time.Duration // The age of lists of participants.
+	nameLag        time.Duration // The age from which conferences are found by name.
+	participantLag time.Duration // The age from which participants are found.
 
-	withoutEffect float64 // The share of updates that show a property that is not in effect.
+	withoutEffect float64 // The share of updates of which one property takes no effect.
 }
 
-// overtaken is how much later a callback is sent that others overtake, or a duplicate.
-const overtaken = time.Second
+// extraDelay is the additional delay of a reordered callback, and of a duplicate.
+const extraDelay = time.Second
 
-// A lateCallback is a callback that is sent at a time.
+// A lateCallback is a callback that is due at a time.
 type lateCallback struct {
 	callback
 	at time.Time
 }
 
-// schedule sends a callback now, or with the defects of the account.
+// schedule sends a callback, now unless the account has defects of callbacks.
 func (t *tenant) schedule(c callback, now time.Time) {
 	d := t.settings.defects
 	if d.late == 0 && d.duplicated == 0 && d.reordered == 0 {
@@ -44,15 +44,15 @@ func (t *tenant) schedule(c callback, now time.Time) {
 	}
 	t.lastDue[c.conference] = at
 	if t.chance.Float64() < d.reordered {
-		at = at.Add(overtaken)
+		at = at.Add(extraDelay)
 	}
 	t.late = append(t.late, lateCallback{c, at})
 	if t.chance.Float64() < d.duplicated {
-		t.late = append(t.late, lateCallback{c, at.Add(overtaken)})
+		t.late = append(t.late, lateCallback{c, at.Add(extraDelay)})
 	}
 }
 
-// sendLate sends the first of the callbacks that are due at that time.
+// sendLate sends the first callback that is due at that time.
 func (t *tenant) sendLate(at time.Time) {
 	i := slices.IndexFunc(t.late, func(l lateCallback) bool { return l.at.Equal(at) })
 	next := t.late[i].callback
@@ -94,8 +94,7 @@ func (t *tenant) hides(p *Participant, now time.Time) bool {
 	return p.To != "" && now.Before(p.DateCreated.Add(t.settings.defects.participantLag))
 }
 
-// takeBack restores one of the properties that an update changes and its answer
-// shows, if this update has that defect.
+// takeBack undoes the change of one property if the update has the defect withoutEffect.
 func (t *tenant) takeBack(updated, before *Participant) {
 	if share := t.settings.defects.withoutEffect; share == 0 || t.chance.Float64() >= share {
 		return

@@ -26,26 +26,16 @@ var eventKinds = map[string]string{
 // no audio, so it sends no events of the kind speaker.
 var allEventKinds = []string{"start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"}
 
-// unknownKind returns the first unknown kind of event, or "".
-func unknownKind(kinds []string) string {
-	for _, kind := range kinds {
-		if !slices.Contains(allEventKinds, kind) {
-			return kind
-		}
-	}
-	return ""
-}
-
 // An event is something that happened in a conference.
 type event struct {
 	name        string
 	time        time.Time
 	participant *Participant      // nil if the event concerns all participants.
-	fields      map[string]string // More fields. Empty ones are not sent.
+	fields      map[string]string // Further fields. Empty ones are not sent.
 }
 
-// notify queues the event for the conference's status callback if that is configured
-// to get it.
+// notify sends the event to the conference's status callback, if there is one for events
+// of its kind.
 func (t *tenant) notify(c *Conference, e event) {
 	if c.StatusCallback == "" || !slices.Contains(c.StatusCallbackEvent, eventKinds[e.name]) {
 		return

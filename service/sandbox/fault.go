@@ -99,7 +99,7 @@ const faultConcurrency = "concurrency"
 
 const maxSlow = time.Minute
 
-// answersInstead has the answers of the faults that apply nothing.
+// answersInstead are the answers of the faults that apply nothing.
 var answersInstead = map[FaultKind]answer{
 	TooManyRequests: errTooManyRequests.answer(),
 	Unavailable:     errUnavailable.answer(),
@@ -110,8 +110,8 @@ var answersInstead = map[FaultKind]answer{
 	Reset:           noAnswer,
 }
 
-// answersAfter has functions that return the answers of the faults that apply the
-// request, from its successful answer.
+// answersAfter are the faults that apply the request and then change its successful
+// answer.
 var answersAfter = map[FaultKind]func(answer) answer{
 	FailAfter:  func(answer) answer { return errInternal.answer() },
 	ResetAfter: func(answer) answer { return noAnswer },
@@ -186,8 +186,7 @@ func (s *Sandbox) withFault(c *call, f Fault, perform func() answer) answer {
 	return a
 }
 
-// replaceAnswer performs the request, or returns the answer of a fault that applies
-// nothing.
+// replaceAnswer performs the request, unless the fault replaces that by an answer.
 func (s *Sandbox) replaceAnswer(c *call, f Fault, perform func() answer) answer {
 	if instead, ok := answersInstead[f.Kind]; ok {
 		return instead

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -134,12 +133,14 @@ func (f *formReader) maxParticipants(c *Conference) {
 	if !f.has("MaxParticipants") {
 		return
 	}
-	n, err := strconv.Atoi(f.form.Get("MaxParticipants"))
-	if err != nil || n < 2 || n > maxParticipants {
+	var err error
+	if c.MaxParticipants, err = participantLimit(f.form.Get("MaxParticipants")); err != nil {
 		f.refuse(badRequest("MaxParticipants is not a number from 2 to 250"))
 	}
-	c.MaxParticipants = n
 }
+
+// participantLimit reads the MaxParticipants of a conference.
+var participantLimit = numberFrom(2, maxParticipants)
 
 // statusCallback sets where the conference's events are sent. Without a list of
 // events only the start and the end are.
@@ -156,8 +157,10 @@ func (f *formReader) statusCallback(c *Conference) {
 	if len(c.StatusCallbackEvent) == 0 {
 		c.StatusCallbackEvent = []string{"start", "end"}
 	}
-	if kind := unknownKind(c.StatusCallbackEvent); kind != "" {
-		f.refuse(badRequest("ConferenceStatusCallbackEvent has the unknown event " + kind))
+	for _, kind := range c.StatusCallbackEvent {
+		if !slices.Contains(allEventKinds, kind) {
+			f.refuse(badRequest("ConferenceStatusCallbackEvent has the unknown event " + kind))
+		}
 	}
 }
 

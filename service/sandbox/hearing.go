@@ -1,16 +1,16 @@
 package sandbox
 
-// A hearing is whether a participant hears another.
+// A hearing says whether a participant hears another. Every value but these two is a
+// reason why it does not.
 type hearing string
 
-// Hearings. The text of the others is the reason why not.
 const (
 	hears   hearing = "hears"
 	whisper hearing = "hears as a whisper" // The speaker coaches the listener.
 )
 
-// hearingOf returns whether the listener hears the speaker, another participant of the
-// conference.
+// hearingOf returns whether the listener hears the speaker. They are two participants of
+// the conference.
 func hearingOf(c *Conference, listener, speaker *Participant) hearing {
 	switch {
 	case c.Status != conferenceInProgress:

@@ -64,7 +64,7 @@ type Entry struct {
 	Answer *Answer `json:"answer"`
 }
 
-// An Answer is how a request was answered.
+// An Answer is the answer to a request or a callback.
 type Answer struct {
 	// Status is 0 if there was no answer.
 	Status int `json:"status"`
@@ -78,8 +78,8 @@ type Answer struct {
 	Milliseconds float64 `json:"duration_ms"`
 }
 
-// record appends an entry to the account's journal, and forgets the oldest if that is
-// full.
+// record appends an entry to the account's journal. If that is full, it drops the oldest
+// entry.
 func (t *tenant) record(e *Entry) {
 	t.world.seq++
 	e.Seq = t.world.seq
@@ -139,8 +139,8 @@ func (s *Sandbox) finish(c *call, a *answer) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Journal returns the updates applied since the start or the last Reset, in the
-// order of their application. It has only those that the bounded journal still has.
+// Journal returns the updates that were applied since the start or the last Reset, in
+// order, as far as the bounded journal still has them.
 func (s *Sandbox) Journal() []Entry {
 	return s.entries(func(e *Entry) bool { return e.Operation == opUpdate && e.Applied })
 }
@@ -175,7 +175,7 @@ func (s *Sandbox) clearJournal(account string) {
 	}
 }
 
-// isOneOf reports whether a filter is empty or one of the values.
-func isOneOf(filter string, values ...string) bool {
+// passes reports whether a filter is empty or equals one of the values.
+func passes(filter string, values ...string) bool {
 	return filter == "" || slices.Contains(values, filter)
 }

@@ -26,8 +26,8 @@ var reasonsEnded = []string{
 }
 
 // join sends the events of a participant that has just connected, and starts the
-// conference if the participant does so. In a conference whose participants were all
-// created by the API, users report that each does.
+// conference if the participant has StartConferenceOnEnter. Users report that every
+// participant starts a conference in which all were created by the API.
 func (t *tenant) join(c *Conference, p *Participant, at time.Time) {
 	t.notify(c, event{name: "participant-join", time: at, participant: p})
 	starts := p.StartConferenceOnEnter || c.CallsPlaced == len(t.everyone[c.SID])
@@ -39,15 +39,15 @@ func (t *tenant) join(c *Conference, p *Participant, at time.Time) {
 
 // A departure is a way to leave a conference, in Twilio's words.
 type departure struct {
-	how      string // "left" or "kicked", the end of reasonsEnded.
-	joined   string // The reason for a participant that was connected,
-	unjoined string // and for one that was not,
-	call     string // whose call gets this status.
+	how        string // "left" or "kicked", the end of reasonsEnded.
+	reason     string // The reason if the participant was connected.
+	reasonElse string // The reason otherwise.
+	callElse   string // The status of the call if it was not connected.
 }
 
 var (
-	kicked = departure{how: "kicked", joined: leftKicked, unjoined: leftKicked, call: "canceled"}
-	hungUp = departure{how: "left", joined: leftHungUp, unjoined: leftNoAnswer, call: "no-answer"}
+	kicked = departure{how: "kicked", reason: leftKicked, reasonElse: leftKicked, callElse: "canceled"}
+	hungUp = departure{how: "left", reason: leftHungUp, reasonElse: leftNoAnswer, callElse: "no-answer"}
 )
 
 func (t *tenant) removeParticipant(c *call, now time.Time) (any, *apiError) {
@@ -59,9 +59,9 @@ func (t *tenant) removeParticipant(c *call, now time.Time) (any, *apiError) {
 	return nil, nil
 }
 
-// HangUp ends the call of a participant, given by Call SID or label, from the
-// participant's side. A call that was not connected yet ends without an answer.
-// It returns false if the conference has no such participant.
+// HangUp ends the call of a participant as if the participant hung up or, if the call is
+// not connected yet, did not answer. The participant is given by Call SID or label. It
+// returns false if the conference has no such participant.
 func (s *Sandbox) HangUp(conferenceSID, participant string) bool {
 	now := s.lock()
 	defer s.unlock(now)
@@ -77,16 +77,16 @@ func (s *Sandbox) HangUp(conferenceSID, participant string) bool {
 	return true
 }
 
-// leave removes p from the conference. That ends if p ends it on exit or was the
-// last participant.
+// leave removes p from the conference. The conference ends if p ends it on exit or was
+// its last participant.
 func (t *tenant) leave(c *Conference, p *Participant, d departure, now time.Time) {
 	c.Participants = slices.DeleteFunc(c.Participants, func(other *Participant) bool { return other == p })
 	joined := p.Status == statusConnected
-	reason := d.unjoined
+	reason := d.reasonElse
 	if joined {
-		reason = d.joined
+		reason = d.reason
 	}
-	t.notifyLeft(c, p, reason, d.call, now)
+	t.notifyLeft(c, p, reason, d.callElse, now)
 	switch {
 	case joined && p.EffectiveEndConferenceOnExit:
 		t.end(c, "participant-with-end-conference-on-exit-"+d.how, p, now)
@@ -109,8 +109,8 @@ func (t *tenant) notifyLeft(c *Conference, p *Participant, reason, callStatus st
 	}})
 }
 
-// end completes the conference and removes all participants. by is the
-// participant that ended it by leaving, or nil if a request did.
+// end completes the conference and removes all participants. by is the participant whose
+// departure ended it, or nil if a request did.
 func (t *tenant) end(c *Conference, reason string, by *Participant, now time.Time) {
 	left := c.Participants
 	c.Participants = []*Participant{}

@@ -22,7 +22,7 @@ type listQuery struct {
 	path       string
 	page, size int
 	token      string
-	filters    url.Values // In the form that the links to other pages have.
+	filters    url.Values // Normalized, for the links to other pages.
 }
 
 // pageToken matches the token of the page after or before an item: PA or PB and its
@@ -91,8 +91,8 @@ func (q listQuery) matches(name, value string) bool {
 	return !q.filters.Has(name) || q.filters.Get(name) == value
 }
 
-// matchesDate reports whether a date passes the filters of that name: its day in
-// UTC, that day or earlier, that day or later.
+// matchesDate reports whether a date's day in UTC passes the filters of that name: equal
+// to a day, at most a day (<), at least a day (>).
 func (q listQuery) matchesDate(name string, date time.Time) bool {
 	day := date.UTC().Format(time.DateOnly)
 	return q.matches(name, day) &&
@@ -115,8 +115,8 @@ func (q listQuery) uri(page int, token string) string {
 // A list has the items that pass the filters.
 type list[T any] struct {
 	items []T
-	sids  []string // Of items.
-	order []string // The SIDs of all items, those that are gone included, in the list's order.
+	sids  []string // The SIDs of items.
+	order []string // The SIDs of all items in the list's order, also of removed and filtered ones.
 }
 
 func (l *list[T]) add(item T, sid string) {
@@ -124,8 +124,8 @@ func (l *list[T]) add(item T, sid string) {
 	l.sids = append(l.sids, sid)
 }
 
-// bounds returns the indexes of the page that the query asks for: from its token, and
-// without one from the number of the page.
+// bounds returns the indexes of the page of the query: by its token if it has one,
+// otherwise by its page number.
 func (l *list[T]) bounds(q listQuery) (start, end int, err *apiError) {
 	if q.token == "" {
 		start = min(q.page*q.size, len(l.items))
@@ -135,7 +135,7 @@ func (l *list[T]) bounds(q listQuery) (start, end int, err *apiError) {
 	if at < 0 {
 		return 0, 0, errPageToken
 	}
-	first := 0 // The first item that is not before the token's.
+	first := 0 // The first item that is not before the item of the token.
 	for first < len(l.sids) && slices.Index(l.order, l.sids[first]) < at {
 		first++
 	}
@@ -148,7 +148,7 @@ func (l *list[T]) bounds(q listQuery) (start, end int, err *apiError) {
 	return first, min(first+q.size, len(l.items)), nil
 }
 
-// page returns the page of the list that the query asks for.
+// page returns the page of the query.
 func (l *list[T]) page(q listQuery) ([]T, paging, *apiError) {
 	start, end, err := l.bounds(q)
 	if err != nil {

@@ -43,18 +43,18 @@ var (
 //	            label: front desk
 //	            muted: true
 //
-// The README describes every key. Missing SIDs are made, the same in every run. A
-// participant's status stays as it is.
+// The README describes every key. Missing SIDs are derived from names and positions, so
+// they are the same in every run. The status of a participant does not change by itself.
 //
-// An unknown key, a value of the wrong type, and whatever the API itself would
-// refuse is an error, and so is a status callback that is not on loopback. Every
-// problem is reported, each with its line and key.
+// Unknown keys, values of the wrong type, values that the API itself would refuse, and
+// status callbacks that are not on loopback are errors. The error joins all problems,
+// each with its line and key.
 func ParseState(name string, text []byte) (*InitialState, error) {
 	if json.Valid(text) {
 		text = yamlOf(text)
 	}
 	file := yamlfile.Parse(name, text)
-	r := &stateReader{state: &InitialState{secrets: map[string]secrets{}, settings: map[string]settings{}}, taken: map[string]bool{}}
+	r := &stateReader{state: &InitialState{}, taken: map[string]bool{}}
 	if root := file.Mapping(); root != nil {
 		r.accounts(root.Required("accounts"))
 	}
@@ -95,7 +95,8 @@ func (r *stateReader) accounts(list yamlfile.Value) {
 		}
 	}
 	for i, account := range r.state.accounts {
-		if _, exists := r.state.secrets[account.OwnerAccountSID]; !exists {
+		isOwner := func(other initialAccount) bool { return other.SID == account.OwnerAccountSID }
+		if !slices.ContainsFunc(r.state.accounts, isOwner) {
 			owners[i].Errorf("must be the SID of an account of this file")
 		}
 	}
@@ -118,18 +119,16 @@ func (r *stateReader) account(m *yamlfile.Mapping) {
 			known.keys[sid] = yamlfile.Scan(key.Required("secret"), notEmpty)
 		}
 	}
-	r.state.secrets[account.SID] = known
-	r.state.settings[account.SID] = settings{
-		sounds:   readSounds(m.Optional("sounds")),
-		refusals: readRefusals(m.Optional("refusals")),
-		defects:  readDefects(m.Optional("defects").Mapping()),
-	}
 	for _, v := range m.Optional("conferences").List(0) {
 		if conference := v.Mapping(); conference != nil {
 			r.conference(account, conference)
 		}
 	}
-	r.state.accounts = append(r.state.accounts, account)
+	r.state.accounts = append(r.state.accounts, initialAccount{Account: account, secrets: known, settings: settings{
+		sounds:   readSounds(m.Optional("sounds")),
+		refusals: readRefusals(m.Optional("refusals")),
+		defects:  readDefects(m.Optional("defects").Mapping()),
+	}})
 }
 
 func (r *stateReader) conference(of *Account, m *yamlfile.Mapping) {
@@ -163,10 +162,8 @@ func checkFriendlyName(of *Account, c Conference, where yamlfile.Value) {
 	if len([]rune(c.FriendlyName)) > maxFriendlyName {
 		where.Errorf("must be at most %d characters", maxFriendlyName)
 	}
-	if isFaultLabel(c.FriendlyName) {
-		if _, err := parseFaultLabel(c.FriendlyName, opRead); err != nil {
-			where.Errorf("%v", err)
-		}
+	if _, err := parseFaultLabel(c.FriendlyName, opRead); err != nil {
+		where.Errorf("%v", err)
 	}
 	if c.FriendlyName != "" && c.Status != conferenceCompleted && of.running(c.FriendlyName) != nil {
 		where.Errorf("another conference of this name has not completed")
@@ -179,7 +176,7 @@ func readConference(m *yamlfile.Mapping) Conference {
 		FriendlyName:            m.Optional("friendly_name").Text(),
 		Status:                  oneOf(m.Optional("status"), conferenceInit, conferenceInProgress, conferenceCompleted),
 		Region:                  m.Optional("region").Text(),
-		MaxParticipants:         yamlfile.Scan(m.Optional("max_participants"), numberFrom(2, maxParticipants)),
+		MaxParticipants:         yamlfile.Scan(m.Optional("max_participants"), participantLimit),
 		ReasonConferenceEnded:   oneOf(m.Optional("reason_conference_ended"), reasonsEnded...),
 		CallSIDEndingConference: m.Optional("call_sid_ending_conference").Text(),
 		StatusCallback:          yamlfile.Scan(m.Optional("status_callback"), callbackURL),
@@ -269,13 +266,13 @@ func readSounds(list yamlfile.Value) map[string]Sound {
 	return sounds
 }
 
-func readRefusals(list yamlfile.Value) (refusals []combination) {
+func readRefusals(list yamlfile.Value) (refusals []refusedCombination) {
 	for _, v := range list.List(0) {
 		m := v.Mapping()
 		if m == nil {
 			continue
 		}
-		r := combination{
+		r := refusedCombination{
 			status:  yamlfile.Scan(m.Optional("status"), numberFrom(400, 499)),
 			code:    yamlfile.Scan(m.Required("code"), numberFrom(1, 99_999)),
 			message: m.Optional("message").Text(),
@@ -283,7 +280,7 @@ func readRefusals(list yamlfile.Value) (refusals []combination) {
 		r.status = cmp.Or(r.status, http.StatusBadRequest)
 		r.message = cmp.Or(r.message, "This combination of properties is not supported")
 		for _, word := range m.Required("when").List(1) {
-			r.when = append(r.when, yamlfile.Scan(word, combinableWord))
+			r.when = append(r.when, yamlfile.Scan(word, refusableProperty))
 		}
 		refusals = append(refusals, r)
 	}
@@ -305,7 +302,7 @@ func readDefects(m *yamlfile.Mapping) defects {
 	}
 }
 
-// newSID reads a SID, which no other resource may have.
+// newSID reads a SID. It reports one that another resource of the file has.
 func (r *stateReader) newSID(v yamlfile.Value, form *regexp.Regexp) string {
 	return yamlfile.Scan(v, func(sid string) (string, error) {
 		if !form.MatchString(sid) {
@@ -319,7 +316,7 @@ func (r *stateReader) newSID(v yamlfile.Value, form *regexp.Regexp) string {
 	})
 }
 
-// oneOf reads one of the known texts, or an empty one.
+// oneOf reads a text that is empty or known.
 func oneOf(v yamlfile.Value, known ...string) string {
 	return yamlfile.Scan(v, func(text string) (string, error) {
 		if text != "" && !slices.Contains(known, text) {
@@ -336,9 +333,9 @@ func boolOr(v yamlfile.Value, otherwise bool) bool {
 	return v.Bool()
 }
 
-func combinableWord(text string) (string, error) {
-	if _, known := combinable[text]; !known {
-		return "", fmt.Errorf("must be one of %s", strings.Join(slices.Sorted(maps.Keys(combinable)), ", "))
+func refusableProperty(text string) (string, error) {
+	if _, known := refusable[text]; !known {
+		return "", fmt.Errorf("must be one of %s", strings.Join(slices.Sorted(maps.Keys(refusable)), ", "))
 	}
 	return text, nil
 }
@@ -376,7 +373,7 @@ func notEmpty(text string) (string, error) {
 	return text, nil
 }
 
-// webURL accepts an empty text too.
+// webURL accepts a URL or an empty text.
 func webURL(text string) (string, error) {
 	if text != "" && !isWebURL(text) {
 		return "", errors.New("is not a valid URL")

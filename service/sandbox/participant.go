@@ -57,10 +57,7 @@ func (t *tenant) add(c *Conference, p Participant, now time.Time) (*Participant,
 	}
 	p = p.withDefaults()
 	added := p.clone()
-	setDates(&added.DateCreated, &added.DateUpdated, now)
-	if added.Hold {
-		added.HoldSince = now
-	}
+	added.setTimes(now)
 	t.append(c, added, now)
 	if added.Status == statusConnected {
 		t.join(c, added, now)
@@ -95,11 +92,9 @@ func checkLabel(label string) error {
 		return fmt.Errorf("the label %q has a slash", label)
 	case callSID.MatchString(label):
 		return fmt.Errorf("the label %q looks like a Call SID", label)
-	case isFaultLabel(label):
-		_, err := parseFaultLabel(label, opUpdate)
-		return err
 	}
-	return nil
+	_, err := parseFaultLabel(label, opUpdate)
+	return err
 }
 
 func (t *tenant) append(c *Conference, p *Participant, now time.Time) {

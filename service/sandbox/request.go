@@ -24,7 +24,7 @@ type call struct {
 	id        string // Its Twilio-Request-Id.
 	started   time.Time
 	target    target
-	tenant    *tenant // Its account when it arrived.
+	tenant    *tenant // Its account at its arrival.
 	operation string  // The name of its operation, set by route.
 	body      []byte
 	bodyErr   error
@@ -32,8 +32,8 @@ type call struct {
 	fault     string     // The name of the fault that it got.
 	applied   *Entry     // Its entry in the journal, once that exists.
 
-	// The conference and participant that it concerns. If they do not exist, they are
-	// described as the path does.
+	// Its conference and participant. If they do not exist, the names are those of the
+	// path.
 	conferenceSID, conferenceName, callSID, label string
 }
 
@@ -51,7 +51,8 @@ func newCall(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
-// describe sets what the request concerns, which the journal shows and rules match.
+// describe sets the conference and participant of the request, for the journal and for
+// rules.
 func (c *call) describe(conference *Conference, p *Participant) {
 	if conference != nil {
 		c.conferenceSID, c.conferenceName = conference.SID, conference.FriendlyName

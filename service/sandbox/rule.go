@@ -131,36 +131,36 @@ func (r *Rule) serve(c *call, served *int) bool {
 }
 
 func (r *Rule) matches(c *call) bool {
-	return isOneOf(r.Account, c.target.account) &&
-		isOneOf(r.Conference, c.conferenceSID, c.conferenceName) &&
-		isOneOf(r.Participant, c.callSID, c.label) &&
-		(isOneOf(r.Operation, c.operation) || r.Operation == opRead && c.isRead()) &&
+	return passes(r.Account, c.target.account) &&
+		passes(r.Conference, c.conferenceSID, c.conferenceName) &&
+		passes(r.Participant, c.callSID, c.label) &&
+		(passes(r.Operation, c.operation) || r.Operation == opRead && c.isRead()) &&
 		(r.Property == "" || c.form.Has(r.Property))
 }
 
-// matchFault returns the fault that a request gets because of an armed fault, the
-// label of its participant or the name of its conference, and counts it.
+// matchFault returns the first fault for a request, and counts it: an armed one, or that
+// of its participant's label, or that of its conference's name.
 func (s *Sandbox) matchFault(c *call) Fault {
 	now := s.lock()
 	defer s.mu.Unlock()
 	t := s.world.tenantOf(c)
 	conference := t.conferenceOf(c)
-	byLabel, p := t.faultOfLabel(conference, c, now)
+	p := t.participantOf(c, conference, now)
 	c.describe(conference, p)
 	for _, r := range s.world.armed {
 		if r.serve(c, &r.Served) {
 			return r.Fault
 		}
 	}
-	if byLabel != nil && byLabel.serve(c, &p.FaultsServed) {
-		return byLabel.Fault
+	if p != nil {
+		if r, _ := parseFaultLabel(p.Label, opUpdate); r != nil && r.serve(c, &p.FaultsServed) {
+			return r.Fault
+		}
 	}
-	if conference == nil || !isFaultLabel(conference.FriendlyName) {
-		return Fault{}
-	}
-	byName, err := parseFaultLabel(conference.FriendlyName, opRead)
-	if err == nil && byName.serve(c, &conference.FaultsServed) {
-		return byName.Fault
+	if conference != nil {
+		if r, _ := parseFaultLabel(conference.FriendlyName, opRead); r != nil && r.serve(c, &conference.FaultsServed) {
+			return r.Fault
+		}
 	}
 	return Fault{}
 }
@@ -180,48 +180,42 @@ func (t *tenant) conferenceOf(c *call) *Conference {
 	return nil
 }
 
-// faultOfLabel returns the participant that a request concerns, or nil, and the rule
-// of its label, or nil. The first update of a fault label adds the participant to a
-// conference in progress, and so does the first fetch of one that names an operation.
-func (t *tenant) faultOfLabel(in *Conference, c *call, now time.Time) (*Rule, *Participant) {
+// participantOf returns the participant of the conference that a request concerns, or
+// nil. If the request names a fault label that no participant has, and the conference is
+// in progress, an update creates the participant, and so does a fetch if the fault is of
+// another operation than update.
+func (t *tenant) participantOf(c *call, in *Conference, now time.Time) *Participant {
 	if in == nil {
-		return nil, nil
+		return nil
 	}
 	label := c.target.participant
-	p := in.participant(label)
-	if p != nil {
-		label = p.Label
+	if p := in.participant(label); p != nil {
+		return p
 	}
-	if !isFaultLabel(label) {
-		return nil, p
+	r, _ := parseFaultLabel(label, opUpdate)
+	if r == nil || in.Status != conferenceInProgress {
+		return nil
 	}
-	r, err := parseFaultLabel(label, opUpdate)
-	if err != nil {
-		return nil, p
+	if c.operation == opUpdate || c.operation == opFetch && r.Operation != opUpdate {
+		p, _ := t.add(in, Participant{Label: label, StartConferenceOnEnter: true}, now) // It fails if the conference is full.
+		return p
 	}
-	adds := c.operation == opUpdate || c.operation == opFetch && r.Operation != opUpdate
-	if p == nil && adds && in.Status == conferenceInProgress {
-		// It fails if the conference is full, which is a 404.
-		p, _ = t.add(in, Participant{Label: label, StartConferenceOnEnter: true}, now)
-	}
-	if p == nil {
-		return nil, nil
-	}
-	return r, p
+	return nil
 }
-
-const faultPrefix = "fault:"
-
-func isFaultLabel(label string) bool { return strings.HasPrefix(label, faultPrefix) }
 
 // faultForm matches what follows "fault:" in a label: an operation, a kind and a
 // number of times.
 var faultForm = regexp.MustCompile(`^(?:([a-z-]+):)?(.+?)(?:x([1-9][0-9]{0,5}))?$`)
 
-// parseFaultLabel returns the rule of a participant's label or a conference's name.
-// It is about the given operation unless the label names another.
+// parseFaultLabel returns the rule of a participant's label or a conference's name, or
+// nil if that does not begin with "fault:". The rule is for the given operation unless
+// the label names another.
 func parseFaultLabel(label, operation string) (*Rule, error) {
-	parts := faultForm.FindStringSubmatch(strings.TrimPrefix(label, faultPrefix))
+	fault, ok := strings.CutPrefix(label, "fault:")
+	if !ok {
+		return nil, nil
+	}
+	parts := faultForm.FindStringSubmatch(fault)
 	if parts == nil {
 		return nil, fmt.Errorf("the label %q names no fault", label)
 	}

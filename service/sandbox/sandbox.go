@@ -108,8 +108,8 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
 	s.handle(c).send(w, c)
 }
 
-// handle returns the answer to an API request. The request no longer counts as
-// in flight when its answer is sent.
+// handle returns the answer to an API request. The request is in flight until handle
+// returns, not until its answer has been sent.
 func (s *Sandbox) handle(c *call) answer {
 	admitted := s.admit(c)
 	a := s.process(c, admitted)
@@ -129,7 +129,8 @@ func (s *Sandbox) process(c *call, admitted bool) answer {
 	return s.withFault(c, s.chooseFault(c), func() answer { return s.route(c) })
 }
 
-// admit counts the request as in flight, unless its account has Config.Concurrency.
+// admit counts the request as in flight. It returns false if its account has
+// Config.Concurrency in flight already.
 func (s *Sandbox) admit(c *call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,8 +143,8 @@ func (s *Sandbox) admit(c *call) bool {
 	return true
 }
 
-// release ends the request. It returns how many of its account were in flight, this
-// one included.
+// release ends the request. It returns how many requests of its account were in flight,
+// including this one.
 func (s *Sandbox) release(c *call, admitted bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,11 +180,11 @@ func (s *Sandbox) wait(ctx context.Context, d time.Duration) bool {
 // Reset returns to the initial state: conferences, participants, journal, counts,
 // clock, armed faults and the sequence of random faults. Callbacks that were not sent
 // yet are dropped.
-func (s *Sandbox) Reset() { s.Load(s.config.State) }
+func (s *Sandbox) Reset() { s.load(s.config.State) }
 
-// Load replaces the state, as if the sandbox had started with the given one. Reset
+// load replaces the state, as if the sandbox had started with the given one. Reset
 // still returns to that of Config.
-func (s *Sandbox) Load(state *InitialState) {
+func (s *Sandbox) load(state *InitialState) {
 	s.mu.Lock()
 	old, now := s.world, s.config.Now().UTC()
 	s.world = s.newWorld(state, now)
@@ -191,23 +192,22 @@ func (s *Sandbox) Load(state *InitialState) {
 	old.close()
 }
 
-// ResetAccount returns an account to its initial state: that of the state which was
-// loaded last. The faults armed for it alone are cleared. Other accounts and the clock
-// stay. It returns false if there is no such account.
-func (s *Sandbox) ResetAccount(sid string) bool {
+// resetAccount returns an account to its state in the state that was loaded last, and
+// clears the faults armed for it alone. Other accounts and the clock stay. It does
+// nothing if there is no such account.
+func (s *Sandbox) resetAccount(sid string) {
 	s.mu.Lock()
 	w, now := s.world, s.now()
 	i := slices.IndexFunc(w.tenants, func(t *tenant) bool { return t.SID == sid })
 	if i < 0 {
 		s.mu.Unlock()
-		return false
+		return
 	}
 	old := w.tenants[i]
 	w.tenants[i] = s.newTenant(w, w.initial.accounts[i], i, now)
 	w.disarm(sid)
 	s.unlock(now)
 	old.mailer.close()
-	return true
 }
 
 // Close ends the waits for faults and latency, whose requests lose their

@@ -2,17 +2,17 @@ package sandbox
 
 import "time"
 
-// defaultDuration is how long a sound lasts whose URL the state does not describe.
+// defaultDuration is the duration of sounds that the state does not describe.
 const defaultDuration = 5 * time.Second
 
-// A Sound is what the state says about the URL of an announcement or of music.
+// A Sound is the sound at the URL of an announcement or of music.
 type Sound struct {
 	URL      string
 	Duration time.Duration // 0 if the sound fails at once.
 	Fails    bool
 }
 
-// sound returns what is known about a URL.
+// sound returns the sound at a URL: that of the state, or one of the default duration.
 func (t *tenant) sound(url string) Sound {
 	if known, ok := t.settings.sounds[url]; ok {
 		return known
@@ -41,7 +41,7 @@ type Announcement struct {
 	Outcome string `json:"outcome"`
 }
 
-// Playing is what a participant hears besides the other participants.
+// Playing is a sound that a participant hears besides the other participants.
 type Playing struct {
 	// Kind is announcement, hold or wait.
 	Kind string `json:"kind"`
@@ -85,8 +85,8 @@ func (t *tenant) announce(c *Conference, p *Participant, a Announcement) {
 	}
 }
 
-// endAnnouncement ends the announcement that plays, if any, and sends its event. The
-// outcome "" is the one of its URL.
+// endAnnouncement ends the announcement that plays, if any, and sends its event. An empty
+// outcome means that it has played to its end, or failed if the sound at its URL fails.
 func (t *tenant) endAnnouncement(c *Conference, p *Participant, outcome string, at time.Time) {
 	a := playingIn(*c.announcementsTo(p))
 	if a == nil {
@@ -120,7 +120,7 @@ func (t *tenant) recordAnnouncement(c *Conference, p *Participant, a Announcemen
 	t.record(e)
 }
 
-// playing returns what a participant hears besides the others, or nil.
+// playing returns the sound that a participant hears, or nil.
 func (t *tenant) playing(c *Conference, p *Participant, now time.Time) *Playing {
 	if p.Status != statusConnected {
 		return nil

@@ -78,7 +78,7 @@ type Conference struct {
 	DateCreated time.Time `json:"date_created"`
 	DateUpdated time.Time `json:"date_updated"`
 
-	// Participants are in the order in which they joined or were called.
+	// Participants are in the order in which they were added.
 	Participants []*Participant `json:"participants"`
 
 	// FaultsServed counts the faults that reads got because of the friendly name.
@@ -133,7 +133,7 @@ type Participant struct {
 	Coaching       bool   `json:"coaching"`
 	CallSIDToCoach string `json:"call_sid_to_coach"`
 
-	// Playing is what State shows of the sound that the participant hears, or nil.
+	// Playing is the sound that the participant hears, or nil. Only State sets it.
 	Playing *Playing `json:"playing,omitempty"`
 
 	// QueueTime is a number of milliseconds, or "" for null.
@@ -182,7 +182,7 @@ func (s *Sandbox) State() State {
 	return state
 }
 
-// show returns a copy of the account with what its participants hear.
+// show returns a copy of the account in which Playing is set.
 func (t *tenant) show(now time.Time) *Account {
 	shown := t.Account.clone()
 	for _, c := range shown.Conferences {
@@ -228,15 +228,20 @@ func cloneAll[T any](all []*T, clone func(*T) *T) []*T {
 // credentials, conferences and participants. Zero dates become the time of the start.
 // It is immutable, so several sandboxes can share it.
 type InitialState struct {
-	accounts []*Account
-	secrets  map[string]secrets  // By account SID.
-	settings map[string]settings // By account SID.
+	accounts []initialAccount
 }
 
-// settings is how an account differs from the usual one.
+// initialAccount is an account of an InitialState.
+type initialAccount struct {
+	*Account
+	secrets  secrets
+	settings settings
+}
+
+// settings make an account behave differently from the default.
 type settings struct {
 	sounds   map[string]Sound
-	refusals []combination
+	refusals []refusedCombination
 	defects  defects
 }
 
@@ -261,7 +266,7 @@ func (s *InitialState) Credentials() []Credentials {
 	}
 	var all []Credentials
 	for _, account := range s.accounts {
-		all = append(all, Credentials{AccountSID: account.SID, AuthToken: s.secrets[account.SID].token})
+		all = append(all, Credentials{AccountSID: account.SID, AuthToken: account.secrets.token})
 	}
 	return all
 }
@@ -271,7 +276,7 @@ type world struct {
 	config   *Config
 	initial  *InitialState
 	tenants  []*tenant
-	unknown  *tenant // For requests that name no account of the state.
+	unknown  *tenant // Of requests for an account that does not exist.
 	armed    []*Rule
 	advanced time.Duration // How far the clock is ahead of Config.Now.
 	seq      int           // The number of the newest entry of the journals.
@@ -279,40 +284,41 @@ type world struct {
 
 func (s *Sandbox) newWorld(initial *InitialState, now time.Time) *world {
 	w := &world{config: &s.config, initial: initial}
-	w.unknown = s.newTenant(w, &Account{}, 0, now)
+	w.unknown = s.newTenant(w, initialAccount{Account: &Account{}}, 0, now)
 	for i, account := range initial.accounts {
 		w.tenants = append(w.tenants, s.newTenant(w, account, i, now))
 	}
 	return w
 }
 
-// A tenant is an account and what belongs to it alone.
+// A tenant is an account with its credentials, settings, journal and counters.
 type tenant struct {
 	*Account
 	world    *world
 	secrets  secrets
 	settings settings
-	everyone map[string][]string // The Call SIDs of all participants a conference ever had, in order.
+	everyone map[string][]string // The Call SIDs of a conference's present and former participants, in order.
 	journal  []*Entry
 	updates  int            // The number of updates that were applied.
 	faults   map[string]int // The number of faults that requests got, by kind.
 	random   *rand.Rand
 	mailer   *mailer
 
-	// What the defects need, by conference SID.
+	// The state of the defects.
 	chance  *rand.Rand
-	late    []lateCallback // Of all conferences.
-	lastDue map[string]time.Time
-	past    map[string][]snapshot
+	late    []lateCallback
+	lastDue map[string]time.Time  // By conference SID.
+	past    map[string][]snapshot // By conference SID.
 }
 
-// newTenant returns an account as it starts. Each index has random numbers of its own.
-func (s *Sandbox) newTenant(w *world, initial *Account, index int, now time.Time) *tenant {
+// newTenant returns an account in its initial state. Each index has its own sequence of
+// random numbers.
+func (s *Sandbox) newTenant(w *world, initial initialAccount, index int, now time.Time) *tenant {
 	t := &tenant{
 		Account:  initial.clone(),
 		world:    w,
-		secrets:  w.initial.secrets[initial.SID],
-		settings: w.initial.settings[initial.SID],
+		secrets:  initial.secrets,
+		settings: initial.settings,
 		everyone: map[string][]string{},
 		faults:   map[string]int{},
 		random:   rand.New(rand.NewPCG(s.config.Seed, uint64(index))), //nolint:gosec // It is not negative.
@@ -324,10 +330,7 @@ func (s *Sandbox) newTenant(w *world, initial *Account, index int, now time.Time
 	for _, c := range t.Conferences {
 		setDates(&c.DateCreated, &c.DateUpdated, now)
 		for _, p := range c.Participants {
-			setDates(&p.DateCreated, &p.DateUpdated, now)
-			if p.Hold {
-				p.HoldSince = now
-			}
+			p.setTimes(now)
 			t.everyone[c.SID] = append(t.everyone[c.SID], p.CallSID)
 		}
 		t.remember(c, now)
@@ -381,6 +384,14 @@ func (t *tenant) conference(sid string) *Conference {
 		}
 	}
 	return nil
+}
+
+// setTimes sets the dates that are missing and the start of a hold.
+func (p *Participant) setTimes(now time.Time) {
+	setDates(&p.DateCreated, &p.DateUpdated, now)
+	if p.Hold {
+		p.HoldSince = now
+	}
 }
 
 func setDates(created, updated *time.Time, now time.Time) {

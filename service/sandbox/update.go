@@ -36,8 +36,8 @@ func (t *tenant) updateParticipant(c *call, now time.Time) (any, *apiError) {
 }
 
 // updated returns the participant with the form's changes, and the announcement to it.
-// Users report that EndConferenceOnExit takes no effect on hold, unless the request
-// ends that.
+// Users report that EndConferenceOnExit takes no effect while the participant is on hold,
+// unless the same request ends the hold.
 func (p Participant) updated(form url.Values, in *Conference, now time.Time) (Participant, []Announcement, *apiError) {
 	wasOnHold := p.Hold
 	f := formReader{form: form}
