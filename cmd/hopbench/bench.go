@@ -19,7 +19,7 @@ const usualCallers = 32
 // row is a row of the tables: a system that is called over one protocol.
 type row struct {
 	name     string
-	system   string // What start starts.
+	system   string // The argument of start.
 	protocol protocol
 	other    string  // The row to compare with, if there is one.
 	maxCPU   float64 // The target: at most this × other's CPU a call. 0: none.
@@ -79,7 +79,8 @@ type bench struct {
 // subject is a row whose system is running.
 type subject struct {
 	row
-	process *process
+	servers []*process // More than one are replicas.
+	redis   []*process // The Redis of the servers, or none.
 	call    call
 }
 
@@ -150,8 +151,8 @@ func (b *bench) connect(ctx context.Context, rows []row) error {
 			}
 			started[r.system] = p
 		}
-		s := subject{row: r, process: started[r.system]}
-		s.call, _ = r.protocol(s.process)
+		s := subject{row: r, servers: []*process{started[r.system]}}
+		s.call, _ = r.protocol(s.servers...)
 		if _, err := closedLoop(ctx, s.call, usualCallers, b.slice/2); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}

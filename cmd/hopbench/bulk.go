@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,8 +17,8 @@ import (
 
 const (
 	bulkSize    = 250                    // The participants of an operation.
-	bulkLimit   = 50                     // The attempts at a time.
-	bulkLatency = 100 * time.Millisecond // Of each attempt.
+	bulkLimit   = 50                     // The attempts in flight.
+	bulkLatency = 100 * time.Millisecond // The duration of an attempt.
 )
 
 // runBulk measures how long an update of many participants takes: with conferenced, and
@@ -52,13 +50,13 @@ func (b *bench) runBulk(ctx context.Context, w io.Writer) error {
 	rows := []struct {
 		name   string
 		update func() error
-		took   []time.Duration
+		took   []float64 // Milliseconds.
 	}{
 		{name: "peer, a loop", update: func() error { return loopOver(ctx, loop) }},
 		{name: "conferenced, by Call SID", update: func() error { return updateMany(ctx, conn, named) }},
 		{name: "conferenced, everyone", update: func() error { return updateMany(ctx, conn, nil) }},
 	}
-	for round := range b.rounds + 1 { // The first one opens the connections, and does not count.
+	for round := range b.rounds + 1 { // Round 0 opens the connections and does not count.
 		b.say("round %d of %d", round, b.rounds)
 		for i := range rows {
 			began := time.Now()
@@ -66,19 +64,18 @@ func (b *bench) runBulk(ctx context.Context, w io.Writer) error {
 				return fmt.Errorf("%s: %w", rows[i].name, err)
 			}
 			if round > 0 {
-				rows[i].took = append(rows[i].took, time.Since(began))
+				rows[i].took = append(rows[i].took, milliseconds(time.Since(began)))
 			}
 		}
 	}
-	ideal := bulkLatency * bulkSize / bulkLimit
-	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(t, "### %d participants, %d at a time, %v each\n\n| \t| ms \t| lowest \t| highest \t| × ideal \t|\n|---\t|---\t|---\t|---\t|---\t|\n",
-		bulkSize, bulkLimit, bulkLatency)
+	ideal := milliseconds(bulkLatency * bulkSize / bulkLimit)
+	t := newTables(w)
+	t.head(fmt.Sprintf("%d participants, %d at a time, %v each", bulkSize, bulkLimit, bulkLatency),
+		"ms", "lowest", "highest", "× ideal")
 	for _, r := range rows {
-		slices.Sort(r.took)
-		middle := r.took[len(r.took)/2]
-		fmt.Fprintf(t, "| %s \t| %.0f \t| %.0f \t| %.0f \t| %.2f \t|\n", r.name, milliseconds(middle),
-			milliseconds(r.took[0]), milliseconds(r.took[len(r.took)-1]), float64(middle)/float64(ideal))
+		took := spreadOf(r.took)
+		t.row(r.name, fmt.Sprintf("%.0f", took.median), fmt.Sprintf("%.0f", took.low), fmt.Sprintf("%.0f", took.high),
+			fmt.Sprintf("%.2f", took.median/ideal))
 	}
 	return t.Flush()
 }

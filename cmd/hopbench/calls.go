@@ -17,9 +17,15 @@ import (
 // call makes a caller's n-th call and returns an error unless that succeeds.
 type call func(ctx context.Context, caller, n int) error
 
-// protocol returns calls to a server. Disconnect closes the connections, after
-// the last call.
-type protocol func(p *process) (do call, disconnect func())
+// protocol returns calls to servers, which the callers use in turn. Disconnect closes
+// the connections, after the last call.
+type protocol func(servers ...*process) (do call, disconnect func())
+
+// updates are the updates that the callers make over HTTP.
+type updates struct {
+	target func(caller, n int) (conference, participant string)
+	body   func(caller, n int) string
+}
 
 const (
 	grpcConnections     = 4 // The callers share them.
@@ -33,11 +39,16 @@ func participantFor(caller, n int) string {
 	return fmt.Sprintf("CA%016x%016x", caller, n%participantsACaller)
 }
 
-func overGRPC(p *process) (do call, disconnect func()) {
+// distinct returns a conference and a participant, so that no update waits for another.
+func distinct(caller, n int) (conference, participant string) {
+	return conferenceOf(caller), participantFor(caller, n)
+}
+
+func overGRPC(servers ...*process) (do call, disconnect func()) {
 	conns := make([]*grpc.ClientConn, grpcConnections)
 	for i := range conns {
 		var err error
-		conns[i], err = grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conns[i], err = grpc.NewClient(servers[i%len(servers)].grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return func(context.Context, int, int) error { return err }, func() {}
 		}
@@ -59,23 +70,32 @@ func overGRPC(p *process) (do call, disconnect func()) {
 	}
 }
 
-// overREST names the account in the path, since the peer has no default account.
-var overREST = overHTTP(http.MethodPatch, "/v1/accounts/%s/conferences/%s/participants/%s", "application/json", `{"muted": %t}`,
-	func(r *http.Request, token string) { r.Header.Set("Authorization", "Bearer "+token) })
+// overREST makes calls of which each mutes or unmutes a participant.
+var overREST = restOf(updates{distinct, muting})
 
-// overForm calls as Twilio's SDKs do.
-var overForm = overHTTP(http.MethodPost, participantPath, "application/x-www-form-urlencoded", "Muted=%t",
+func muting(_, n int) string { return fmt.Sprintf(`{"muted": %t}`, n%2 == 0) }
+
+// restOf names the account in the path, since the peer has no default account.
+func restOf(u updates) protocol {
+	return overHTTP(http.MethodPatch, "/v1/accounts/%s/conferences/%s/participants/%s", "application/json", u,
+		func(r *http.Request, token string) { r.Header.Set("Authorization", "Bearer "+token) })
+}
+
+// overForm makes the calls of overREST as Twilio's SDKs do.
+var overForm = overHTTP(http.MethodPost, participantPath, "application/x-www-form-urlencoded",
+	updates{distinct, func(_, n int) string { return fmt.Sprintf("Muted=%t", n%2 == 0) }},
 	func(r *http.Request, token string) { r.SetBasicAuth(token, token) })
 
-// overHTTP returns a protocol. The path and the body are formats.
-func overHTTP(method, path, contentType, body string, authorize func(r *http.Request, token string)) protocol {
-	return func(p *process) (do call, disconnect func()) {
+// overHTTP returns a protocol. The path is a format.
+func overHTTP(method, path, contentType string, u updates, authorize func(r *http.Request, token string)) protocol {
+	return func(servers ...*process) (do call, disconnect func()) {
 		transport := &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
 		do = func(ctx context.Context, caller, n int) error {
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
-			url := "http://" + p.http + fmt.Sprintf(path, accountSID, conferenceOf(caller), participantFor(caller, n))
-			r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(fmt.Sprintf(body, n%2 == 0)))
+			conference, participant := u.target(caller, n)
+			url := "http://" + servers[caller%len(servers)].http + fmt.Sprintf(path, accountSID, conference, participant)
+			r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(u.body(caller, n)))
 			if err != nil {
 				return err
 			}

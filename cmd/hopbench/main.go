@@ -39,9 +39,9 @@ type options struct {
 	soak     time.Duration // How long the soak test takes.
 
 	slice    time.Duration // How long a row is measured in one round.
-	callers  []int         // Numbers of concurrent callers; usualCallers is one.
-	inFlight int           // Concurrent calls in the memory test,
-	latency  time.Duration // and how long the stub takes to answer each.
+	callers  []int         // The numbers of concurrent callers, usualCallers among them.
+	inFlight int           // Concurrent calls in the memory test.
+	latency  time.Duration // How long the stub takes to answer each of these.
 }
 
 func main() {

@@ -12,18 +12,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// metric is something that is measured, named with its unit.
+// metric is the name of a measured value, with its unit.
 type metric string
 
 const (
-	throughput  metric = "calls/s"
-	p50         metric = "p50 ms"
-	p99         metric = "p99 ms"
-	cpu         metric = "CPU µs/call" // This and what follows is the server's.
+	throughput metric = "calls/s"
+	p50        metric = "p50 ms"
+	p99        metric = "p99 ms"
+
+	// Of the servers of a subject together.
+	cpu         metric = "CPU µs/call"
 	allocations metric = "allocs/call"
 	rest        metric = "at rest, MiB"
 	peak        metric = "peak MiB"
 	goroutines  metric = "goroutines/call"
+
+	redisCPU metric = "Redis µs/call"
 )
 
 // measurements are the values of each subject's metrics, one for each round.
@@ -86,39 +90,57 @@ func (b *bench) measureLoads(ctx context.Context, r *report) error {
 	return nil
 }
 
-// inTurn returns the subjects in the order of a round. Each round begins with
-// another.
+// inTurn returns the subjects in the order of a round. Each round begins with the next
+// subject.
 func (b *bench) inTurn(round int) []subject {
 	first := round % len(b.subjects)
 	return slices.Concat(b.subjects[first:], b.subjects[:first])
 }
 
-// measureLoad measures a subject for one slice, after a tenth of it that does not
-// count. Reading the number of allocations allocates too, so two readings in a
-// row show how much to subtract.
+// measureLoad measures a subject for one slice, after a tenth of a slice that does not
+// count. Reading the number of allocations allocates too: the difference of two readings
+// in a row is subtracted.
 func (b *bench) measureLoad(ctx context.Context, s subject, callers int, into measurements) error {
 	if _, err := closedLoop(ctx, s.call, callers, b.slice/10); err != nil {
 		return err
 	}
-	s.process.resetPeak()
-	const mallocs = "go_memstats_mallocs_total"
-	first, err1 := s.process.metric(ctx, mallocs)
-	before, err2 := s.process.metric(ctx, mallocs)
-	cpuBefore, err3 := s.process.cpuTime()
-	t, err4 := closedLoop(ctx, s.call, callers, b.slice)
-	cpuAfter, err5 := s.process.cpuTime()
-	after, err6 := s.process.metric(ctx, mallocs)
-	_, peakMiB, err7 := s.process.memory()
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+	for _, p := range s.servers {
+		p.resetPeak()
+	}
+	mallocs := func(p *process) (float64, error) { return p.metric(ctx, "go_memstats_mallocs_total") }
+	first, err1 := sum(s.servers, mallocs)
+	before, err2 := sum(s.servers, mallocs)
+	cpuBefore, err3 := sum(s.servers, (*process).cpuTime)
+	redisBefore, err4 := sum(s.redis, (*process).cpuTime)
+	t, err5 := closedLoop(ctx, s.call, callers, b.slice)
+	redisAfter, err6 := sum(s.redis, (*process).cpuTime)
+	cpuAfter, err7 := sum(s.servers, (*process).cpuTime)
+	after, err8 := sum(s.servers, mallocs)
+	peakMiB, err9 := sum(s.servers, (*process).peakMemory)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		return err
 	}
 	reading, all := before-first, after-before
 	calls := float64(len(t.latencies))
 	into.addTimings(s, t)
 	into.add(s, cpu, float64((cpuAfter-cpuBefore).Microseconds())/calls)
+	into.add(s, redisCPU, float64((redisAfter-redisBefore).Microseconds())/calls)
 	into.add(s, allocations, (all-reading)/calls)
 	into.add(s, peak, peakMiB)
-	return s.process.truncateFiles()
+	return truncateFiles(s.servers...)
+}
+
+// sum adds up a value of the processes.
+func sum[T float64 | time.Duration](processes []*process, valueOf func(*process) (T, error)) (T, error) {
+	var total T
+	for _, p := range processes {
+		value, err := valueOf(p)
+		if err != nil {
+			return 0, err
+		}
+		total += value
+	}
+	return total, nil
 }
 
 // measureHalfLoad measures latencies at half the rate that the slowest subject
@@ -134,7 +156,7 @@ func (b *bench) measureHalfLoad(ctx context.Context, r *report) error {
 	for round := range max(1, b.rounds/fewer) {
 		for _, s := range b.inTurn(round) {
 			t, err := openLoop(ctx, s.call, r.halfRate, fewer*b.slice)
-			if err := errors.Join(err, s.process.truncateFiles()); err != nil {
+			if err := errors.Join(err, truncateFiles(s.servers...)); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			r.half.addTimings(s, t)
@@ -155,11 +177,12 @@ func (b *bench) measureInFlight(ctx context.Context, r *report) error {
 	for round := range max(1, b.rounds/fewer) {
 		b.say("%d calls in flight", b.inFlight)
 		for _, s := range b.inTurn(round) {
-			if s.process, err = b.start(ctx, s.system, stub); err != nil {
+			p, err := b.start(ctx, s.system, stub)
+			if err != nil {
 				return err
 			}
-			err := b.fill(ctx, s, r.inFlight)
-			s.process.stop()
+			err = b.fill(ctx, s, p, r.inFlight)
+			p.stop()
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -168,13 +191,14 @@ func (b *bench) measureInFlight(ctx context.Context, r *report) error {
 	return nil
 }
 
-// fill has each caller make two calls, and counts goroutines during the second.
-func (b *bench) fill(ctx context.Context, s subject, into measurements) error {
-	do, disconnect := s.protocol(s.process)
+// fill makes each caller call the process twice, and counts goroutines during the second
+// call.
+func (b *bench) fill(ctx context.Context, s subject, p *process, into measurements) error {
+	do, disconnect := s.protocol(p)
 	defer disconnect()
 	const running = "go_goroutines"
-	atRest, err1 := s.process.metric(ctx, running)
-	restMiB, _, err2 := s.process.memory()
+	atRest, err1 := p.metric(ctx, running)
+	restMiB, err2 := p.residentMemory()
 	var t timings
 	var busy float64
 	group, ctx := errgroup.WithContext(ctx)
@@ -184,11 +208,11 @@ func (b *bench) fill(ctx context.Context, s subject, into measurements) error {
 	})
 	group.Go(func() (err error) {
 		time.Sleep(b.latency * 7 / 4)
-		busy, err = s.process.metric(ctx, running)
+		busy, err = p.metric(ctx, running)
 		return err
 	})
 	err3 := group.Wait()
-	_, peakMiB, err4 := s.process.memory()
+	peakMiB, err4 := p.peakMemory()
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
@@ -199,7 +223,7 @@ func (b *bench) fill(ctx context.Context, s subject, into measurements) error {
 	return nil
 }
 
-// measureStarts times cold starts and weighs the binary.
+// measureStarts measures the time of cold starts and the size of the binary.
 func (b *bench) measureStarts(ctx context.Context, r *report) error {
 	b.say("cold starts")
 	for range 9 {

@@ -28,7 +28,7 @@ type process struct {
 	exited            chan struct{} // Closed when it has exited.
 }
 
-// environment is that of every process, but only conferenced reads it. Tracing
+// environment is the environment of every process. Only conferenced reads it. Tracing
 // samples nothing, so nothing is sent to the endpoint.
 var environment = []string{
 	"TWILIO_ACCOUNT_SID=" + accountSID, "TWILIO_AUTH_TOKEN=" + authToken,
@@ -114,11 +114,13 @@ func (p *process) stop() {
 	<-p.exited
 }
 
-// truncateFiles keeps the log and the audit file from filling the disk.
-func (p *process) truncateFiles() error {
+// truncateFiles keeps the logs and the audit files from filling the disk.
+func truncateFiles(processes ...*process) error {
 	var errs []error
-	for _, name := range p.files {
-		errs = append(errs, os.Truncate(name, 0))
+	for _, p := range processes {
+		for _, name := range p.files {
+			errs = append(errs, os.Truncate(name, 0))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -132,19 +134,23 @@ func (p *process) metric(ctx context.Context, name string) (float64, error) {
 	return numberAfter("\n"+name+" ", page)
 }
 
-// memory returns the resident memory in MiB: now, and at most since resetPeak.
-func (p *process) memory() (resident, peak float64, err error) {
+// residentMemory returns the present resident memory in MiB.
+func (p *process) residentMemory() (float64, error) { return p.memory("VmRSS:") }
+
+// peakMemory returns the maximum of the resident memory since resetPeak, in MiB.
+func (p *process) peakMemory() (float64, error) { return p.memory("VmHWM:") }
+
+func (p *process) memory(label string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	resident, err1 := numberAfter("VmRSS:", status)
-	peak, err2 := numberAfter("VmHWM:", status)
-	return resident / 1024, peak / 1024, errors.Join(err1, err2) // They are in kB.
+	kB, err := numberAfter(label, status)
+	return kB / 1024, err
 }
 
-// resetPeak makes the peak what is resident now. Where that is not allowed, as in
-// some containers, the peak stays that of the process's whole life.
+// resetPeak sets the peak to the present resident memory. Where that is not allowed, as
+// in some containers, the peak is that of the process's whole life.
 func (p *process) resetPeak() {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.pid), []byte("5"), 0)
 }

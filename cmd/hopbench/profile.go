@@ -41,7 +41,7 @@ func writeProfile(ctx context.Context, s subject, page, name string) error {
 		return err
 	})
 	group.Go(func() error {
-		text, err := s.process.page(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", page, seconds))
+		text, err := s.servers[0].page(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", page, seconds))
 		if err != nil {
 			return err
 		}
@@ -50,5 +50,5 @@ func writeProfile(ctx context.Context, s subject, page, name string) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return s.process.truncateFiles()
+	return truncateFiles(s.servers...)
 }

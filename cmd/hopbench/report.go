@@ -48,7 +48,7 @@ func theFloor(subject) string   { return "floor" }
 func itsOther(s subject) string { return s.other }
 
 func (b *bench) writeReport(w io.Writer, r report) error {
-	t := tables{tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)}
+	t := newTables(w)
 	fmt.Fprintf(t, "%s, %d CPUs, %s; %d rounds; took %v.\n",
 		machine(), runtime.NumCPU(), runtime.Version(), b.rounds, r.took.Round(time.Second))
 	fmt.Fprintln(t, "Medians; in brackets the lowest and the highest round. Ratios compare values of the same round.")
@@ -70,7 +70,7 @@ func (b *bench) writeReport(w io.Writer, r report) error {
 	return t.Flush()
 }
 
-// writeRest writes what is not measured beside a baseline.
+// writeRest writes the measurements that are not made with a baseline.
 func (b *bench) writeRest(t tables, r report) {
 	t.write(fmt.Sprintf("Half load: %.0f calls/s", r.halfRate), b.subjects, r.half,
 		median(p50, "%.2f"), median(p99, "%.1f"),
@@ -99,6 +99,8 @@ func (s subject) ratioTo(m measurements, name metric) spread {
 
 // tables writes Markdown whose columns are aligned.
 type tables struct{ *tabwriter.Writer }
+
+func newTables(w io.Writer) tables { return tables{tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)} }
 
 func (t tables) write(title string, subjects []subject, m measurements, columns ...column) {
 	var titles []string

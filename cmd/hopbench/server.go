@@ -36,8 +36,8 @@ type server struct {
 	http    http.Handler
 }
 
-// servers make the servers by name, given the process's argument and its own
-// gRPC address.
+// servers are functions that return a server, by its name. They get the argument of the
+// process and its own gRPC address.
 var servers = map[string]func(argument, grpcAddr string) (server, error){
 	"floor":  newFloor, // The argument is Twilio's base URL.
 	"peer":   newPeer,  // The same.

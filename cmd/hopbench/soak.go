@@ -17,8 +17,8 @@ const (
 	soakSamples    = 60
 )
 
-// runSoak calls conferenced for a long time, with ever new participants, changing
-// tokens and new connections, and reports its memory.
+// runSoak calls conferenced for a long time, with new participants, tokens and
+// connections all the time, and reports its memory.
 func (b *bench) runSoak(ctx context.Context, w io.Writer) error {
 	p, err := b.start(ctx, "conferenced", b.stub)
 	if err != nil {
@@ -65,8 +65,8 @@ func (b *bench) sampleMemory(ctx context.Context, p *process, start time.Time, c
 			return ctx.Err()
 		case <-ticks.C:
 		}
-		resident, _, err := p.memory()
-		if err := errors.Join(err, p.truncateFiles()); err != nil {
+		resident, err := p.residentMemory()
+		if err := errors.Join(err, truncateFiles(p)); err != nil {
 			return err
 		}
 		samples = append(samples, resident)
