@@ -31,7 +31,7 @@ import (
 func (s *Service) UpdateParticipants(
 	ctx context.Context, request *conferencev1.UpdateParticipantsRequest,
 ) (*conferencev1.UpdateParticipantsResponse, error) {
-	change := changeOf(request.GetSet())
+	change := &call.From(ctx).Change
 	if change.Set() == 0 {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}

@@ -25,8 +25,8 @@ const RequestIDHeader = "twilio-request-id"
 // context.
 type Settings func(context.Context) (*twilio.Accounts, *callers.Set)
 
-// Service implements ConferenceService. The context of each call has its record: see
-// [call.From].
+// Service implements ConferenceService. The context of each call has its record, see
+// [call.From], with the properties that the request sets, see [Change].
 type Service struct {
 	conferencev1.UnimplementedConferenceServiceServer
 
@@ -53,7 +53,7 @@ func New(settings Settings, deliverer Deliverer, each grpc.UnaryServerIntercepto
 func (s *Service) UpdateParticipant(
 	ctx context.Context, request *conferencev1.UpdateParticipantRequest,
 ) (*conferencev1.UpdateParticipantResponse, error) {
-	change := changeOf(request)
+	change := &call.From(ctx).Change
 	if change.Set() == 0 {
 		return nil, outcome.NothingToUpdate.Err(outcome.Facts{})
 	}

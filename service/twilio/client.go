@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"conferenced/service/twilio/wire"
@@ -44,6 +45,9 @@ type Client struct {
 	transport wire.Transport
 
 	traceparent func(context.Context) string
+
+	mu    sync.Mutex
+	bases map[string]*url.URL // The parsed base URLs of accounts.
 }
 
 // NewClient returns a client.
@@ -55,6 +59,7 @@ func NewClient(cfg Config) *Client {
 			MaxBodyBytes: maxAnswerBytes, RootCAs: cfg.RootCAs, Proxy: http.ProxyFromEnvironment,
 		},
 		traceparent: cfg.Traceparent,
+		bases:       map[string]*url.URL{},
 	}
 	if cfg.Proxy != nil {
 		c.transport.Proxy = cfg.Proxy
@@ -70,7 +75,7 @@ func NewClient(cfg Config) *Client {
 // request is written. After its error nothing is sent, and it is the cause of the
 // [*TransportError].
 func (c *Client) Do(ctx context.Context, a *Account, r *Request, permit func() error) (*Answer, error) {
-	base, err := parseBaseURL(a.BaseURL)
+	base, err := c.base(a.BaseURL)
 	if err != nil {
 		return nil, &RequestError{Reason: "the account's base URL is not usable"}
 	}
@@ -84,6 +89,21 @@ func (c *Client) Do(ctx context.Context, a *Account, r *Request, permit func() e
 	answer, err := readAnswer(response, a, r)
 	response.Close(!isForeign(err))
 	return answer, err
+}
+
+// base parses a base URL, once. Their number is bounded by the settings.
+func (c *Client) base(text string) (*url.URL, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.bases[text]; known != nil {
+		return known, nil
+	}
+	base, err := parseBaseURL(text)
+	if err != nil {
+		return nil, err
+	}
+	c.bases[text] = base
+	return base, nil
 }
 
 func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Request {
