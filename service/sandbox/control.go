@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,9 +79,12 @@ func (s *Sandbox) controlHandler() http.Handler {
 	return mux
 }
 
-// checkParameters returns an error if a request has an unknown parameter, or one twice.
-// If no parameter is known, it does not read the body.
+// checkParameters returns an error if a request has an unknown parameter, or one twice, or
+// a body that is no POST's. If no parameter is known, it does not read the body.
 func checkParameters(r *http.Request, known []string) error {
+	if r.Method != http.MethodPost && r.ContentLength != 0 {
+		return fmt.Errorf("the parameters of a %s belong in its query, not in a body", r.Method)
+	}
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err == nil && len(known) > 0 {
 		err = readForm(r)
@@ -92,7 +96,7 @@ func checkParameters(r *http.Request, known []string) error {
 	for name, values := range given {
 		switch {
 		case !slices.Contains(known, name):
-			return fmt.Errorf("unknown parameter %q: the parameters here are %s", name, cmp.Or(strings.Join(known, ", "), "none"))
+			return fmt.Errorf("unknown parameter %q in the query or the form: known here are %s", name, cmp.Or(strings.Join(known, ", "), "none"))
 		case len(values) > 1:
 			return fmt.Errorf("%s is given more than once", name)
 		}
@@ -216,11 +220,31 @@ func (s *Sandbox) listJournal(r *http.Request) (any, error) {
 func (s *Sandbox) armFault(r *http.Request) (any, error) {
 	rule := Rule{Times: 1}
 	if err := jsonx.UnmarshalRead(r.Body, &rule, jsonx.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("the fault is not valid JSON: %w", err)
+		return nil, describeFaultError(err)
 	}
 	rule.Served = 0
 	if err := s.arm(rule); err != nil {
 		return nil, err
 	}
 	return created{rule}, nil
+}
+
+// describeFaultError returns the error in the JSON of a fault by the name of its key.
+func describeFaultError(err error) error {
+	var wrong *jsonx.SemanticError
+	if !errors.As(err, &wrong) {
+		return fmt.Errorf("the fault is not valid JSON: %w", err)
+	}
+	switch key := wrong.JSONPointer.LastToken(); {
+	case key == "":
+		return errors.New("the fault must be a JSON object")
+	case errors.Is(err, jsonx.ErrUnknownName):
+		return fmt.Errorf("%s is no key of a fault", key)
+	case wrong.GoType.Kind() == reflect.Int:
+		return fmt.Errorf("%s must be an integer", key)
+	case wrong.JSONKind != '"':
+		return fmt.Errorf("%s must be a string", key)
+	default:
+		return fmt.Errorf("%s %w", key, wrong.Err)
+	}
 }

@@ -144,6 +144,8 @@ func TestParametersOfControlPages(t *testing.T) {
 		"reset with a malformed query":       {"POST", "/sandbox/reset?account=%zz", "", "", 400},
 		"reset with a malformed form":        {"POST", "/sandbox/reset", form, "account=%zz", 400},
 		"empty the journal of requests":      {"DELETE", "/sandbox/journal?kind=request", "", "", 400},
+		"empty the journal with a form":      {"DELETE", "/sandbox/journal", form, account, 400},
+		"clear the faults with a form":       {"DELETE", "/sandbox/faults", form, account, 400},
 		"the journal of an unknown kind":     {"GET", "/sandbox/journal?kind=requests", "", "", 400},
 		"the journal of two kinds":           {"GET", "/sandbox/journal?kind=request&kind=callback", "", "", 400},
 		"the faults of an operation":         {"GET", "/sandbox/faults?operation=update", "", "", 400},
