@@ -3,6 +3,7 @@
 package clientaddr
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,17 +14,30 @@ import (
 func ParseProxies(texts []string) ([]netip.Prefix, error) {
 	proxies := make([]netip.Prefix, 0, len(texts))
 	for _, text := range texts {
-		prefix, err := netip.ParsePrefix(text)
+		proxy, err := parseProxy(text)
 		if err != nil {
-			addr, addrErr := netip.ParseAddr(text)
-			if addrErr != nil {
-				return nil, fmt.Errorf("%q is neither an address nor a network", text)
-			}
-			prefix = netip.PrefixFrom(addr, addr.BitLen())
+			return nil, fmt.Errorf("%q is neither an address nor a network", text)
 		}
-		proxies = append(proxies, prefix.Masked())
+		proxies = append(proxies, proxy)
 	}
 	return proxies, nil
+}
+
+// parseProxy parses a network, or an address without a zone. Those of IPv4 may be written
+// as IPv6.
+func parseProxy(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		addr, err := netip.ParseAddr(text)
+		if addr.Zone() != "" {
+			err = errors.New("clientaddr: an address with a zone")
+		}
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), err
+	}
+	proxy, err := netip.ParsePrefix(text)
+	if addr := proxy.Addr(); addr.Is4In6() && proxy.Bits() >= 96 {
+		proxy = netip.PrefixFrom(addr.Unmap(), proxy.Bits()-96)
+	}
+	return proxy.Masked(), err
 }
 
 // Resolve returns the client's address. That is the peer's, unless the peer is a trusted

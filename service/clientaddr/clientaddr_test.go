@@ -3,12 +3,13 @@ package clientaddr
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 func TestResolve(t *testing.T) {
-	proxies, err := ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "fd00::/8"})
+	proxies, err := ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "fd00::/8", "::ffff:172.16.0.0/108", "::ffff:192.168.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,6 +22,8 @@ func TestResolve(t *testing.T) {
 		{"an untrusted client forges the header", "203.0.113.5:1234", []string{"198.51.100.1"}, "203.0.113.5"},
 		{"one proxy", "10.1.2.3:1", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"a proxy given as an address", "192.0.2.7:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"a network of IPv4 written as IPv6", "172.16.2.3:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"an address of IPv4 written as IPv6", "192.168.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"two proxies", "10.1.2.3:1", []string{"198.51.100.1, 10.9.9.9"}, "198.51.100.1"},
 		{"two headers", "10.1.2.3:1", []string{"198.51.100.1", "10.9.9.9"}, "198.51.100.1"},
 		{"the client forges what is before its own address", "10.1.2.3:1", []string{"127.0.0.1, 198.51.100.1"}, "198.51.100.1"},
@@ -56,8 +59,10 @@ func TestNoAddress(t *testing.T) {
 }
 
 func TestParseProxies(t *testing.T) {
-	_, err := ParseProxies([]string{"10.0.0.0/8", "proxy.example"})
-	if err == nil || !strings.Contains(err.Error(), `"proxy.example"`) {
-		t.Errorf("error: got %v", err)
+	for _, text := range []string{"proxy.example", "", "10.0.0.0/33", "10.0.0.0/", "fe80::1%eth0", "fe80::1%eth0/64"} {
+		_, err := ParseProxies([]string{"10.0.0.0/8", text})
+		if err == nil || !strings.Contains(err.Error(), strconv.Quote(text)) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
