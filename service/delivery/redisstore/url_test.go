@@ -45,6 +45,17 @@ func TestURLsThatAreRefused(t *testing.T) {
 		"redis://:6379/1":                          "redis://[USER:PASSWORD@]HOST",
 		"redis://redis.test/1#hidden":              "redis://[USER:PASSWORD@]HOST",
 		"redis://redis.test?protocol=hidden":       "has a protocol other than 2 and 3",
+		"redis://redis.test:99999":                 "redis://[USER:PASSWORD@]HOST",
+		"redis://redis.test/-1":                    "redis://[USER:PASSWORD@]HOST",
+		"redis://redis.test?db=-1":                 "redis://[USER:PASSWORD@]HOST",
+		"redis://redis.test?db=1&db=2":             "has the parameter db more than once",
+		"redis://a.test?addr=hidden":               "has an addr other than HOST:PORT",
+		"redis://a.test?addr=":                     "has an addr other than HOST:PORT",
+		"redis://a.test?addr=b.test:1&addr=:2":     "has an addr other than HOST:PORT",
+		"redis://a.test?addr=b.test:65536":         "has an addr other than HOST:PORT",
+		"redis://a.test?master_set=":               "has an empty master_set",
+		"unix://hidden/redis.sock":                 "unix:///PATH",
+		"unix://":                                  "unix:///PATH",
 	} {
 		err := Config{URL: text}.Validate()
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
