@@ -1,9 +1,11 @@
 package twilio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -90,6 +92,9 @@ func parseBaseURL(base string) (*url.URL, error) {
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("the base URL has no host")
+	}
+	if port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16); err != nil || port == 0 {
+		return nil, errors.New("the base URL's port must be 1 to 65535")
 	}
 	if !httpguts.ValidHostHeader(u.Host) {
 		return nil, errors.New("the base URL's host must be in ASCII, an international name in its xn-- form")

@@ -54,6 +54,8 @@ func TestAccountValidate(t *testing.T) {
 		{"a query", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com?a=b" }, "slash"},
 		{"a bare question mark", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com?" }, "slash"},
 		{"a fragment", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com#a" }, "slash"},
+		{"a port of 0", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com:0" }, "port"},
+		{"a port that is too large", func(a *twilio.Account) { a.BaseURL = "https://api.twilio.com:65536" }, "port"},
 		{"a password in the base URL", func(a *twilio.Account) { a.BaseURL = "https://u:test-token@api.twilio.com" }, "password"},
 		{"an unreadable base URL with a password", func(a *twilio.Account) { a.BaseURL = "https://u:test-token@%zz" }, "parsed"},
 	}
