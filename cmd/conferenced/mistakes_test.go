@@ -38,6 +38,7 @@ func mistakesInFlags() []mistake {
 		{"an address of the environment", nil, []string{"CONFERENCED_GRPC_ADDR", "0.0.0.0:0"}, "--grpc-addr (CONFERENCED_GRPC_ADDR): 0.0.0.0:0 is not"},
 		flag("a public admin address", "--admin-addr=0.0.0.0:0", "--admin-addr (CONFERENCED_ADMIN_ADDR): 0.0.0.0:0 is not a loopback address, and admin authenticates nobody"),
 		flag("an address without a port", "--http-addr=127.0.0.1", "--http-addr (CONFERENCED_HTTP_ADDR): address 127.0.0.1: missing port"),
+		flag("no address", "--admin-addr=", "--admin-addr (CONFERENCED_ADMIN_ADDR): is empty"),
 		flag("a port that is too large", "--grpc-addr=127.0.0.1:65536", "--grpc-addr (CONFERENCED_GRPC_ADDR): address 65536: invalid port"),
 		flag("a port that is no name of a service", "--admin-addr=127.0.0.1:nothing", "--admin-addr (CONFERENCED_ADMIN_ADDR): "),
 		flag("a CORS origin", "--cors-origin=app.example", `--cors-origin (CONFERENCED_CORS_ORIGIN): CORS origin "app.example" is not like`),

@@ -93,7 +93,13 @@ func (c *sandboxCommand) Run(ctx context.Context, out output, names flagNames) e
 // upstream returns the configuration of the embedded Twilio.
 func (c *embedding) upstream() (sandbox.Config, error) {
 	var errs []error
-	if c.ErrorRate < 0 || c.ErrorRate > 1 {
+	if c.TwilioAddr == "" {
+		errs = append(errs, invalid.Fieldf("--twilio-addr", "is empty"))
+	}
+	if c.CallStep < time.Millisecond {
+		errs = append(errs, invalid.Fieldf("--sandbox-call-step", "must be at least 1ms"))
+	}
+	if !(c.ErrorRate >= 0 && c.ErrorRate <= 1) { // NaN too.
 		errs = append(errs, invalid.Fieldf("--sandbox-error-rate", "must be between 0 and 1"))
 	}
 	if c.Latency < 0 {

@@ -72,6 +72,21 @@ func TestInvalidSandboxState(t *testing.T) {
 	}
 }
 
+func TestInvalidFlagsOfSandbox(t *testing.T) {
+	for flag, want := range map[string]string{
+		"--twilio-addr=":           "--twilio-addr (CONFERENCED_TWILIO_ADDR): is empty",
+		"--sandbox-error-rate=1.1": "--sandbox-error-rate (CONFERENCED_SANDBOX_ERROR_RATE): must be between 0 and 1",
+		"--sandbox-error-rate=NaN": "--sandbox-error-rate (CONFERENCED_SANDBOX_ERROR_RATE): must be between 0 and 1",
+		"--sandbox-latency=-1s":    "--sandbox-latency (CONFERENCED_SANDBOX_LATENCY): must not be less than 0",
+		"--sandbox-call-step=0s":   "--sandbox-call-step (CONFERENCED_SANDBOX_CALL_STEP): must be at least 1ms",
+		"--sandbox-concurrency=-1": "--sandbox-concurrency (CONFERENCED_SANDBOX_CONCURRENCY): must not be less than 0",
+	} {
+		t.Run(flag, func(t *testing.T) {
+			runStopped(t, "sandbox", flag).check(t, exitUsage, want)
+		})
+	}
+}
+
 func TestTwilioAlone(t *testing.T) {
 	s := startCommand(t, "sandbox", "--twilio-only",
 		"--grpc-addr=nowhere.invalid:1") // Nothing else is served.

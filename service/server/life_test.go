@@ -372,7 +372,10 @@ func TestAnUnusableConfiguration(t *testing.T) {
 		want string
 	}{
 		{"an address without a port", Config{GRPCAddr: "127.0.0.1"}, "server.GRPCAddr: address 127.0.0.1: missing port in address"},
-		{"one address twice", Config{GRPCAddr: "127.0.0.1:5", HTTPAddr: "127.0.0.1:5"}, "server.HTTPAddr: 127.0.0.1:5 is the address of grpc too"},
+		{"an empty address", Config{GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0"}, "server.AdminAddr: is empty"},
+		{"every address and one of them", Config{GRPCAddr: "127.0.0.1:5", HTTPAddr: ":5", AllowAnonymous: true}, "server.HTTPAddr: :5 is not free: grpc listens on 127.0.0.1:5"},
+		{"an address and every one of its kind", Config{GRPCAddr: "0.0.0.0:5", HTTPAddr: "127.0.0.1:5", AllowAnonymous: true}, "server.HTTPAddr: 127.0.0.1:5 is not free: grpc listens on 0.0.0.0:5"},
+		{"one address twice", Config{GRPCAddr: "127.0.0.1:5", HTTPAddr: "127.0.0.1:5"}, "server.HTTPAddr: 127.0.0.1:5 is not free: grpc listens on 127.0.0.1:5"},
 		{"an origin without a scheme", Config{GRPCAddr: "127.0.0.1:0", CORSOrigins: []string{"a.example"}}, "a.example"},
 	}
 	for _, test := range tests {

@@ -40,23 +40,49 @@ func (c *Config) addresses() []address {
 }
 
 // checkAddresses returns an error for each address that cannot be resolved, that must not
-// be public, or that two listeners have.
+// be public, or that another listener takes.
 func (c *Config) checkAddresses() error {
 	var errs []error
-	taken := map[string]string{}
+	taken := map[string]*net.TCPAddr{}
 	for _, a := range c.addresses() {
-		resolved, err := net.ResolveTCPAddr("tcp", a.text)
+		resolved, err := resolve(a.text)
 		if err != nil {
 			errs = append(errs, invalid.Field(a.field, err))
 			continue
 		}
 		errs = append(errs, invalid.Field(a.field, c.checkExposure(a, resolved)))
-		if other, ok := taken[resolved.String()]; ok && resolved.Port != 0 {
-			errs = append(errs, invalid.Fieldf(a.field, "%s is the address of %s too", resolved, other))
+		for other, addr := range taken {
+			if overlap(addr, resolved) {
+				errs = append(errs, invalid.Fieldf(a.field, "%s is not free: %s listens on %s", resolved, other, addr))
+			}
 		}
-		taken[resolved.String()] = a.name
+		taken[a.name] = resolved
 	}
 	return errors.Join(errs...)
+}
+
+func resolve(text string) (*net.TCPAddr, error) {
+	if text == "" { // net would listen on all addresses, on any port.
+		return nil, errors.New("is empty")
+	}
+	return net.ResolveTCPAddr("tcp", text)
+}
+
+// overlap reports whether only one listener can have the addresses.
+func overlap(a, b *net.TCPAddr) bool {
+	return a.Port == b.Port && a.Port != 0 && (includes(a.IP, b.IP) || includes(b.IP, a.IP))
+}
+
+// includes reports whether a listener on the IP address a gets connections to b.
+func includes(a, b net.IP) bool {
+	switch {
+	case len(a) == 0, a.Equal(net.IPv6unspecified):
+		return true
+	case a.Equal(net.IPv4zero):
+		return b.To4() != nil
+	default:
+		return a.Equal(b)
+	}
 }
 
 // checkExposure returns an error if the address is not loopback although it must be:
