@@ -48,11 +48,11 @@ type keySet struct {
 	now     func() time.Time
 	fetches singleflight.Group
 
-	mu      sync.Mutex
-	keys    *issuerKeys // Nil until a fetch has succeeded.
-	fetched time.Time   // When the last fetch that succeeded ended.
-	asked   time.Time   // When the last fetch ended.
-	err     error       // Of the last fetch.
+	mu        sync.Mutex
+	keys      *issuerKeys // nil until a fetch has succeeded.
+	refreshed time.Time   // When the last successful fetch ended.
+	fetched   time.Time   // When the last fetch ended.
+	err       error       // The error of the last fetch.
 }
 
 // current returns the present keys, or nil if there are none yet. Old keys are
@@ -61,9 +61,9 @@ type keySet struct {
 func (s *keySet) current(ctx context.Context) *issuerKeys {
 	s.mu.Lock()
 	keys, err, now := s.keys, s.err, s.now()
-	age, quiet := now.Sub(s.fetched), now.Sub(s.asked)
+	age, sinceFetch := now.Sub(s.refreshed), now.Sub(s.fetched)
 	s.mu.Unlock()
-	if keys == nil || age < refreshAfter || quiet < retryAfter {
+	if keys == nil || age < refreshAfter || sinceFetch < retryAfter {
 		return keys
 	}
 	fetch := s.fetch()
@@ -76,8 +76,8 @@ func (s *keySet) current(ctx context.Context) *issuerKeys {
 	return s.keys
 }
 
-// newer returns keys that were fetched after the seen ones, or the same if the issuer
-// has no others or the last fetch ended less than fetchInterval ago.
+// newer returns keys that were fetched after the seen ones. It returns the seen ones if
+// the issuer has no others, or if the last fetch ended less than fetchInterval ago.
 func (s *keySet) newer(ctx context.Context, seen *issuerKeys) (*issuerKeys, error) {
 	s.mu.Lock()
 	keys := s.keys
@@ -102,7 +102,7 @@ func (s *keySet) fetch() <-chan singleflight.Result {
 // returns its error.
 func (s *keySet) fetchOnce() error {
 	s.mu.Lock()
-	recent, err := s.now().Sub(s.asked) < fetchInterval, s.err
+	recent, err := s.now().Sub(s.fetched) < fetchInterval, s.err
 	s.mu.Unlock()
 	if recent {
 		return err
@@ -112,11 +112,11 @@ func (s *keySet) fetchOnce() error {
 	keys, err := s.issuer.fetch(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.err = s.now(), err
+	s.fetched, s.err = s.now(), err
 	if err != nil {
 		return err
 	}
-	s.fetched = s.asked
+	s.refreshed = s.fetched
 	// Unchanged keys are kept, and with them the cached JWTs that they verified.
 	if s.keys == nil || !bytes.Equal(keys.published, s.keys.published) {
 		s.keys = keys

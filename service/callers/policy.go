@@ -69,8 +69,8 @@ func (r *rule) hasAccount(sid string) bool {
 	return slices.Contains(r.accounts, sid) || slices.Contains(r.accounts, allAccounts)
 }
 
-// callerMatch matches callers of one kind or, by name alone, of every
-// authenticated kind. What is nil is not asked for.
+// callerMatch is an entry of a rule's callers. It matches callers of one kind or, with
+// name alone, of every authenticated kind. Nil fields are not compared.
 type callerMatch struct {
 	name *pattern // Alone, or with token, san or claims.
 
@@ -80,7 +80,7 @@ type callerMatch struct {
 	anonymous bool
 }
 
-// claimMatch matches callers with a claim of which one value matches.
+// claimMatch matches callers with a claim that has a matching value.
 type claimMatch struct {
 	claim   string
 	pattern *pattern

@@ -32,20 +32,20 @@ func (t *token) expired(now time.Time) bool {
 	return !t.expires.IsZero() && !now.Before(t.expires)
 }
 
-// Len returns the number of tokens, expired ones included.
-func (t *Tokens) Len() int {
+// all returns the entries; none if t is nil.
+func (t *Tokens) all() map[digest]*token {
 	if t == nil {
-		return 0
+		return nil
 	}
-	return len(t.entries)
+	return t.entries
 }
+
+// Len returns the number of tokens, including expired ones.
+func (t *Tokens) Len() int { return len(t.all()) }
 
 // Expired returns the number of tokens that have expired.
 func (t *Tokens) Expired(now time.Time) (n int) {
-	if t == nil {
-		return 0
-	}
-	for _, entry := range t.entries {
+	for _, entry := range t.all() {
 		if entry.expired(now) {
 			n++
 		}
@@ -53,13 +53,9 @@ func (t *Tokens) Expired(now time.Time) (n int) {
 	return n
 }
 
-// NextExpiry returns when the first of the tokens that have not expired will expire,
-// or zero if none of them will.
+// NextExpiry returns the earliest expiry after now, or zero if there is none.
 func (t *Tokens) NextExpiry(now time.Time) (next time.Time) {
-	if t == nil {
-		return next
-	}
-	for _, entry := range t.entries {
+	for _, entry := range t.all() {
 		if at := entry.expires; now.Before(at) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -69,10 +65,7 @@ func (t *Tokens) NextExpiry(now time.Time) (next time.Time) {
 
 // Has reports whether a token that has not expired has the name.
 func (t *Tokens) Has(name string, now time.Time) bool {
-	if t == nil {
-		return false
-	}
-	for _, entry := range t.entries {
+	for _, entry := range t.all() {
 		if entry.name == name && !entry.expired(now) {
 			return true
 		}
@@ -80,13 +73,10 @@ func (t *Tokens) Has(name string, now time.Time) bool {
 	return false
 }
 
-// find returns the entry of a presented token, or nil. It looks up the digest, which
-// nobody can choose: the time it takes discloses nothing about a token.
+// find returns the entry of a presented token, or nil. Its time discloses nothing about
+// tokens, because a caller cannot choose the digest that it looks up.
 func (t *Tokens) find(presented string) *token {
-	if t == nil {
-		return nil
-	}
-	return t.entries[sha256.Sum256([]byte(presented))]
+	return t.all()[sha256.Sum256([]byte(presented))]
 }
 
 // ParseTokens reads the text of a tokens file. Errors contain the given name:

@@ -55,7 +55,7 @@ func refuse(w http.ResponseWriter, r *http.Request, refusal *outcome.Error) {
 // refuseMethod answers a request whose method the path does not support.
 func refuseMethod(w http.ResponseWriter, r *http.Request, allowed ...string) {
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: twilioDetail(r, twilioScope)}))
+	refuse(w, r, outcome.MethodNotAllowed.Err(outcome.Facts{Detail: scopeOf(r)}))
 }
 
 // answerCallError is grpc-gateway's error handler. It answers with the error of a call.

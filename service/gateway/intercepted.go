@@ -56,8 +56,8 @@ type twilioRead struct{ *twilio.Request }
 func (r *twilioRead) GetAccountSid() string    { return r.Path.AccountSID }
 func (r *twilioRead) GetConferenceSid() string { return r.Path.ConferenceSID }
 
-// readMethods are the methods that the log and the metrics have for reads of the
-// Twilio-shaped route. gRPC does not have those of conferences.
+// readMethods are the names of the methods of the Twilio-shaped route's reads, for the log
+// and the metrics. The gRPC service has no method that reads conferences.
 var readMethods = map[twilio.Operation]string{
 	twilio.ListParticipants: conferencev1.ConferenceService_ListParticipants_FullMethodName,
 	twilio.FetchConference:  "/conference.v1.ConferenceService/GetConference",

@@ -33,18 +33,12 @@ func (m *marshaler) Marshal(v any) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-var errNotMessage = errors.New("gateway: the target of a body is not a message")
-
-// NewDecoder returns a decoder of a request's body. r is the *requestBody that the
-// middleware set. A body that cannot be decoded is refused by invoke.
+// NewDecoder returns a decoder that decodes a request's body into a message. r is the
+// *requestBody that the middleware set. The decoder returns no error: invoke ends the
+// call of a body that cannot be decoded.
 func (*marshaler) NewDecoder(r io.Reader) runtime.Decoder {
-	return runtime.DecoderFunc(func(v any) error {
-		body, hasPath := r.(*requestBody)
-		message, isMessage := v.(proto.Message)
-		if !hasPath || !isMessage {
-			return errNotMessage
-		}
-		body.decode(message)
+	return runtime.DecoderFunc(func(message any) error {
+		r.(*requestBody).decode(message.(proto.Message))
 		return nil
 	})
 }
@@ -84,8 +78,8 @@ func decodeJSON(body []byte, message proto.Message, path map[string]string) []*v
 	return all.violations
 }
 
-// checkObject returns a violation if the body is not exactly one JSON object in
-// UTF-8.
+// checkObject returns a violation unless the body is one JSON object in UTF-8, and
+// nothing else.
 func checkObject(body []byte) *violation {
 	if utf8.Valid(body) && json.Valid(body) && bytes.TrimLeft(body, blank)[0] == '{' {
 		return nil
@@ -135,12 +129,12 @@ func position(body []byte, offset int) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// scan collects the violations of the members of a JSON object. It stops at
-// maxViolations. Valid members are distinct fields, so the number of members scanned
-// is bounded.
+// scan collects the violations of the members of a JSON object or of the parameters of a
+// query. It stops at maxViolations. Valid members are distinct fields, so the number of
+// members scanned is bounded.
 type scan struct {
 	path       map[string]string // The fields that are in the path.
-	values     bool              // Values are decoded one by one, to find those of a wrong type.
+	values     bool              // Each value is decoded alone, to find values of a wrong type.
 	violations []*violation
 }
 
@@ -148,8 +142,8 @@ func (s *scan) refuse(field, description string) {
 	s.violations = append(s.violations, broken(field, description))
 }
 
-// object scans a valid JSON object for an empty message, and returns it in the form
-// that protojson reads. Fields are reported with the prefix.
+// object scans a valid JSON object for an empty message, and returns it with the full
+// names of enum values, for protojson. Names of fields are reported with the prefix.
 func (s *scan) object(text []byte, message protoreflect.Message, prefix string) jsontext.Value {
 	fields := message.Descriptor().Fields()
 	seen := map[string]bool{}

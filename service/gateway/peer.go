@@ -13,9 +13,9 @@ import (
 	"conferenced/service/clientaddr"
 )
 
-// withOrigin returns the request's context with a call's record and peer. If a
-// trusted proxy forwarded the request, the peer is the proxy's client.
-func withOrigin(r *http.Request, protocol call.Protocol, proxies []netip.Prefix) context.Context {
+// withPeer returns the request's context with a call's record and peer. If a trusted
+// proxy forwarded the request, the peer is the proxy's client.
+func withPeer(r *http.Request, protocol call.Protocol, proxies []netip.Prefix) context.Context {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // Set by net/http, so always valid.
 	from := &peer.Peer{
 		Addr: clientaddr.Resolve(net.TCPAddrFromAddrPort(remote), r.Header.Values("X-Forwarded-For"), proxies),

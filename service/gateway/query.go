@@ -44,8 +44,8 @@ func queryRequest(r *http.Request) protoreflect.MessageDescriptor {
 	return queryRequests[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
 }
 
-// checkQuery returns the violations of a query string, which has fields of the request.
-// A nil request has its properties in the body, and none in the query.
+// checkQuery returns the violations of a query string. It has fields of the request, or
+// no field if the request is nil, because its fields are in the body.
 func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path map[string]string) []*violation {
 	if request != nil && hasBody(r) {
 		return []*violation{broken("", "the request has a body: a "+r.Method+" takes fields in its query string only")}
@@ -68,8 +68,8 @@ func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path ma
 	return s.violations
 }
 
-// hasBody reports whether the request has a body of at least one byte. Its length is not
-// known beforehand if it is chunked.
+// hasBody reports whether the request has a body of at least one byte. It reads the byte,
+// because a chunked body has no Content-Length.
 func hasBody(r *http.Request) bool {
 	_, err := io.ReadFull(r.Body, make([]byte, 1))
 	return !errors.Is(err, io.EOF)

@@ -51,9 +51,9 @@ func newAPI(service *intercepted, cfg Config) (*api, error) {
 }
 
 // prepare is the middleware of every route. It authenticates the caller, checks the
-// request apart from its body, and forwards a request of which grpc-gateway uses only
-// the query, the body and Grpc-Timeout. A request that is refused becomes a call too, so
-// that it is logged, counted and audited. Its body is not read.
+// request apart from its body, and forwards the parts that the handler may use. A request
+// that is refused becomes a call too, so that it is logged, counted and audited. Its body
+// is not read.
 func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		if found := probeOf(r); found != nil {
@@ -138,8 +138,8 @@ func forwarded(ctx context.Context, r *http.Request, query string, body *request
 	return to
 }
 
-// requestBody is a request's body, with those other parts of the request that the
-// decoder needs.
+// requestBody is a request's body, with other parts of the request for the decoder, and
+// for invoke the reason to refuse the request.
 type requestBody struct {
 	io.ReadCloser
 	path            map[string]string
@@ -147,7 +147,8 @@ type requestBody struct {
 	refusal         *outcome.Error // Why the request is refused, or nil.
 }
 
-// refuse makes the request's call end with the refusal, unless it is nil or there is one.
+// refuse makes the request's call end with the refusal, unless that is nil or the call has
+// one already.
 func (b *requestBody) refuse(refusal *outcome.Error) {
 	if b.refusal == nil {
 		b.refusal = refusal
@@ -163,10 +164,10 @@ func (b *requestBody) refuseInvalid(violations []*violation) {
 
 type bodyKey struct{}
 
-// bodyOf returns the body of the request whose call the context is of.
+// bodyOf returns the body of the request, from the context of its call.
 func bodyOf(ctx context.Context) *requestBody { return ctx.Value(bodyKey{}).(*requestBody) }
 
-// readAll reads the body. It refuses one that cannot be read, and returns nothing.
+// readAll returns the body. If it cannot be read, readAll refuses it and returns nil.
 func (b *requestBody) readAll() []byte {
 	text, err := io.ReadAll(b)
 	if err == nil {
@@ -188,8 +189,7 @@ func (a *api) refuseRoute(
 	case code == http.StatusMethodNotAllowed:
 		refuseMethod(w, r, a.methods(r)...)
 	default:
-		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{Detail: twilioDetail(r,
-			twilioScope)}))
+		refuse(w, r, outcome.RouteNotFound.Err(outcome.Facts{Detail: scopeOf(r)}))
 	}
 }
 
@@ -234,5 +234,5 @@ func (a *api) callContext(r *http.Request) context.Context {
 	if isTwilio(r) {
 		protocol = call.Twilio
 	}
-	return withMetadata(withOrigin(r, protocol, a.proxies), r.Header)
+	return withMetadata(withPeer(r, protocol, a.proxies), r.Header)
 }

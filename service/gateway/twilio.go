@@ -78,16 +78,16 @@ func refuseEnding(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	}))
 }
 
-// isTwilio reports whether a request is for Twilio's API, and so gets an answer in
-// Twilio's format.
+// isTwilio reports whether a request is for Twilio's API. Its answer is then in Twilio's
+// format.
 func isTwilio(r *http.Request) bool { return strings.HasPrefix(r.URL.EscapedPath(), twilioRoot) }
 
-// twilioDetail returns the detail if the request is for Twilio's API.
-func twilioDetail(r *http.Request, detail string) string {
+// scopeOf returns twilioScope if the request is for Twilio's API, otherwise "".
+func scopeOf(r *http.Request) string {
 	if !isTwilio(r) {
 		return ""
 	}
-	return detail
+	return twilioScope
 }
 
 // updateFromForm serves Twilio's update of a participant.
@@ -107,7 +107,7 @@ func (a *api) updateFromForm(w http.ResponseWriter, r *http.Request, path map[st
 	answerTwilio(w, r, http.StatusOK, participantJSON(response.GetParticipant()))
 }
 
-// inTwilioCall calls the method, and sets the answer's header.
+// inTwilioCall calls the method, and sets the answer's Twilio-Request-Id.
 func inTwilioCall[Request, Response any](
 	w http.ResponseWriter, r *http.Request, request *Request,
 	method func(context.Context, *Request) (*Response, error),
@@ -177,8 +177,8 @@ func (a *api) readFor(operation twilio.Operation) runtime.HandlerFunc {
 	}
 }
 
-// setTwilioHeaders sets the Access-Control headers that Twilio sends, for clients that
-// are no web pages. Web pages get those of the configured origins.
+// setTwilioHeaders sets the Access-Control headers that Twilio sends, unless the request
+// is of a web page: its headers are those of Config.CORSOrigins.
 func setTwilioHeaders(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") == "" {
 		maps.Copy(w.Header(), twilioHeaders)

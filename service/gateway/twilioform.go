@@ -16,8 +16,8 @@ import (
 
 const formType = "application/x-www-form-urlencoded"
 
-// readForm reads the body, and refuses one that is no form. A body without a
-// Content-Type is read as a form.
+// readForm returns the body, and refuses one whose Content-Type is not that of a form. A
+// body without a Content-Type counts as a form.
 func (b *requestBody) readForm(contentType string) string {
 	body := b.readAll()
 	if mediaType, _, err := mime.ParseMediaType(contentType); contentType != "" && len(body) > 0 &&
@@ -85,8 +85,8 @@ func decodeForm(form string) (*conferencev1.UpdateParticipantRequest, ignoredFie
 	return request, ignored, violations
 }
 
-// decodeQuery returns the values of the known keys in a query, and the others. It reads
-// the query as decodeForm reads a form.
+// decodeQuery returns the values of the known keys of a query, and the unknown keys. It
+// reads the query as decodeForm reads a form.
 func decodeQuery(query string, known []string) (url.Values, ignoredFields, []*violation) {
 	values := url.Values{}
 	var ignored ignoredFields
@@ -156,10 +156,10 @@ func setFromForm(request protoreflect.Message, field protoreflect.FieldDescripto
 // maxIgnoredNames is the maximum number of names of ignored fields kept for the log.
 const maxIgnoredNames = 8
 
-// ignoredFields are the fields of a form that the API does not have.
+// ignoredFields are the fields of a form or a query that the API does not have.
 type ignoredFields struct {
 	count int
-	names []string // The first ones for which isFieldName holds.
+	names []string // The first names for which isFieldName holds.
 }
 
 func (f *ignoredFields) add(name string) {
