@@ -36,6 +36,7 @@ func TestTokenAppendsTheEntry(t *testing.T) {
 		tokens             int
 	}{
 		{"an empty file", "", "tokens:\n  - name", 1},
+		{"comments alone, and no newline at the end", "# ours\n\n  # - name: ui", "# ours\n\n  # - name: ui\ntokens:\n  - name", 1},
 		{"an empty list", "# ours\ntokens: [] # none yet\n", "# ours\ntokens: # none yet\n  - name", 1},
 		{"a list with comments", "# ours\ntokens:\n  - name: ui # old\n    sha256: " + digest + "\n# end\n",
 			"# ours\ntokens:\n  - name: ui # old\n    sha256: " + digest + "\n# end\n  - name", 2},

@@ -31,14 +31,16 @@ func NewToken(name string, expires time.Time) (secret, entry string, err error) 
 var (
 	emptyList = regexp.MustCompile(`(?m)^(tokens:)[ \t]*\[[ \t]*\]`)
 	listItem  = regexp.MustCompile(`(?m)^([ \t]*)- `)
+	noTokens  = regexp.MustCompile(`^([ \t]*(#.*)?\r?\n)*[ \t]*(#.*)?$`) // Empty lines and comments.
 )
 
 // AddToken returns the text of a tokens file with an entry of [NewToken] at its end. The
-// rest, comments included, stays as it is. An empty text is a file without tokens.
+// rest, comments included, stays as it is. A text without a line other than comments is a
+// file without tokens.
 // Errors contain the name of the file.
 func AddToken(file string, text []byte, entry string) ([]byte, error) {
-	if len(bytes.TrimSpace(text)) == 0 {
-		text = append(text, "tokens: []\n"...)
+	if noTokens.Match(text) {
+		text = append(endLine(text), "tokens: []\n"...)
 	}
 	before, err := ParseTokens(file, text)
 	if err != nil {
@@ -49,9 +51,7 @@ func AddToken(file string, text []byte, entry string) ([]byte, error) {
 	if item := listItem.FindSubmatch(changed); item != nil {
 		indent = item[1]
 	}
-	if !bytes.HasSuffix(changed, []byte("\n")) {
-		changed = append(changed, '\n')
-	}
+	changed = endLine(changed)
 	for line := range bytes.Lines([]byte(entry)) {
 		changed = append(append(changed, indent...), line...)
 	}
@@ -59,4 +59,12 @@ func AddToken(file string, text []byte, entry string) ([]byte, error) {
 		return nil, errors.New(file + ": is not a list with one entry a line: add the entry by hand")
 	}
 	return changed, nil
+}
+
+// endLine ends the last line of the text, if it is not ended.
+func endLine(text []byte) []byte {
+	if len(text) == 0 || bytes.HasSuffix(text, []byte("\n")) {
+		return text
+	}
+	return append(text, '\n')
 }
