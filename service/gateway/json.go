@@ -27,9 +27,12 @@ func newMarshaler() *marshaler {
 	}}
 }
 
+// usualBytes is more than the usual response has.
+const usualBytes = 1 << 10
+
 // Marshal adds a line feed, for terminals.
-func (m *marshaler) Marshal(v any) ([]byte, error) {
-	text, err := m.JSONPb.Marshal(v)
+func (m *marshaler) Marshal(message any) ([]byte, error) {
+	text, err := m.MarshalAppend(make([]byte, 0, usualBytes), message.(proto.Message))
 	return append(text, '\n'), err
 }
 

@@ -49,6 +49,7 @@ type AuditSink struct {
 
 	mu       sync.Mutex
 	pending  []byte    // lines
+	spare    []byte    // the memory of the last write's lines, for the next ones
 	taken    int       // bytes of the lines that are being written
 	began    time.Time // when that write began; zero if there is none
 	next     *auditWrite
@@ -232,7 +233,7 @@ func (s *AuditSink) run() {
 			s.file = &auditFile{out: reopened}
 		}
 		n, err := s.file.write(lines)
-		s.end(write, lines[n:], err)
+		s.end(write, lines, n, err)
 	}
 }
 
@@ -245,16 +246,19 @@ func (s *AuditSink) take() (write *auditWrite, lines []byte, reopened io.WriteCl
 		s.running = false
 		return nil, nil, nil
 	}
-	s.next, s.pending, s.reopened = nil, nil, nil
+	s.next, s.pending, s.spare, s.reopened = nil, s.spare, nil, nil
 	s.taken, s.began = len(lines), time.Now()
 	return write, lines, reopened
 }
 
-// end ends a write, and queues the rest that it did not write.
-func (s *AuditSink) end(write *auditWrite, rest []byte, err error) {
+// end ends a write of n bytes of the lines, and queues the rest.
+func (s *AuditSink) end(write *auditWrite, lines []byte, n int, err error) {
 	s.mu.Lock()
+	rest := lines[n:]
 	if len(rest) > 0 {
 		s.pending = append(rest, s.pending...)
+	} else {
+		s.spare = lines[:0]
 	}
 	s.taken, s.began, s.lastErr = 0, time.Time{}, err
 	last := write == s.last
