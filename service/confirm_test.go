@@ -58,13 +58,13 @@ func TestConfirm(t *testing.T) {
 		},
 		{"no coaching", &request{Coaching: no}, false, shown(early, twilio.Participant{Coaching: no}), "CONFIRMED []"},
 	}
-	got, _ := confirm(Change(muting), shown(early, twilio.Participant{}), shown(early, twilio.Participant{Muted: no}), true)
+	got, _ := confirm(new(Change(muting)), shown(early, twilio.Participant{}), shown(early, twilio.Participant{Muted: no}), true)
 	if got != conferencev1.Confirmation_CONFIRMATION_UNKNOWN {
 		t.Errorf("followed by another update of the same second: %v", got)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, differs := confirm(Change(test.set), shown(early, twilio.Participant{Hold: &test.onHold}), test.after, false)
+			got, differs := confirm(new(Change(test.set)), shown(early, twilio.Participant{Hold: &test.onHold}), test.after, false)
 			if text := fmt.Sprint(got.String()[len("CONFIRMATION_"):], " ", differs); text != test.want {
 				t.Errorf("got %s, want %s", text, test.want)
 			}

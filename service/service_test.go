@@ -105,7 +105,7 @@ func (f *fake) update(ctx context.Context, request *request) (*conferencev1.Upda
 	stream := new(headers)
 	ctx = grpc.NewContextWithServerTransportStream(ctx, stream)
 	ctx, f.call = call.New(ctx, call.GRPC)
-	f.call.Change = *Change(request)
+	f.call.Change = Change(request)
 	response, err := f.service().UpdateParticipant(ctx, request)
 	f.header = stream.set
 	return response, err

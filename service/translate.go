@@ -18,21 +18,20 @@ import (
 
 // Change returns the properties that a request of any method sets. A property that is
 // unset in the request stays unset; false and "" are values.
-func Change(request any) *property.Values {
+func Change(request any) property.Values {
 	switch request := request.(type) {
 	case *conferencev1.UpdateParticipantRequest:
 		return changeOf(request)
 	case *conferencev1.UpdateParticipantsRequest:
 		return changeOf(request.GetSet())
 	default:
-		return new(property.Values)
+		return property.Values{}
 	}
 }
 
 // changeOf returns the properties that a message sets. Its fields have their names. A
 // method that is unspecified is not sent.
-func changeOf(message proto.Message) *property.Values {
-	change := new(property.Values)
+func changeOf(message proto.Message) (change property.Values) {
 	m := message.ProtoReflect()
 	fields := m.Descriptor().Fields()
 	for p := range property.All.Each() {

@@ -75,7 +75,7 @@ func TestForm(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := string(twilio.AppendForm(nil, Change(test.request)))
+			got := string(twilio.AppendForm(nil, new(Change(test.request))))
 			if got != test.want {
 				t.Errorf("form\n got %s\nwant %s", got, test.want)
 			}
@@ -99,7 +99,8 @@ func TestEveryPropertyIsTranslated(t *testing.T) {
 			value = protoreflect.ValueOfEnum(1)
 		}
 		request.ProtoReflect().Set(field, value)
-		sent := Change(request).Set() != 0
+		change := Change(request)
+		sent := change.Set() != 0
 		if sent == notSent[string(field.Name())] {
 			t.Errorf("%s: sent is %v", field.Name(), sent)
 		}
@@ -186,7 +187,7 @@ func TestEveryStatusIsTranslated(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	change := func(value *bool) *property.Values {
-		return Change(&conferencev1.UpdateParticipantRequest{EndConferenceOnExit: value})
+		return new(Change(&conferencev1.UpdateParticipantRequest{EndConferenceOnExit: value}))
 	}
 	onHold := &conferencev1.Participant{Hold: proto.Bool(true)}
 	tests := []struct {

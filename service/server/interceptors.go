@@ -68,7 +68,7 @@ func record(
 	}
 	c.Client, c.Start = clientOf(ctx), time.Now()
 	c.Describe(info.FullMethod, request)
-	c.Change = *service.Change(request)
+	c.Change = service.Change(request)
 	return handler(ctx, request)
 }
 

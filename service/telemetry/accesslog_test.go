@@ -38,7 +38,7 @@ func through(
 	ctx, c := call.New(ctx, made.Protocol)
 	*c = made
 	if update, ok := request.(*conferencev1.UpdateParticipantRequest); ok {
-		c.Change = *service.Change(update)
+		c.Change = service.Change(update)
 	}
 	return step(ctx, request, &grpc.UnaryServerInfo{FullMethod: made.Method}, handler)
 }
