@@ -94,10 +94,15 @@ func checkEncoding(header http.Header) *outcome.Error {
 	return nil
 }
 
+const differentValues = "is given more than once, with different values"
+
 // checkTimeout applies gRPC's rule to Grpc-Timeout: a positive integer of at most
 // eight digits, and a unit.
 func checkTimeout(header http.Header) []*violation {
 	value := header.Get(grpcTimeoutHeader)
+	if slices.ContainsFunc(header.Values(grpcTimeoutHeader), func(other string) bool { return other != value }) {
+		return []*violation{broken(grpcTimeoutHeader, differentValues)}
+	}
 	if value == "" {
 		return nil
 	}
@@ -123,7 +128,7 @@ func adoptIdempotencyKey(message proto.Message, keys []string) []*violation {
 	field := reflected.Descriptor().Fields().ByName("request_id")
 	switch {
 	case slices.ContainsFunc(keys, func(other string) bool { return !strings.EqualFold(other, keys[0]) }):
-		return []*violation{broken(idempotencyKeyHeader, "is given more than once, with different values")}
+		return []*violation{broken(idempotencyKeyHeader, differentValues)}
 	case key == "":
 		return []*violation{broken(idempotencyKeyHeader, "is empty")}
 	case field == nil:

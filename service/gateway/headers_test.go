@@ -188,6 +188,17 @@ func TestInvalidTimeouts(t *testing.T) {
 	}
 }
 
+func TestTwoTimeouts(t *testing.T) {
+	s := newService()
+	server := serve(t, s, gateway.Config{})
+	wantStatus(t, update(t, server, "{}", "Grpc-Timeout", "5S", "Grpc-Timeout", "1S"),
+		refusal("Grpc-Timeout", "is given more than once, with different values"))
+	s.notCalled(t)
+	if got := update(t, server, "{}", "Grpc-Timeout", "5S", "Grpc-Timeout", "5S"); got.code != http.StatusOK {
+		t.Errorf("the same twice: HTTP status %d", got.code)
+	}
+}
+
 func TestTimeoutIsTheDeadline(t *testing.T) {
 	tests := map[string]time.Duration{
 		"": 0, "1H": time.Hour, "2M": 2 * time.Minute, "00000030S": 30 * time.Second,

@@ -16,6 +16,7 @@ import (
 	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/call"
 	"conferenced/service/outcome"
+	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
 
@@ -257,7 +258,8 @@ func twilioMessage(failed *outcome.Error) string {
 	}
 	rules := make([]string, len(failed.Violations))
 	for i, v := range failed.Violations {
-		rules[i] = ruleText(twilioName(v.GetField()), v.GetDescription())
+		coach := property.CallSIDToCoach // The only field that a rule of another one names.
+		rules[i] = ruleText(twilioName(v.GetField()), strings.ReplaceAll(v.GetDescription(), coach.String(), coach.FormKey()))
 	}
 	return failed.Text + ": " + strings.Join(rules, "; ")
 }

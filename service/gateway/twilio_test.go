@@ -370,8 +370,9 @@ func TestTwilioErrors(t *testing.T) {
 				Detail: "hold_url must be a URL",
 				Violations: []*errdetails.BadRequest_FieldViolation{
 					{Field: "hold_url", Description: "must be a URL"}, {Field: "request_id", Description: "must be a UUID"},
+					{Field: "coaching", Description: "true needs call_sid_to_coach"},
 				},
-			}), badRequest("HoldUrl must be a URL; Idempotency-Key must be a UUID"), "",
+			}), badRequest("HoldUrl must be a URL; Idempotency-Key must be a UUID; Coaching true needs CallSidToCoach"), "",
 		},
 		{
 			"a rate limit", "Muted=true", outcome.TwilioRateLimited.Err(twilio(429, 20429)),
