@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -176,6 +177,6 @@ func (o operation) setErrors() {
 		return k.ChangesOnly && o.verb == "get"
 	})
 	for _, status := range statuses(kinds) {
-		responses[statusKey(status)] = object{"$ref": "#/components/responses/" + responseName(status)}
+		responses[strconv.Itoa(status)] = object{"$ref": "#/components/responses/" + responseName(status)}
 	}
 }

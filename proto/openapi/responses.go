@@ -59,14 +59,12 @@ func statuses(kinds []outcome.Kind) []int {
 	return slices.Compact(all)
 }
 
-func statusKey(status int) string { return strconv.Itoa(status) }
-
 // responseName returns the name of a status as one word, such as TooManyRequests.
 func responseName(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return strings.ReplaceAll(text, " ", "")
 	}
-	return "Status" + statusKey(status)
+	return "Status" + strconv.Itoa(status)
 }
 
 // reasonsText lists the reasons with their meaning, in Markdown.

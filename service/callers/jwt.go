@@ -79,8 +79,8 @@ func (j *JWT) verifyWith(raw string, keys *issuerKeys) (*verifiedJWT, error) {
 	read := new(claims)
 	accepted := false // That is, parsed and of an accepted algorithm.
 	_, err := j.parser.ParseWithClaims(raw, read, func(token *jwt.Token) (any, error) {
-		// The library ignores critical headers. RFC 7515 requires to refuse those
-		// that are not understood, and none is understood here.
+		// The library ignores critical headers. RFC 7515 requires that a JWT with an
+		// unknown critical header is refused, and no such header is known here.
 		_, critical := token.Header["crit"]
 		if accepted = !critical; critical {
 			return nil, errJWTMalformed

@@ -176,8 +176,8 @@ func readKeys(published []byte) (*issuerKeys, error) {
 	return &issuerKeys{published, keys}, err
 }
 
-// isUsable also refuses private and shared keys, because a published one is not
-// secret any more.
+// isUsable reports whether a key is a public key for signatures of an accepted type and
+// size. A published private or shared key is no longer secret, so it is refused.
 func isUsable(key jwkset.JWK) bool {
 	if use := key.Marshal().USE; use != "" && use != jwkset.UseSig {
 		return false

@@ -73,7 +73,8 @@ type callback struct {
 	entry      *Entry // In the journal.
 }
 
-// A mailer sends callbacks, those of a conference one at a time and in order.
+// A mailer sends callbacks. It sends the callbacks of a conference one at a time and in
+// order.
 type mailer struct {
 	ctx     context.Context // Done once the mailer is closed.
 	cancel  context.CancelFunc

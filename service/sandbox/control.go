@@ -53,7 +53,7 @@ func (s *Sandbox) controlHandler() http.Handler {
 	handle("GET /sandbox/state", 0, func(*http.Request) (any, error) { return s.State(), nil })
 	handle("POST /sandbox/state", maxState, s.loadState)
 	handle("GET /sandbox/state.schema.json", 0, func(*http.Request) (any, error) { return json.RawMessage(stateSchema), nil })
-	handle("POST /sandbox/reset", maxControlForm, s.resetAccounts, "account")
+	handle("POST /sandbox/reset", maxControlForm, s.forAccount(s.resetAccounts), "account")
 	handle("POST /sandbox/advance", maxControlForm, func(r *http.Request) (any, error) {
 		by, err := time.ParseDuration(r.FormValue("by"))
 		if err != nil || by < 0 {
@@ -169,19 +169,16 @@ func (s *Sandbox) forAccount(do func(account string)) func(*http.Request) (any, 
 	}
 }
 
-func (s *Sandbox) resetAccounts(r *http.Request) (any, error) {
-	account, err := s.accountIn(r)
-	switch {
-	case err != nil:
-	case account == "":
+// resetAccounts resets the account, or everything if it is "".
+func (s *Sandbox) resetAccounts(account string) {
+	if account == "" {
 		s.Reset()
-	default:
-		s.resetAccount(account)
+		return
 	}
-	return nil, err
+	s.resetAccount(account)
 }
 
-// loadState loads the state in the body, or nothing if that has an error.
+// loadState loads the state in the body. If it has an error, the present state stays.
 func (s *Sandbox) loadState(r *http.Request) (any, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -216,7 +213,7 @@ func (s *Sandbox) listJournal(r *http.Request) (any, error) {
 	})}, nil
 }
 
-// armFault arms the fault in the body, for one request unless that says otherwise.
+// armFault arms the fault in the body, by default for one request.
 func (s *Sandbox) armFault(r *http.Request) (any, error) {
 	rule := Rule{Times: 1}
 	if err := jsonx.UnmarshalRead(r.Body, &rule, jsonx.RejectUnknownMembers(true)); err != nil {

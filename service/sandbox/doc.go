@@ -5,12 +5,12 @@
 // demand.
 //
 // A request is processed as follows: [Sandbox.ServeHTTP] reads it (request.go),
-// checks the credentials and finds the operation (routes.go), which changes the state
-// under a lock (state.go and a file for each operation) and queues the events of that
-// (event.go, callback.go), with the defects that the state asks for (defect.go). Its
-// result is shown as JSON or XML (resource.go, answer.go) and is in the journal
-// (journal.go). Faults (fault.go), which are armed or named by labels (rule.go), can
-// replace or break any of it.
+// checks the credentials and finds the operation (routes.go). The operation changes the
+// state under a lock (world.go and a file for each operation) and queues the events of
+// the change (event.go, callback.go), with the defects of the account (defect.go). The
+// answer is encoded as JSON or XML (resource.go, answer.go) and recorded in the journal
+// (journal.go). A fault (fault.go), which is armed or named by a label (rule.go), can
+// replace any of these steps or change the answer.
 //
 // # Paths
 //
@@ -25,24 +25,16 @@
 //	POST   /Conferences/{Sid}/Participants/{CallSid or label}.json  update
 //	DELETE /Conferences/{Sid}/Participants/{CallSid or label}.json  remove
 //
-// Without .json the answers are XML, as Twilio's are. HEAD works like GET. The
-// sandbox's own pages need no credentials:
-//
-//	GET    /sandbox/state    the whole state as JSON, without credentials
-//	POST   /sandbox/state    loads another state
-//	POST   /sandbox/reset    returns to the initial state, also of one account
-//	POST   /sandbox/advance  advances the clock: by=5s
-//	POST   /sandbox/hangup   ends the call of a participant: ConferenceSid, and a Call SID or label as CallSid
-//	GET    /sandbox/journal  requests and callbacks; DELETE empties it
-//	GET    /sandbox/faults   armed faults; POST arms one ([Rule]), DELETE clears them
-//	GET    /                 the board, a page that follows the state (board.go)
+// Without .json the answers are XML, as Twilio's are. HEAD works like GET. The README
+// lists the sandbox's own pages, which need no credentials (control.go, board.go).
 //
 // # Calls
 //
 // Creating a participant places a simulated call. It is queued, connecting,
 // ringing and then connected, each for Config.CallStep, on the clock that
 // [Sandbox.Advance] moves. A connected participant has joined. It starts the
-// conference if it has StartConferenceOnEnter, or if all participants were created so.
+// conference if it has StartConferenceOnEnter, or if all participants were created by the
+// API.
 // Participants leave by the API's DELETE and by [Sandbox.HangUp]. A conference ends,
 // and all participants leave, when a participant leaves whose EndConferenceOnExit is in
 // effect, when the last one leaves, or by request.
@@ -68,8 +60,8 @@
 //     4000 bytes.
 //   - An empty HoldUrl means Twilio's music, an empty AnnounceUrl no announcement,
 //     an empty CallSidToCoach an unset one.
-//   - Coaching=false removes CallSidToCoach, whatever the request says about that.
-//     A participant that is not connected cannot be coached: code 16028.
+//   - Coaching=false removes CallSidToCoach, also if the request sets it. A participant
+//     that is not connected cannot be coached: code 16028.
 //   - An update that names no property answers 200 and does not change date_updated.
 //   - A malformed conference SID is refused before the participant is looked up.
 //   - Accounts that are suspended or closed get 401.
@@ -82,8 +74,8 @@
 //   - MaxParticipants, Region and the ConferenceStatusCallback fields count only if
 //     the request creates the conference. Values out of range or unknown get 400
 //     and code 20001.
-//   - StatusCallback is about the call and is never requested. Timeout and the
-//     fields for recordings, SIP and machine detection are ignored.
+//   - StatusCallback, which is for events of the call, is never requested. Timeout and
+//     the fields for recordings, SIP and machine detection are ignored.
 //   - queue_time is the milliseconds until the call is placed, in the answer to the
 //     create request only.
 //   - SIDs are the same in every run.
@@ -103,7 +95,7 @@
 //   - participant-join comes before conference-start, and at the end of a
 //     conference each participant-leave before conference-end. In one update mute
 //     comes before hold, hold before modify, and announcements last.
-//   - A property that is named and not changed has no event.
+//   - A property that the request sets to its present value has no event.
 //   - There are no speaker events.
 //   - CallSidToCoach is that of a participant that coaches, and Reason equals
 //     ReasonConferenceEnded.
@@ -111,21 +103,14 @@
 //     the conference ends, and no-answer if it hangs up.
 //   - The signed URL is the one requested: without a fragment, with / for an empty
 //     path.
-//   - Every answer but 2xx is a failure, as is none within 15 seconds. At most 1024
-//     events of a conference wait.
+//   - Any status but 2xx is a failure, and so is no answer within 15 seconds. At most
+//     1024 events of a conference wait.
 //
 // # Fault labels
 //
-// An update of a participant whose label begins with "fault:" fails as the label
-// says, whether it is addressed by label or by Call SID. In a conference in
-// progress the first update of such a label creates the participant. [FaultKind]
-// lists the kinds. "xN" after any of them limits it to the participant's first N
-// updates: fault:429x2 refuses twice and then works. The name of another operation
-// before the kind makes that one fail instead: fault:remove:reset-after. The first
-// fetch of such a label creates the participant, too. Reset restarts the counts. A
-// label that begins so and is malformed names no participant: 404.
-//
-// The friendly name of a conference can have the same form. It concerns the requests
-// that read the conference, its participants, or the list of conferences of that
-// name, or the requests of the operation that it names.
+// The README describes the labels of participants and the names of conferences that begin
+// with "fault:"; [FaultKind] lists the kinds of faults. A fault applies whether a request
+// names the participant by label or by Call SID. If a label names another operation than
+// update, the first fetch of the label creates the participant too. Reset restarts the
+// counts. A malformed label names no participant: 404.
 package sandbox

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// eventKinds maps events to their kinds, which status callbacks ask for.
+// eventKinds maps events to the kinds that ConferenceStatusCallbackEvent names.
 var eventKinds = map[string]string{
 	"conference-start":   "start",
 	"conference-end":     "end",

@@ -29,7 +29,7 @@ type Fault struct {
 	DelayAfter Duration `json:"delay_after,omitempty"`
 }
 
-// A Duration is a duration that is a text such as 300ms in JSON.
+// A Duration is a time.Duration whose form in JSON is a string such as "300ms".
 type Duration time.Duration
 
 // MarshalText implements encoding.TextMarshaler.

@@ -40,8 +40,8 @@ type Entry struct {
 	CallSID       string `json:"call_sid"`
 	Label         string `json:"label"`
 
-	// Operation is that of a request, such as update, the event of a callback, such as
-	// participant-mute, or for an announcement started or its outcome.
+	// Operation is the operation of a request, such as update; the event of a callback,
+	// such as participant-mute; or, for an announcement, "started" or its outcome.
 	Operation string `json:"operation"`
 
 	Method string `json:"method"`

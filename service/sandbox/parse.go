@@ -67,8 +67,8 @@ func ParseState(name string, text []byte) (*InitialState, error) {
 // jsonEscape matches an escape in JSON, or a pair of them that is one character.
 var jsonEscape = regexp.MustCompile(`(?i)\\(ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|.)`)
 
-// yamlOf returns JSON without what YAML does not allow: tabs between values, and
-// characters that are escaped as two surrogates.
+// yamlOf returns JSON as YAML. YAML does not allow tabs between values, and characters
+// that are escaped as two surrogates.
 func yamlOf(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte("\t"), []byte(" "))
 	return jsonEscape.ReplaceAllFunc(text, func(escape []byte) []byte {

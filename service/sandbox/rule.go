@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// opRead matches each operation that changes nothing, in rules and labels.
+// opRead stands for every fetch and list in rules and labels.
 const opRead = "read"
 
 // maxRules is the number of faults that can be armed.
@@ -138,8 +138,8 @@ func (r *Rule) matches(c *call) bool {
 		(r.Property == "" || c.form.Has(r.Property))
 }
 
-// matchFault returns the first fault for a request, and counts it: an armed one, or that
-// of its participant's label, or that of its conference's name.
+// matchFault returns the fault of a request, and counts it. The first of these applies: an
+// armed fault, the fault of the participant's label, the fault of the conference's name.
 func (s *Sandbox) matchFault(c *call) Fault {
 	now := s.lock()
 	defer s.mu.Unlock()
@@ -165,8 +165,8 @@ func (s *Sandbox) matchFault(c *call) Fault {
 	return Fault{}
 }
 
-// conferenceOf returns the conference that a request concerns, which for a list of
-// conferences is the newest with the name that it asks for, or nil.
+// conferenceOf returns the conference of a request, or nil. For a list of conferences,
+// that is the newest one with the FriendlyName of the query.
 func (t *tenant) conferenceOf(c *call) *Conference {
 	if c.target.resource != conferenceList {
 		conference, _ := t.findConference(c.target)

@@ -91,8 +91,8 @@ func New(config Config) *Sandbox {
 }
 
 // ServeHTTP serves Twilio's API below /2010-04-01/ and the sandbox's own pages
-// elsewhere. It refuses what browsers send for pages of other origins, apart from reads of
-// Twilio's API.
+// elsewhere. It refuses requests that browsers send for pages of other origins, except
+// reads of Twilio's API.
 //
 // A fault that resets the connection hijacks it. Where that is not possible, the
 // handler panics with http.ErrAbortHandler, or answers 502 without a body if no
@@ -210,10 +210,10 @@ func (s *Sandbox) resetAccount(sid string) {
 	old.mailer.close()
 }
 
-// Close ends the waits for faults and latency, whose requests lose their
-// connections, and the callback in progress. Queued callbacks are not sent. When
-// it returns, the sandbox has no goroutine left. It may be called more than once,
-// and suits http.Server.RegisterOnShutdown.
+// Close ends the delays of faults and latency, and resets the connections of their
+// requests. It cancels the callbacks that are being sent and drops the waiting ones. When
+// it returns, the sandbox has no goroutine left. It may be called more than once, and by
+// http.Server.RegisterOnShutdown.
 func (s *Sandbox) Close() {
 	s.cancel()
 	s.mu.Lock()

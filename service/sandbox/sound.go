@@ -72,7 +72,7 @@ func playingIn(all []Announcement) *Announcement {
 }
 
 // announce plays an announcement to a participant, or to all if that is nil. It
-// replaces the one that plays.
+// replaces the announcement that plays to the same listeners.
 func (t *tenant) announce(c *Conference, p *Participant, a Announcement) {
 	t.endAnnouncement(c, p, announcementReplaced, a.Time)
 	sound := t.sound(a.URL)

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -28,8 +27,8 @@ type State struct {
 type Account struct {
 	SID string `json:"sid"`
 
-	// OwnerAccountSID is the SID of the account whose auth token is valid for this
-	// one too, or the account's own.
+	// OwnerAccountSID is the SID of the account whose auth token is also valid for this
+	// account. An account without an owner has its own SID.
 	OwnerAccountSID string `json:"owner_account_sid"`
 
 	FriendlyName string `json:"friendly_name"`
@@ -66,13 +65,13 @@ type Conference struct {
 	StatusCallbackMethod string   `json:"status_callback_method"`
 	StatusCallbackEvent  []string `json:"status_callback_event"`
 
-	// SequenceNumber is that of the last event sent to StatusCallback.
+	// SequenceNumber is the number of the last event sent to StatusCallback.
 	SequenceNumber int `json:"sequence_number"`
 
 	// CallsPlaced is the number of create requests that placed a call.
 	CallsPlaced int `json:"calls_placed"`
 
-	// Announcements are those played to all participants, oldest first.
+	// Announcements are the announcements to all participants, oldest first.
 	Announcements []Announcement `json:"announcements"`
 
 	DateCreated time.Time `json:"date_created"`
@@ -93,7 +92,7 @@ type Participant struct {
 	// Label is "" for a participant without one.
 	Label string `json:"label"`
 
-	// From and To are those of the create request, if there was one.
+	// From and To are the fields of the create request, if there was one.
 	From string `json:"from"`
 	To   string `json:"to"`
 
@@ -116,7 +115,7 @@ type Participant struct {
 	WaitURL    *string `json:"wait_url"`
 	WaitMethod string  `json:"wait_method"`
 
-	// Announcements are those played to this participant, oldest first.
+	// Announcements are the announcements to this participant alone, oldest first.
 	Announcements []Announcement `json:"announcements"`
 
 	BeepOnEnter            bool `json:"beep_on_enter"`
@@ -222,168 +221,6 @@ func cloneAll[T any](all []*T, clone func(*T) *T) []*T {
 		clones[i] = clone(one)
 	}
 	return clones
-}
-
-// An InitialState is the state with which a sandbox starts: accounts with their
-// credentials, conferences and participants. Zero dates become the time of the start.
-// It is immutable, so several sandboxes can share it.
-type InitialState struct {
-	accounts []initialAccount
-}
-
-// initialAccount is an account of an InitialState.
-type initialAccount struct {
-	*Account
-	secrets  secrets
-	settings settings
-}
-
-// settings make an account behave differently from the default.
-type settings struct {
-	sounds   map[string]Sound
-	refusals []refusedCombination
-	defects  defects
-}
-
-// secrets are the credentials of an account. Account does not have them, so
-// showing an account cannot show them.
-type secrets struct {
-	token string
-	keys  map[string]string // The secrets of the API keys, by SID.
-}
-
-// Credentials are an account's SID and auth token.
-type Credentials struct {
-	AccountSID string
-	AuthToken  string
-}
-
-// Credentials returns the credentials of every account, in order. A nil state is the
-// default one.
-func (s *InitialState) Credentials() []Credentials {
-	if s == nil {
-		s = defaultState()
-	}
-	var all []Credentials
-	for _, account := range s.accounts {
-		all = append(all, Credentials{AccountSID: account.SID, AuthToken: account.secrets.token})
-	}
-	return all
-}
-
-// A world is everything that Reset replaces. Sandbox.mu guards it.
-type world struct {
-	config   *Config
-	initial  *InitialState
-	tenants  []*tenant
-	unknown  *tenant // Of requests for an account that does not exist.
-	armed    []*Rule
-	advanced time.Duration // How far the clock is ahead of Config.Now.
-	seq      int           // The number of the newest entry of the journals.
-}
-
-func (s *Sandbox) newWorld(initial *InitialState, now time.Time) *world {
-	w := &world{config: &s.config, initial: initial}
-	w.unknown = s.newTenant(w, initialAccount{Account: &Account{}}, 0, now)
-	for i, account := range initial.accounts {
-		w.tenants = append(w.tenants, s.newTenant(w, account, i, now))
-	}
-	return w
-}
-
-// A tenant is an account with its credentials, settings, journal and counters.
-type tenant struct {
-	*Account
-	world    *world
-	secrets  secrets
-	settings settings
-	everyone map[string][]string // The Call SIDs of a conference's present and former participants, in order.
-	journal  []*Entry
-	updates  int            // The number of updates that were applied.
-	faults   map[string]int // The number of faults that requests got, by kind.
-	random   *rand.Rand
-	mailer   *mailer
-
-	// The state of the defects.
-	chance  *rand.Rand
-	late    []lateCallback
-	lastDue map[string]time.Time  // By conference SID.
-	past    map[string][]snapshot // By conference SID.
-}
-
-// newTenant returns an account in its initial state. Each index has its own sequence of
-// random numbers.
-func (s *Sandbox) newTenant(w *world, initial initialAccount, index int, now time.Time) *tenant {
-	t := &tenant{
-		Account:  initial.clone(),
-		world:    w,
-		secrets:  initial.secrets,
-		settings: initial.settings,
-		everyone: map[string][]string{},
-		faults:   map[string]int{},
-		random:   rand.New(rand.NewPCG(s.config.Seed, uint64(index))), //nolint:gosec // It is not negative.
-		mailer:   newMailer(s.ctx, s.finishCallback),
-		chance:   rand.New(rand.NewPCG(s.config.Seed, ^uint64(index))), //nolint:gosec // It is not negative.
-		lastDue:  map[string]time.Time{},
-		past:     map[string][]snapshot{},
-	}
-	for _, c := range t.Conferences {
-		setDates(&c.DateCreated, &c.DateUpdated, now)
-		for _, p := range c.Participants {
-			p.setTimes(now)
-			t.everyone[c.SID] = append(t.everyone[c.SID], p.CallSID)
-		}
-		t.remember(c, now)
-	}
-	return t
-}
-
-// close ends the callbacks of all accounts.
-func (w *world) close() {
-	for _, t := range w.all() {
-		t.mailer.close()
-	}
-}
-
-// tenantOf returns the account of a request.
-func (w *world) tenantOf(c *call) *tenant {
-	if t := w.tenant(c.target.account); t != nil {
-		return t
-	}
-	return w.unknown
-}
-
-// all returns the tenants, and the one for unknown accounts.
-func (w *world) all() []*tenant { return append(slices.Clone(w.tenants), w.unknown) }
-
-// tenant returns the account with that SID, or nil.
-func (w *world) tenant(sid string) *tenant {
-	for _, t := range w.tenants {
-		if t.SID == sid {
-			return t
-		}
-	}
-	return nil
-}
-
-// conference returns the conference with that SID, and its account, or nil.
-func (w *world) conference(sid string) (*tenant, *Conference) {
-	for _, t := range w.tenants {
-		if c := t.conference(sid); c != nil {
-			return t, c
-		}
-	}
-	return nil, nil
-}
-
-// conference returns the conference with that SID, or nil.
-func (t *tenant) conference(sid string) *Conference {
-	for _, c := range t.Conferences {
-		if c.SID == sid {
-			return c
-		}
-	}
-	return nil
 }
 
 // setTimes sets the dates that are missing and the start of a hold.
