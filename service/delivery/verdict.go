@@ -200,7 +200,7 @@ func mayBeApplied(status int) bool {
 	case http.StatusRequestTimeout, http.StatusFailedDependency:
 		return true
 	default:
-		return status > http.StatusUnavailableForLegalReasons
+		return status >= http.StatusInternalServerError || http.StatusText(status) == ""
 	}
 }
 

@@ -54,6 +54,8 @@ func TestVerdicts(t *testing.T) {
 		{"408 of a proxy", status(408), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
 		{"408, announcing", status(408), announcing, outcome.UnrepeatableOutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
 		{"424", status(424), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
+		{"420, which no standard defines", status(420), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
+		{"450, which no standard defines", status(450), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
 		{"460 of a load balancer", status(460), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
 		{"499 of nginx", status(499), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unknownHealth, Failed},
 		{"500", coded(500, 20500), muting, outcome.OutcomeUnknown, outcome.Maybe, ifRepeatable, unhealthy, Failed},
