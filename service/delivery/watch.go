@@ -142,18 +142,28 @@ func (w *watch) poll(ctx context.Context, find find) {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if ctx.Err() != nil {
+		p := w.begin(ctx)
+		if p == nil {
 			return
 		}
-		w.pollOnce(ctx, find)
+		w.finish(ctx, p, find)
 	}
 }
 
-func (w *watch) pollOnce(ctx context.Context, find find) {
+// begin begins the next poll, and returns nil if the context has ended. There may be
+// watchers again by then, which have polls of their own.
+func (w *watch) begin(ctx context.Context) *poll {
 	w.all.mu.Lock()
+	defer w.all.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil
+	}
 	p := w.next
 	w.next = newPoll()
-	w.all.mu.Unlock()
+	return p
+}
+
+func (w *watch) finish(ctx context.Context, p *poll, find find) {
 	defer close(p.done)
 	defer func() {
 		if recover() != nil {
