@@ -307,11 +307,3 @@ func TestNothingOfTwiliosAnswerIsLogged(t *testing.T) {
 		checkUnsaid(t, r.log.String(), planted)
 	}
 }
-
-func TestALogThatIsSwitchedOff(t *testing.T) {
-	r := start(t, func(s *setup) { s.logLevel = "error" })
-	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
-	if got := r.log.String(); got != "" {
-		t.Errorf("logged:\n%s", got)
-	}
-}

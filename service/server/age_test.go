@@ -4,12 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,34 +73,58 @@ func TestAnOldConnectionOfHTTP(t *testing.T) {
 func TestAnOldConnectionOfHTTP2(t *testing.T) {
 	files, trusted := tlsFiles(t)
 	r := start(t, aging, func(s *setup) {
-		s.Settings = withTLS(t, s.Settings, files)
+		s.Settings = withFiles(t, s.Settings, files)
 		s.box.Latency = 2 * minConnectionAge
 	})
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	connections := 0
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
-		if !got.Reused {
-			connections++
-		}
-	}})
-	for until := time.Now().Add(patience); connections < 3; {
+	client := newHTTP2Client(t, r, trusted)
+	for until := time.Now().Add(patience); client.connections < 3; {
 		if time.Now().After(until) {
-			t.Fatalf("%d connections", connections)
+			t.Fatalf("%d connections", client.connections)
 		}
-		outgoing, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+r.HTTP.String()+agentPath, strings.NewReader(`{"muted": true}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		incoming, err := transport.RoundTrip(outgoing)
-		if err != nil {
-			t.Fatal(err)
-		}
-		incoming.Body.Close()
-		if incoming.StatusCode != http.StatusOK || incoming.ProtoMajor != 2 {
-			t.Fatalf("%s, %s", incoming.Status, incoming.Proto)
+		if got := client.post(t); got != http.StatusOK {
+			t.Fatalf("HTTP status %d", got)
 		}
 	}
+}
+
+// http2Client is a client of a server with TLS, which counts its connections.
+type http2Client struct {
+	*http.Transport
+	url         string
+	connections int
+}
+
+func newHTTP2Client(t *testing.T, r *running, trusted *x509.CertPool) *http2Client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http2Client{Transport: transport, url: "https://" + r.HTTP.String() + agentPath}
+}
+
+// post makes an update with headers given as pairs, and returns the HTTP status.
+func (c *http2Client) post(t *testing.T, header ...string) int {
+	t.Helper()
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		if !got.Reused {
+			c.connections++
+		}
+	}})
+	outgoing, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(`{"muted": true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		outgoing.Header.Set(header[i], header[i+1])
+	}
+	incoming, err := c.RoundTrip(outgoing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	incoming.Body.Close()
+	if incoming.ProtoMajor != 2 {
+		t.Errorf("the answer is %s", incoming.Proto)
+	}
+	return incoming.StatusCode
 }
 
 // tlsFiles returns a certificate and its key, and a pool with that certificate.
@@ -116,29 +137,15 @@ func tlsFiles(t *testing.T) (settings.Files, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	files := settings.Files{TLSCert: filepath.Join(dir, "cert"), TLSKey: filepath.Join(dir, "key")}
-	for path, block := range map[string]*pem.Block{
-		files.TLSCert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
-		files.TLSKey:  {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	encode := func(kind string, content []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}))
+	}
+	files := settings.Files{
+		TLSCert: writeFile(t, encode("CERTIFICATE", pair.Certificate[0])), TLSKey: writeFile(t, encode("PRIVATE KEY", key)),
 	}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(server.Certificate())
 	return files, trusted
-}
-
-// withTLS returns settings with the same accounts and TLS.
-func withTLS(t *testing.T, plain *settings.Live, files settings.Files) *settings.Live {
-	t.Helper()
-	live, err := settings.NewLive(files, settings.Base{Accounts: plain.Current().Accounts}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return live
 }
 
 func TestInvalidAges(t *testing.T) {
@@ -154,7 +161,7 @@ func TestInvalidAges(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := New(Config{
-				Settings: settingsOf(t, ""), Delivery: quick(), Logger: slog.New(slog.DiscardHandler),
+				Settings: settingsOf(t, ""), Delivery: quick(), Logger: discarded,
 				DefaultTimeout: patience, MaxConnectionAge: test.age, MaxConnectionAgeGrace: test.grace,
 			})
 			if err == nil || !strings.Contains(err.Error(), test.want) {

@@ -7,8 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"net"
-	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -252,32 +250,15 @@ func TestMetadataLimit(t *testing.T) {
 // TestHeaderLimitOverHTTP2 refuses one request and serves the others of its connection.
 func TestHeaderLimitOverHTTP2(t *testing.T) {
 	files, trusted := tlsFiles(t)
-	r := start(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	connections := 0
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
-		if !got.Reused {
-			connections++
-		}
-	}})
+	r := start(t, func(s *setup) { s.Settings = withFiles(t, s.Settings, files) })
+	client := newHTTP2Client(t, r, trusted)
 	for size, want := range map[int]int{0: 200, 15 << 10: 200, 17 << 10: 413, 60 << 10: 413} {
-		outgoing, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+r.HTTP.String()+agentPath, strings.NewReader(`{"muted": true}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		outgoing.Header.Set("X-Large", strings.Repeat("a", size))
-		incoming, err := transport.RoundTrip(outgoing)
-		if err != nil {
-			t.Fatal(err)
-		}
-		incoming.Body.Close()
-		if incoming.StatusCode != want || incoming.ProtoMajor != 2 {
-			t.Errorf("%d bytes: %s, %s", size, incoming.Status, incoming.Proto)
+		if got := client.post(t, "X-Large", strings.Repeat("a", size)); got != want {
+			t.Errorf("%d bytes: HTTP status %d, want %d", size, got, want)
 		}
 	}
-	if connections != 1 {
-		t.Errorf("%d connections", connections)
+	if client.connections != 1 {
+		t.Errorf("%d connections", client.connections)
 	}
 }
 

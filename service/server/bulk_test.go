@@ -1,11 +1,8 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +21,6 @@ import (
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
-	"conferenced/service/telemetry"
 )
 
 type bulk = conferencev1.UpdateParticipantsRequest
@@ -424,18 +420,8 @@ func checkRepetition(t *testing.T, r *running) {
 }
 
 func TestPolicyOfUpdateParticipants(t *testing.T) {
-	policy := filepath.Join(t.TempDir(), "policy.yaml")
-	const rules = "rules: [{callers: [{anonymous: true}], accounts: ['*'], operations: [update], properties: [muted]}]\n"
-	if err := os.WriteFile(policy, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := start(t, func(s *setup) {
-		var err error
-		base := settings.Base{Accounts: s.Settings.Current().Accounts}
-		if s.Settings, err = settings.NewLive(settings.Files{Policy: policy}, base, discarded); err != nil {
-			t.Fatal(err)
-		}
-	})
+	policy := writeFile(t, "rules: [{callers: [{anonymous: true}], accounts: ['*'], operations: [update], properties: [muted]}]\n")
+	r := start(t, func(s *setup) { s.Settings = withFiles(t, s.Settings, settings.Files{Policy: policy}) })
 	for name, test := range map[string]struct {
 		request *bulk
 		allowed bool
@@ -463,26 +449,14 @@ func TestPolicyOfUpdateParticipants(t *testing.T) {
 // TestAuditOfABulkOperation: each participant's update has a record, and so has the
 // operation, all with one id.
 func TestAuditOfABulkOperation(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "audit")
-	sink, err := telemetry.OpenAudit(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := start(t, func(s *setup) { s.Audit = sink })
+	configure, read := audited(t)
+	r := start(t, configure)
 	id := uuid.NewString()
 	if _, got := overGRPC(t, r, all(&bulk{RequestId: id, Participants: []string{sandbox.AgentSID, "customer"}})); got.status != nil {
 		t.Fatal(got.status)
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var records []string
-	for line := range strings.Lines(string(content)) {
-		var record telemetry.Record
-		if err := json.Unmarshal([]byte(line), &record); err != nil {
-			t.Fatal(err)
-		}
+	for _, record := range read() {
 		if record.OperationID != id || record.Operation != "update" || record.ConferenceSID != sandbox.ConferenceSID {
 			t.Errorf("%+v", record)
 		}
@@ -504,11 +478,7 @@ func TestAuditOfABulkOperation(t *testing.T) {
 // TestAuditFailureOfABulkOperation: no record can be written, and the error says that the
 // updates were applied.
 func TestAuditFailureOfABulkOperation(t *testing.T) {
-	sink, err := telemetry.OpenAudit("/dev/full")
-	if err != nil {
-		t.Skip(err)
-	}
-	r := start(t, func(s *setup) { s.Audit = sink })
+	r := start(t, func(s *setup) { s.Audit = fullAudit(t) })
 	_, got := overGRPC(t, r, all(&bulk{}))
 	refusal{kind: outcome.AuditFailed, applied: "yes"}.check(t, got)
 	if applied := r.box.State().JournalLength; applied != 5 {

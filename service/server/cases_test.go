@@ -36,7 +36,7 @@ type testCase struct {
 
 // cases returns all cases.
 func cases() []testCase {
-	return slices.Concat(propertyCases, nameCases, ruleCases, stateCases, faultCases)
+	return slices.Concat(propertyCases, nameCases, ruleCases, stateCases, faultCases())
 }
 
 func TestBothWaysAreTheSame(t *testing.T) {
@@ -320,7 +320,7 @@ var nameCases = []testCase{
 	{
 		name: "an account without credentials",
 		request: to(sandbox.AgentSID, &request{
-			AccountSid: "AC" + strings.Repeat("f", 32), Muted: yes,
+			AccountSid: "AC" + strings.Repeat("AbCdEf09", 4), Muted: yes,
 		}),
 		want: &refusal{kind: outcome.AccountNotConfigured},
 	},
@@ -399,123 +399,54 @@ func absent(conference, participant string) *refusal {
 
 // faultCases use the faults of the sandbox. After an unknown outcome a mute is retried,
 // an announcement never.
-var faultCases = []testCase{
-	{
-		name: "503 for a mute", request: muting("fault:503"), joins: true,
-		faults: map[string]int{"503": 4},
-		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503},
-	},
-	{
-		name: "503 for an announcement", request: announcing("fault:503"), joins: true,
-		faults: map[string]int{"503": 1},
-		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 503, twilioCode: 20503},
-	},
-	{
-		name: "503 twice for a mute", request: muting("fault:503x2"), joins: true, effect: mutes,
-		faults: map[string]int{"503": 2},
-	},
-	{
-		name: "500 after a mute", request: muting("fault:500-after"), joins: true, effect: mutes, applied: 4,
-		faults: map[string]int{"500-after": 4},
-		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: 500, twilioCode: 20500},
-	},
-	{
-		name: "500 after an announcement", request: announcing("fault:500-after"), joins: true,
-		effect: announce("https://a.example/bell.mp3", "POST"),
-		faults: map[string]int{"500-after": 1},
-		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 500, twilioCode: 20500},
-	},
-	{
-		name: "a reset before a mute", request: muting("fault:reset"), joins: true,
-		faults: map[string]int{"reset": 4},
-		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe"},
-	},
-	{
-		name: "a reset before an announcement", request: announcing("fault:reset"), joins: true,
-		faults: map[string]int{"reset": 1},
-		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe"},
-	},
-	{
-		name: "a reset after a mute", request: muting("fault:reset-after"), joins: true, effect: mutes, applied: 4,
-		faults: map[string]int{"reset-after": 4},
-		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe"},
-	},
-	{
-		name: "a reset after an announcement", request: announcing("fault:reset-after"), joins: true,
-		effect: announce("https://a.example/bell.mp3", "POST"),
-		faults: map[string]int{"reset-after": 1},
-		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe"},
-	},
-	{
-		name: "a page of HTML for a mute", request: muting("fault:html"), joins: true,
-		faults: map[string]int{"html": 4},
-		want:   &refusal{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: 503},
-	},
-	{
-		name: "a page of HTML for an announcement", request: announcing("fault:html"), joins: true,
-		faults: map[string]int{"html": 1},
-		want:   &refusal{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: 503},
-	},
-	{
-		name: "half an answer to a mute", request: muting("fault:truncated"), joins: true, effect: mutes,
-		faults: map[string]int{"truncated": 1},
-		want:   &refusal{kind: outcome.TwilioUnexpectedAnswer, applied: "yes", twilioStatus: 200},
-	},
-	{
-		name: "half an answer to an announcement", request: announcing("fault:truncated"), joins: true,
-		effect: announce("https://a.example/bell.mp3", "POST"),
-		faults: map[string]int{"truncated": 1},
-		want:   &refusal{kind: outcome.TwilioUnexpectedAnswer, applied: "yes", twilioStatus: 200},
-	},
-	{
-		name: "401 for a mute", request: muting("fault:401"), joins: true,
-		faults: map[string]int{"401": 1},
-		want:   &refusal{kind: outcome.TwilioCredentialsRejected, twilioStatus: 401, twilioCode: 20003},
-	},
-	{
-		name: "401 for an announcement", request: announcing("fault:401"), joins: true,
-		faults: map[string]int{"401": 1},
-		want:   &refusal{kind: outcome.TwilioCredentialsRejected, twilioStatus: 401, twilioCode: 20003},
-	},
-	{
-		name: "a conflict with a mute", request: muting("fault:conflict"), joins: true,
-		faults: map[string]int{"conflict": 1},
-		want:   &refusal{kind: outcome.ConflictingState, detail: "Conflict", twilioStatus: 409, twilioCode: 20409},
-	},
-	{
-		name: "a conflict with an announcement", request: announcing("fault:conflict"), joins: true,
-		faults: map[string]int{"conflict": 1},
-		want:   &refusal{kind: outcome.ConflictingState, detail: "Conflict", twilioStatus: 409, twilioCode: 20409},
-	},
-	{
-		name: "429 to the end for a mute", request: muting("fault:429"), joins: true,
-		faults: map[string]int{"429": 4}, want: rateLimited,
-	},
-	{
-		name: "429 to the end for an announcement", request: announcing("fault:429"), joins: true,
-		faults: map[string]int{"429": 4}, want: rateLimited,
-	},
-	{
-		name: "429 twice for a mute", request: muting("fault:429x2"), joins: true, effect: mutes,
-		faults: map[string]int{"429": 2},
-	},
-	{
-		name: "429 twice for an announcement", request: announcing("fault:429x2"), joins: true,
-		effect: announce("https://a.example/bell.mp3", "POST"),
-		faults: map[string]int{"429": 2},
-	},
-	{
-		name: "a slow mute", request: muting("fault:slow=5ms"), joins: true, effect: mutes,
-		faults: map[string]int{"slow": 1},
-	},
-	{
-		name: "a slow announcement", request: announcing("fault:slow=5ms"), joins: true,
-		effect: announce("https://a.example/bell.mp3", "POST"),
-		faults: map[string]int{"slow": 1},
-	},
-}
-
-var rateLimited = &refusal{
-	kind: outcome.TwilioRateLimited, detail: "Too Many Requests",
-	twilioStatus: 429, twilioCode: 20429, retry: time.Second,
+func faultCases() []testCase {
+	const mute, announcement = 0, 1
+	unknown := func(twilioStatus, twilioCode int) [2]*refusal {
+		return [2]*refusal{
+			{kind: outcome.OutcomeUnknown, applied: "maybe", twilioStatus: twilioStatus, twilioCode: twilioCode},
+			{kind: outcome.UnrepeatableOutcomeUnknown, applied: "maybe", twilioStatus: twilioStatus, twilioCode: twilioCode},
+		}
+	}
+	both := func(want *refusal) [2]*refusal { return [2]*refusal{want, want} }
+	tests := []struct {
+		fault   string // As in the label of a participant.
+		served  [2]int // How often, for a mute and for an announcement.
+		applied bool
+		want    [2]*refusal
+	}{
+		{"503", [2]int{4, 1}, false, unknown(503, 20503)},
+		{"500-after", [2]int{4, 1}, true, unknown(500, 20500)},
+		{"reset", [2]int{4, 1}, false, unknown(0, 0)},
+		{"reset-after", [2]int{4, 1}, true, unknown(0, 0)},
+		{"html", [2]int{4, 1}, false, unknown(503, 0)},
+		{"truncated", [2]int{1, 1}, true, both(&refusal{kind: outcome.TwilioUnexpectedAnswer, applied: "yes", twilioStatus: 200})},
+		{"401", [2]int{1, 1}, false, both(&refusal{kind: outcome.TwilioCredentialsRejected, twilioStatus: 401, twilioCode: 20003})},
+		{"conflict", [2]int{1, 1}, false, both(&refusal{kind: outcome.ConflictingState, detail: "Conflict", twilioStatus: 409, twilioCode: 20409})},
+		{"429", [2]int{4, 4}, false, both(&refusal{
+			kind: outcome.TwilioRateLimited, detail: "Too Many Requests", twilioStatus: 429, twilioCode: 20429, retry: time.Second,
+		})},
+		{"429x2", [2]int{2, 2}, true, [2]*refusal{}},
+		{"slow=5ms", [2]int{1, 1}, true, [2]*refusal{}},
+	}
+	cases := []testCase{{
+		name: "503x2 for a mute", request: muting("fault:503x2"), joins: true, effect: mutes, faults: map[string]int{"503": 2},
+	}}
+	for _, test := range tests {
+		label := "fault:" + test.fault
+		kind := strings.TrimSuffix(strings.TrimSuffix(test.fault, "x2"), "=5ms")
+		muted := testCase{name: test.fault + " for a mute", request: muting(label), effect: mutes}
+		announced := testCase{
+			name: test.fault + " for an announcement", request: announcing(label), effect: announce("https://a.example/bell.mp3", "POST"),
+		}
+		for i, c := range []testCase{mute: muted, announcement: announced} {
+			c.joins, c.want, c.faults = true, test.want[i], map[string]int{kind: test.served[i]}
+			if !test.applied {
+				c.effect = nil
+			} else if strings.HasSuffix(kind, "-after") {
+				c.applied = test.served[i]
+			}
+			cases = append(cases, c)
+		}
+	}
+	return cases
 }

@@ -148,7 +148,7 @@ func TestLoadOfUnreadHTTP2Answers(t *testing.T) {
 	files, trusted := tlsFiles(t)
 	for _, path := range []string{"/openapi.json", "/docs", "/unknown"} {
 		t.Run(path, func(t *testing.T) {
-			r := build(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
+			r := build(t, func(s *setup) { s.Settings = withFiles(t, s.Settings, files) })
 			r.listeners[1].maxLoad = 20 * requestLoad
 			r.run(t)
 			conn := newRawHTTP2(t, dialTLS(t, r.HTTP, trusted, nil), http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})

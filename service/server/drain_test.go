@@ -116,14 +116,6 @@ func TestAnAnswerThatBeginsInADrainIsTheLast(t *testing.T) {
 	}
 }
 
-func TestAFailedListenerSkipsTheDrainDelay(t *testing.T) {
-	r := build(t, func(s *setup) { s.DrainDelay = time.Hour })
-	r.run(t)
-	r.log.awaitLine(t, "serving")
-	r.listeners[0].Close()
-	await(t, r.ended, "Run to return")
-}
-
 func TestDrainSendsGOAWAY(t *testing.T) {
 	r := start(t)
 	frames := connectHTTP2(t, r.GRPC)

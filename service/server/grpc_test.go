@@ -106,8 +106,12 @@ func TestRequestsOnlyOverGRPC(t *testing.T) {
 			violates("call_sid", "must not contain a /"),
 		},
 		{
-			"neither a conference nor a participant", &request{Muted: yes},
-			violates("conference_sid", "value is required", "call_sid", "value is required"),
+			"a conference's name with a slash", to(sandbox.AgentSID, &request{ConferenceSid: "name:a/b", Muted: yes}),
+			violates("conference_sid", "must not contain a /, which a path cannot have within a name"),
+		},
+		{
+			"a label that breaks two rules", muting(strings.Repeat("/", 129)),
+			violates("call_sid", labelRule, "call_sid", "must not contain a /"),
 		},
 		{"an empty message", &request{}, violates("conference_sid", "value is required", "call_sid", "value is required")},
 	}

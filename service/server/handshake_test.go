@@ -2,8 +2,6 @@ package server
 
 import (
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,17 +12,9 @@ func TestARejectedClientCertificateIsLoggedAndCounted(t *testing.T) {
 	files, trusted := tlsFiles(t)
 	ca := certtest.NewCA(t, "clients")
 	accepted, rejected := certtest.Issue(t, ca, "client"), certtest.Issue(t, certtest.NewCA(t, "clients"), "client")
-	dir := t.TempDir()
-	files.ClientCA, files.Policy = filepath.Join(dir, "ca"), filepath.Join(dir, "policy")
-	for path, text := range map[string][]byte{
-		files.ClientCA: []byte(certtest.PEM(ca)),
-		files.Policy:   []byte(`rules: [{callers: [{name: "*"}], accounts: ["*"], properties: ["*"]}]`),
-	} {
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r := start(t, func(s *setup) { s.Settings = withTLS(t, s.Settings, files) })
+	files.ClientCA = writeFile(t, certtest.PEM(ca))
+	files.Policy = writeFile(t, `rules: [{callers: [{name: "*"}], accounts: ["*"], properties: ["*"]}]`)
+	r := start(t, func(s *setup) { s.Settings = withFiles(t, s.Settings, files) })
 	for name, addr := range map[string]net.Addr{"grpc": r.GRPC, "http": r.HTTP} {
 		connect(t, addr).Close() // Nothing to report.
 		dialTLS(t, addr, trusted, accepted).Close()

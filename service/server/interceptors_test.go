@@ -3,11 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +24,7 @@ import (
 func steps(t *testing.T, cfg Config) []interceptor {
 	t.Helper()
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = discarded
 	}
 	cfg.DefaultTimeout, cfg.MaxTimeout = patience, patience
 	cfg.Settings = settingsOf(t, "")
@@ -35,75 +33,6 @@ func steps(t *testing.T, cfg Config) []interceptor {
 		t.Fatal(err)
 	}
 	return steps
-}
-
-func TestOrderOfTheInterceptors(t *testing.T) {
-	want := []string{"last resort", "record", "deadline", "trace", "metrics", "access log", "admission", "validation", "recovery"}
-	var got []string
-	for _, step := range steps(t, Config{}) {
-		got = append(got, step.name)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// recording returns an interceptor that records its name before and after the handler.
-func recording(name string, notes *[]string) interceptor {
-	return interceptor{name, func(
-		ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-	) (any, error) {
-		*notes = append(*notes, name+" "+info.FullMethod)
-		response, err := handler(ctx, request.(string)+" "+name)
-		*notes = append(*notes, "/"+name)
-		return response.(string) + " /" + name, err
-	}}
-}
-
-func TestChainCallsEachStepOnce(t *testing.T) {
-	var notes []string
-	way := chain([]interceptor{recording("a", &notes), recording("b", &notes), recording("c", &notes)})
-	for range 2 {
-		notes = nil
-		response, err := way(t.Context(), "request", &grpc.UnaryServerInfo{FullMethod: "m"},
-			func(_ context.Context, request any) (any, error) {
-				notes = append(notes, request.(string))
-				return "response", io.EOF
-			})
-		want := []string{"a m", "b m", "c m", "request a b c", "/c", "/b", "/a"}
-		if diff := cmp.Diff(want, notes); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-		if response != "response /c /b /a" || !errors.Is(err, io.EOF) {
-			t.Errorf("got %v, %v", response, err)
-		}
-	}
-}
-
-func TestEmptyChain(t *testing.T) {
-	response, err := chain(nil)(t.Context(), "request", nil, func(_ context.Context, request any) (any, error) {
-		return request, io.EOF
-	})
-	if response != "request" || !errors.Is(err, io.EOF) {
-		t.Errorf("got %v, %v", response, err)
-	}
-}
-
-func TestChainServesManyCallsAtOnce(t *testing.T) {
-	way := chain(steps(t, Config{}))
-	var group sync.WaitGroup
-	for range 50 {
-		group.Go(func() {
-			message := muting(sandbox.AgentSID)
-			response, err := way(t.Context(), message, &grpc.UnaryServerInfo{}, func(_ context.Context, request any) (any, error) {
-				return request, nil
-			})
-			if response != any(message) || err != nil {
-				t.Errorf("got %v, %v", response, err)
-			}
-		})
-	}
-	group.Wait()
 }
 
 // TestOrderByEffect makes calls that two interceptors refuse. The outcome shows which of
@@ -256,6 +185,10 @@ func TestPanicInAServerOfNew(t *testing.T) {
 			if got := r.log.lines(t, "call"); len(got) != 1 || got[0].text("code") != "Internal" {
 				t.Errorf("lines about calls: %v", got)
 			}
+			wantValues(t, r, map[string]float64{
+				`conferenced_panics_total`: 1,
+				`conferenced_calls_total{code="Internal",method="` + updateMethod + `",protocol="` + way.name + `"}`: 1,
+			})
 		})
 	}
 }
@@ -287,7 +220,7 @@ func TestPanicOutsideTheService(t *testing.T) {
 	}
 }
 
-func TestOrderOfAllInterceptors(t *testing.T) {
+func TestOrderOfTheInterceptors(t *testing.T) {
 	want := []string{
 		"last resort", "record", "deadline", "trace", "metrics", "access log", "audit", "admission", "validation", "recovery",
 	}

@@ -8,12 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,7 +31,6 @@ import (
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
-	"conferenced/service/telemetry"
 )
 
 const serviceName = "conference.v1.ConferenceService"
@@ -173,15 +169,7 @@ func TestAdminRefusals(t *testing.T) {
 
 func TestReadinessWithoutAnAudit(t *testing.T) {
 	for failOpen, want := range map[bool]int{false: http.StatusServiceUnavailable, true: http.StatusOK} {
-		file := filepath.Join(t.TempDir(), "audit")
-		if err := os.Symlink("/dev/full", file); err != nil {
-			t.Skip(err)
-		}
-		sink, err := telemetry.OpenAudit(file)
-		if err != nil {
-			t.Skip(err)
-		}
-		r := start(t, func(s *setup) { s.Audit, s.AuditFailOpen = sink, failOpen })
+		r := start(t, func(s *setup) { s.Audit, s.AuditFailOpen = fullAudit(t), failOpen })
 		callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 		if code, _, body := askAdmin(t, r, http.MethodGet, "/readyz"); code != want {
 			t.Errorf("fail open: %v: %d %q, want %d", failOpen, code, body, want)
@@ -233,7 +221,7 @@ func TestAdminRefusesPagesOfOtherOrigins(t *testing.T) {
 func TestPublicAdmin(t *testing.T) {
 	cfg := Config{
 		GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: ":0",
-		Settings: settingsOf(t, ""), Delivery: quick(), Logger: slog.New(slog.DiscardHandler), DefaultTimeout: patience,
+		Settings: settingsOf(t, ""), Delivery: quick(), Logger: discarded, DefaultTimeout: patience,
 	}
 	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "--admin-public") {
 		t.Errorf("%v", err)
@@ -347,7 +335,7 @@ func TestATakenAddress(t *testing.T) {
 			}
 			_, err := New(Config{
 				GRPCAddr: addrs[0], HTTPAddr: addrs[1], AdminAddr: addrs[2],
-				Settings: settingsOf(t, ""), Delivery: quick(), Logger: slog.New(slog.DiscardHandler),
+				Settings: settingsOf(t, ""), Delivery: quick(), Logger: discarded,
 				DefaultTimeout: patience, ShutdownTimeout: patience,
 			})
 			if err == nil {
@@ -380,7 +368,7 @@ func TestAnUnusableConfiguration(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			test.cfg.Logger, test.cfg.Delivery, test.cfg.Settings = slog.New(slog.DiscardHandler), quick(), settingsOf(t, "")
+			test.cfg.Logger, test.cfg.Delivery, test.cfg.Settings = discarded, quick(), settingsOf(t, "")
 			if _, err := New(test.cfg); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -454,48 +442,37 @@ func (r *running) checkEnded(t *testing.T) {
 	}
 }
 
-func TestDrainOfHTTP(t *testing.T) {
-	h := newHolds()
-	r := start(t, h.setup)
-	underWay := h.begin(t, r, bothWays[1], sandbox.AgentSID)
+func TestDrain(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			h := newHolds()
+			r := start(t, h.setup)
+			underWay := h.begin(t, r, way, sandbox.AgentSID)
 
-	r.stop()
-	awaitRefused(t, r.HTTP)
-	awaitRefused(t, r.GRPC)
-	checkNotReady(t, r)
+			r.stop()
+			awaitRefused(t, r.GRPC)
+			awaitRefused(t, r.HTTP)
+			checkNotReady(t, r)
+			// On a connection of its own: the open one may serve calls until it gets the GOAWAY.
+			client := conferencev1.NewConferenceServiceClient(dial(t, r.GRPC.String()))
+			if _, err := client.UpdateParticipant(t.Context(), muting(sandbox.CustomerSID)); status.Code(err) != codes.Unavailable {
+				t.Errorf("a new call: %v", err)
+			}
 
-	close(h.let)
-	checkDone(t, r, underWay, sandbox.AgentSID)
-	r.checkEnded(t)
-	if lines := r.log.lines(t, "stopped"); len(lines) != 1 {
-		t.Errorf("%d lines say that it has stopped", len(lines))
-	}
-}
-
-func TestDrainOfGRPC(t *testing.T) {
-	h := newHolds()
-	r := start(t, h.setup)
-	underWay := h.begin(t, r, bothWays[0], sandbox.AgentSID)
-
-	r.stop()
-	awaitRefused(t, r.GRPC)
-	awaitRefused(t, r.HTTP)
-	checkNotReady(t, r)
-	// On a connection of its own: the open one may serve calls until it gets the GOAWAY.
-	client := conferencev1.NewConferenceServiceClient(dial(t, r.GRPC.String()))
-	if _, err := client.UpdateParticipant(t.Context(), muting(sandbox.CustomerSID)); status.Code(err) != codes.Unavailable {
-		t.Errorf("a new call: %v", err)
-	}
-
-	close(h.let)
-	checkDone(t, r, underWay, sandbox.AgentSID)
-	r.checkEnded(t)
-	awaitRefused(t, r.Admin)
-	if got := r.box.State().JournalLength; got != 1 {
-		t.Errorf("%d updates", got)
-	}
-	if lines := r.log.lines(t, "the shutdown timeout passed: calls in flight were ended"); len(lines) > 0 {
-		t.Errorf("the log says that a call was cut off")
+			close(h.let)
+			checkDone(t, r, underWay, sandbox.AgentSID)
+			r.checkEnded(t)
+			awaitRefused(t, r.Admin)
+			if got := r.box.State().JournalLength; got != 1 {
+				t.Errorf("%d updates", got)
+			}
+			if lines := r.log.lines(t, "the shutdown timeout passed: calls in flight were ended"); len(lines) > 0 {
+				t.Errorf("the log says that a call was cut off")
+			}
+			if lines := r.log.lines(t, "stopped"); len(lines) != 1 {
+				t.Errorf("%d lines say that it has stopped", len(lines))
+			}
+		})
 	}
 }
 
@@ -550,7 +527,7 @@ func TestAContextThatIsDoneBeforeRun(t *testing.T) {
 func TestAListenerThatFailsEndsRun(t *testing.T) {
 	for i, name := range []string{"GRPCAddr", "HTTPAddr", "AdminAddr"} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t)
+			r := start(t, func(s *setup) { s.DrainDelay = time.Hour }) // It is skipped.
 			r.log.awaitLine(t, "serving")
 			r.listeners[i].Close()
 			await(t, r.ended, "Run to return")
@@ -573,6 +550,11 @@ func TestUnreachableTwilio(t *testing.T) {
 		want.check(t, way.call(t, t.Context(), r, muting(sandbox.AgentSID)))
 		want.check(t, way.call(t, t.Context(), r, announcing(sandbox.AgentSID)))
 	}
+	wantValues(t, r, map[string]float64{
+		`conferenced_upstream_attempts_total{outcome="not_sent"}`: 16,
+		`conferenced_retries_total`:                               12,
+		`conferenced_upstream_connections_total{reused="false"}`:  0,
+	})
 }
 
 func TestNoDefaultAccount(t *testing.T) {

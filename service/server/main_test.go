@@ -1,12 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,12 +88,73 @@ func settingsOf(t *testing.T, defaultSID string, accounts ...twilio.Account) *se
 
 func liveSettings(t *testing.T, accounts *twilio.Accounts) *settings.Live {
 	t.Helper()
-	live, err := settings.NewLive(settings.Files{}, settings.Base{Accounts: accounts}, slog.New(slog.DiscardHandler))
+	live, err := settings.NewLive(settings.Files{}, settings.Base{Accounts: accounts}, discarded)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return live
 }
+
+// withFiles returns settings with the same accounts, and with files.
+func withFiles(t *testing.T, without *settings.Live, files settings.Files) *settings.Live {
+	t.Helper()
+	live, err := settings.NewLive(files, settings.Base{Accounts: without.Current().Accounts}, discarded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live
+}
+
+// writeFile writes a file of its own and returns the path.
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// audited configures a server with an audit in a new file, and returns a function that
+// reads the records.
+func audited(t *testing.T) (configure func(*setup), records func() []telemetry.Record) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "audit")
+	sink, err := telemetry.OpenAudit(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sink.Close() })
+	return func(s *setup) { s.Audit = sink }, func() (all []telemetry.Record) {
+		t.Helper()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(text) {
+			var record telemetry.Record
+			if err := json.Unmarshal(line, &record); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, record)
+		}
+		return all
+	}
+}
+
+// fullAudit returns an audit that cannot be written. The test is skipped where there is
+// none.
+func fullAudit(t *testing.T) *telemetry.AuditSink {
+	t.Helper()
+	sink, err := telemetry.OpenAudit("/dev/full")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { sink.Close() })
+	return sink
+}
+
+var discarded = slog.New(slog.DiscardHandler)
 
 // build returns a server that does not run yet. The test's end closes what it has.
 func build(t *testing.T, choose ...func(*setup)) *running {

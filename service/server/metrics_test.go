@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,8 +22,6 @@ import (
 	"conferenced/service/delivery/redisstore/redistest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
-	"conferenced/service/telemetry"
-	"conferenced/service/twilio"
 )
 
 // metricNames has the service's own metrics, with type and labels. Dashboards and alerts
@@ -324,29 +320,25 @@ func TestGaugesOfCallsInFlight(t *testing.T) {
 	})
 }
 
-func TestAnUpdateThatIsAbandonedIsCounted(t *testing.T) {
-	held := newHolds()
-	r := start(t, held.setup, func(s *setup) { s.Delivery.Grace = 0 })
-	ctx, cancel := context.WithCancel(t.Context())
-	call := begin(t, ctx, r, muting(sandbox.AgentSID))
-	await(t, held.arrived, "the call to reach the sandbox")
-	cancel()
-	await(t, call, "the call to be cancelled")
-	awaitSeries(t, r, `conferenced_upstream_attempts_total{outcome="cut_off"}`, 1)
-	close(held.let)
-}
-
-func TestADetachedUpdateIsCounted(t *testing.T) {
-	held := newHolds()
-	r := start(t, held.setup, func(s *setup) { s.Delivery.Grace = patience })
-	ctx, cancel := context.WithCancel(t.Context())
-	call := begin(t, ctx, r, muting(sandbox.AgentSID))
-	await(t, held.arrived, "the call to reach the sandbox")
-	cancel()
-	await(t, call, "the call to be cancelled")
-	awaitSeries(t, r, `conferenced_abandoned_total`, 1)
-	close(held.let)
-	awaitSeries(t, r, `conferenced_upstream_attempts_total{outcome="ok"}`, 1)
+// TestCallerThatLeavesDuringAnAttempt: the attempt continues for the grace period.
+func TestCallerThatLeavesDuringAnAttempt(t *testing.T) {
+	for grace, want := range map[time.Duration]string{0: "cut_off", patience: "ok"} {
+		held := newHolds()
+		r := start(t, held.setup, func(s *setup) { s.Delivery.Grace = grace })
+		ctx, cancel := context.WithCancel(t.Context())
+		call := begin(t, ctx, r, muting(sandbox.AgentSID))
+		await(t, held.arrived, "the call to reach the sandbox")
+		cancel()
+		await(t, call, "the call to be cancelled")
+		awaitSeries(t, r, `conferenced_abandoned_total`, 1)
+		if want == "ok" {
+			close(held.let)
+		}
+		awaitSeries(t, r, `conferenced_upstream_attempts_total{outcome="`+want+`"}`, 1)
+		if want != "ok" {
+			close(held.let)
+		}
+	}
 }
 
 func TestTheBreakerIsMeasured(t *testing.T) {
@@ -365,36 +357,8 @@ func TestTheBreakerIsMeasured(t *testing.T) {
 	})
 }
 
-func TestUnreachableTwilioIsCounted(t *testing.T) {
-	r := start(t, func(s *setup) {
-		s.Settings = settingsOf(t, sandbox.AccountSID, sandboxAccount("http://"+noListener))
-		s.Delivery.Retrying.Attempts = 3
-	})
-	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
-	wantValues(t, r, map[string]float64{
-		`conferenced_upstream_attempts_total{outcome="not_sent"}`: 3,
-		`conferenced_retries_total`:                               2,
-		`conferenced_upstream_connections_total{reused="false"}`:  0,
-	})
-}
-
-func TestPanicsAreCounted(t *testing.T) {
-	r := start(t, func(s *setup) { s.Settings = liveSettings(t, nil) })
-	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
-	callREST(t, t.Context(), r, muting(sandbox.AgentSID))
-	wantValues(t, r, map[string]float64{
-		`conferenced_panics_total`: 2,
-		`conferenced_calls_total{code="Internal",method="` + updateMethod + `",protocol="rest"}`: 1,
-	})
-}
-
 func TestFailuresOfTheAuditAreCounted(t *testing.T) {
-	sink, err := telemetry.OpenAudit("/dev/full")
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { sink.Close() })
-	r := start(t, func(s *setup) { s.Audit = sink })
+	r := start(t, func(s *setup) { s.Audit = fullAudit(t) })
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	wantValues(t, r, map[string]float64{
@@ -406,30 +370,17 @@ func TestFailuresOfTheAuditAreCounted(t *testing.T) {
 
 // A policy that allows no caller of the test, and then an invalid one.
 func TestThePolicyAndItsReloadsAreCounted(t *testing.T) {
-	policy := filepath.Join(t.TempDir(), "policy.yaml")
-	write := func(text string) {
-		if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("rules: [{callers: [{name: nobody}], accounts: ['*'], properties: ['*']}]\n")
-	accounts, err := twilio.NewAccounts(sandbox.AccountSID, sandboxAccount("http://"+noListener))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := start(t, func(s *setup) {
-		s.Settings, err = settings.NewLive(settings.Files{Policy: policy}, settings.Base{Accounts: accounts}, discarded)
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
+	policy := writeFile(t, "rules: [{callers: [{name: nobody}], accounts: ['*'], properties: ['*']}]\n")
+	r := start(t, func(s *setup) { s.Settings = withFiles(t, s.Settings, settings.Files{Policy: policy}) })
 	callGRPC(t, t.Context(), r, muting(sandbox.AgentSID))
 	wantValues(t, r, map[string]float64{
 		`conferenced_policy_refusals_total`:                   1,
 		`conferenced_call_errors_total{reason="NOT_ALLOWED"}`: 1,
 		`conferenced_settings_reload_failing`:                 0,
 	})
-	write("nonsense\n")
+	if err := os.WriteFile(policy, []byte("nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r.Reload()
 	families := scrape(t, r)
 	if valueOf(families, `conferenced_settings_reload_failing`) != 1 ||
@@ -441,25 +392,12 @@ func TestThePolicyAndItsReloadsAreCounted(t *testing.T) {
 // TestWhatExpires has a token that expires in an hour, and nothing else that does. The
 // log says how callers are authenticated.
 func TestWhatExpires(t *testing.T) {
-	dir := t.TempDir()
-	files := settings.Files{Tokens: filepath.Join(dir, "tokens"), Policy: filepath.Join(dir, "policy")}
-	for path, text := range map[string]string{
-		files.Tokens: fmt.Sprintf("tokens: [{name: ui, sha256: %064d, expires: %s}]\n", 1, time.Now().Add(time.Hour).Format(time.RFC3339)),
-		files.Policy: "rules: [{callers: [{name: ui}], accounts: ['*'], properties: ['*']}]\n",
-	} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	accounts, err := twilio.NewAccounts(sandbox.AccountSID, sandboxAccount("http://"+noListener))
-	if err != nil {
-		t.Fatal(err)
+	files := settings.Files{
+		Tokens: writeFile(t, fmt.Sprintf("tokens: [{name: ui, sha256: %064d, expires: %s}]\n", 1, time.Now().Add(time.Hour).Format(time.RFC3339))),
+		Policy: writeFile(t, "rules: [{callers: [{name: ui}], accounts: ['*'], properties: ['*']}]\n"),
 	}
 	r := start(t, func(s *setup) {
-		s.Version = "v1.2.3"
-		if s.Settings, err = settings.NewLive(files, settings.Base{Accounts: accounts}, discarded); err != nil {
-			t.Fatal(err)
-		}
+		s.Version, s.Settings = "v1.2.3", withFiles(t, s.Settings, files)
 	})
 	families := scrape(t, r)
 	if left := valueOf(families, `conferenced_expires_in_seconds{kind="token"}`); left <= 0 || left > 3600 {
@@ -479,8 +417,6 @@ func TestWhatExpires(t *testing.T) {
 		t.Errorf("the line serving (-want +got):\n%s", diff)
 	}
 }
-
-var discarded = slog.New(slog.DiscardHandler)
 
 func TestAFailingTwilioDoesNotFloodTheLog(t *testing.T) {
 	r := start(t)

@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -341,26 +338,13 @@ func TestACallThatItsCallerSampledOutHasNoSpan(t *testing.T) {
 func TestTheAuditHasTheTraceOfTheSpan(t *testing.T) {
 	c := new(collector)
 	c.overGRPC(t)
-	file := filepath.Join(t.TempDir(), "audit")
-	sink, err := telemetry.OpenAudit(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sink.Close() })
-	r := traced(t, func(*http.Request) {}, func(s *setup) { s.Audit = sink })
+	configure, read := audited(t)
+	r := traced(t, func(*http.Request) {}, configure)
 	callREST(t, t.Context(), r, muting(sandbox.AgentSID))
 	r.end(t)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var record telemetry.Record
-	if err := json.Unmarshal(text, &record); err != nil {
-		t.Fatal(err)
-	}
 	call := c.spans()[callSpan][0]
-	if record.TraceID != call.trace || call.parent != "" {
-		t.Errorf("the audit has the trace %q, the span is %+v", record.TraceID, call)
+	if records := read(); len(records) != 1 || records[0].TraceID != call.trace || call.parent != "" {
+		t.Errorf("the audit has %+v, the span is %+v", records, call)
 	}
 }
 
