@@ -21,41 +21,21 @@ const (
 	bulkLatency = 100 * time.Millisecond // The duration of an attempt.
 )
 
+// bulkRow is a way to update many participants.
+type bulkRow struct {
+	name   string
+	update func() error
+	took   []float64 // Milliseconds.
+}
+
 // runBulk measures how long an update of many participants takes: with conferenced, and
 // with a client that loops over the peer with the same concurrency.
 func (b *bench) runBulk(ctx context.Context, w io.Writer) error {
-	stub, err := b.startStub(ctx, bulkLatency)
+	rows, disconnect, err := b.bulkRows(ctx)
 	if err != nil {
 		return err
 	}
-	peer, err := b.start(ctx, "peer", stub)
-	if err != nil {
-		return err
-	}
-	conferenced, err := b.start(ctx, "conferenced", stub, "--concurrency-max", strconv.Itoa(bulkLimit))
-	if err != nil {
-		return err
-	}
-	var named []string
-	for i := range bulkSize {
-		named = append(named, participantFor(i, 0))
-	}
-	loop, disconnect := overGRPC(peer)
 	defer disconnect()
-	conn, err := grpc.NewClient(conferenced.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	rows := []struct {
-		name   string
-		update func() error
-		took   []float64 // Milliseconds.
-	}{
-		{name: "peer, a loop", update: func() error { return loopOver(ctx, loop) }},
-		{name: "conferenced, by Call SID", update: func() error { return updateMany(ctx, conn, named) }},
-		{name: "conferenced, everyone", update: func() error { return updateMany(ctx, conn, nil) }},
-	}
 	for round := range b.rounds + 1 { // Round 0 opens the connections and does not count.
 		b.say("round %d of %d", round, b.rounds)
 		for i := range rows {
@@ -78,6 +58,40 @@ func (b *bench) runBulk(ctx context.Context, w io.Writer) error {
 			fmt.Sprintf("%.2f", took.median/ideal))
 	}
 	return t.Flush()
+}
+
+// bulkRows starts the systems and returns the rows.
+func (b *bench) bulkRows(ctx context.Context) (rows []bulkRow, disconnect func(), err error) {
+	stub, err := b.startStub(ctx, bulkLatency)
+	if err != nil {
+		return nil, nil, err
+	}
+	peer, err := b.start(ctx, "peer", stub)
+	if err != nil {
+		return nil, nil, err
+	}
+	conferenced, err := b.start(ctx, "conferenced", stub, "--concurrency-max", strconv.Itoa(bulkLimit))
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := grpc.NewClient(conferenced.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, nil, err
+	}
+	loop, disconnectPeer := overGRPC(peer)
+	var named []string
+	for i := range bulkSize {
+		named = append(named, participantFor(i, 0))
+	}
+	rows = []bulkRow{
+		{name: "peer, a loop", update: func() error { return loopOver(ctx, loop) }},
+		{name: "conferenced, by Call SID", update: func() error { return updateMany(ctx, conn, named) }},
+		{name: "conferenced, everyone", update: func() error { return updateMany(ctx, conn, nil) }},
+	}
+	return rows, func() {
+		disconnectPeer()
+		_ = conn.Close() // Nothing is in flight.
+	}, nil
 }
 
 // loopOver updates each participant by a call of its own.

@@ -54,26 +54,11 @@ func (s *Sandbox) controlHandler() http.Handler {
 	handle("POST /sandbox/state", maxState, s.loadState)
 	handle("GET /sandbox/state.schema.json", 0, func(*http.Request) (any, error) { return json.RawMessage(stateSchema), nil })
 	handle("POST /sandbox/reset", maxControlForm, s.forAccount(s.resetAccounts), "account")
-	handle("POST /sandbox/advance", maxControlForm, func(r *http.Request) (any, error) {
-		by, err := time.ParseDuration(r.FormValue("by"))
-		if err != nil || by < 0 {
-			return nil, errors.New("by is not a duration such as 5s")
-		}
-		s.Advance(by)
-		return nil, nil
-	}, "by")
-	handle("POST /sandbox/hangup", maxControlForm, func(r *http.Request) (any, error) {
-		if !s.HangUp(r.FormValue("ConferenceSid"), r.FormValue("CallSid")) {
-			return nil, controlError{http.StatusNotFound, "there is no such participant"}
-		}
-		return nil, nil
-	}, "ConferenceSid", "CallSid")
+	handle("POST /sandbox/advance", maxControlForm, s.advanceBy, "by")
+	handle("POST /sandbox/hangup", maxControlForm, s.hangUpCall, "ConferenceSid", "CallSid")
 	handle("GET /sandbox/journal", 0, s.listJournal, "account", "since", "conference", "participant", "kind")
 	handle("DELETE /sandbox/journal", 0, s.forAccount(s.clearJournal), "account")
-	handle("GET /sandbox/faults", 0, func(r *http.Request) (any, error) {
-		account, err := s.accountIn(r)
-		return map[string]any{"faults": s.Armed(account)}, err
-	}, "account")
+	handle("GET /sandbox/faults", 0, s.listFaults, "account")
 	handle("POST /sandbox/faults", maxControlForm, s.armFault)
 	handle("DELETE /sandbox/faults", 0, s.forAccount(s.Disarm), "account")
 	return mux
@@ -178,6 +163,22 @@ func (s *Sandbox) resetAccounts(account string) {
 	s.resetAccount(account)
 }
 
+func (s *Sandbox) advanceBy(r *http.Request) (any, error) {
+	by, err := time.ParseDuration(r.FormValue("by"))
+	if err != nil || by < 0 {
+		return nil, errors.New("by is not a duration such as 5s")
+	}
+	s.Advance(by)
+	return nil, nil
+}
+
+func (s *Sandbox) hangUpCall(r *http.Request) (any, error) {
+	if !s.HangUp(r.FormValue("ConferenceSid"), r.FormValue("CallSid")) {
+		return nil, controlError{http.StatusNotFound, "there is no such participant"}
+	}
+	return nil, nil
+}
+
 // loadState loads the state in the body. If it has an error, the present state stays.
 func (s *Sandbox) loadState(r *http.Request) (any, error) {
 	text, err := io.ReadAll(r.Body)
@@ -211,6 +212,11 @@ func (s *Sandbox) listJournal(r *http.Request) (any, error) {
 			passes(r.FormValue("conference"), e.ConferenceSID, e.FriendlyName) &&
 			passes(r.FormValue("participant"), e.CallSID, e.Label)
 	})}, nil
+}
+
+func (s *Sandbox) listFaults(r *http.Request) (any, error) {
+	account, err := s.accountIn(r)
+	return map[string]any{"faults": s.Armed(account)}, err
 }
 
 // armFault arms the fault in the body, by default for one request.

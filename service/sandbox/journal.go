@@ -107,23 +107,27 @@ func (c *call) entry(now time.Time) *Entry {
 	}
 }
 
-// finish completes the entry of a request. If it was not applied, it is recorded now,
-// unless its account was reset meanwhile.
-func (s *Sandbox) finish(c *call, a *answer) {
-	a.contentType, a.content = a.encode(c.target.json)
-	answered := &Answer{Status: a.status, Milliseconds: milliseconds(time.Since(c.started))}
+// journaled returns the answer as the journal keeps it.
+func (a answer) journaled(took time.Duration) *Answer {
+	kept := &Answer{Status: a.status, Milliseconds: milliseconds(took)}
 	switch {
 	case a.reset:
-		answered.Error = "no answer"
+		kept.Error = "no answer"
 	case a.truncated:
-		answered.Error = "cut short"
+		kept.Error = "cut short"
 	}
 	if len(a.content) <= maxJournaledBody {
-		answered.Body = a.content
+		kept.Body = a.content
 		if len(a.content) > 0 && !json.Valid(a.content) {
-			answered.Body, _ = json.Marshal(string(a.content)) // A string can be encoded.
+			kept.Body, _ = json.Marshal(string(a.content)) // A string can be encoded.
 		}
 	}
+	return kept
+}
+
+// finish completes the entry of a request. If the request was not applied, it is recorded
+// now, unless its account was reset meanwhile.
+func (s *Sandbox) finish(c *call, answered *Answer) {
 	now := s.lock()
 	defer s.unlock(now)
 	if c.applied == nil {

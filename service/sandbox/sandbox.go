@@ -114,7 +114,8 @@ func (s *Sandbox) handle(c *call) answer {
 	admitted := s.admit(c)
 	a := s.process(c, admitted)
 	a.concurrent = s.release(c, admitted)
-	s.finish(c, &a)
+	a.contentType, a.content = a.encode(c.target.json)
+	s.finish(c, a.journaled(time.Since(c.started)))
 	return a
 }
 
