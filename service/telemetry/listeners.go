@@ -11,28 +11,24 @@ type listenerMetrics struct {
 	refusedStreams    *prometheus.CounterVec
 }
 
-func newListenerMetrics() listenerMetrics {
+func newListenerMetrics(r registry) listenerMetrics {
 	m := listenerMetrics{
-		acceptFailures: counters("accept_failures_total",
+		acceptFailures: r.counters("accept_failures_total",
 			"Connections that could not be accepted, mostly for lack of file descriptors.", "listener"),
-		closed: counters("connections_closed_total",
+		closed: r.counters("connections_closed_total",
 			"Connections that a limit closed: oldest and load are limits of those without an authenticated call.",
 			"listener", "reason"),
-		delayedReads: counters("connection_reads_delayed_total",
+		delayedReads: r.counters("connection_reads_delayed_total",
 			"Reads that were delayed because the connection causes too much work without an authenticated call.", "listener"),
-		handshakeFailures: counters("tls_handshake_failures_total",
+		handshakeFailures: r.counters("tls_handshake_failures_total",
 			"TLS handshakes that failed.", "listener", "reason"),
-		refusedStreams: counters("grpc_streams_refused_total",
+		refusedStreams: r.counters("grpc_streams_refused_total",
 			"gRPC calls that a limit ended before their message arrived, or streaming calls beyond the limit.", "reason"),
 	}
 	for _, reason := range []string{"displaced", "streams", "timeout"} {
 		m.refusedStreams.WithLabelValues(reason)
 	}
 	return m
-}
-
-func (m *listenerMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.acceptFailures, m.closed, m.delayedReads, m.handshakeFailures, m.refusedStreams}
 }
 
 // ListenerMetrics are the metrics of one listener.

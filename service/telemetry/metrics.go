@@ -18,9 +18,6 @@ import (
 	"conferenced/service/outcome"
 )
 
-// namespace is the prefix of the names of the service's own metrics.
-const namespace = "conferenced"
-
 // The bounds of the histograms, in seconds.
 var (
 	callBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
@@ -31,34 +28,27 @@ var (
 // sets of values: no SID, no participant's label, no caller's name and nothing else
 // that a caller or Twilio sent.
 type Metrics struct {
-	registry *prometheus.Registry
-	calls    *callMetrics
-	upstream upstreamMetrics
-	panics   prometheus.Counter
-
+	registry  registry
+	calls     *callMetrics
+	upstream  upstreamMetrics
+	panics    prometheus.Counter
 	listeners listenerMetrics
 }
 
 // NewMetrics returns metrics with the value 0. The version and the revision are labels
 // of conferenced_build_info.
 func NewMetrics(version, revision string) *Metrics {
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		calls:    newCallMetrics(),
-		upstream: newUpstreamMetrics(),
-		panics:   counter("panics_total", "Panics that were caught."),
-
-		listeners: newListenerMetrics(),
+	r := registry{prometheus.NewRegistry()}
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.gauges("build_info", "1, labelled with the version of the program.", "version", "revision", "go_version").
+		WithLabelValues(cmp.Or(version, "unknown"), cmp.Or(revision, "unknown"), runtime.Version()).Set(1)
+	return &Metrics{
+		registry:  r,
+		calls:     newCallMetrics(r),
+		upstream:  newUpstreamMetrics(r),
+		panics:    r.counter("panics_total", "Panics that were caught."),
+		listeners: newListenerMetrics(r),
 	}
-	m.registry.MustRegister(m.calls.all()...)
-	m.registry.MustRegister(m.upstream.all()...)
-	m.registry.MustRegister(m.listeners.all()...)
-	m.registry.MustRegister(
-		m.panics, buildInfo(version, revision),
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return m
 }
 
 // Handler returns the handler of /metrics.
@@ -73,13 +63,13 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 // called at most once.
 func (m *Metrics) CountLog(logger *slog.Logger) {
 	control := ControlOf(logger)
-	m.registry.MustRegister(counterFunc("log_lines_dropped_total",
-		"Log lines that were lost because the reader of the output stalled or exited.", nil, control.dropped))
+	m.registry.counterFunc("log_lines_dropped_total",
+		"Log lines that were lost because the reader of the output stalled or exited.", nil, control.dropped)
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		m.registry.MustRegister(counterFunc("log_lines_suppressed_total",
+		m.registry.counterFunc("log_lines_suppressed_total",
 			"Log lines that were suppressed because there were many of the same kind.",
 			prometheus.Labels{"level": levelName(level)},
-			func() int64 { return control.suppressed(level) }))
+			func() int64 { return control.suppressed(level) })
 	}
 }
 
@@ -89,42 +79,9 @@ func (m *Metrics) CountAudit(sink *AuditSink) {
 	if sink == nil {
 		sink = new(AuditSink)
 	}
-	m.registry.MustRegister(
-		counterFunc("audit_failures_total", "Failures to write audit records.", nil, sink.failures.Load),
-		counterFunc("audit_records_skipped_total",
-			"Unauthenticated calls without an audit record, because there were too many.", nil, sink.skipped.Load))
-}
-
-func counterFunc(name, help string, labels prometheus.Labels, count func() int64) prometheus.Collector {
-	return prometheus.NewCounterFunc(
-		prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels},
-		func() float64 { return float64(count()) })
-}
-
-func counter(name, help string) prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
-}
-
-func counters(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
-}
-
-func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
-	}, labels)
-}
-
-func buildInfo(version, revision string) prometheus.Collector {
-	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "1, labelled with the version of the program.",
-		ConstLabels: prometheus.Labels{
-			"version": cmp.Or(version, "unknown"), "revision": cmp.Or(revision, "unknown"),
-			"go_version": runtime.Version(),
-		},
-	})
-	gauge.Set(1)
-	return gauge
+	m.registry.counterFunc("audit_failures_total", "Failures to write audit records.", nil, sink.failures.Load)
+	m.registry.counterFunc("audit_records_skipped_total",
+		"Unauthenticated calls without an audit record, because there were too many.", nil, sink.skipped.Load)
 }
 
 // callMetrics are the metrics of calls.
@@ -138,20 +95,18 @@ type callMetrics struct {
 	gateway         *prometheus.CounterVec
 }
 
-func newCallMetrics() *callMetrics {
+func newCallMetrics(r registry) *callMetrics {
 	m := &callMetrics{
-		total: counters("calls_total",
+		total: r.counters("calls_total",
 			"Calls that ended, without unauthenticated calls of the API.", "method", "protocol", "code"),
-		duration: histograms("call_duration_seconds",
+		duration: r.histograms("call_duration_seconds",
 			"Time that these calls took.", callBuckets, "method", "protocol", "code"),
-		unauthenticated: counters("unauthenticated_calls_total",
+		unauthenticated: r.counters("unauthenticated_calls_total",
 			"Calls of the API that ended before their caller was authenticated.", "protocol", "code"),
-		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "calls_in_flight", Help: "Calls in progress.",
-		}, []string{"protocol"}),
-		errors:  counters("call_errors_total", "Calls that failed, by the reason in their status.", "reason"),
-		policy:  counter("policy_refusals_total", "Calls that the policy does not allow."),
-		gateway: counters("gateway_refusals_total", "HTTP requests that the gateway refused before they became calls.", "reason"),
+		inFlight: r.gauges("calls_in_flight", "Calls in progress.", "protocol"),
+		errors:   r.counters("call_errors_total", "Calls that failed, by the reason in their status.", "reason"),
+		policy:   r.counter("policy_refusals_total", "Calls that the policy does not allow."),
+		gateway:  r.counters("gateway_refusals_total", "HTTP requests that the gateway refused before they became calls.", "reason"),
 	}
 	for _, kind := range outcome.Table {
 		m.errors.WithLabelValues(kind.Reason)
@@ -160,12 +115,6 @@ func newCallMetrics() *callMetrics {
 		m.unauthenticated.WithLabelValues(string(protocol), codes.Unauthenticated.String())
 	}
 	return m
-}
-
-func (m *callMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{
-		m.total, m.duration, m.unauthenticated, m.inFlight, m.errors, m.policy, m.gateway,
-	}
 }
 
 // Interceptor returns the interceptor that counts and times calls. It needs an inner

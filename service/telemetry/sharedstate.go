@@ -22,18 +22,15 @@ type storeMetrics struct {
 // observer that updates them. up reports whether Redis answers; it is called at each
 // scrape. SharedState must be called at most once.
 func (m *Metrics) SharedState(up func() bool) delivery.StoreObserver {
-	requests := counters("shared_state_requests_total", "Requests to Redis.", "operation", "result")
-	duration := histograms("shared_state_request_duration_seconds",
+	requests := m.registry.counters("shared_state_requests_total", "Requests to Redis.", "operation", "result")
+	duration := m.registry.histograms("shared_state_request_duration_seconds",
 		"Time to the end of a request to Redis, with or without an answer.", storeBuckets, "operation")
-	lost := counters("shared_state_lost_total",
+	lost := m.registry.counters("shared_state_lost_total",
 		"Expired leases of queue positions and request IDs that this replica detected, so that another replica may have taken over.", "what")
-	separated := counter("shared_state_alone_total",
+	separated := m.registry.counter("shared_state_alone_total",
 		"Updates that moved to a queue of this replica alone, because Redis could not be reached or had lost them.")
-	m.registry.MustRegister(requests, duration, lost, separated,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "shared_state_up",
-			Help: "1 if Redis, which keeps the replicas' shared state, answers.",
-		}, func() float64 { return number(up()) }))
+	m.registry.gaugeFunc("shared_state_up", "1 if Redis, which keeps the replicas' shared state, answers.",
+		func() float64 { return number(up()) })
 
 	// All series exist from the start, so that a rate includes the first event of each.
 	operations := map[delivery.StoreOperation]storeMetrics{}

@@ -28,19 +28,19 @@ type upstreamMetrics struct {
 	changes     *prometheus.CounterVec
 }
 
-func newUpstreamMetrics() upstreamMetrics {
+func newUpstreamMetrics(r registry) upstreamMetrics {
 	m := upstreamMetrics{
-		attempts: counters("upstream_attempts_total", "Attempts to make a request to Twilio.", "outcome"),
-		duration: histograms("upstream_attempt_duration_seconds", "Time that attempts took.", callBuckets, "outcome"),
-		connections: counters("upstream_connections_total",
+		attempts: r.counters("upstream_attempts_total", "Attempts to make a request to Twilio.", "outcome"),
+		duration: r.histograms("upstream_attempt_duration_seconds", "Time that attempts took.", callBuckets, "outcome"),
+		connections: r.counters("upstream_connections_total",
 			"Attempts that had a connection, by whether it had been used before.", "reused"),
-		retries:    counter("retries_total", "Attempts after the first one of an update, a removal or a read."),
-		superseded: counter("superseded_total", "Updates that a newer one superseded."),
-		replays:    counter("replays_total", "Updates answered with the stored answer for their request ID."),
-		refusals:   counters("delivery_refusals_total", "Updates that the service refused to send, or to send again.", "reason"),
-		abandoned:  counter("abandoned_total", "Updates in flight when their caller disconnected."),
-		wait:       histograms("queue_wait_seconds", "Time that updates waited before they were sent.", waitBuckets, "queue"),
-		changes:    counters("breaker_changes_total", "Changes of the state of circuit breakers, by the new state.", "state"),
+		retries:    r.counter("retries_total", "Attempts after the first one of an update, a removal or a read."),
+		superseded: r.counter("superseded_total", "Updates that a newer one superseded."),
+		replays:    r.counter("replays_total", "Updates answered with the stored answer for their request ID."),
+		refusals:   r.counters("delivery_refusals_total", "Updates that the service refused to send, or to send again.", "reason"),
+		abandoned:  r.counter("abandoned_total", "Updates in flight when their caller disconnected."),
+		wait:       r.histograms("queue_wait_seconds", "Time that updates waited before they were sent.", waitBuckets, "queue"),
+		changes:    r.counters("breaker_changes_total", "Changes of the state of circuit breakers, by the new state.", "state"),
 	}
 	m.fill()
 	return m
@@ -67,13 +67,6 @@ func (m *upstreamMetrics) fill() {
 		if state != "off" {
 			m.changes.WithLabelValues(state)
 		}
-	}
-}
-
-func (m *upstreamMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{
-		m.attempts, m.duration, m.connections, m.retries, m.superseded, m.replays,
-		m.refusals, m.abandoned, m.wait, m.changes,
 	}
 }
 
