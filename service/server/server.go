@@ -163,23 +163,7 @@ func (s *Server) initMetrics() {
 	if s.shared != nil {
 		s.shared.Observe(s.metrics.SharedState(func() bool { return s.shared.State().Up }))
 	}
-	s.metrics.ObserveState(telemetry.Sources{
-		Upstreams: s.deliverer.Upstreams,
-		Stats:     s.deliverer.Stats,
-		Expiry: func() map[string]time.Time {
-			expiry := s.cfg.Settings.Current().Expiry(time.Now())
-			return map[string]time.Time{
-				"token": expiry.Token, "certificate": expiry.Certificate, "client_ca": expiry.ClientCA,
-			}
-		},
-		Reloads: func() telemetry.Reloads {
-			status := s.cfg.Settings.Status()
-			return telemetry.Reloads{
-				Worked: status.Reloads, Failed: status.Failures,
-				LoadedAt: status.LoadedAt, Failing: status.LastError != "",
-			}
-		},
-	})
+	s.metrics.ObserveState(s.deliverer, s.cfg.Settings)
 }
 
 // store returns the store of delivery's state: in memory, or in Redis.

@@ -72,7 +72,7 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 	put("call_sid", c.CallSID)
 	put("request_id", c.RequestID)
 	put("caller", c.Caller)
-	put("set", settings(&c.Change))
+	put("set", changeText(&c.Change))
 	put("operation_id", c.OperationID)
 	if c.Bulk != nil {
 		attrs = append(attrs,
@@ -107,9 +107,9 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 	_ = logger.Handler().Handle(ctx, record) // The output counts lines that it drops.
 }
 
-// settings returns what an update sets: the names of the properties, and the values of
+// changeText returns what an update sets: the names of the properties, and the values of
 // the boolean ones, such as "muted=true hold_url".
-func settings(change *property.Values) string {
+func changeText(change *property.Values) string {
 	var text strings.Builder
 	for p := range change.Set().Each() {
 		if text.Len() > 0 {

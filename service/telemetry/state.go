@@ -7,39 +7,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"conferenced/service/delivery"
+	"conferenced/service/settings"
 )
 
 // breakerStates are the states of [delivery.UpstreamState].
 var breakerStates = []string{"closed", "open", "half-open", "off"}
 
-// Sources is the functions that return the state of the service. They are called at
-// each scrape.
-type Sources struct {
-	Upstreams func() []delivery.UpstreamState
-	Stats     func() delivery.Stats
-	Reloads   func() Reloads
-	// Expiry returns by kind (token, certificate, client_ca) when the next one expires;
-	// zero: none will.
-	Expiry func() map[string]time.Time
+// ObserveState registers the metrics of the state of deliveries and settings, which
+// are read at each scrape. It must be called at most once.
+func (m *Metrics) ObserveState(deliverer *delivery.Deliverer, live *settings.Live) {
+	m.registry.MustRegister(newState(deliverer, live))
 }
 
-// Reloads describes the reloads of the settings.
-type Reloads struct {
-	// Worked and Failed count the successful and the failed reloads.
-	Worked, Failed int64
-	// LoadedAt is the time at which the settings in force were read.
-	LoadedAt time.Time
-	// Failing is set if the last reload failed.
-	Failing bool
-}
-
-// ObserveState registers the metrics of the sources' state. It must be called at most once.
-func (m *Metrics) ObserveState(sources Sources) { m.registry.MustRegister(newState(sources)) }
-
-// state is the collector of the sources' state. It sums over the accounts; only the
-// requests that Twilio counts are by account, because Twilio limits them so.
+// state is the collector of ObserveState. Its metrics are sums over all accounts, except
+// for upstream_concurrent_requests: Twilio limits these requests by account.
 type state struct {
-	sources Sources
+	deliverer *delivery.Deliverer
+	settings  *settings.Live
 
 	queue, inFlight, limit, lowest, breakers *prometheus.Desc
 	concurrent                               *prometheus.Desc
@@ -47,12 +31,14 @@ type state struct {
 	reloads, loaded, failing, expires        *prometheus.Desc
 }
 
-func newState(sources Sources) *state {
+func newState(deliverer *delivery.Deliverer, live *settings.Live) *state {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	return &state{
-		sources:  sources,
+		deliverer: deliverer,
+		settings:  live,
+
 		queue:    desc("queue_length", "Updates that wait to be sent, by queue.", "queue"),
 		inFlight: desc("upstream_in_flight", "Attempts in flight, if there is a limit."),
 		limit:    desc("concurrency_limit", "Sum of the limits of attempts in flight over the accounts in use; 0: unlimited."),
@@ -80,7 +66,7 @@ func (s *state) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	sizes := s.sources.Stats().Sizes
+	sizes := s.deliverer.Stats().Sizes
 	gauge(s.participants, float64(sizes.Queues))
 	gauge(s.records, float64(sizes.Records))
 	gauge(s.labels, float64(sizes.Labels))
@@ -88,25 +74,33 @@ func (s *state) Collect(metrics chan<- prometheus.Metric) {
 	gauge(s.queue, float64(max(0, sizes.Waiting-sizes.Queues)), string(delivery.QueueParticipant))
 	s.collectUpstreams(gauge)
 
-	reloads := s.sources.Reloads()
+	reloads := s.settings.Status()
 	gauge(s.loaded, float64(reloads.LoadedAt.UnixNano())/1e9)
-	gauge(s.failing, number(reloads.Failing))
-	for kind, at := range s.sources.Expiry() {
+	gauge(s.failing, number(reloads.LastError != ""))
+	for result, count := range map[string]int64{"ok": reloads.Reloads, "failed": reloads.Failures} {
+		metrics <- prometheus.MustNewConstMetric(s.reloads, prometheus.CounterValue, float64(count), result)
+	}
+	s.collectExpiry(gauge)
+}
+
+func (s *state) collectExpiry(gauge func(*prometheus.Desc, float64, ...string)) {
+	now := time.Now()
+	expiry := s.settings.Current().Expiry(now)
+	for kind, at := range map[string]time.Time{
+		"token": expiry.Token, "certificate": expiry.Certificate, "client_ca": expiry.ClientCA,
+	} {
 		left := math.Inf(1)
 		if !at.IsZero() {
-			left = time.Until(at).Seconds()
+			left = at.Sub(now).Seconds()
 		}
 		gauge(s.expires, left, kind)
-	}
-	for result, count := range map[string]int64{"ok": reloads.Worked, "failed": reloads.Failed} {
-		metrics <- prometheus.MustNewConstMetric(s.reloads, prometheus.CounterValue, float64(count), result)
 	}
 }
 
 func (s *state) collectUpstreams(gauge func(*prometheus.Desc, float64, ...string)) {
 	var waiting, inFlight, limit, lowest int
 	breakers, concurrent := map[string]int{}, map[string]int{}
-	for i, state := range s.sources.Upstreams() {
+	for i, state := range s.deliverer.Upstreams() {
 		waiting += state.Waiting
 		inFlight += state.InFlight
 		limit += state.ConcurrencyLimit
