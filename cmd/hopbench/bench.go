@@ -84,8 +84,8 @@ type subject struct {
 	call    call
 }
 
-// newBench builds conferenced, writes its settings and starts the stub of Twilio.
-// After an error nothing is left to close.
+// newBench builds conferenced, writes its settings and starts the stub of Twilio. After an
+// error the caller has nothing to close.
 func newBench(ctx context.Context, o options, progress io.Writer) (b *bench, err error) {
 	b = &bench{options: o, progress: progress}
 	defer func() {

@@ -255,7 +255,7 @@ func spreadOf(values []float64) spread {
 // String returns the median and the range, such as 1.20 (1.17–1.24).
 func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.median, s.low, s.high) }
 
-// paired combines values with those of the same rounds of another row.
+// paired combines values with the values of another row in the same rounds.
 func paired(values, others []float64, combine func(value, other float64) float64) spread {
 	combined := make([]float64, min(len(values), len(others)))
 	for i := range combined {

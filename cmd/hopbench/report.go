@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// report is what a run has measured.
+// report has the measurements of a run.
 type report struct {
 	loads      map[int]measurements // By number of callers.
 	half       measurements
@@ -126,7 +126,7 @@ func (t tables) head(title string, columns ...string) {
 
 func (t tables) row(cells ...string) { fmt.Fprintln(t, "| "+strings.Join(cells, "\t| ")+"\t|") }
 
-// target writes a row that compares the median of what was measured with a bound.
+// target writes a row that compares the median of the measured values with a bound.
 func (t tables) target(what, relation string, bound float64, unit string, measured spread) {
 	verdict := "missed"
 	if met(measured.median, relation, bound) {

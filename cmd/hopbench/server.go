@@ -30,7 +30,7 @@ const (
 	participantPath = "/2010-04-01/Accounts/%s/Conferences/%s/Participants/%s.json"
 )
 
-// server is what one of hopbench's own processes serves.
+// server has the handlers of one of hopbench's own processes.
 type server struct {
 	service conferencev1.ConferenceServiceServer
 	http    http.Handler

@@ -14,8 +14,8 @@ import (
 	"conferenced/service/sandbox"
 )
 
-// examples are the values of fields. With those of the path parameters, a call works in
-// the sandbox.
+// examples are example values of fields. A call whose path has these examples works in the
+// sandbox.
 var examples = map[string]string{
 	"account_sid":    sandbox.AccountSID,
 	"conference_sid": sandbox.ConferenceSID,
@@ -30,8 +30,8 @@ var bodyExamples = map[protoreflect.Name]object{
 	"UpdateParticipants": {"except": []string{"agent"}, "set": object{"muted": true}},
 }
 
-// completeMethod completes the operations of a method. A POST on a path that has
-// PATCH too is left out, since both do the same.
+// completeMethod completes the operations of a method. It removes the POST of a path that
+// also has PATCH, because both do the same.
 func completeMethod(document object, method protoreflect.MethodDescriptor) {
 	routes := routesOf(method)
 	for _, r := range routes {
@@ -143,8 +143,8 @@ func (o operation) completeBody(schemas object) {
 	constrainMessage(schemas, schema, o.method.Input())
 }
 
-// acceptShortEnumValues adds the names without prefix, which REST accepts too, to the
-// enums of a request.
+// acceptShortEnumValues adds names without the enum's prefix to the enums of a request,
+// because REST accepts them too.
 func acceptShortEnumValues(schemas object, fields protoreflect.FieldDescriptors) {
 	for i := range fields.Len() {
 		enum := fields.Get(i).Enum()

@@ -12,9 +12,9 @@ func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
 	return proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
 }
 
-// completeSchemas lists in each message the members that an answer always has: the
-// required ones, and those without presence, since REST writes these if they are zero
-// too. It also adds the examples, and the form of durations.
+// completeSchemas marks as required the members that are in every answer: required fields,
+// and fields without presence, because REST also writes their zero values. It adds the
+// examples and the pattern of durations.
 func completeSchemas(schemas object) {
 	for name, schema := range schemas {
 		found, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))

@@ -1,5 +1,4 @@
-// Package browser recognizes requests that a user's browser sends for web pages of
-// other origins.
+// Package browser keeps a server's own pages and web pages of other origins apart.
 package browser
 
 import (
@@ -8,6 +7,11 @@ import (
 
 	"conferenced/service/clientaddr"
 )
+
+// PagePolicy is the Content-Security-Policy of a server's own pages. It restricts them to
+// files and calls of their origin, and images in data URLs.
+const PagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
+	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // FromForeignPage reports whether a browser sends the request for a page of an origin
 // that is not trusted. Reads count too, except when the user follows a link.

@@ -9,11 +9,10 @@ import (
 	"conferenced/service/property"
 )
 
-// Authorize returns nil if the caller may do the operation in the account, and an
-// update may set all the properties. Otherwise it returns an *outcome.Error of the kind
-// NotAllowed. It names the account, if no rule for the caller has the account, or else
-// the operation, if no such rule allows it, or else the first property in the API's
-// order that no such rule allows.
+// Authorize returns nil if the caller may do the operation in the account and, for an
+// update, set all the properties. Otherwise it returns an *outcome.Error of the kind
+// NotAllowed, which names the first of these that no rule for the caller allows: the
+// account, the operation, a property in the API's order.
 func (s *Set) Authorize(c Caller, accountSID string, operation call.Operation, properties property.Set) error {
 	if s.unlimited() {
 		return nil

@@ -27,8 +27,8 @@ func Admit(ctx context.Context, set *Set) (context.Context, error) {
 // *outcome.Error: CALLER_UNKNOWN, or how the context ended meanwhile. The cause is for
 // the log.
 //
-// Calls on Twilio's own path may come with basic authentication as well. The certificate
-// is the one of the context's peer.
+// Calls on Twilio's own path may also have basic authentication. The certificate is that
+// of the context's peer.
 func Identify(ctx context.Context, set *Set) (context.Context, error) {
 	c := call.From(ctx)
 	authenticate := set.Authenticate

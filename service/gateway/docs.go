@@ -18,6 +18,7 @@ import (
 
 	"conferenced/gen/client"
 	"conferenced/gen/openapi"
+	"conferenced/service/browser"
 	"conferenced/service/outcome"
 )
 
@@ -27,11 +28,6 @@ const (
 	protoPath   = "/conference_service.proto"
 	docsPath    = "/docs"
 )
-
-// docsPolicy restricts Swagger UI to files and calls of this origin. Its images in
-// data URLs are allowed.
-const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
-	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // contentTypes is fixed because package mime's types depend on the machine.
 var contentTypes = map[string]string{
@@ -148,7 +144,7 @@ func embedded(files embed.FS, name string) *document {
 func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache")
-	header.Set("Content-Security-Policy", docsPolicy)
+	header.Set("Content-Security-Policy", browser.PagePolicy)
 	served := d.plain
 	if d.gzipped != nil {
 		header.Set("Vary", "Accept-Encoding")

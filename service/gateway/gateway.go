@@ -55,12 +55,12 @@ type Config struct {
 	// name resolves to a loopback address: a browser treats them as being of the same
 	// origin.
 	LoopbackHostOnly bool
-	// Authenticate, if set, authenticates a call before its query and body are read. Its
-	// context has the call's record, peer and metadata, and the context that it returns,
-	// with an error too, is the call's. If it returns an error, the call ends with it.
+	// Authenticate, if set, authenticates a call before its query and body are read. It
+	// gets a context with the call's record, peer and metadata, and returns the context of
+	// the call, also with an error. The call ends with the error.
 	Authenticate func(context.Context) (context.Context, error)
-	// ReadTwilio makes the reads that the Twilio-shaped route passes on as Twilio answers
-	// them: lists, and conferences. They go through the interceptor too.
+	// ReadTwilio makes the reads of the Twilio-shaped route whose answers are passed on as
+	// Twilio gives them: lists, and conferences. They go through the interceptor too.
 	ReadTwilio func(context.Context, *twilio.Request) (*twilio.Answer, error)
 	// Logger logs panics of the gateway; nil means slog.Default().
 	Logger *slog.Logger
@@ -78,9 +78,9 @@ type Config struct {
 // interceptor, which should be that of the gRPC server too. A request that is refused
 // goes through it with the variables of its path alone, and the handler returns the error.
 //
-// Both see an HTTP call as they see a gRPC call: peer.FromContext returns the HTTP
-// client's address and TLS state, without credentials.TLSInfo's SPIFFEID. They run
-// on the request's goroutine, so they must return when the context ends.
+// For the interceptor and the service, an HTTP call is like a gRPC call: peer.FromContext
+// returns the HTTP client's address and TLS state, without credentials.TLSInfo's SPIFFEID.
+// They run on the request's goroutine, so they must return when the context ends.
 func New(
 	service conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor, cfg Config,
 ) (http.Handler, error) {

@@ -14,8 +14,8 @@ import (
 
 // canonicalOrigin returns a configured origin as browsers send it: in lower case,
 // without the scheme's default port, and with an international host in its xn-- form.
-// It returns an error for an origin that no browser sends, with the right form if
-// there is one, and without what can be secret: a password, a path or a query.
+// It returns an error for an origin that no browser sends. The error has the right form if
+// there is one. It contains no password, path or query, because these can be secret.
 func canonicalOrigin(origin string) (string, error) {
 	if strings.Contains(origin, "@") {
 		return "", errors.New("a CORS origin must not have a user name: want https://host or https://host:port")

@@ -214,10 +214,9 @@ type twilioError struct {
 	Status   int    `json:"status"`
 }
 
-// answerTwilioError answers with an error in Twilio's form, in which the HTTP status
-// and the code say what REST says with `applied`: SDKs take a 4xx, and 20429 above
-// all, to mean that nothing was changed. If the update may have been applied, the
-// answer is therefore
+// answerTwilioError answers with an error in Twilio's format. That has no member like
+// REST's `applied`, and SDKs take a 4xx, in particular 20429, to mean that nothing was
+// changed. If the update may have been applied, the answer is therefore
 //   - 424 for an announcement and for an update that a newer one replaced: Twilio's SDK
 //     for Java repeats a 5xx by itself, and no SDK repeats a 424;
 //   - otherwise a 5xx, since repeating the update does no harm.

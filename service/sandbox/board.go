@@ -12,17 +12,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"conferenced/service/browser"
 )
 
 //go:embed board
 var boardFiles embed.FS
 
 var boardPage = template.Must(template.ParseFS(boardFiles, "board/board.html"))
-
-// boardPolicy restricts the board to files and calls of this origin. Its icon is an
-// empty data URL.
-const boardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
-	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const (
 	shownEntries = 100
@@ -71,7 +68,7 @@ func serveBoard(w http.ResponseWriter, contentType string, text []byte) {
 
 func setBoardHeader(h http.Header, contentType string) {
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Security-Policy", boardPolicy)
+	h.Set("Content-Security-Policy", browser.PagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")

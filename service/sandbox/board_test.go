@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"conferenced/service/browser"
 )
 
 // checkHas fails unless the text has all parts.
@@ -49,7 +51,7 @@ func TestBoard(t *testing.T) {
 		"/": "text/html; charset=utf-8", "/sandbox/board.css": "text/css; charset=utf-8", "/sandbox/board.js": "text/javascript; charset=utf-8",
 	} {
 		got := s.call(http.MethodGet, path, "")
-		diff(t, []string{contentType, boardPolicy, "nosniff"},
+		diff(t, []string{contentType, browser.PagePolicy, "nosniff"},
 			[]string{got.header.Get("Content-Type"), got.header.Get("Content-Security-Policy"), got.header.Get("X-Content-Type-Options")})
 	}
 }
