@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,9 +55,7 @@ func (f securityFiles) path(flag string) string { return filepath.Join(f.dir, fl
 
 func (f securityFiles) write(t *testing.T, flag, text string) {
 	t.Helper()
-	if err := os.WriteFile(f.path(flag), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writerIn(t, f.dir)(flag, text)
 }
 
 // flags returns the flags for the files.
@@ -173,15 +170,18 @@ func TestCheckListsEverything(t *testing.T) {
 	}
 }
 
-func TestCheckOfFilesThatAreMissing(t *testing.T) {
+// TestFilesThatAreMissing: check and serve refuse to go on without one of the files.
+func TestFilesThatAreMissing(t *testing.T) {
 	f := newSecurityFiles(t, "https://api.twilio.com")
 	for _, flag := range []string{"accounts", "tokens", "policy", "client-ca", "tls-cert", "tls-key"} {
 		t.Run(flag, func(t *testing.T) {
 			missing := filepath.Join(t.TempDir(), "missing")
-			got := runCommand(t.Context(), append(append([]string{"check"}, f.all()...), "--"+flag+"="+missing)...)
-			got.check(t, 2)
 			label := "--" + flag + " (CONFERENCED_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) + "): "
-			got.checkOutput(t, "", "conferenced: "+label+missing+": no such file or directory\n")
+			args := append(f.all(), "--"+flag+"="+missing)
+			for _, got := range []ran{runCommand(t.Context(), append([]string{"check"}, args...)...), runStopped(t, append([]string{"serve"}, args...)...)} {
+				got.check(t, exitUsage)
+				got.checkOutput(t, "", "conferenced: "+label+missing+": no such file or directory\n")
+			}
 		})
 	}
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -219,10 +217,7 @@ func TestEveryMechanismOfDeliveryCanBeSwitchedOff(t *testing.T) {
 // TestSecretsInFlags checks that what other users of the machine can read in the
 // command line is refused, and accepted in the environment.
 func TestSecretsInFlags(t *testing.T) {
-	policy := filepath.Join(t.TempDir(), "policy")
-	if err := os.WriteFile(policy, []byte("rules: [{callers: [{name: x}], accounts: ['*'], properties: [muted]}]"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	policy := writerIn(t, t.TempDir())("policy", "rules: [{callers: [{name: x}], accounts: ['*'], properties: [muted]}]")
 	jwt := []string{"--jwt-issuer=https://issuer.example", "--jwt-audience=x", "--policy=" + policy}
 	tests := []struct {
 		name     string

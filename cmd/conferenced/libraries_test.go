@@ -4,9 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,14 +15,8 @@ import (
 // with secrets in every URL that they have. All of standard error is JSON of the logger,
 // and nothing of a URL's secret parts is there or on the admin pages.
 func TestLibrariesPrintNothing(t *testing.T) {
-	box := sandbox.New(sandbox.Config{})
-	t.Cleanup(box.Close)
-	twilio := httptest.NewServer(box)
-	t.Cleanup(twilio.Close)
-	policy := filepath.Join(t.TempDir(), "policy")
-	if err := os.WriteFile(policy, []byte("rules: [{callers: [{name: '*'}], accounts: ['*'], properties: [muted]}]"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	_, twilio := serveSandbox(t)
+	policy := writerIn(t, t.TempDir())("policy", "rules: [{callers: [{name: '*'}], accounts: ['*'], properties: [muted]}]")
 	// Nothing listens on port 1, so each of them fails, again and again.
 	environment(t,
 		"GRPC_GO_LOG_SEVERITY_LEVEL", "info", "GRPC_GO_LOG_VERBOSITY_LEVEL", "99", "GODEBUG", "http2debug=2",
@@ -36,7 +27,7 @@ func TestLibrariesPrintNothing(t *testing.T) {
 		"CONFERENCED_JWT_ISSUER", "https://127.0.0.1:1", "CONFERENCED_JWT_AUDIENCE", "x", "CONFERENCED_POLICY", policy,
 		"CONFERENCED_JWT_JWKS_URL", "https://127.0.0.1:1/?key="+misplaced,
 	)
-	p := startProgram(t, twilio.URL, "--log-level=debug")
+	p := startProgram(t, twilio, "--log-level=debug")
 	if err := muteAgent(t, p.grpc); err == nil {
 		t.Error("a call without a token was accepted")
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"conferenced/service/outcome"
 	"conferenced/service/outcome/outcometest"
-	"conferenced/service/sandbox"
 )
 
 // outputPipe returns a pipe for an output of the program, whose text is read into the
@@ -48,14 +46,11 @@ func TestOutputThatIsNotRead(t *testing.T) {
 	for name, leave := range leave {
 		for _, mode := range []string{"closed", "open"} {
 			t.Run(name+", "+mode, func(t *testing.T) {
-				box := sandbox.New(sandbox.Config{})
-				t.Cleanup(box.Close)
-				server := httptest.NewServer(box)
-				t.Cleanup(server.Close)
+				_, twilio := serveSandbox(t)
 				log := new(following)
 				stdoutReader, stdout := outputPipe(t, new(following))
 				stderrReader, stderr := outputPipe(t, log)
-				p := startProgramTo(t, stdout, stderr, log, server.URL, "--audit-failure="+mode, "--default-timeout=5s")
+				p := startProgramTo(t, stdout, stderr, log, twilio, "--audit-failure="+mode, "--default-timeout=5s")
 				for _, reader := range []*os.File{stdoutReader, stderrReader} {
 					if err := leave(reader); err != nil {
 						t.Fatal(err)

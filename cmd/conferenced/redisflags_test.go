@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,10 +8,7 @@ import (
 )
 
 func TestRedisFlags(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(file, []byte("hidden\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writerIn(t, t.TempDir())("password", "hidden\n")
 	flags := sharing{
 		RedisURL: "rediss://user@redis.test:6380/2?addr=other.test:6380", RedisPasswordFile: file,
 		RedisFailure: "open", RedisLease: time.Minute, RedisTimeout: time.Second,

@@ -7,12 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"conferenced/service/certtest"
-
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection/grpc_reflection_v1"
-	"google.golang.org/grpc/status"
 )
 
 const allInterfaces = "0.0.0.0:0"
@@ -94,62 +89,6 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// TestTLSErrorsStopTheStart checks that the service does not serve without TLS
-// instead.
-func TestTLSErrorsStopTheStart(t *testing.T) {
-	other := certtest.Issue(t, certtest.NewCA(t, "others"), "localhost", loopback)
-	tests := []struct {
-		name   string
-		choose func(*setup)
-		want   string
-	}{
-		{"a certificate without a key", without(keyFile), certFile + ": is a TLS certificate without a key"},
-		{"a key without a certificate", without(certFile), keyFile + ": is a TLS key without a certificate"},
-		{"the key of another certificate", with(keyFile, certtest.KeyPEM(t, other)), keyFile + ": does not go with"},
-		{"a malformed key", with(keyFile, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), keyFile + ": does not go with"},
-		{"an empty key", with(keyFile, ""), keyFile + ": does not go with"},
-		{"a malformed certificate", with(certFile, "here be dragons"), certFile + ": has no certificate in PEM"},
-		{"malformed client CAs", with(clientCAFile, "here be dragons"), clientCAFile + ": has no certificate in PEM"},
-		{"truncated client CAs", with(clientCAFile, certtest.PEM(other)[:200]), clientCAFile + ": 1 of 1 PEM blocks are damaged"},
-		{"client CAs without TLS", without(certFile, keyFile), clientCAFile + ": needs TLS to ask for client certificates"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			w, err := stopped(t, test.choose)
-			if got := errorText(err); !strings.Contains(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-			if w.Server != nil {
-				t.Error("a server was created")
-			}
-		})
-	}
-}
-
-// TestMissingFilesStopTheStart removes each file in turn.
-func TestMissingFilesStopTheStart(t *testing.T) {
-	for _, name := range []string{
-		accountsFile, mainTokenFile, otherKeyFile, tokensFile, policyFile, clientCAFile, certFile, keyFile,
-	} {
-		t.Run(name, func(t *testing.T) {
-			w, err := build(t)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.run(t) // The test's cleanup expects a service that ran.
-			if err := os.Remove(w.path(name)); err != nil {
-				t.Fatal(err)
-			}
-			again := w.setup(t)
-			again.issuer = w.issuer
-			second := &world{up: w.up, settingsDir: w.settingsDir, log: new(logged)}
-			if got := errorText(second.compose(t, again)); !strings.Contains(got, name) || !strings.Contains(got, "no such file") {
-				t.Errorf("got %q", got)
-			}
-		})
-	}
-}
-
 func TestPlaintextIsNotServedWithTLS(t *testing.T) {
 	w := start(t)
 	if err := os.Remove(w.path(certFile)); err != nil {
@@ -191,51 +130,6 @@ func TestVersionsOfTLS(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// reflected lists the services by reflection.
-func reflected(t *testing.T, c *client) error {
-	t.Helper()
-	stream, err := grpc_reflection_v1.NewServerReflectionClient(c.conn).ServerReflectionInfo(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = stream.Send(&grpc_reflection_v1.ServerReflectionRequest{ // Recv has the error.
-		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
-	})
-	_, err = stream.Recv()
-	if closeErr := stream.CloseSend(); closeErr != nil {
-		t.Error(closeErr)
-	}
-	return err
-}
-
-// TestReflectionAndDocsCanBeDisabled enables each separately.
-func TestReflectionAndDocsCanBeDisabled(t *testing.T) {
-	for name, choose := range map[string]func(*setup){
-		"both":       func(*setup) {},
-		"docs":       func(s *setup) { s.NoReflection = true },
-		"reflection": func(s *setup) { s.NoDocs = true },
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := start(t, choose)
-			reflection, docs := codes.OK, http.StatusOK
-			switch name {
-			case "docs":
-				reflection = codes.Unimplemented
-			case "reflection":
-				docs = http.StatusNotFound
-			}
-			if got := status.Code(reflected(t, w.client(nil))); got != reflection {
-				t.Errorf("reflection: %v, want %v", got, reflection)
-			}
-			for _, path := range []string{"/docs", "/docs/", "/docs/start.js", "/openapi.json", "/conference_service.proto"} {
-				if got := statusOf(t, w.client(nil), path); got != docs {
-					t.Errorf("%s: %d, want %d", path, got, docs)
-				}
-			}
-		})
 	}
 }
 
