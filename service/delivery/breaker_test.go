@@ -250,13 +250,3 @@ func TestOpenBreakerRefusesWaiters(t *testing.T) {
 		}
 	})
 }
-
-func TestDisabledBreakerNeverOpens(t *testing.T) {
-	with(t, plain(), func(w *world) {
-		w.twilio.respond = func(*call) step { return step{err: errNoAnswer} }
-		for range 100 {
-			w.wantEnd(w.finish(on("CA1", mute)), "lost, maybe")
-		}
-		w.wantBreaker("off")
-	})
-}

@@ -7,43 +7,6 @@ import (
 	"time"
 )
 
-func TestUpdateIsSentUnchanged(t *testing.T) {
-	with(t, ordered(), func(w *world) {
-		w.twilio.respond = func(*call) step { return answerFor("desk", "CA1") }
-		type key struct{}
-		update := on("front desk", mute)
-		answer, err := w.Deliver(context.WithValue(w.t.Context(), key{}, "value"), update)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if got := *answer.Participant.CallSID; got != "CA1" {
-			w.t.Errorf("the answer is about %s, want Twilio's answer", got)
-		}
-		c := w.twilio.sent()[0]
-		if c.account != update.Account || c.request.Path != update.Path || c.request.Change != update.Change {
-			w.t.Errorf("%+v was sent, want %+v", c, update)
-		}
-		if c.ctx.Value(key{}) != "value" {
-			w.t.Error("the context's values did not come along")
-		}
-	})
-}
-
-func TestAttemptWithGraceHasTheCallersContextValues(t *testing.T) {
-	cfg := plain()
-	cfg.Grace = time.Second
-	with(t, cfg, func(w *world) {
-		w.twilio.respond = failing()
-		type key struct{}
-		if _, err := w.Deliver(context.WithValue(w.t.Context(), key{}, "value"), on("CA1", mute)); err != nil {
-			w.t.Fatal(err)
-		}
-		if w.twilio.sent()[0].ctx.Value(key{}) != "value" {
-			w.t.Error("the context's values did not come along")
-		}
-	})
-}
-
 func TestPanicInTheSender(t *testing.T) {
 	cfg := Default()
 	cfg.Limits.MaxConcurrency, cfg.Limits.MinConcurrency = 1, 1
@@ -94,22 +57,6 @@ func TestStats(t *testing.T) {
 	})
 }
 
-func TestSizesCountPendingUpdates(t *testing.T) {
-	with(t, withRequestIDs(), func(w *world) {
-		learnLabel(w)
-		w.start(withID("id", on("CA1", announce)))
-		w.start(on("desk", hold))
-		w.start(on("CA2", mute))
-		want := Sizes{Queues: 2, Waiting: 3, Labels: 1, Records: 1}
-		if got := w.Stats().Sizes; got != want {
-			w.t.Errorf("%+v, want %+v", got, want)
-		}
-		w.twilio.respond = failing()
-		w.answer(2, nil)
-		w.answer(3, nil)
-	})
-}
-
 func TestNoUpstreamsBeforeTheFirstUpdate(t *testing.T) {
 	with(t, Default(), func(w *world) {
 		if got := w.Upstreams(); got == nil || len(got) != 0 {
@@ -136,17 +83,5 @@ func TestWait(t *testing.T) {
 			w.t.Errorf("after the grace period: %v", err)
 		}
 		w.wantClock(10 * time.Second)
-	})
-}
-
-func TestDefaultDelivers(t *testing.T) {
-	with(t, Default(), func(w *world) {
-		w.twilio.respond = failing(status(429), errNotSent, status(503))
-		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "ok")
-		w.wantSends(4)
-		want := UpstreamState{AccountSID: "AC1", Host: "https://twilio.test", Breaker: "closed", ConcurrencyLimit: 500}
-		if got := w.Upstreams()[0]; got != want {
-			w.t.Errorf("%+v, want %+v", got, want)
-		}
 	})
 }

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -142,16 +141,6 @@ func (l *limiterTest) want(limit, inFlight, waiting int) {
 	}
 }
 
-func TestLimitStartsAtTheCeiling(t *testing.T) {
-	withLimiter(t, Limits{MaxConcurrency: 3, MinConcurrency: 1, Queue: 5}, func(l *limiterTest) {
-		all := l.startAll(4, "a")
-		l.want(3, 3, 1)
-		l.succeed(all[0])
-		l.want(3, 3, 0)
-		l.succeed(all[1:]...)
-	})
-}
-
 func TestA429HalvesTheLimit(t *testing.T) {
 	withLimiter(t, Limits{MaxConcurrency: 8, MinConcurrency: 3, Queue: 100}, func(l *limiterTest) {
 		first := l.startAll(8, "a")
@@ -216,21 +205,6 @@ func TestLimitDoesNotGrowWhileItIsNotUsed(t *testing.T) {
 		}
 		l.want(32, 0, 0)
 	})
-}
-
-func TestQueueIsFull(t *testing.T) {
-	for _, queue := range []int{0, 2} {
-		t.Run(fmt.Sprint("of ", queue), func(t *testing.T) {
-			withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: queue}, func(l *limiterTest) {
-				all := l.startAll(1+queue, "a")
-				if a := l.start(l.t.Context(), "a"); !a.isOverloaded() {
-					l.t.Fatalf("%v, want it refused", a)
-				}
-				l.want(1, 1, queue)
-				l.succeed(all...)
-			})
-		})
-	}
 }
 
 func TestCallersAreServedInRotation(t *testing.T) {
@@ -365,22 +339,6 @@ func TestMeanLatencyIsSmoothed(t *testing.T) {
 	})
 }
 
-func TestWaiterWhoseContextEnds(t *testing.T) {
-	withLimiter(t, Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 100}, func(l *limiterTest) {
-		first := l.start(l.t.Context(), "a")
-		ctx, cancel := context.WithCancel(l.t.Context())
-		cancelled := l.start(ctx, "b")
-		next := l.start(l.t.Context(), "c")
-		cancel()
-		synctest.Wait()
-		if !cancelled.done() || !errors.Is(cancelled.err, context.Canceled) {
-			l.t.Errorf("%v, want it cancelled", cancelled)
-		}
-		l.want(1, 1, 1)
-		l.succeed(first, next)
-	})
-}
-
 // TestSlotOfACancelledWaiter has a waiter that is granted a slot as its context ends.
 // It passes the slot on.
 func TestSlotOfACancelledWaiter(t *testing.T) {
@@ -507,15 +465,6 @@ func TestRateAndLimitTogether(t *testing.T) {
 		l.pass(100 * time.Millisecond)
 		l.want(1, 1, 0)
 		l.succeed(all[2])
-	})
-}
-
-func TestNoLimits(t *testing.T) {
-	withLimiter(t, Limits{}, func(l *limiterTest) {
-		l.succeed(l.startAll(100, "a")...)
-		l.want(0, 0, 0)
-		l.free()
-		l.want(0, 0, 0)
 	})
 }
 

@@ -44,10 +44,7 @@ func (n *recorder) observer() Observer {
 		Refused: func(_ context.Context, kind outcome.Kind) {
 			n.note("refused: %s", strings.ToLower(strings.ReplaceAll(kind.Reason, "_", " ")))
 		},
-		Replayed:       func(context.Context) { n.note("replayed") },
-		Abandoned:      func(context.Context) { n.note("abandoned") },
-		BreakerChanged: func(state string) { n.note("breaker %s", state) },
-		Panicked:       func() { n.note("panicked") },
+		Panicked: func() { n.note("panicked") },
 	}
 }
 
@@ -99,16 +96,6 @@ func TestObserverGetsTheResultsOfAttempts(t *testing.T) {
 	}
 }
 
-func TestObserverGetsRetries(t *testing.T) {
-	observed(t, retrying(2), func(w *world, n *recorder) {
-		w.twilio.respond = failing(status(503))
-		w.finish(on("CA1", mute))
-		n.want(t,
-			"attempt 1 took 0s: failed connected=true reused=false 503/0 ",
-			"attempt 2 took 0s: ok connected=true reused=false 200/0 RQ2")
-	})
-}
-
 func TestObserverGetsWaitsAndSupersededUpdates(t *testing.T) {
 	observed(t, ordered(), func(w *world, n *recorder) {
 		w.start(on("CA1", hold))
@@ -129,70 +116,10 @@ func TestObserverGetsWaitsAndSupersededUpdates(t *testing.T) {
 	})
 }
 
-func TestObserverGetsWaitsForTheLimit(t *testing.T) {
-	cfg := ordered()
-	cfg.Limits = Limits{MaxConcurrency: 1, MinConcurrency: 1, Queue: 1}
-	observed(t, cfg, func(w *world, n *recorder) {
-		w.start(on("CA1", mute))
-		w.start(on("CA2", mute))
-		w.wantEnd(w.start(on("CA3", mute)), "overloaded, no")
-		w.pass(time.Second)
-		w.answer(1, nil)
-		w.answer(2, nil)
-		if len(n.lines) != 4 || n.lines[0] != "refused: overloaded" || !slices.Contains(n.lines, "waited 1s for limit") {
-			t.Errorf("observed:\n\t%s", strings.Join(n.lines, "\n\t"))
-		}
-	})
-}
-
-func TestObserverGetsReplaysAndReusedRequestIDs(t *testing.T) {
-	observed(t, withRequestIDs(), func(w *world, n *recorder) {
-		w.twilio.respond = script()
-		w.finish(withID("id", on("CA1", mute)))
-		w.finish(withID("id", on("CA1", mute)))
-		w.finish(withID("id", on("CA1", hold)))
-		n.want(t, "attempt 1 took 0s: ok connected=true reused=false 200/0 RQ1",
-			"replayed", "refused: request id reused")
-	})
-}
-
-func TestObserverGetsBreakerChanges(t *testing.T) {
-	cfg := ordered()
-	cfg.Breaking = Breaking{Failures: 1, OpenFor: time.Minute, Probes: 1}
-	observed(t, cfg, func(w *world, n *recorder) {
-		w.twilio.respond = failing(errNotSent)
-		w.finish(on("CA1", mute))
-		w.finish(on("CA1", mute))
-		n.want(t, "breaker open", "attempt 1 took 0s: not_sent connected=false reused=false 0/0 ",
-			"refused: circuit open")
-	})
-}
-
-func TestObserverGetsAbandonedUpdates(t *testing.T) {
-	observed(t, withGrace(), func(w *world, n *recorder) {
-		ctx, cancel := w.cancellable()
-		w.deliver(ctx, on("CA1", mute))
-		cancel()
-		w.pass(time.Second)
-		w.answer(1, nil)
-		n.want(t, "abandoned", "attempt 1 took 1s: ok connected=true reused=false 200/0 RQ1")
-	})
-}
-
 func TestObserverGetsPanics(t *testing.T) {
 	observed(t, ordered(), func(w *world, n *recorder) {
 		w.twilio.respond = func(*call) step { panic("oh") }
 		w.wantEnd(w.finish(on("CA1", mute)), "panicked, maybe")
 		n.want(t, "attempt 1 took 0s: defective connected=false reused=false 0/0 ", "panicked")
-	})
-}
-
-func TestObserverWithoutFunctions(t *testing.T) {
-	cfg := withRequestIDs()
-	cfg.Breaking = Breaking{Failures: 1, OpenFor: time.Minute, Probes: 1}
-	with(t, cfg, func(w *world) {
-		w.twilio.respond = failing(errNotSent)
-		w.finish(withID("id", on("CA1", mute)))
-		w.wantEnd(w.finish(withID("id", on("CA1", mute))), "circuit open, no")
 	})
 }

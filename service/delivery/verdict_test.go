@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"conferenced/service/outcome"
+	"conferenced/service/twilio"
+
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"conferenced/service/outcome"
-	"conferenced/service/twilio"
 )
 
 // TestVerdicts has every result of an attempt.
@@ -97,31 +97,6 @@ func TestVerdicts(t *testing.T) {
 					got.retry, got.health, got.result, test.retry, test.health, test.result)
 			}
 		})
-	}
-}
-
-func TestDetailsOfATwilioRefusal(t *testing.T) {
-	update := on("CA1", mute)
-	v := judge(&twilio.Error{
-		HTTPStatus: 404, Code: 20404, Message: "The requested resource was not found",
-		MoreInfo: "https://www.twilio.com/docs/errors/20404", RequestID: "RQ1",
-	}, &update.Request)
-	want := []any{
-		&errdetails.ErrorInfo{
-			Reason: "PARTICIPANT_NOT_FOUND", Domain: "conferenced",
-			Metadata: map[string]string{
-				"applied": "no", "twilio_status": "404", "twilio_code": "20404",
-				"twilio_request_id": "RQ1", "more_info": "https://www.twilio.com/docs/errors/20404",
-			},
-		},
-		&errdetails.ResourceInfo{
-			ResourceType: "twilio.com/conference_participant",
-			ResourceName: update.Path.String(),
-			Description:  outcome.ParticipantNotFound.Text,
-		},
-	}
-	if diff := cmp.Diff(want, v.err.GRPCStatus().Details(), protocmp.Transform()); diff != "" {
-		t.Errorf("details (-want +got):\n%s", diff)
 	}
 }
 
