@@ -44,8 +44,8 @@ func (s *Server) adminPages() http.Handler {
 	return withoutForeignPages(s.withLoopbackHost(mux))
 }
 
-// withoutForeignPages refuses requests that browsers send for pages of other origins,
-// also of profiles, which take time.
+// withoutForeignPages refuses requests that browsers send for pages of other origins.
+// Their scripts could not read the response, but a profile costs CPU.
 func withoutForeignPages(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,8 +83,8 @@ func adminIndex(pages []adminPage) http.HandlerFunc {
 	}
 }
 
-// withLoopbackHost refuses requests for another host's name if admin is on a loopback
-// address: for a browser, a page whose name resolves to that is of the same origin.
+// withLoopbackHost refuses requests for other hosts if admin is on a loopback address. A
+// browser lets a page read admin if the name of the page's host resolves to that address.
 func (s *Server) withLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isLoopback(s.Admin) && !browser.IsLoopbackHost(r.Host) {
@@ -95,7 +95,7 @@ func (s *Server) withLoopbackHost(next http.Handler) http.Handler {
 	})
 }
 
-// answerStarted answers 200 from the time that every address is served, in a drain too.
+// answerStarted answers 200 as soon as every address is served, and during a drain too.
 func (s *Server) answerStarted(w http.ResponseWriter, _ *http.Request) {
 	if !s.started.Load() {
 		answer(w, http.StatusServiceUnavailable, "starting\n")

@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"time"
 
-	"google.golang.org/grpc/keepalive"
-
 	"conferenced/service/invalid"
 )
 
-// minConnectionAge is the minimum of MaxConnectionAge. With less, clients would only
-// connect.
+// minConnectionAge is the minimum of MaxConnectionAge. With less, clients would do
+// nothing but reconnect.
 const minConnectionAge = time.Millisecond
 
 // checkAges returns an error if a connection's age could end a call before the call's
@@ -32,19 +30,11 @@ func (c *Config) checkAges() error {
 	return nil
 }
 
-// keepaliveOf returns the ages and pings of gRPC connections. For gRPC too, 0 is no
-// limit.
-func keepaliveOf(cfg Config) keepalive.ServerParameters {
-	return keepalive.ServerParameters{
-		Time: serverPing, MaxConnectionIdle: grpcIdleTimeout, MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionAgeGrace: cfg.MaxConnectionAgeGrace,
-	}
-}
+type closeFromKey struct{}
 
-type oldFromKey struct{}
-
-// connContext returns the context of an HTTP connection. It has the time from which
-// the connection is old: MaxConnectionAge from now, give or take a tenth as in gRPC,
-// so that connections that were opened together do not end together.
+// connContext returns the context of an HTTP connection, with the connection and the
+// time from which it is to be closed. That is MaxConnectionAge from now, give or take a
+// tenth as in gRPC, so that connections that were opened together do not close together.
 func (s *Server) connContext(ctx context.Context, opened net.Conn) context.Context {
 	if secured, ok := opened.(*tls.Conn); ok {
 		opened = secured.NetConn()
@@ -57,7 +47,7 @@ func (s *Server) connContext(ctx context.Context, opened net.Conn) context.Conte
 		return ctx
 	}
 	age += time.Duration((rand.Float64() - 0.5) / 5 * float64(age))
-	return context.WithValue(ctx, oldFromKey{}, time.Now().Add(age))
+	return context.WithValue(ctx, closeFromKey{}, time.Now().Add(age))
 }
 
 // lastAnswer reports whether the connection closes after the response to this request.
@@ -65,6 +55,6 @@ func (s *Server) lastAnswer(r *http.Request) bool {
 	if s.ending.parting.Load() {
 		return true
 	}
-	oldFrom, ages := r.Context().Value(oldFromKey{}).(time.Time)
-	return ages && !time.Now().Before(oldFrom)
+	closeFrom, ok := r.Context().Value(closeFromKey{}).(time.Time)
+	return ok && !time.Now().Before(closeFrom)
 }

@@ -16,12 +16,13 @@ import (
 )
 
 const (
-	// maxArriving is the maximum number of bytes that all connections have received
-	// since the first of their gRPC calls began whose message is awaited. It bounds what
-	// clients behind a proxy can hold on an authenticated connection. Calls that have
-	// arrived and wait for a CPU count too, so it must be far above what they have.
+	// maxArriving limits the memory of gRPC calls whose message has not arrived
+	// completely, also on authenticated connections, which a proxy may share among its
+	// clients. It is the maximum number of bytes, over all connections, that a connection
+	// has received since the oldest of these calls began. Messages that have arrived and
+	// wait for a CPU count too, so the maximum must be far above their size.
 	maxArriving = 64 << 20
-	// checkInterval is the time between checks of these calls.
+	// checkInterval is the time between checks of the limits of these calls.
 	checkInterval = 100 * time.Millisecond
 	// arrivalTimeout is how long a message may take to arrive.
 	arrivalTimeout = 10 * time.Second
@@ -46,7 +47,7 @@ var (
 	errMetadata    = outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its metadata is larger than 16 KiB"})
 )
 
-// arrivals are the gRPC calls whose message is awaited.
+// arrivals limits the time and the memory of gRPC calls until their message has arrived.
 type arrivals struct {
 	metrics  *telemetry.Metrics
 	limit    int64
@@ -69,7 +70,7 @@ type arrival struct {
 	context.Context
 	cancel   context.CancelFunc
 	ended    atomic.Bool // by a limit
-	conn     *conn       // nil if the listener is none of ours
+	conn     *conn       // nil if the listener is not a *connections
 	metadata int         // its size
 
 	since  time.Time // when the message was first awaited
@@ -136,9 +137,9 @@ func (a *arrivals) add(r *arrival) *list.Element {
 	return a.awaited.PushBack(r)
 }
 
-// check ends the calls whose message does not arrive in time. If the connections have
-// received too much, it ends those of the connection with the most, except for new ones.
-// It runs again while there are others.
+// check ends the calls whose message has not arrived in time. If the connections have
+// received too much, it also ends all but the newest calls of the connection that has
+// received the most. It runs every interval while a message is awaited.
 func (a *arrivals) check() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -151,8 +152,8 @@ func (a *arrivals) check() {
 	}
 }
 
-// overloading returns the connection that has received the most, or nil if all have not
-// received too much.
+// overloading returns the connection that has received the most, or nil if the sum over
+// all connections is within the limit.
 func (a *arrivals) overloading() (most *conn) {
 	held, total := map[*conn]int64{}, int64(0)
 	for element := a.awaited.Front(); element != nil; element = element.Next() {
@@ -174,7 +175,7 @@ func (a *arrivals) overloading() (most *conn) {
 	return most
 }
 
-// endAll ends the awaited calls that are chosen.
+// endAll ends the awaited calls for which chosen returns true.
 func (a *arrivals) endAll(reason string, chosen func(*arrival) bool) {
 	for element := a.awaited.Front(); element != nil; {
 		r, next := element.Value.(*arrival), element.Next()
@@ -200,8 +201,8 @@ func (a *arrivals) limitStreams(srv any, stream grpc.ServerStream, _ *grpc.Strea
 		a.metrics.StreamRefused("streams")
 		return errManyStreams
 	}
-	if r.metadata > maxMetadataBytes {
-		return errMetadata
+	if err := limitMetadata(stream.Context()); err != nil {
+		return err
 	}
 	return handler(srv, &arrivingStream{ServerStream: stream, arrivals: a})
 }
@@ -222,8 +223,8 @@ func (s *arrivingStream) RecvMsg(message any) error {
 	return s.arrivals.receive(s.Context(), func() error { return s.ServerStream.RecvMsg(message) })
 }
 
-// limitMetadata returns an error for a call over gRPC with too much metadata. The gateway
-// refuses one over HTTP.
+// limitMetadata returns an error for a gRPC call with too much metadata. HTTP calls are
+// limited by the gateway.
 func limitMetadata(ctx context.Context) error {
 	if r := arrivalOf(ctx); r != nil && r.metadata > maxMetadataBytes {
 		return errMetadata

@@ -41,14 +41,14 @@ const (
 	writeBufferBytes = 32 << 10
 )
 
-// connections is a listener that bounds its connections. If too many are without an
-// authenticated call it closes the oldest of them, and if their load is too high the
-// one with the highest load. At the limit of all it closes one of these too, or else
-// the new connection.
+// connections is a listener that bounds its connections. If too many connections have no
+// authenticated call, it closes the oldest of them, and if their load is too high, the
+// one with the highest load. At the limit of all connections, it closes the oldest one
+// without an authenticated call, or, if there is none, the new connection.
 type connections struct {
 	net.Listener
 	limit   int                                  // of all connections
-	maxLoad int                                  // of the unauthenticated ones
+	maxLoad int                                  // of the connections without an authenticated call
 	maxWork int                                  // of each of them
 	after   func(time.Duration) <-chan time.Time // time.After, except in tests
 	logger  *slog.Logger
@@ -88,7 +88,7 @@ func (l *connections) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		l.metrics.Closed("limit")
-		_ = accepted.Close() // It is of no use any more.
+		_ = accepted.Close() // The connection is not used again.
 	}
 }
 
@@ -111,7 +111,7 @@ func (l *connections) add(c *conn) bool {
 	return true
 }
 
-// choose returns the first of the unauthenticated connections in an order, or nil.
+// choose returns the unauthenticated connection that comes first in the order, or nil.
 func (l *connections) choose(before func(a, b *conn) bool) *conn {
 	var first *conn
 	for c := range l.unauthenticated {
@@ -126,26 +126,27 @@ func (l *connections) evict(c *conn, reason string) {
 	l.metrics.Closed(reason)
 	l.remove(c)
 	c.stopPacing()
-	_ = c.Conn.Close() // It is of no use any more.
+	_ = c.Conn.Close() // The connection is not used again.
 }
 
-// remove forgets an open connection.
+// remove stops counting an open connection.
 func (l *connections) remove(c *conn) {
 	if !c.removed {
 		c.removed = true
 		l.open--
-		l.forgetLoad(c)
+		l.removeUnauthenticated(c)
 	}
 }
 
-// forgetLoad takes a connection out of the unauthenticated ones.
-func (l *connections) forgetLoad(c *conn) {
+// removeUnauthenticated takes a connection and its load out of the unauthenticated ones.
+func (l *connections) removeUnauthenticated(c *conn) {
 	l.load -= c.load
 	c.load = 0
 	delete(l.unauthenticated, c)
 }
 
-// addLoad changes the load of a connection.
+// addLoad adds n, which may be negative, to the load of a connection that is
+// unauthenticated. If all of them then have too much, it closes the one with the most.
 func (l *connections) addLoad(c *conn, n int) {
 	if _, ok := l.unauthenticated[c]; !ok {
 		return
@@ -186,9 +187,9 @@ type conn struct {
 
 	// Under the listener's lock.
 	removed  bool
-	used     bool  // something has arrived
+	used     bool  // a byte has arrived
 	requests int   // in progress
-	load     int   // requestLoad for each, and what has arrived since there was none
+	load     int   // of the requests, and the bytes that arrived since there was no request
 	writing  bool  // a write is in progress
 	answered []int // loads of requests that end when that write returns
 }
@@ -237,8 +238,8 @@ func (c *conn) pace() {
 	}
 }
 
-// Write implements net.Conn. The load of requests that end meanwhile remains until it
-// returns, since their answers may wait for it.
+// Write implements net.Conn. The load of requests that end during the write remains until
+// it returns, since their answers may wait for it.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.authenticated.Load() {
 		return c.Conn.Write(p)
@@ -307,10 +308,11 @@ func (c *conn) setAuthenticated() {
 	c.stopPacing()
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
-	c.listener.forgetLoad(c)
+	c.listener.removeUnauthenticated(c)
 }
 
-// connAddr is a client's address by which gRPC's contexts lead to its connection.
+// connAddr is a client's address, with the connection: a gRPC context has the address
+// alone.
 type connAddr struct {
 	net.Addr
 	conn *conn
@@ -325,7 +327,7 @@ func withConn(ctx context.Context, c *conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf returns the connection of a call, or nil if the listener is none of ours.
+// connOf returns the connection of a call, or nil if the listener is not a *connections.
 func connOf(ctx context.Context) *conn {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		return c

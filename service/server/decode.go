@@ -23,7 +23,7 @@ var (
 	errTooLarge   = outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its message is larger than 64 KiB"})
 )
 
-// received is a message to decode, and why it cannot be.
+// received is a message to decode, and the error of receiving or decoding it.
 type received struct {
 	message any
 	err     *outcome.Error

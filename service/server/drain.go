@@ -44,7 +44,8 @@ const unusedGrace = time.Second
 // The delay is skipped if serving has failed.
 func (s *Server) drain(withDelay bool) {
 	s.ending.parting.Store(true)
-	s.serving(false)
+	s.ready.Store(false)
+	s.health.Shutdown()
 	s.cfg.Logger.Info("draining", "delay", s.cfg.DrainDelay, "timeout", s.cfg.ShutdownTimeout)
 	if withDelay && s.cfg.DrainDelay > 0 {
 		<-s.ending.after(s.cfg.DrainDelay)
@@ -118,9 +119,9 @@ func (s *Server) stopGRPC(ctx context.Context) (forced bool) {
 // although a request may just have arrived, and its response would be lost. So a
 // client whose connection closes without a response knows that nothing was done.
 //
-// Over gRPC, the GOAWAY says which calls are served. Calls that crossed it are served,
-// except for calls with a deadline after the shutdown timeout, which might be ended
-// in progress.
+// Over gRPC, the GOAWAY says which calls are served. Calls that arrive before it reaches
+// the client are served, except for calls with a deadline after the shutdown timeout,
+// which might be ended in progress.
 func (s *Server) refuseLate(ctx context.Context) error {
 	end := s.ending.closing.Load()
 	if end == nil {

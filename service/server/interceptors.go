@@ -32,11 +32,12 @@ type interceptor struct {
 // interceptors returns the interceptors of every call over every protocol, the
 // outermost first. Spans, metrics and access log see the outcome that the others decide.
 // Recovery is innermost, so that they see a panic of the service as an outcome; the
-// outermost recovery only keeps a panic of an interceptor from ending the process. each
-// has those of the update of each participant in a bulk operation.
+// outermost recovery only keeps a panic of an interceptor from ending the process.
+//
+// member are the interceptors of the update of one participant in a bulk operation.
 func interceptors(
 	cfg Config, metrics *telemetry.Metrics, refuseLate func(context.Context) error,
-) (all, each []interceptor, err error) {
+) (all, member []interceptor, err error) {
 	validate, err := service.Validate()
 	if err != nil {
 		return nil, nil, err
@@ -50,15 +51,16 @@ func interceptors(
 	admission := &admission{settings: cfg.Settings, refuseLate: refuseLate}
 	if cfg.Audit != nil {
 		admission.audit = &telemetry.Audit{Sink: cfg.Audit, FailOpen: cfg.AuditFailOpen, Logger: cfg.Logger}
-		each = []interceptor{{"audit", admission.audit.Interceptor()}}
-		all = append(all, each...)
+		member = []interceptor{{"audit", admission.audit.Interceptor()}}
+		all = append(all, member...)
 	}
 	innermost := interceptor{"recovery", recovery}
 	all = append(all, interceptor{"admission", admission.intercept}, interceptor{"validation", validate}, innermost)
-	return all, append(each, innermost), nil
+	return all, append(member, innermost), nil
 }
 
-// record fills in the call's record. For HTTP calls the gateway has created it.
+// record creates the call's record, or takes the gateway's for an HTTP call, and fills it
+// in.
 func record(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
@@ -84,8 +86,8 @@ func clientOf(ctx context.Context) string {
 	return clientaddr.Host(from.Addr)
 }
 
-// adoptForwarded replaces the peer of a gRPC call that a trusted proxy forwards by the
-// client. The gateway does so for HTTP.
+// adoptForwarded makes the client the peer of a gRPC call that a trusted proxy forwards.
+// For HTTP, the gateway does so.
 func (s *Server) adoptForwarded(
 	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
@@ -119,17 +121,17 @@ func chain(interceptors []interceptor) grpc.UnaryServerInterceptor {
 	}
 }
 
-// limitDeadline gives every call a deadline: the caller's, at most longest from now, or the
-// default. The deadline of the context is earlier by a margin, so that there is time to
-// respond.
-func limitDeadline(byDefault, longest time.Duration) grpc.UnaryServerInterceptor {
+// limitDeadline gives every call a deadline: the caller's, at most maxTimeout from now, or
+// else that of defaultTimeout. The deadline of the context is earlier by a margin, so that
+// there is time to respond.
+func limitDeadline(defaultTimeout, maxTimeout time.Duration) grpc.UnaryServerInterceptor {
 	return func(
 		ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 	) (any, error) {
 		now := time.Now()
-		left := byDefault
+		left := defaultTimeout
 		if at, ok := ctx.Deadline(); ok {
-			left = min(at.Sub(now), longest)
+			left = min(at.Sub(now), maxTimeout)
 		}
 		call.From(ctx).Deadline = now.Add(left)
 		ctx, cancel := context.WithDeadline(ctx, now.Add(left-min(left/10, maxMargin)))
@@ -150,8 +152,8 @@ func recoverPanics(logger *slog.Logger, panicked func()) grpc.UnaryServerInterce
 		}))
 }
 
-// panicText returns a panic's text if it is the Go runtime's. Of any other value, which
-// may have secrets, it returns the type.
+// panicText returns the text of a panic of the Go runtime. For any other value, which may
+// contain secrets, it returns the type.
 func panicText(value any) string {
 	if err, ok := value.(runtime.Error); ok {
 		return err.Error()

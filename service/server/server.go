@@ -62,8 +62,8 @@ type Config struct {
 	AdminPublic bool
 	// Settings are the accounts, the callers, the policy and the certificates.
 	Settings *settings.Live
-	// AllowAnonymous serves callers that are not authenticated on addresses that
-	// are not loopback too.
+	// AllowAnonymous serves unauthenticated callers also on addresses that are not
+	// loopback.
 	AllowAnonymous bool
 	// Upstream configures the client of Twilio.
 	Upstream twilio.Config
@@ -84,7 +84,7 @@ type Config struct {
 	Audit         *telemetry.AuditSink
 	AuditFailOpen bool
 	// DefaultTimeout is the timeout of a call without a deadline, and MaxTimeout the
-	// maximum of the others. MaxTimeout is DefaultTimeout if it is less.
+	// maximum timeout of other calls: at least DefaultTimeout, even if it is less.
 	DefaultTimeout, MaxTimeout time.Duration
 	// DrainDelay is how long calls are served after the end of Run's context, while
 	// health reports NOT_SERVING. ShutdownTimeout bounds the rest of the shutdown.
@@ -144,11 +144,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.deliverer = delivery.New(cfg.Delivery, s.client, store, cfg.Logger)
 	s.initMetrics()
-	for _, step := range []func() error{s.compose, s.bind} {
-		if err := step(); err != nil {
-			s.Close()
-			return nil, err
-		}
+	if err = s.compose(); err == nil {
+		err = s.bind()
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -197,12 +198,12 @@ func (s *Server) Reload() {
 // compose builds the gRPC and HTTP servers in front of the service, with the same
 // interceptors.
 func (s *Server) compose() error {
-	intercept, each, err := interceptors(s.cfg, s.metrics, s.refuseLate)
+	intercept, interceptMember, err := interceptors(s.cfg, s.metrics, s.refuseLate)
 	if err != nil {
 		return err
 	}
 	desc := conferencev1.ConferenceService_ServiceDesc
-	conferences := service.New(pinnedSettings, s.deliverer, chain(each))
+	conferences := service.New(pinnedSettings, s.deliverer, chain(interceptMember))
 	tlsConfig := s.cfg.Settings.TLSConfig()
 
 	s.grpc = s.newGRPC(intercept, tlsConfig)
@@ -252,7 +253,10 @@ func (s *Server) newGRPC(intercept []interceptor, tlsConfig *tls.Config) *grpc.S
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ReadBufferSize(readBufferBytes),
 		grpc.StaticStreamWindowSize(maxRequestBytes),
-		grpc.KeepaliveParams(keepaliveOf(s.cfg)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: serverPing, MaxConnectionIdle: grpcIdleTimeout,
+			MaxConnectionAge: s.cfg.MaxConnectionAge, MaxConnectionAgeGrace: s.cfg.MaxConnectionAgeGrace,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: minPing, PermitWithoutStream: true,
 		}),
@@ -319,7 +323,8 @@ func (s *Server) Close() {
 // the calls in flight within the shutdown timeout, and returns nil. It returns an error
 // if serving fails.
 func (s *Server) Run(ctx context.Context) error {
-	s.serving(true) // before the first health check
+	s.health.Resume() // before the first health check
+	s.ready.Store(true)
 	s.started.Store(true)
 	group, failed := errgroup.WithContext(ctx)
 	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
@@ -388,15 +393,4 @@ func (s *Server) closeTracing() {
 	if err := s.cfg.Tracing.Close(ctx); err != nil {
 		s.cfg.Logger.Warn("exporting the last spans failed", "cause", err)
 	}
-}
-
-// serving sets what the health checks answer.
-func (s *Server) serving(yes bool) {
-	if !yes {
-		s.ready.Store(false)
-		s.health.Shutdown()
-		return
-	}
-	s.health.Resume()
-	s.ready.Store(true)
 }

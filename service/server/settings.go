@@ -10,7 +10,8 @@ import (
 
 type settingsKey struct{}
 
-// pin keeps the settings in force at the beginning of a call for the whole call.
+// pin returns the context of a call with the settings in force. They apply to the whole
+// call, also if they are reloaded meanwhile.
 func pin(ctx context.Context, live *settings.Live) context.Context {
 	if ctx.Value(settingsKey{}) != nil { // See authenticateEarly.
 		return ctx
@@ -18,8 +19,8 @@ func pin(ctx context.Context, live *settings.Live) context.Context {
 	return context.WithValue(ctx, settingsKey{}, live.Current())
 }
 
-// authenticateEarly authenticates an HTTP call before its body is read. It pins the
-// settings for the call.
+// authenticateEarly authenticates an HTTP call before its body is read, by the settings
+// that it pins for the call.
 func (s *Server) authenticateEarly(ctx context.Context) (context.Context, error) {
 	ctx = context.WithValue(ctx, settingsKey{}, s.cfg.Settings.Current())
 	ctx, err := callers.Identify(ctx, pinnedCallers(ctx))
