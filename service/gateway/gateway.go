@@ -18,7 +18,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -29,15 +28,13 @@ import (
 	"conferenced/service/twilio"
 )
 
-// DefaultMaxBodyBytes is the default limit of a request's body in bytes.
-const DefaultMaxBodyBytes = 64 << 10
+// MaxBodyBytes is the maximum size of a request's body. A larger body is answered with
+// REQUEST_TOO_LARGE.
+const MaxBodyBytes = 64 << 10
 
 // Config holds the options of a gateway. The zero value serves the API alone, and
 // refuses web pages of other origins.
 type Config struct {
-	// MaxBodyBytes is the limit of a request's body in bytes; 0 is
-	// DefaultMaxBodyBytes. A longer body is answered with REQUEST_TOO_LARGE.
-	MaxBodyBytes int64
 	// CORSOrigins are the origins, such as "https://ui.example.com", whose web
 	// pages may call the API and read its answers. Empty: none. A lone "*"
 	// allows every page, without credentials: where callers are not
@@ -84,9 +81,7 @@ type Config struct {
 func New(
 	service conferencev1.ConferenceServiceServer, intercept grpc.UnaryServerInterceptor, cfg Config,
 ) (http.Handler, error) {
-	if err := cfg.setDefaults(); err != nil {
-		return nil, err
-	}
+	cfg.setDefaults()
 	var handler http.Handler
 	handler, err := newAPI(&intercepted{service: service, intercept: intercept, read: cfg.ReadTwilio}, cfg)
 	if err != nil {
@@ -105,13 +100,7 @@ func New(
 	return withHeaders(withRecovery(handler, cfg)), nil
 }
 
-func (c *Config) setDefaults() error {
-	if c.MaxBodyBytes < 0 {
-		return fmt.Errorf("the body size limit is negative: %d", c.MaxBodyBytes)
-	}
-	if c.MaxBodyBytes == 0 {
-		c.MaxBodyBytes = DefaultMaxBodyBytes
-	}
+func (c *Config) setDefaults() {
 	if c.Authenticate == nil {
 		c.Authenticate = func(ctx context.Context) (context.Context, error) { return ctx, nil }
 	}
@@ -127,7 +116,6 @@ func (c *Config) setDefaults() error {
 	if c.LastAnswer == nil {
 		c.LastAnswer = func(*http.Request) bool { return false }
 	}
-	return nil
 }
 
 // withHeaders sets the headers of every answer.

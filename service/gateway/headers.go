@@ -63,15 +63,13 @@ func setTwilioRequestID(w http.ResponseWriter, md metadata.MD) {
 	}
 }
 
-const (
-	// maxHeaderBytes is the limit of a request's headers, as HTTP/2 counts them. The
-	// server accepts more, since over HTTP/2 it can only close the connection.
-	maxHeaderBytes = 16 << 10
-	// fieldOverhead is what HTTP/2 adds to the size of each field.
-	fieldOverhead = 32
-)
+// MaxHeaderBytes is the maximum HeaderSize of a call. The transports accept more, because
+// over HTTP/2 they could only close the connection.
+const MaxHeaderBytes = 16 << 10
 
-func headerSize(header http.Header) int {
+// HeaderSize returns the size of headers or of metadata as HTTP/2 counts it.
+func HeaderSize(header map[string][]string) int {
+	const fieldOverhead = 32
 	size := 0
 	for name, values := range header {
 		for _, value := range values {

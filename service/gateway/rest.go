@@ -24,12 +24,11 @@ type api struct {
 	*runtime.ServeMux
 	service      *intercepted
 	proxies      []netip.Prefix
-	maxBody      int64
 	authenticate func(context.Context) (context.Context, error)
 }
 
 func newAPI(service *intercepted, cfg Config) (*api, error) {
-	a := &api{service: service, proxies: cfg.TrustedProxies, maxBody: cfg.MaxBodyBytes, authenticate: cfg.Authenticate}
+	a := &api{service: service, proxies: cfg.TrustedProxies, authenticate: cfg.Authenticate}
 	a.ServeMux = runtime.NewServeMux(
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
 		runtime.WithDisablePathLengthFallback(),
@@ -67,7 +66,7 @@ func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 			query, refusal = checkRequest(r, path)
 		}
 		if refusal == nil {
-			body.ReadCloser, body.idempotencyKeys = a.limited(w, r.Body), r.Header.Values(idempotencyKeyHeader)
+			body.ReadCloser, body.idempotencyKeys = limited(w, r.Body), r.Header.Values(idempotencyKeyHeader)
 		}
 		body.refuse(refusal)
 		next(w, forwarded(ctx, r, query, body), path)
@@ -77,14 +76,14 @@ func (a *api) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 // limited limits a body's size. The request keeps its own body, so that the server sees
 // how much of it is unread. http.MaxBytesReader closes the connection through the
 // server's own ResponseWriter alone.
-func (a *api) limited(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
-	return http.MaxBytesReader(w.(*watchedWriter).ResponseWriter, body, a.maxBody)
+func limited(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+	return http.MaxBytesReader(w.(*watchedWriter).ResponseWriter, body, MaxBodyBytes)
 }
 
 // checkRequest checks a request apart from its body, and returns its query string for
 // grpc-gateway. The service checks the syntax of SIDs and labels.
 func checkRequest(r *http.Request, path map[string]string) (query string, refusal *outcome.Error) {
-	if headerSize(r.Header) > maxHeaderBytes {
+	if HeaderSize(r.Header) > MaxHeaderBytes {
 		return "", outcome.RequestTooLarge.Err(outcome.Facts{Detail: "its headers are larger than 16 KiB"})
 	}
 	if refusal := checkEncoding(r.Header); refusal != nil {

@@ -119,7 +119,7 @@ func TestInvalidTwilioForms(t *testing.T) {
 		})
 	}
 	t.Run("too long", func(t *testing.T) {
-		got := updateByForm(t, server, "WaitUrl="+strings.Repeat("x", gateway.DefaultMaxBodyBytes))
+		got := updateByForm(t, server, "WaitUrl="+strings.Repeat("x", gateway.MaxBodyBytes))
 		wantTwilioError(t, got, twilioError{20413, "the request is too large: its body is larger than 65536 bytes", moreInfo("20413"), 413})
 		s.notCalled(t)
 	})

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/tap"
 
+	"conferenced/service/gateway"
 	"conferenced/service/outcome"
 	"conferenced/service/telemetry"
 )
@@ -35,11 +35,6 @@ const (
 	maxOpenStreams = 1024
 	// streamLoad is the load of a streaming call, besides that of a request.
 	streamLoad = 24 << 10
-	// maxMetadataBytes is the maximum size of a call's metadata, as HTTP/2 counts it.
-	// The transport accepts more, since it could only close the connection.
-	maxMetadataBytes = 16 << 10
-	// fieldOverhead is what HTTP/2 adds to the size of each header field.
-	fieldOverhead = 32
 )
 
 var (
@@ -104,7 +99,7 @@ func arrivalOf(ctx context.Context) *arrival {
 // begin is the server's tap handle. Only the context that it returns can end a call
 // whose message does not arrive.
 func (a *arrivals) begin(ctx context.Context, info *tap.Info) (context.Context, error) {
-	r := &arrival{conn: connOf(ctx), metadata: metadataSize(info.Header)}
+	r := &arrival{conn: connOf(ctx), metadata: gateway.HeaderSize(info.Header)}
 	r.Context, r.cancel = context.WithCancel(ctx)
 	if r.conn == nil {
 		return r, nil
@@ -226,18 +221,8 @@ func (s *arrivingStream) RecvMsg(message any) error {
 // limitMetadata returns an error for a gRPC call with too much metadata. HTTP calls are
 // limited by the gateway.
 func limitMetadata(ctx context.Context) error {
-	if r := arrivalOf(ctx); r != nil && r.metadata > maxMetadataBytes {
+	if r := arrivalOf(ctx); r != nil && r.metadata > gateway.MaxHeaderBytes {
 		return errMetadata
 	}
 	return nil
-}
-
-func metadataSize(md metadata.MD) int {
-	size := 0
-	for name, values := range md {
-		for _, value := range values {
-			size += len(name) + len(value) + fieldOverhead
-		}
-	}
-	return size
 }

@@ -37,12 +37,12 @@ import (
 
 // Limits of requests and connections.
 const (
-	maxRequestBytes   = 64 << 10 // of a body or a message, decompressed
-	maxHeaderBytes    = 64 << 10 // of the transports; see maxMetadataBytes
-	maxStreams        = 1000     // per gRPC connection
-	maxHTTP2Streams   = 100      // per HTTP connection
-	streamWorkers     = 64       // goroutines that are kept for the next gRPC call
-	readBufferBytes   = 8 << 10  // per gRPC connection
+	maxRequestBytes   = gateway.MaxBodyBytes // also of a message, decompressed
+	maxHeaderBytes    = 64 << 10             // of the transports; see gateway.MaxHeaderBytes
+	maxStreams        = 1000                 // per gRPC connection
+	maxHTTP2Streams   = 100                  // per HTTP connection
+	streamWorkers     = 64                   // goroutines that are kept for the next gRPC call
+	readBufferBytes   = 8 << 10              // per gRPC connection
 	handshakeTimeout  = 10 * time.Second
 	minPing           = 5 * time.Second
 	serverPing        = time.Minute
@@ -215,7 +215,7 @@ func (s *Server) compose() error {
 	s.health.SetServingStatus(desc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 
 	rest, err := gateway.New(conferences, chain(intercept), gateway.Config{
-		MaxBodyBytes: maxRequestBytes, CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
+		CORSOrigins: s.cfg.CORSOrigins, Docs: !s.cfg.NoDocs, Logger: s.cfg.Logger,
 		BearerTokens:     s.cfg.Settings.Current().Callers.TakesBearerTokens(),
 		TrustedProxies:   s.cfg.TrustedProxies,
 		Authenticate:     s.authenticateEarly,
