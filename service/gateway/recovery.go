@@ -28,7 +28,7 @@ func withRecovery(next http.Handler, cfg Config) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 			cfg.Panicked()
-			cfg.Logger.ErrorContext(r.Context(), "panic in the REST gateway", "cause", describe(cause), "stack", string(debug.Stack()))
+			cfg.Logger.ErrorContext(r.Context(), "panic in the REST gateway", "cause", PanicText(cause), "stack", string(debug.Stack()))
 			if answer.begun {
 				panic(http.ErrAbortHandler)
 			}
@@ -38,9 +38,9 @@ func withRecovery(next http.Handler, cfg Config) http.Handler {
 	})
 }
 
-// describe returns the text of a runtime error, which contains no value of the
-// request, and only the type of any other panic.
-func describe(cause any) string {
+// PanicText returns the text of a panic of the Go runtime. For any other value, which may
+// contain secrets, it returns only the type.
+func PanicText(cause any) string {
 	if err, ok := cause.(runtime.Error); ok {
 		return err.Error()
 	}

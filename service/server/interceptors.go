@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"conferenced/service"
 	"conferenced/service/call"
 	"conferenced/service/clientaddr"
+	"conferenced/service/gateway"
 	"conferenced/service/outcome"
 	"conferenced/service/telemetry"
 )
@@ -146,17 +145,8 @@ func recoverPanics(logger *slog.Logger, panicked func()) grpc.UnaryServerInterce
 		recovery.WithRecoveryHandlerContext(func(ctx context.Context, value any) error {
 			panicked()
 			logger.LogAttrs(ctx, slog.LevelError, "panic",
-				slog.String("value", panicText(value)),
+				slog.String("value", gateway.PanicText(value)),
 				slog.String("stack", string(debug.Stack())))
 			return outcome.Internal.Err(outcome.Facts{Applied: outcome.Maybe})
 		}))
-}
-
-// panicText returns the text of a panic of the Go runtime. For any other value, which may
-// contain secrets, it returns the type.
-func panicText(value any) string {
-	if err, ok := value.(runtime.Error); ok {
-		return err.Error()
-	}
-	return fmt.Sprintf("%T", value)
 }
