@@ -71,7 +71,7 @@ func (c *checkCommand) Run(ctx context.Context, out output, names flagNames) err
 	return asked.explain(out.stdout, set.Callers)
 }
 
-// read reads the configuration of serve, or with a state file that of sandbox.
+// read reads the configuration of serve. With a state file, it reads that of sandbox.
 func (c *checkCommand) read(ctx context.Context, names flagNames, logger *slog.Logger) (server.Config, error) {
 	if c.State == "" {
 		return c.config(ctx, names, logger)
@@ -98,7 +98,7 @@ func (h warnings) Handle(_ context.Context, record slog.Record) error {
 	return err
 }
 
-// summary says what was read, such as "2 tokens, one expires in 12 days; 2 rules; 1
+// summary describes what was read, such as "2 tokens, one expires in 12 days; 2 rules; 1
 // account; plaintext".
 func summary(cfg server.Config, set *settings.Set, now time.Time) string {
 	expiry, known := set.Expiry(now), set.Callers
@@ -268,8 +268,8 @@ func (q *question) caller(known *callers.Set, nameClaim string) (callers.Caller,
 	return caller, nil
 }
 
-// jwtCaller returns the caller with the claims. The claim that names the caller has the
-// name, if it is not among the claims.
+// jwtCaller returns the caller with the claims. It adds the claim that names the caller if
+// that is not among them.
 func (q *question) jwtCaller(caller callers.Caller, known *callers.Set, nameClaim string) (callers.Caller, error) {
 	if known.JWT == nil {
 		return caller, invalid.Fieldf("--by", "no JWT is accepted: --jwt-issuer is not set")
@@ -288,7 +288,8 @@ func (q *question) jwtCaller(caller callers.Caller, known *callers.Set, nameClai
 	return caller, nil
 }
 
-// explain prints what the policy says about it.
+// explain prints what the policy allows the caller. It returns errDenied if that does not
+// include the operation.
 func (a asked) explain(w io.Writer, known *callers.Set) error {
 	if _, err := fmt.Fprint(w, known.Explain(a.caller, a.account, a.operation, a.properties)); err != nil {
 		return err

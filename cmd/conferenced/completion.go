@@ -27,8 +27,9 @@ func (c *completionCommand) Run(out output) error {
 	return err
 }
 
-// completionScripts ask the hidden command __complete for the candidates, one a line:
-// the word, a tab, and its help. Without candidates they complete the names of files.
+// completionScripts are the scripts by shell. They run the hidden command __complete, which
+// prints a candidate a line: the word, a tab, and its help. If there is none, they complete
+// the names of files.
 var completionScripts = map[string]string{
 	// Bash takes what follows a = as a word of its own.
 	"bash": `_conferenced() {
@@ -80,10 +81,10 @@ func (c *completeCommand) Run(out output, parser *kong.Kong) error {
 	return nil
 }
 
-// candidate is a word with which a command line can go on.
+// candidate is a word that can complete a command line.
 type candidate struct{ word, help string }
 
-// candidates returns the candidates for the last of the words, which may be begun.
+// candidates returns the candidates that begin with the last of the words.
 func candidates(app *kong.Application, words []string) []candidate {
 	if len(words) == 0 {
 		words = []string{""}
@@ -129,23 +130,19 @@ func selected(app *kong.Application, words []string) (node *kong.Node, open *kon
 }
 
 func flagOf(node *kong.Node, word string) *kong.Flag {
-	for _, group := range node.AllFlags(true) {
-		for _, flag := range group {
-			if "--"+flag.Name == word {
-				return flag
-			}
+	for _, flag := range slices.Concat(node.AllFlags(true)...) {
+		if "--"+flag.Name == word {
+			return flag
 		}
 	}
 	return nil
 }
 
 func flagsOf(node *kong.Node) (all []candidate) {
-	for _, group := range node.AllFlags(true) {
-		for _, flag := range group {
-			all = append(all, candidate{"--" + flag.Name, flag.Help})
-			if flag.Tag.Negatable != "" {
-				all = append(all, candidate{"--no-" + flag.Name, flag.Help})
-			}
+	for _, flag := range slices.Concat(node.AllFlags(true)...) {
+		all = append(all, candidate{"--" + flag.Name, flag.Help})
+		if flag.Tag.Negatable != "" {
+			all = append(all, candidate{"--no-" + flag.Name, flag.Help})
 		}
 	}
 	return all

@@ -56,11 +56,3 @@ func (d *delivering) config() delivery.Config {
 		},
 	}
 }
-
-// check returns an error for what delivery's own validation does not see.
-func (d *delivering) check() error {
-	if d.AttemptTimeout <= 0 {
-		return errNotPositive("--attempt-timeout")
-	}
-	return nil
-}

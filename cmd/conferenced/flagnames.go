@@ -81,8 +81,8 @@ func (n flagNames) describeParsing(err *kong.ParseError) string {
 	return n.label(text[:end]) + text[end:]
 }
 
-// prefix is the prefix of the program's environment variables.
-const prefix = "CONFERENCED_"
+// variablePrefix is the prefix of the program's environment variables.
+const variablePrefix = "CONFERENCED_"
 
 // unknownVariables returns a warning for each of the variables, given as NAME=VALUE,
 // that has the prefix and that no flag reads. It suggests the nearest name, if that
@@ -97,7 +97,7 @@ func (n flagNames) unknownVariables(environment []string) (warnings []string) {
 	}
 	for _, entry := range environment {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, prefix) || known[name] || isServiceVariable(name, value) {
+		if !strings.HasPrefix(name, variablePrefix) || known[name] || isServiceVariable(name, value) {
 			continue
 		}
 		warnings = append(warnings, "no flag reads the variable "+name+suggestion(name, slices.Sorted(maps.Keys(known))))
@@ -106,7 +106,7 @@ func (n flagNames) unknownVariables(environment []string) (warnings []string) {
 }
 
 func suggestion(name string, known []string) string {
-	nearest, least := "", (len(name)-len(prefix)+1)/2
+	nearest, least := "", (len(name)-len(variablePrefix)+1)/2
 	for _, candidate := range known {
 		if distance := levenshtein.ComputeDistance(name, candidate); distance < least {
 			nearest, least = candidate, distance

@@ -65,30 +65,23 @@ type timing struct {
 
 // check returns all problems of the durations, joined.
 func (t *timing) check() error {
-	var errs []error
-	if t.DefaultTimeout <= 0 {
-		errs = append(errs, errNotPositive("--default-timeout"))
-	}
-	if t.ShutdownTimeout <= 0 {
-		errs = append(errs, errNotPositive("--shutdown-timeout"))
-	}
-	if t.MaxTimeout < t.DefaultTimeout {
-		errs = append(errs, invalid.Fieldf("--max-timeout", "must be at least --default-timeout"))
-	}
-	if t.DrainDelay < 0 {
-		errs = append(errs, invalid.Fieldf("--drain-delay", "must not be less than 0"))
-	}
-	if t.MaxConnectionAge > 0 && t.MaxConnectionAge < time.Second {
-		errs = append(errs, invalid.Fieldf("--max-connection-age", "must be 0 or at least 1s"))
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		mustBePositive("--default-timeout", t.DefaultTimeout),
+		mustBePositive("--shutdown-timeout", t.ShutdownTimeout),
+		invalid.Unless(t.MaxTimeout >= t.DefaultTimeout, "--max-timeout", "must be at least --default-timeout"),
+		invalid.Unless(t.DrainDelay >= 0, "--drain-delay", "must not be less than 0"),
+		invalid.Unless(t.MaxConnectionAge <= 0 || t.MaxConnectionAge >= time.Second,
+			"--max-connection-age", "must be 0 or at least 1s"),
+	)
 }
 
-func errNotPositive(flag string) error { return invalid.Fieldf(flag, "must be more than 0") }
+func mustBePositive(flag string, value time.Duration) error {
+	return invalid.Unless(value > 0, flag, "must be more than 0")
+}
 
-// refuseSecrets returns an error if a flag in the command line, where other users of
-// the machine and readers of /debug/pprof/cmdline see it, has a secret. The same value
-// is accepted from the environment.
+// refuseSecrets returns an error if a flag in the command line has a secret: other users of
+// the machine and readers of /debug/pprof/cmdline can read it there. The same value is
+// accepted from the environment.
 func refuseSecrets(command *kong.Context) error {
 	for _, given := range command.Path { // Values of the environment are not in it.
 		if given.Flag == nil {
@@ -117,9 +110,9 @@ func refuseSecrets(command *kong.Context) error {
 	return nil
 }
 
-// config reads and checks the whole configuration, for check as for the commands that
-// serve. It binds no address and does not open the audit file. Its error is a
-// usageError that joins all problems.
+// config reads and checks the whole configuration, for the commands that serve and for
+// check. It binds no address and does not open the audit file. Its error is a usageError
+// that joins all problems.
 func (s *serving) config(
 	ctx context.Context, names flagNames, base settings.Base, auditLog string, logger *slog.Logger,
 ) (server.Config, error) {
@@ -150,7 +143,7 @@ func (s *serving) config(
 	if auditLog != "" {
 		auditErr = telemetry.CheckAudit(auditLog)
 	}
-	err := errors.Join(s.timing.check(), s.Delivering.check(), settingsErr, cfg.Validate(), redisErr,
+	err := errors.Join(s.timing.check(), mustBePositive("--attempt-timeout", s.Delivering.AttemptTimeout), settingsErr, cfg.Validate(), redisErr,
 		invalid.Field("--audit-log", auditErr), tracingErr)
 	if err != nil {
 		_ = cfg.Tracing.Close(ctx) // It has no spans.

@@ -25,8 +25,8 @@ type healthcheckCommand struct {
 
 // Run returns nil if ConferenceService is serving.
 func (c *healthcheckCommand) Run(ctx context.Context, out output) error {
-	if c.Timeout <= 0 {
-		return usageError{errNotPositive("--timeout")}
+	if err := mustBePositive("--timeout", c.Timeout); err != nil {
+		return usageError{err}
 	}
 	if _, _, err := net.SplitHostPort(c.GRPCAddr); err != nil {
 		return usageError{invalid.Field("--grpc-addr", err)}

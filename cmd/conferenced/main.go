@@ -35,22 +35,23 @@ const (
 // usageError is a mistake in flags, environment or files.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 // exitCode returns exitUsage for an error that a restart does not fix: a mistake, a
 // name that does not exist, or a missing permission, such as for a port below 1024.
 func exitCode(err error) int {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsNotFound {
-		return exitFailure
-	}
 	_, isUsage := errors.AsType[usageError](err)
 	_, isAddress := errors.AsType[*net.AddrError](err)
-	_, isName := errors.AsType[*net.DNSError](err)
-	if isUsage || isAddress || isName || errors.Is(err, fs.ErrPermission) {
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case isDNS && !dns.IsNotFound: // The name may exist.
+		return exitFailure
+	case isUsage, isAddress, isDNS, errors.Is(err, fs.ErrPermission):
 		return exitUsage
+	default:
+		return exitFailure
 	}
-	return exitFailure
 }
-
-func (e usageError) Unwrap() error { return e.error }
 
 type commands struct {
 	Sandbox     sandboxCommand     `cmd:"" help:"Serve in front of an embedded Twilio. Needs no configuration."`
@@ -103,7 +104,7 @@ func silenceLibraries() {
 func unsetEmptyVariables() {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		if value == "" && (strings.HasPrefix(name, "CONFERENCED_") || strings.HasPrefix(name, "TWILIO_")) {
+		if value == "" && (strings.HasPrefix(name, variablePrefix) || strings.HasPrefix(name, "TWILIO_")) {
 			_ = os.Unsetenv(name) // It fails for malformed names alone.
 		}
 	}

@@ -40,16 +40,11 @@ func (s *sharing) config() (redisstore.Config, error) {
 }
 
 func (s *sharing) refuseFiles() error {
-	var errs []error
-	for _, file := range []struct{ flag, path string }{
-		{"--redis-password-file", s.RedisPasswordFile},
-		{"--redis-ca-file", s.RedisCAFile},
-		{"--redis-cert-file", s.RedisCertFile},
-		{"--redis-key-file", s.RedisKeyFile},
-	} {
-		if file.path != "" {
-			errs = append(errs, invalid.Fieldf(file.flag, "needs --redis-url"))
-		}
-	}
-	return errors.Join(errs...)
+	const problem = "needs --redis-url"
+	return errors.Join(
+		invalid.Unless(s.RedisPasswordFile == "", "--redis-password-file", problem),
+		invalid.Unless(s.RedisCAFile == "", "--redis-ca-file", problem),
+		invalid.Unless(s.RedisCertFile == "", "--redis-cert-file", problem),
+		invalid.Unless(s.RedisKeyFile == "", "--redis-key-file", problem),
+	)
 }

@@ -92,30 +92,20 @@ func (c *sandboxCommand) Run(ctx context.Context, out output, names flagNames) e
 
 // upstream returns the configuration of the embedded Twilio.
 func (c *embedding) upstream() (sandbox.Config, error) {
-	var errs []error
-	if c.TwilioAddr == "" {
-		errs = append(errs, invalid.Fieldf("--twilio-addr", "is empty"))
-	}
-	if c.CallStep < time.Millisecond {
-		errs = append(errs, invalid.Fieldf("--sandbox-call-step", "must be at least 1ms"))
-	}
-	if !(c.ErrorRate >= 0 && c.ErrorRate <= 1) { // NaN too.
-		errs = append(errs, invalid.Fieldf("--sandbox-error-rate", "must be between 0 and 1"))
-	}
-	if c.Latency < 0 {
-		errs = append(errs, invalid.Fieldf("--sandbox-latency", "must not be less than 0"))
-	}
-	if c.Concurrency < 0 {
-		errs = append(errs, invalid.Fieldf("--sandbox-concurrency", "must not be less than 0"))
-	}
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(
+		invalid.Unless(c.TwilioAddr != "", "--twilio-addr", "is empty"),
+		invalid.Unless(c.CallStep >= time.Millisecond, "--sandbox-call-step", "must be at least 1ms"),
+		invalid.Unless(c.ErrorRate >= 0 && c.ErrorRate <= 1, "--sandbox-error-rate", "must be between 0 and 1"),
+		invalid.Unless(c.Latency >= 0, "--sandbox-latency", "must not be less than 0"),
+		invalid.Unless(c.Concurrency >= 0, "--sandbox-concurrency", "must not be less than 0"),
+	)
+	if err != nil {
 		return sandbox.Config{}, usageError{err}
 	}
 	cfg := sandbox.Config{
 		Latency: c.Latency, ErrorRate: c.ErrorRate, Concurrency: c.Concurrency,
 		Seed: c.Seed, CallStep: c.CallStep,
 	}
-	var err error
 	cfg.State, err = readState(c.State)
 	return cfg, err
 }
@@ -136,7 +126,7 @@ func readState(path string) (*sandbox.InitialState, error) {
 	return state, nil
 }
 
-// sandboxConfig is config in front of an embedded Twilio at that address.
+// sandboxConfig is config with the accounts of an embedded Twilio, whose address is upstream.
 func (s *serving) sandboxConfig(
 	ctx context.Context, names flagNames, state *sandbox.InitialState, upstream, auditLog string, logger *slog.Logger,
 ) (server.Config, error) {

@@ -11,7 +11,8 @@ import (
 	"conferenced/service/settings"
 )
 
-// files has the flags of the files that are reloaded when they change.
+// files has the flags of the files that are reloaded when they change. It has the fields
+// of settings.Files, to be converted.
 type files struct {
 	Accounts string `field:"settings.Accounts" env:"CONFERENCED_ACCOUNTS" placeholder:"FILE" help:"Accounts and the places of their credentials, in YAML. Without it: one account from the environment."`
 	Tokens   string `field:"settings.Tokens" env:"CONFERENCED_TOKENS" placeholder:"FILE" help:"Bearer tokens of callers, by name and SHA-256, in YAML."`
@@ -19,13 +20,6 @@ type files struct {
 	ClientCA string `name:"client-ca" field:"settings.ClientCA" env:"CONFERENCED_CLIENT_CA" placeholder:"FILE" help:"The CAs of accepted client certificates, in PEM."`
 	TLSCert  string `name:"tls-cert" field:"settings.TLSCert" env:"CONFERENCED_TLS_CERT" placeholder:"FILE" help:"The server certificate of gRPC and HTTP, in PEM. Without it: plaintext."`
 	TLSKey   string `name:"tls-key" field:"settings.TLSKey" env:"CONFERENCED_TLS_KEY" placeholder:"FILE" help:"Its key, in PEM."`
-}
-
-func (f *files) settings() settings.Files {
-	return settings.Files{
-		Accounts: f.Accounts, Tokens: f.Tokens, Policy: f.Policy,
-		ClientCA: f.ClientCA, TLSCert: f.TLSCert, TLSKey: f.TLSKey,
-	}
 }
 
 // jwt has the flags of the issuer whose JWTs are accepted.
@@ -66,7 +60,7 @@ func (s *securing) apply(cfg *server.Config, base settings.Base) error {
 	var jwtErr, proxyErr, liveErr error
 	base.JWT, jwtErr = s.JWT.verifier()
 	cfg.TrustedProxies, proxyErr = clientaddr.ParseProxies(s.TrustedProxy)
-	cfg.Settings, liveErr = settings.NewLive(s.settings(), base, cfg.Logger)
+	cfg.Settings, liveErr = settings.NewLive(settings.Files(s.files), base, cfg.Logger)
 	if jwtErr != nil {
 		cfg.Settings = nil // Whether callers are authenticated is not known.
 	}

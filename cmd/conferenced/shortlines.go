@@ -18,7 +18,7 @@ import (
 // "muted customer  200  2 ms". Participants are named as in the embedded Twilio.
 func shortLines(w io.Writer, fake *sandbox.Sandbox) func(*call.Call, *outcome.Error) {
 	return func(c *call.Call, failed *outcome.Error) {
-		line, code := done(c), http.StatusOK
+		line, code := actionText(c), http.StatusOK
 		if failed != nil {
 			code = failed.HTTP
 			line = map[outcome.Applied]string{outcome.No: "not ", outcome.Maybe: "maybe "}[failed.Applied] + line
@@ -31,17 +31,15 @@ func shortLines(w io.Writer, fake *sandbox.Sandbox) func(*call.Call, *outcome.Er
 	}
 }
 
-// verbs say what the values of the most common properties do.
+// verbs are the effects of the values of the most common properties.
 var verbs = map[property.Property]map[string]string{
 	property.Muted: {"true": "muted", "false": "unmuted"},
 	property.Hold:  {"true": "held", "false": "took off hold"},
 }
 
-// done says what a call does, up to the participant.
-func done(c *call.Call) string {
-	switch c.Operation {
-	case call.Update:
-	default:
+// actionText returns what a call does, without the participant: "muted", "set wait_url of".
+func actionText(c *call.Call) string {
+	if c.Operation != call.Update {
 		return map[call.Operation]string{call.Read: "read", call.Remove: "removed"}[c.Operation]
 	}
 	var parts, others []string

@@ -27,25 +27,25 @@ func welcome(e *examples, upstream string, state sandbox.State) string {
 	p.line("  REST             %s%s", e.rest, docs)
 	p.line("  admin            %s", e.admin)
 	p.line("  embedded Twilio  %s   (open it in a browser)\n", upstream)
-	if stage := stageOf(state); stage != nil {
-		p.describe(stage)
-		p.showCalls(e, stage)
+	if conference := exampleOf(state); conference != nil {
+		p.describe(conference)
+		p.showCalls(e, conference)
 	}
 	p.line("Stop with Ctrl-C.\n")
 	return p.String()
 }
 
 // showCalls adds commands that mute a participant and put one on hold.
-func (p *page) showCalls(e *examples, stage *sandbox.Conference) {
-	muted, held := find(stage, "customer"), find(stage, "front desk")
-	path := "/v1/conferences/" + stage.SID + "/participants/"
+func (p *page) showCalls(e *examples, conference *sandbox.Conference) {
+	muted, held := find(conference, "customer"), find(conference, "front desk")
+	path := "/v1/conferences/" + conference.SID + "/participants/"
 	if e.needed != "" {
 		p.line("%s\n", e.needed)
 	}
 	p.line("Mute %s:\n", nameOf(muted))
 	if e.hasReflection {
 		p.line("  %s\n", e.grpcurl("UpdateParticipant",
-			fmt.Sprintf(`{"conference_sid": "%s", "call_sid": "%s", "muted": true}`, stage.SID, muted.CallSID)))
+			fmt.Sprintf(`{"conference_sid": "%s", "call_sid": "%s", "muted": true}`, conference.SID, muted.CallSID)))
 	}
 	p.line("  %s\n", e.curl("PATCH", path+muted.CallSID, `{"muted": true}`))
 	p.line("Put %s on hold:\n", nameOf(held))
@@ -60,12 +60,12 @@ func welcomeAlone(upstream string, state sandbox.State, credentials []sandbox.Cr
 	for _, account := range credentials {
 		p.line("  TWILIO_ACCOUNT_SID=%s\n  TWILIO_AUTH_TOKEN=%s\n", account.AccountSID, account.AuthToken)
 	}
-	if stage := stageOf(state); stage != nil {
-		muted := find(stage, "customer")
-		p.describe(stage)
+	if conference := exampleOf(state); conference != nil {
+		muted := find(conference, "customer")
+		p.describe(conference)
 		p.line("Mute %s:\n", nameOf(muted))
 		p.line("  curl %s/2010-04-01/Accounts/%s/Conferences/%s/Participants/%s.json -u %[2]s:%[5]s -d Muted=true\n",
-			shellQuote(upstream), stage.AccountSID, stage.SID, muted.CallSID, credentials[0].AuthToken)
+			shellQuote(upstream), conference.AccountSID, conference.SID, muted.CallSID, credentials[0].AuthToken)
 	}
 	p.line("Stop with Ctrl-C.")
 	return p.String()
@@ -85,9 +85,9 @@ func (p *page) describe(c *sandbox.Conference) {
 	p.line("")
 }
 
-// stageOf returns the conference that the examples use: the first of the default account
+// exampleOf returns the conference that the examples use: the first of the default account
 // that is in progress and has participants, or nil.
-func stageOf(state sandbox.State) *sandbox.Conference {
+func exampleOf(state sandbox.State) *sandbox.Conference {
 	for _, conference := range state.Accounts[0].Conferences {
 		if conference.Status == "in-progress" && len(conference.Participants) > 0 {
 			return conference

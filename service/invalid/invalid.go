@@ -28,6 +28,14 @@ func Fieldf(field, format string, args ...any) error {
 	return &FieldError{field, fmt.Errorf(format, args...)}
 }
 
+// Unless returns nil if the field is valid, and otherwise what [Fieldf] returns.
+func Unless(valid bool, field, format string, args ...any) error {
+	if valid {
+		return nil
+	}
+	return Fieldf(field, format, args...)
+}
+
 // Error returns the field and the problem.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
 

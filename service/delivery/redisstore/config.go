@@ -66,19 +66,14 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	_, err := c.options()
-	errs := []error{err}
-	switch c.Failure {
-	case Mixed, Closed, Open:
-	default:
-		errs = append(errs, invalid.Fieldf("redisstore.Failure", "must be mixed, closed or open, not %q", c.Failure))
-	}
-	if c.Lease < leastLease {
-		errs = append(errs, invalid.Fieldf("redisstore.Lease", "must be at least %v, not %v", leastLease, c.Lease))
-	}
-	if c.Timeout <= 0 || c.Timeout >= c.Lease {
-		errs = append(errs, invalid.Fieldf("redisstore.Timeout", "must be more than 0 and less than the lease of %v, not %v", c.Lease, c.Timeout))
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		err,
+		invalid.Unless(c.Failure == Mixed || c.Failure == Closed || c.Failure == Open,
+			"redisstore.Failure", "must be mixed, closed or open, not %q", c.Failure),
+		invalid.Unless(c.Lease >= leastLease, "redisstore.Lease", "must be at least %v, not %v", leastLease, c.Lease),
+		invalid.Unless(c.Timeout > 0 && c.Timeout < c.Lease,
+			"redisstore.Timeout", "must be more than 0 and less than the lease of %v, not %v", c.Lease, c.Timeout),
+	)
 }
 
 // Address returns the first address in the URL, without user and password. The
