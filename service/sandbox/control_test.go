@@ -172,14 +172,6 @@ func TestParametersOfControlPages(t *testing.T) {
 	}
 }
 
-func TestResetOverHTTP(t *testing.T) {
-	s := newStage(t, Config{})
-	before := s.State()
-	s.update(AgentSID, "Muted=true")
-	diff(t, 204, s.do(s.request(http.MethodPost, "/sandbox/reset", "")).status)
-	diff(t, before, s.State())
-}
-
 func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 	s := New(Config{})
 	defer s.Close()

@@ -50,32 +50,6 @@ func TestListOnSeveralPages(t *testing.T) {
 	}, pageOf(t, s.get(path+"?PageSize=2&Page=1")))
 }
 
-func TestFollowingNextPagesFindsEachParticipantOnce(t *testing.T) {
-	s := newStage(t, Config{})
-	for i := range 20 {
-		if _, err := s.AddParticipant(ConferenceSID, Participant{Label: fmt.Sprint("guest ", i), Muted: i%2 == 0}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	seen := map[any]int{}
-	next := participantsPath(ConferenceSID) + ".json?Muted=true&PageSize=3"
-	pages := 0
-	for ; next != ""; pages++ {
-		page := pageOf(t, s.get(next))
-		for _, sid := range page["participants"].([]any) {
-			seen[sid]++
-		}
-		next, _ = page["next_page_uri"].(string)
-	}
-	diff(t, []int{4, 10}, []int{pages, len(seen)})
-	for sid, times := range seen {
-		diff(t, 1, times)
-		if !s.participant(sid.(string)).Muted {
-			t.Errorf("%v is listed and not muted", sid)
-		}
-	}
-}
-
 func TestListFilters(t *testing.T) {
 	s := newStage(t, Config{})
 	s.update(AgentSID, "Muted=true")

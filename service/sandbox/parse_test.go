@@ -22,12 +22,18 @@ func parse(t *testing.T, text string) *InitialState {
 	return state
 }
 
-func TestStateWithEveryKey(t *testing.T) {
+// everyKeyState returns the state of testdata, which has every key.
+func everyKeyState(t *testing.T) *InitialState {
+	t.Helper()
 	text, err := os.ReadFile("testdata/state.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStage(t, Config{State: parse(t, string(text))})
+	return parse(t, string(text))
+}
+
+func TestStateWithEveryKey(t *testing.T) {
+	s := newStage(t, Config{State: everyKeyState(t)})
 	now := newClock().now
 	then := time.Date(2026, 1, 31, 9, 0, 0, 0, time.UTC)
 	music := "http://127.0.0.1:9000/music"
@@ -73,10 +79,6 @@ func TestStateWithEveryKey(t *testing.T) {
 }
 
 func TestCredentialsOfSeededAccounts(t *testing.T) {
-	text, err := os.ReadFile("testdata/state.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	suspended := "AC" + strings.Repeat("F", 32)
 	tests := map[string]struct {
 		user, password, account string
@@ -91,7 +93,7 @@ func TestCredentialsOfSeededAccounts(t *testing.T) {
 		"a parent's key, in the subaccount":    {APIKeySID, APIKeySecret, otherAccount, "401/20003"},
 		"a suspended account":                  {suspended, "secret", suspended, "401/20003"},
 	}
-	s := newStage(t, Config{State: parse(t, string(text))})
+	s := newStage(t, Config{State: everyKeyState(t)})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := s.request(http.MethodGet, "/2010-04-01/Accounts/"+test.account+"/Conferences.json", "")
@@ -108,11 +110,7 @@ func TestCredentialsOfSeededAccounts(t *testing.T) {
 }
 
 func TestAccountsAreSeparate(t *testing.T) {
-	text, err := os.ReadFile("testdata/state.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newStage(t, Config{State: parse(t, string(text))})
+	s := newStage(t, Config{State: everyKeyState(t)})
 	for _, path := range []string{
 		conferencePath(ConferenceSID), participantPath(AgentSID), participantsPath(ConferenceSID) + ".json",
 	} {

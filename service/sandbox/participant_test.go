@@ -76,13 +76,6 @@ func TestAddParticipantToFullConference(t *testing.T) {
 	diff(t, "404/20404", s.update("fault:503", "Muted=true").outcome())
 }
 
-func TestAddParticipantWithLongestLabel(t *testing.T) {
-	s := New(Config{})
-	if _, err := s.AddParticipant(ConferenceSID, Participant{Label: strings.Repeat("é", 128)}); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestAddParticipantCopies(t *testing.T) {
 	s := newStage(t, Config{})
 	mine := Participant{Label: "mine", WaitURL: new("http://example.com/"), Announcements: []Announcement{{URL: "http://example.com/"}}}

@@ -284,9 +284,3 @@ func TestSDKReadsErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) { diff(t, test.want, refusal(t, test.do())) })
 	}
 }
-
-func TestSDKWithAPIKey(t *testing.T) {
-	s, _ := newSDKStage(t)
-	fetched, err := s.sdk(APIKeySID, APIKeySecret).FetchParticipant(ConferenceSID, "agent", nil)
-	diff(t, AgentSID, *check(t, fetched, err).CallSid)
-}
