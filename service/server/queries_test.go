@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/VictoriaMetrics/metricsql"
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -117,54 +118,22 @@ func bound(value float64) string {
 }
 
 // check returns the unknown names, labels and values in a query, whose result must have
-// the labels. It reads a subset of PromQL: strings in double quotes, and `by` before what
-// it groups. The syntax is checked by promtool, in .ci/deploy.
+// the labels. The syntax is checked by promtool, in .ci/deploy.
 func (v vocabulary) check(query string, labels ...string) []string {
-	tokens, rest := tokensOf(query)
-	r := &queryReader{words: v, tokens: tokens}
-	if rest != "" {
-		r.wrong("not understood from %q on", rest)
-		return r.problems
+	expr, err := metricsql.Parse(query)
+	if err != nil {
+		return []string{err.Error()}
 	}
-	r.expression(labels)
-	if r.peek() != "" {
-		r.wrong("%q closes nothing", r.peek())
-	}
+	r := &queryReader{words: v}
+	r.expression(expr, labels)
 	if r.series == 0 {
 		r.wrong("asks for no series")
 	}
 	return r.problems
 }
 
-var (
-	queryToken = regexp.MustCompile(`^("(?:[^"\\]|\\.)*"|[a-zA-Z_:][\w:]*|\$\w+|[0-9][\w.]*|=~|!~|[!=<>]=|[-+*/%^=<>(){}\[\],]|\s+)`)
-	queryName  = regexp.MustCompile(`^[a-zA-Z_:]`)
-)
-
-func tokensOf(query string) (tokens []string, rest string) {
-	for query != "" {
-		token := queryToken.FindString(query)
-		if token == "" {
-			return tokens, query
-		}
-		query = query[len(token):]
-		if strings.TrimSpace(token) != "" {
-			tokens = append(tokens, token)
-		}
-	}
-	return tokens, ""
-}
-
-// Words of PromQL that are not names of series.
-var (
-	aggregators = []string{"avg", "count", "max", "min", "sum", "topk", "bottomk"}
-	operators   = []string{"and", "or", "unless", "bool", "offset"}
-	matchings   = []string{"on", "ignoring", "group_left", "group_right"}
-)
-
 type queryReader struct {
 	words    vocabulary
-	tokens   []string
 	series   int
 	problems []string
 }
@@ -173,159 +142,80 @@ func (r *queryReader) wrong(format string, arguments ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, arguments...))
 }
 
-func (r *queryReader) peek() string {
-	if len(r.tokens) == 0 {
-		return ""
-	}
-	return r.tokens[0]
-}
-
-func (r *queryReader) next() string {
-	token := r.peek()
-	if token != "" {
-		r.tokens = r.tokens[1:]
-	}
-	return token
-}
-
 // expression reads an expression, all of whose series must have the labels.
-func (r *queryReader) expression(labels []string) {
-	for {
-		switch token := r.peek(); {
-		case token == "" || token == ")":
-			return
-		case queryName.MatchString(token):
-			r.name(r.next(), labels)
-		case token == "(":
-			r.group(labels)
-		case token == "{":
-			r.wrong("a selector names no metric")
-			r.selector("")
-		case token == "[":
-			for token = r.next(); token != "]" && token != ""; {
-				token = r.next()
-			}
-		default:
-			r.next()
+func (r *queryReader) expression(expr metricsql.Expr, labels []string) {
+	switch expr := expr.(type) {
+	case *metricsql.MetricExpr:
+		r.metric(expr, labels)
+	case *metricsql.RollupExpr:
+		r.expression(expr.Expr, labels)
+	case *metricsql.BinaryOpExpr:
+		r.expression(expr.Left, labels)
+		r.expression(expr.Right, labels)
+	case *metricsql.AggrFuncExpr:
+		r.aggregation(expr, labels)
+	case *metricsql.FuncExpr:
+		if expr.Name == "scalar" {
+			labels = nil
+		}
+		for _, argument := range expr.Args {
+			r.expression(argument, labels)
 		}
 	}
 }
 
-// group reads an expression in parentheses.
-func (r *queryReader) group(labels []string) {
-	r.next()
-	r.expression(labels)
-	if r.next() != ")" {
-		r.wrong("a parenthesis is not closed")
-	}
-	if r.peek() == "by" || r.peek() == "without" {
-		r.wrong("%q stands behind what it groups", r.next())
-		r.labelList()
-	}
-}
-
-// name reads a series, a function or an aggregation.
-func (r *queryReader) name(word string, labels []string) {
-	switch {
-	case slices.Contains(matchings, word):
-		r.labelList()
-	case slices.Contains(operators, word):
-	case slices.Contains(aggregators, word):
-		r.aggregation(word, labels)
-	case word == "scalar" && r.peek() == "(":
-		r.group(nil)
-	case r.peek() == "(":
-		r.group(labels)
-	default:
-		r.metric(word, labels)
-	}
-}
-
-func (r *queryReader) aggregation(word string, labels []string) {
+func (r *queryReader) aggregation(expr *metricsql.AggrFuncExpr, labels []string) {
 	var by []string
-	if r.peek() == "by" {
-		r.next()
-		by = r.labelList()
+	if expr.Modifier.Op == "by" {
+		by = expr.Modifier.Args
 	}
 	for _, label := range labels {
 		if !slices.Contains(by, label) {
-			r.wrong("%s loses the label %q", word, label)
+			r.wrong("%s loses the label %q", expr.Name, label)
 		}
 	}
-	if r.peek() != "(" {
-		r.wrong("%s is not followed by what it is of", word)
-		return
+	for _, argument := range expr.Args {
+		r.expression(argument, by)
 	}
-	r.group(by)
 }
 
-func (r *queryReader) labelList() (labels []string) {
-	if r.next() != "(" {
-		r.wrong("a list of labels does not begin")
-		return nil
-	}
-	for token := r.next(); token != ")" && token != ""; token = r.next() {
-		if token != "," {
-			labels = append(labels, token)
-		}
-	}
-	return labels
-}
-
-func (r *queryReader) metric(name string, labels []string) {
+func (r *queryReader) metric(expr *metricsql.MetricExpr, labels []string) {
 	r.series++
-	known, ok := r.words[name]
-	if !ok {
-		r.wrong("there is no metric %s", name)
-	}
-	for _, label := range labels {
-		if _, has := known[label]; ok && !has {
-			r.wrong("%s has no label %s to group by or to show", name, label)
+	for _, filters := range expr.LabelFilterss {
+		name := filters[0].Value
+		known, ok := r.words[name]
+		if filters[0].Label != "__name__" || !ok {
+			r.wrong("there is no metric %s", name)
+			continue
 		}
-	}
-	if r.peek() == "{" {
-		r.selector(name)
+		for _, label := range labels {
+			if _, has := known[label]; !has {
+				r.wrong("%s has no label %s to group by or to show", name, label)
+			}
+		}
+		for _, filter := range filters[1:] {
+			r.filter(name, known, filter)
+		}
 	}
 }
 
-// selector reads the matchers of the metric.
-func (r *queryReader) selector(metric string) {
-	r.next()
-	for token := r.next(); token != "}" && token != ""; token = r.next() {
-		if token == "," {
-			continue
-		}
-		operator := r.next()
-		value, err := strconv.Unquote(r.next())
-		if err != nil {
-			r.wrong("%s%s is not followed by a string", token, operator)
-			continue
-		}
-		r.matcher(metric, token, operator, value)
-	}
-}
-
-func (r *queryReader) matcher(metric, label, operator, value string) {
-	known, ok := r.words[metric]
+func (r *queryReader) filter(metric string, known map[string][]string, filter metricsql.LabelFilter) {
+	values, ok := known[filter.Label]
 	if !ok {
-		return // It is reported already.
-	}
-	values, ok := known[label]
-	if !ok {
-		r.wrong("%s has no label %s", metric, label)
+		r.wrong("%s has no label %s", metric, filter.Label)
 		return
 	}
-	if values == nil || strings.HasPrefix(value, "$") {
+	if values == nil || strings.HasPrefix(filter.Value, "$") {
 		return
 	}
-	alternatives := []string{regexp.QuoteMeta(value)}
-	if strings.HasSuffix(operator, "~") {
-		alternatives = strings.Split(value, "|")
+	alternatives := []string{regexp.QuoteMeta(filter.Value)}
+	if filter.IsRegexp {
+		alternatives = strings.Split(filter.Value, "|")
 	}
 	for _, alternative := range alternatives {
 		pattern, err := regexp.Compile("^(?:" + alternative + ")$")
 		if err != nil || !slices.ContainsFunc(values, pattern.MatchString) {
-			r.wrong("%s of %s is never %s", label, metric, alternative)
+			r.wrong("%s of %s is never %s", filter.Label, metric, alternative)
 		}
 	}
 }
@@ -346,7 +236,8 @@ func TestMistakesInQueriesAreFound(t *testing.T) {
 		{"a metric of another program", `sum(rate(http_requests_total{code="OK"}[5m]))`, nil, []string{"there is no metric http_requests_total"}},
 		{"a histogram in place of its buckets", `conferenced_queue_wait_seconds`, nil, []string{"there is no metric conferenced_queue_wait_seconds"}},
 		{"buckets of a counter", `conferenced_calls_total_bucket`, nil, []string{"there is no metric conferenced_calls_total_bucket"}},
-		{"a metric by its label alone", `{__name__="conferenced_calls_total"}`, nil, []string{"a selector names no metric", "asks for no series"}},
+		{"no metric", `{code="OK"}`, nil, []string{"there is no metric OK"}},
+		{"no series", `vector(1)`, nil, []string{"asks for no series"}},
 		{"a label that is misspelt", `conferenced_calls_total{status="OK"}`, nil, []string{"conferenced_calls_total has no label status"}},
 		{"a label to group by that is misspelt", `sum by (protokol) (conferenced_calls_in_flight)`, nil, []string{"conferenced_calls_in_flight has no label protokol to group by or to show"}},
 		{"a label that a part of a quotient does not have", `sum by (code) (conferenced_calls_total / conferenced_call_errors_total)`, nil, []string{"conferenced_call_errors_total has no label code to group by or to show"}},
@@ -358,8 +249,6 @@ func TestMistakesInQueriesAreFound(t *testing.T) {
 		{"a value to leave out", `conferenced_breakers{state!="offf"}`, nil, []string{"state of conferenced_breakers is never offf"}},
 		{"a bound that no bucket has", `conferenced_call_duration_seconds_bucket{le="2"}`, nil, []string{"le of conferenced_call_duration_seconds_bucket is never 2"}},
 		{"another job", `up{job="conferences"} == 0`, nil, []string{"job of up is never conferences"}},
-		{"a group behind", `sum(conferenced_calls_total) by (nothing)`, nil, []string{`"by" stands behind what it groups`}},
-		{"strings in other quotes", `conferenced_calls_total{code='OK'}`, nil, []string{`not understood from "'OK'}" on`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
