@@ -229,13 +229,18 @@ func await(t testing.TB, what string, is func() bool) {
 // dial returns the store of one replica.
 func dial(t *testing.T, cfg Config) *Store {
 	t.Helper()
+	return dialTo(t, cfg, quiet)
+}
+
+func dialTo(t *testing.T, cfg Config, logger *slog.Logger) *Store {
+	t.Helper()
 	if cfg.Timeout == 0 {
 		cfg.Timeout = cfg.Lease * 3 / 4
 	}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Dial(cfg, testBounds(), quiet)
+	s, err := Dial(cfg, testBounds(), logger)
 	if err != nil {
 		t.Fatal(err)
 	}

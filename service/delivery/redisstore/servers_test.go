@@ -99,19 +99,8 @@ func (l *logbook) count(text string) int { return strings.Count(l.String(), text
 // dialLogged is dial with the store's log.
 func dialLogged(t *testing.T, cfg Config) (*Store, *logbook) {
 	t.Helper()
-	if cfg.Timeout == 0 {
-		cfg.Timeout = cfg.Lease * 3 / 4
-	}
-	if err := cfg.Validate(); err != nil {
-		t.Fatal(err)
-	}
 	book := &logbook{}
-	s, err := Dial(cfg, testBounds(), slog.New(slog.NewTextHandler(book, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return s, book
+	return dialTo(t, cfg, slog.New(slog.NewTextHandler(book, nil))), book
 }
 
 // wantShared wants two replicas to share queues and request ids, and to notify each
