@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/connectivity"
 
 	"conferenced/service/sandbox"
@@ -24,8 +25,8 @@ func aging(s *setup) {
 
 func TestAnOldConnectionOfGRPC(t *testing.T) {
 	r := start(t, aging)
-	if code, words := awaitGoAway(t, speakHTTP2(t, r.GRPC, "")); code != 0 || words != "max_age" {
-		t.Errorf("GOAWAY with %#x, %q", code, words)
+	if code, words := newRawHTTP2(t, connect(t, r.GRPC)).awaitGoAway(t); code != http2.ErrCodeNo || words != "max_age" {
+		t.Errorf("GOAWAY with %v, %q", code, words)
 	}
 }
 

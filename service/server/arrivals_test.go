@@ -99,6 +99,37 @@ func (c *rawHTTP2) awaitStatus(t *testing.T, stream uint32) string {
 	}
 }
 
+// connectHTTP2 opens a connection that the server has accepted.
+func connectHTTP2(t *testing.T, addr net.Addr) *rawHTTP2 {
+	t.Helper()
+	c := newRawHTTP2(t, connect(t, addr))
+	if err := c.WritePing(false, [8]byte{}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		frame, err := c.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := frame.(*http2.PingFrame); ok {
+			return c
+		}
+	}
+}
+
+func (c *rawHTTP2) awaitGoAway(t *testing.T) (code http2.ErrCode, words string) {
+	t.Helper()
+	for {
+		frame, err := c.ReadFrame()
+		if err != nil {
+			t.Fatalf("the connection ended without a word: %v", err)
+		}
+		if away, ok := frame.(*http2.GoAwayFrame); ok {
+			return away.ErrCode, string(away.DebugData())
+		}
+	}
+}
+
 func dialTLS(t *testing.T, addr net.Addr, trusted *x509.CertPool, certificate *tls.Certificate) *tls.Conn {
 	t.Helper()
 	config := &tls.Config{RootCAs: trusted, NextProtos: []string{"h2"}, ServerName: "127.0.0.1"}

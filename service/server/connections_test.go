@@ -255,14 +255,14 @@ func TestASilentConnectionInADrain(t *testing.T) {
 			r.run(t)
 			addr := map[string]net.Addr{"grpc": r.GRPC, "http": r.HTTP}[listener]
 			silent := connect(t, addr)
-			frames := connectHTTP2(t, r.GRPC) // Connections are accepted in their order.
+			conn := connectHTTP2(t, r.GRPC) // Connections are accepted in their order.
 			if listener == "http" {
 				postREST(t, r)
 			}
 			r.stop()
 			over <- time.Time{}
 			awaitClosed(t, silent)
-			awaitGoAway(t, frames)
+			conn.awaitGoAway(t)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/status"
 
 	"conferenced/service/call"
@@ -118,10 +119,10 @@ func TestAnAnswerThatBeginsInADrainIsTheLast(t *testing.T) {
 
 func TestDrainSendsGOAWAY(t *testing.T) {
 	r := start(t)
-	frames := connectHTTP2(t, r.GRPC)
+	conn := connectHTTP2(t, r.GRPC)
 	r.stop()
-	if code, words := awaitGoAway(t, frames); code != 0 || words != "graceful_stop" {
-		t.Errorf("GOAWAY with %#x, %q", code, words)
+	if code, words := conn.awaitGoAway(t); code != http2.ErrCodeNo || words != "graceful_stop" {
+		t.Errorf("GOAWAY with %v, %q", code, words)
 	}
 }
 
@@ -170,14 +171,7 @@ type halfRequest struct {
 // body.
 func beginRequest(t *testing.T, r *running, path string) halfRequest {
 	t.Helper()
-	conn, err := net.Dial("tcp", r.HTTP.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
+	conn := connect(t, r.HTTP)
 	half := halfRequest{conn, `{"muted": true}`}
 	contentType := "application/json"
 	if path == twilioAgentPath {

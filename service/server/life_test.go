@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
@@ -565,79 +564,13 @@ func TestNoDefaultAccount(t *testing.T) {
 	}
 }
 
-// HTTP/2 frames.
-const (
-	framePing   = 0x6
-	frameGoAway = 0x7
-	preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	noSettings  = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-	ping        = "\x00\x00\x08\x06\x00\x00\x00\x00\x00" + "12345678"
-)
-
 func TestTooManyPings(t *testing.T) {
 	r := start(t)
-	frames := speakHTTP2(t, r.GRPC, strings.Repeat(ping, 10))
-	code, words := awaitGoAway(t, frames)
-	const enhanceYourCalm = 0xb
-	if code != enhanceYourCalm || words != "too_many_pings" {
-		t.Errorf("GOAWAY with %#x, %q", code, words)
+	conn := newRawHTTP2(t, connect(t, r.GRPC))
+	for range 10 {
+		_ = conn.WritePing(false, [8]byte{}) // The server may have closed the connection.
 	}
-}
-
-// speakHTTP2 opens an HTTP/2 connection, writes frames to it and returns a reader of the
-// server's frames.
-func speakHTTP2(t *testing.T, addr net.Addr, frames string) *bufio.Reader {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr.String())
-	if err != nil {
-		t.Fatal(err)
+	if code, words := conn.awaitGoAway(t); code != http2.ErrCodeEnhanceYourCalm || words != "too_many_pings" {
+		t.Errorf("GOAWAY with %v, %q", code, words)
 	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, preface+noSettings+frames); err != nil {
-		t.Fatal(err)
-	}
-	return bufio.NewReader(conn)
-}
-
-// connectHTTP2 opens an HTTP/2 connection that the server has accepted, and returns a
-// reader of the server's next frames.
-func connectHTTP2(t *testing.T, addr net.Addr) *bufio.Reader {
-	t.Helper()
-	frames := speakHTTP2(t, addr, ping)
-	for {
-		kind, _, err := readFrame(frames)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if kind == framePing {
-			return frames
-		}
-	}
-}
-
-func awaitGoAway(t *testing.T, frames io.Reader) (code uint32, words string) {
-	t.Helper()
-	for {
-		kind, payload, err := readFrame(frames)
-		if err != nil {
-			t.Fatalf("the connection ended without a word: %v", err)
-		}
-		if kind == frameGoAway {
-			return binary.BigEndian.Uint32(payload[4:]), string(payload[8:])
-		}
-	}
-}
-
-func readFrame(r io.Reader) (kind byte, payload []byte, err error) {
-	var header [9]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
-		return 0, nil, err
-	}
-	length := int(header[0])<<16 | int(header[1])<<8 | int(header[2])
-	payload = make([]byte, length)
-	_, err = io.ReadFull(r, payload)
-	return header[3], payload, err
 }
