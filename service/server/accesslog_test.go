@@ -215,7 +215,7 @@ func TestHealthChecksAreNotLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range []string{"/startupz", "/livez", "/readyz", "/healthz"} {
-			getAdmin(t, r, path)
+			askAdmin(t, r, http.MethodGet, path)
 		}
 		return r.log.lines(t, "call")
 	}

@@ -61,15 +61,6 @@ func serveText(t *testing.T, status int, words string) string {
 	return server.URL
 }
 
-func getAdmin(t *testing.T, r *running, path string) reply {
-	t.Helper()
-	code, header, body := askAdmin(t, r, http.MethodGet, path)
-	if got := header.Get("Cache-Control"); got != "no-store" {
-		t.Errorf("%s: Cache-Control %q", path, got)
-	}
-	return reply{code: code, header: http.Header{"Body": {body}, "Content-Type": header["Content-Type"]}}
-}
-
 func askAdmin(t *testing.T, r *running, method, path string) (int, http.Header, string) {
 	t.Helper()
 	outgoing, err := http.NewRequestWithContext(t.Context(), method, r.adminURL(path), nil)
@@ -112,14 +103,14 @@ func TestAdminPages(t *testing.T) {
 	for _, path := range []string{"/startupz", "/livez", "/readyz"} {
 		t.Run(path, func(t *testing.T) {
 			code, header, body := askAdmin(t, r, http.MethodGet, path)
-			if code != http.StatusOK || body != "ok\n" || header.Get("Content-Type") != "text/plain; charset=utf-8" {
+			if code != http.StatusOK || body != "ok\n" || header.Get("Content-Type") != "text/plain; charset=utf-8" || header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%d %q %v", code, body, header)
 			}
 		})
 	}
 	t.Run("/healthz", func(t *testing.T) {
 		code, header, body := askAdmin(t, r, http.MethodGet, "/healthz")
-		if code != http.StatusOK || header.Get("Content-Type") != "application/json" {
+		if code != http.StatusOK || header.Get("Content-Type") != "application/json" || header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%d %v", code, header)
 		}
 		var got details
