@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -323,21 +324,22 @@ func TestGaugesOfCallsInFlight(t *testing.T) {
 // TestCallerThatLeavesDuringAnAttempt: the attempt continues for the grace period.
 func TestCallerThatLeavesDuringAnAttempt(t *testing.T) {
 	for grace, want := range map[time.Duration]string{0: "cut_off", patience: "ok"} {
-		held := newHolds()
-		r := start(t, held.setup, func(s *setup) { s.Delivery.Grace = grace })
-		ctx, cancel := context.WithCancel(t.Context())
-		call := begin(t, ctx, r, muting(sandbox.AgentSID))
-		await(t, held.arrived, "the call to reach the sandbox")
-		cancel()
-		await(t, call, "the call to be cancelled")
-		awaitSeries(t, r, `conferenced_abandoned_total`, 1)
-		if want == "ok" {
-			close(held.let)
-		}
-		awaitSeries(t, r, `conferenced_upstream_attempts_total{outcome="`+want+`"}`, 1)
-		if want != "ok" {
-			close(held.let)
-		}
+		t.Run(want, func(t *testing.T) {
+			held := newHolds()
+			release := sync.OnceFunc(func() { close(held.let) })
+			defer release()
+			r := start(t, held.setup, func(s *setup) { s.Delivery.Grace = grace })
+			ctx, cancel := context.WithCancel(t.Context())
+			call := begin(t, ctx, r, muting(sandbox.AgentSID))
+			await(t, held.arrived, "the call to reach the sandbox")
+			cancel()
+			await(t, call, "the call to be cancelled")
+			awaitSeries(t, r, `conferenced_abandoned_total`, 1)
+			if grace > 0 {
+				release()
+			}
+			awaitSeries(t, r, `conferenced_upstream_attempts_total{outcome="`+want+`"}`, 1)
+		})
 	}
 }
 
