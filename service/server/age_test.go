@@ -3,9 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
 	"testing"
@@ -14,6 +12,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/connectivity"
 
+	"conferenced/service/certtest"
 	"conferenced/service/sandbox"
 	"conferenced/service/settings"
 )
@@ -131,22 +130,9 @@ func (c *http2Client) post(t *testing.T, header ...string) int {
 // tlsFiles returns a certificate and its key, and a pool with that certificate.
 func tlsFiles(t *testing.T) (settings.Files, *x509.CertPool) {
 	t.Helper()
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
-	pair := server.TLS.Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := func(kind string, content []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}))
-	}
-	files := settings.Files{
-		TLSCert: writeFile(t, encode("CERTIFICATE", pair.Certificate[0])), TLSKey: writeFile(t, encode("PRIVATE KEY", key)),
-	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(server.Certificate())
-	return files, trusted
+	pair := certtest.Issue(t, nil, "127.0.0.1") // It is its own CA.
+	files := settings.Files{TLSCert: writeFile(t, certtest.PEM(pair)), TLSKey: writeFile(t, certtest.KeyPEM(t, pair))}
+	return files, certtest.Pool(pair)
 }
 
 func TestInvalidAges(t *testing.T) {
