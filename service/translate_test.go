@@ -12,76 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/property"
 	"conferenced/service/twilio"
 )
-
-func TestForm(t *testing.T) {
-	tests := []struct {
-		name    string
-		request *conferencev1.UpdateParticipantRequest
-		want    string
-	}{
-		{
-			name:    "nothing set is nothing sent",
-			request: &conferencev1.UpdateParticipantRequest{CallSid: "x", RequestId: "y"},
-			want:    "",
-		},
-		{
-			name:    "false is sent",
-			request: &conferencev1.UpdateParticipantRequest{Muted: proto.Bool(false)},
-			want:    "Muted=false",
-		},
-		{
-			name:    "an empty wait_url is sent",
-			request: &conferencev1.UpdateParticipantRequest{WaitUrl: proto.String("")},
-			want:    "WaitUrl=",
-		},
-		{
-			name: "an unspecified method is not sent",
-			request: &conferencev1.UpdateParticipantRequest{
-				HoldMethod: conferencev1.HttpMethod_HTTP_METHOD_UNSPECIFIED, Hold: proto.Bool(true),
-			},
-			want: "Hold=true",
-		},
-		{
-			name:    "a method that is not known is sent",
-			request: &conferencev1.UpdateParticipantRequest{HoldMethod: 9},
-			want:    "HoldMethod=9",
-		},
-		{
-			name: "everything, in the order of the table",
-			request: &conferencev1.UpdateParticipantRequest{
-				Muted:               proto.Bool(true),
-				Hold:                proto.Bool(true),
-				HoldUrl:             proto.String("https://h.example/a b?c=d#rc=2&ct=3000"),
-				HoldMethod:          conferencev1.HttpMethod_HTTP_METHOD_GET,
-				AnnounceUrl:         proto.String("https://a.example/"),
-				AnnounceMethod:      conferencev1.HttpMethod_HTTP_METHOD_POST,
-				WaitUrl:             proto.String("https://w.example/"),
-				WaitMethod:          conferencev1.HttpMethod_HTTP_METHOD_GET,
-				BeepOnExit:          proto.Bool(true),
-				EndConferenceOnExit: proto.Bool(false),
-				Coaching:            proto.Bool(true),
-				CallSidToCoach:      proto.String("CA00000000000000000000000000000001"),
-			},
-			want: "Muted=true&Hold=true" +
-				"&HoldUrl=https%3A%2F%2Fh.example%2Fa+b%3Fc%3Dd%23rc%3D2%26ct%3D3000&HoldMethod=GET" +
-				"&AnnounceUrl=https%3A%2F%2Fa.example%2F&AnnounceMethod=POST" +
-				"&WaitUrl=https%3A%2F%2Fw.example%2F&WaitMethod=GET" +
-				"&BeepOnExit=true&EndConferenceOnExit=false" +
-				"&Coaching=true&CallSidToCoach=CA00000000000000000000000000000001",
-		},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got := string(twilio.AppendForm(nil, new(Change(test.request))))
-			if got != test.want {
-				t.Errorf("form\n got %s\nwant %s", got, test.want)
-			}
-		})
-	}
-}
 
 // TestEveryPropertyIsTranslated fails when a property is added to the API and
 // forgotten here.
@@ -182,34 +114,5 @@ func TestEveryStatusIsTranslated(t *testing.T) {
 	values := conferencev1.ParticipantStatus(0).Descriptor().Values()
 	if len(statuses) != values.Len()-1 {
 		t.Errorf("%d statuses are translated; the API has %d besides unspecified", len(statuses), values.Len()-1)
-	}
-}
-
-func TestWarnings(t *testing.T) {
-	change := func(value *bool) *property.Values {
-		return new(Change(&conferencev1.UpdateParticipantRequest{EndConferenceOnExit: value}))
-	}
-	onHold := &conferencev1.Participant{Hold: proto.Bool(true)}
-	tests := []struct {
-		name   string
-		change *property.Values
-		after  *conferencev1.Participant
-		want   int
-	}{
-		{"end_conference_on_exit on hold", change(proto.Bool(true)), onHold, 1},
-		{"end_conference_on_exit: false on hold", change(proto.Bool(false)), onHold, 1},
-		{"end_conference_on_exit off hold", change(proto.Bool(true)), &conferencev1.Participant{}, 0},
-		{"something else on hold", change(nil), onHold, 0},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got := warningsFor(test.change, test.after)
-			if len(got) != test.want {
-				t.Fatalf("warnings: got %v, want %d", got, test.want)
-			}
-			if len(got) > 0 && (got[0].GetCode() != warnEndOnHold || got[0].GetField() != "end_conference_on_exit") {
-				t.Errorf("warning: got %v", got[0])
-			}
-		})
 	}
 }

@@ -236,6 +236,17 @@ var propertyCases = []testCase{
 		warnings: ignoredOnHold,
 	},
 	{
+		name:     "end_conference_on_exit false on hold is a warning too",
+		request:  to(sandbox.HeldSID, &request{EndConferenceOnExit: no}),
+		effect:   nothing,
+		warnings: ignoredOnHold,
+	},
+	{
+		name:    "mute a participant on hold",
+		request: muting(sandbox.HeldSID),
+		effect:  mutes,
+	},
+	{
 		name:    "coach",
 		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text(sandbox.AgentSID)}),
 		effect:  func(p *sandbox.Participant) { p.Coaching, p.CallSIDToCoach = true, sandbox.AgentSID },
