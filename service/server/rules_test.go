@@ -3,9 +3,6 @@ package server
 import (
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
-	conferencev1 "conferenced/gen/conference/v1"
 	"conferenced/service/outcome"
 	"conferenced/service/sandbox"
 )
@@ -32,125 +29,40 @@ const (
 	labelRule      = "must be at most 128 characters"
 )
 
+// breaks returns a case whose request breaks rules, given as pairs of a field and the rule.
+func breaks(name string, message *request, pairs ...string) testCase {
+	return testCase{name: name, request: message, want: violates(pairs...)}
+}
+
 // ruleCases break the rules of the API. None of them reaches Twilio.
 var ruleCases = []testCase{
-	{
-		name:    "no property",
-		request: to(sandbox.AgentSID, &request{}),
-		want:    &refusal{kind: outcome.NothingToUpdate},
-	},
+	{name: "no property", request: to(sandbox.AgentSID, &request{}), want: &refusal{kind: outcome.NothingToUpdate}},
 	{
 		name:    "a request id alone",
 		request: to(sandbox.AgentSID, &request{RequestId: "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}),
 		want:    &refusal{kind: outcome.NothingToUpdate},
 	},
-	{
-		name:    "an account SID that is too short",
-		request: to(sandbox.AgentSID, &request{AccountSid: "AC1", Muted: yes}),
-		want:    violates("account_sid", accountRule),
-	},
-	{
-		name:    "an account SID with other digits",
-		request: to(sandbox.AgentSID, &request{AccountSid: "AC" + strings.Repeat("g", 32), Muted: yes}),
-		want:    violates("account_sid", accountRule),
-	},
-	{
-		name:    "an account SID with a line feed behind it",
-		request: to(sandbox.AgentSID, &request{AccountSid: sandbox.AccountSID + "\n", Muted: yes}),
-		want:    violates("account_sid", accountRule),
-	},
-	{
-		name:    "a conference SID of another kind",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: sandbox.AgentSID, Muted: yes}),
-		want:    violates("conference_sid", conferenceRule),
-	},
-	{
-		name:    "a conference SID that is too long",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: sandbox.ConferenceSID + "0", Muted: yes}),
-		want:    violates("conference_sid", conferenceRule),
-	},
-	{
-		name:    "a conference SID with a line feed behind it",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: sandbox.ConferenceSID + "\n", Muted: yes}),
-		want:    violates("conference_sid", conferenceRule),
-	},
-	{
-		name:    "a conference SID in small letters",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: strings.ToLower(sandbox.ConferenceSID), Muted: yes}),
-		want:    violates("conference_sid", conferenceRule),
-	},
-	{
-		name:    "an empty name of a conference",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:", Muted: yes}),
-		want:    violates("conference_sid", "must have a conference's friendly name after name:"),
-	},
-	{
-		name:    "a conference's name of 129 characters",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:" + strings.Repeat("é", 129), Muted: yes}),
-		want:    violates("conference_sid", "must be a friendly name of at most 128 characters"),
-	},
-	{
-		name:    "a conference's name without name:",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: "Support", Muted: yes}),
-		want:    violates("conference_sid", conferenceRule),
-	},
-	{
-		name:    "a label of 129 characters",
-		request: muting(strings.Repeat("a", 129)),
-		want:    violates("call_sid", labelRule),
-	},
-	{
-		name:    "a label of 129 characters of two bytes",
-		request: muting(strings.Repeat("é", 129)),
-		want:    violates("call_sid", labelRule),
-	},
-	{
-		name:    "an empty hold_url",
-		request: to(sandbox.AgentSID, &request{HoldUrl: text("")}),
-		want:    violates("hold_url", urlRule),
-	},
-	{
-		name:    "an empty announce_url",
-		request: to(sandbox.AgentSID, &request{AnnounceUrl: text("")}),
-		want:    violates("announce_url", urlRule),
-	},
-	{
-		name: "methods that do not exist",
-		request: to(sandbox.AgentSID, &request{
-			HoldMethod: 3, AnnounceMethod: conferencev1.HttpMethod(-1), WaitMethod: 1 << 20,
-		}),
-		want: violates("hold_method", methodRule, "announce_method", methodRule, "wait_method", methodRule),
-	},
-	{
-		name:    "coaching without call_sid_to_coach",
-		request: to(sandbox.SupervisorSID, &request{Coaching: proto.Bool(true)}),
-		want:    violates("coaching", coachingRule),
-	},
-	{
-		name:    "a label to coach",
-		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text("agent")}),
-		want:    violates("call_sid_to_coach", coachRule),
-	},
-	{
-		name:    "an empty SID to coach",
-		request: to(sandbox.SupervisorSID, &request{CallSidToCoach: text("")}),
-		want:    violates("call_sid_to_coach", coachRule),
-	},
-	{
-		name:    "a request id that is no UUID",
-		request: to(sandbox.AgentSID, &request{Muted: yes, RequestId: "once"}),
-		want:    violates("request_id", uuidRule),
-	},
-	{
-		name:    "a request id without hyphens",
-		request: to(sandbox.AgentSID, &request{Muted: yes, RequestId: "a0eebc999c0b4ef8bb6d6bb9bd380a11"}),
-		want:    violates("request_id", uuidRule),
-	},
-	{
-		name: "three rules at once",
-		request: to(sandbox.AgentSID, &request{
-			AccountSid: "AC", HoldUrl: text("/"), Coaching: yes,
-		}),
-		want: violates("coaching", coachingRule, "account_sid", accountRule, "hold_url", urlRule),
-	},
+	breaks("an account SID that is too short", to(sandbox.AgentSID, &request{AccountSid: "AC1", Muted: yes}), "account_sid", accountRule),
+	breaks("an account SID with other digits", to(sandbox.AgentSID, &request{AccountSid: "AC" + strings.Repeat("g", 32), Muted: yes}), "account_sid", accountRule),
+	breaks("an account SID with a line feed behind it", to(sandbox.AgentSID, &request{AccountSid: sandbox.AccountSID + "\n", Muted: yes}), "account_sid", accountRule),
+	breaks("a conference SID of another kind", to(sandbox.AgentSID, &request{ConferenceSid: sandbox.AgentSID, Muted: yes}), "conference_sid", conferenceRule),
+	breaks("a conference SID that is too long", to(sandbox.AgentSID, &request{ConferenceSid: sandbox.ConferenceSID + "0", Muted: yes}), "conference_sid", conferenceRule),
+	breaks("a conference SID with a line feed behind it", to(sandbox.AgentSID, &request{ConferenceSid: sandbox.ConferenceSID + "\n", Muted: yes}), "conference_sid", conferenceRule),
+	breaks("a conference SID in small letters", to(sandbox.AgentSID, &request{ConferenceSid: strings.ToLower(sandbox.ConferenceSID), Muted: yes}), "conference_sid", conferenceRule),
+	breaks("an empty name of a conference", to(sandbox.AgentSID, &request{ConferenceSid: "name:", Muted: yes}), "conference_sid", "must have a conference's friendly name after name:"),
+	breaks("a conference's name of 129 characters", to(sandbox.AgentSID, &request{ConferenceSid: "name:" + strings.Repeat("é", 129), Muted: yes}), "conference_sid", "must be a friendly name of at most 128 characters"),
+	breaks("a conference's name without name:", to(sandbox.AgentSID, &request{ConferenceSid: "Support", Muted: yes}), "conference_sid", conferenceRule),
+	breaks("a label of 129 characters", muting(strings.Repeat("a", 129)), "call_sid", labelRule),
+	breaks("a label of 129 characters of two bytes", muting(strings.Repeat("é", 129)), "call_sid", labelRule),
+	breaks("an empty hold_url", to(sandbox.AgentSID, &request{HoldUrl: text("")}), "hold_url", urlRule),
+	breaks("an empty announce_url", to(sandbox.AgentSID, &request{AnnounceUrl: text("")}), "announce_url", urlRule),
+	breaks("methods that do not exist", to(sandbox.AgentSID, &request{HoldMethod: 3, AnnounceMethod: -1, WaitMethod: 1 << 20}),
+		"hold_method", methodRule, "announce_method", methodRule, "wait_method", methodRule),
+	breaks("coaching without call_sid_to_coach", to(sandbox.SupervisorSID, &request{Coaching: yes}), "coaching", coachingRule),
+	breaks("a label to coach", to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text("agent")}), "call_sid_to_coach", coachRule),
+	breaks("an empty SID to coach", to(sandbox.SupervisorSID, &request{CallSidToCoach: text("")}), "call_sid_to_coach", coachRule),
+	breaks("a request id that is no UUID", to(sandbox.AgentSID, &request{Muted: yes, RequestId: "once"}), "request_id", uuidRule),
+	breaks("a request id without hyphens", to(sandbox.AgentSID, &request{Muted: yes, RequestId: "a0eebc999c0b4ef8bb6d6bb9bd380a11"}), "request_id", uuidRule),
+	breaks("three rules at once", to(sandbox.AgentSID, &request{AccountSid: "AC", HoldUrl: text("/"), Coaching: yes}),
+		"coaching", coachingRule, "account_sid", accountRule, "hold_url", urlRule),
 }
