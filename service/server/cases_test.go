@@ -156,24 +156,17 @@ var (
 	}}
 )
 
+// applies returns a case whose request changes the participant.
+func applies(name string, message *request, effect func(*sandbox.Participant)) testCase {
+	return testCase{name: name, request: message, effect: effect}
+}
+
 // propertyCases set each property to each kind of value.
 var propertyCases = []testCase{
 	{name: "mute", request: muting(sandbox.AgentSID), effect: mutes},
-	{
-		name:    "unmute a participant that is not muted",
-		request: to(sandbox.AgentSID, &request{Muted: no}),
-		effect:  nothing,
-	},
-	{
-		name:    "hold",
-		request: to(sandbox.AgentSID, &request{Hold: yes}),
-		effect:  func(p *sandbox.Participant) { p.Hold = true },
-	},
-	{
-		name:    "take off hold",
-		request: to(sandbox.HeldSID, &request{Hold: no}),
-		effect:  func(p *sandbox.Participant) { p.Hold = false },
-	},
+	applies("unmute a participant that is not muted", to(sandbox.AgentSID, &request{Muted: no}), nothing),
+	applies("hold", to(sandbox.AgentSID, &request{Hold: yes}), func(p *sandbox.Participant) { p.Hold = true }),
+	applies("take off hold", to(sandbox.HeldSID, &request{Hold: no}), func(p *sandbox.Participant) { p.Hold = false }),
 	{
 		name: "hold music with a fragment and a method",
 		request: to(sandbox.AgentSID, &request{
@@ -188,11 +181,7 @@ var propertyCases = []testCase{
 		request: to(sandbox.AgentSID, &request{HoldUrl: text("HTTP://h.example/")}),
 		effect:  func(p *sandbox.Participant) { p.HoldURL = "HTTP://h.example/" },
 	},
-	{
-		name:    "announce",
-		request: announcing(sandbox.AgentSID),
-		effect:  announce("https://a.example/bell.mp3", "POST"),
-	},
+	applies("announce", announcing(sandbox.AgentSID), announce("https://a.example/bell.mp3", "POST")),
 	{
 		name: "announce by GET",
 		request: to(sandbox.AgentSID, &request{
@@ -207,21 +196,9 @@ var propertyCases = []testCase{
 			p.WaitURL, p.WaitMethod = text("https://w.example/"), "GET"
 		},
 	},
-	{
-		name:    "an empty wait_url is silence",
-		request: to(sandbox.AgentSID, &request{WaitUrl: text("")}),
-		effect:  func(p *sandbox.Participant) { p.WaitURL = text("") },
-	},
-	{
-		name:    "a method alone",
-		request: to(sandbox.AgentSID, &request{HoldMethod: post}),
-		effect:  func(p *sandbox.Participant) { p.HoldMethod = "POST" },
-	},
-	{
-		name:    "beep on exit",
-		request: to(sandbox.AgentSID, &request{BeepOnExit: yes}),
-		effect:  func(p *sandbox.Participant) { p.BeepOnExit = true },
-	},
+	applies("an empty wait_url is silence", to(sandbox.AgentSID, &request{WaitUrl: text("")}), func(p *sandbox.Participant) { p.WaitURL = text("") }),
+	applies("a method alone", to(sandbox.AgentSID, &request{HoldMethod: post}), func(p *sandbox.Participant) { p.HoldMethod = "POST" }),
+	applies("beep on exit", to(sandbox.AgentSID, &request{BeepOnExit: yes}), func(p *sandbox.Participant) { p.BeepOnExit = true }),
 	{
 		name:    "end_conference_on_exit false",
 		request: to(sandbox.AgentSID, &request{EndConferenceOnExit: no}),
@@ -241,11 +218,7 @@ var propertyCases = []testCase{
 		effect:   nothing,
 		warnings: ignoredOnHold,
 	},
-	{
-		name:    "mute a participant on hold",
-		request: muting(sandbox.HeldSID),
-		effect:  mutes,
-	},
+	applies("mute a participant on hold", muting(sandbox.HeldSID), mutes),
 	{
 		name:    "coach",
 		request: to(sandbox.SupervisorSID, &request{Coaching: yes, CallSidToCoach: text(sandbox.AgentSID)}),
@@ -256,11 +229,7 @@ var propertyCases = []testCase{
 		request: to(sandbox.SupervisorSID, &request{CallSidToCoach: text(sandbox.AgentSID)}),
 		effect:  func(p *sandbox.Participant) { p.Coaching, p.CallSIDToCoach = true, sandbox.AgentSID },
 	},
-	{
-		name:    "stop coaching",
-		request: to(sandbox.SupervisorSID, &request{Coaching: no}),
-		effect:  nothing,
-	},
+	applies("stop coaching", to(sandbox.SupervisorSID, &request{Coaching: no}), nothing),
 	{
 		name: "all properties",
 		request: to(sandbox.SupervisorSID, &request{
@@ -296,11 +265,7 @@ var nameCases = []testCase{
 		}),
 		effect: mutes,
 	},
-	{
-		name:    "the conference by name",
-		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:Support", Muted: yes, WaitForParticipant: true}),
-		effect:  mutes,
-	},
+	applies("the conference by name", to(sandbox.AgentSID, &request{ConferenceSid: "name:Support", Muted: yes, WaitForParticipant: true}), mutes),
 	{
 		name:    "a conference's name in small letters",
 		request: to(sandbox.AgentSID, &request{ConferenceSid: "name:support", Muted: yes}),
