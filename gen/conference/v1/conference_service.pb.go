@@ -82,7 +82,8 @@ func (HttpMethod) EnumDescriptor() ([]byte, []int) {
 	return file_conference_v1_conference_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Confirmation is what was read after an update, compared with what it set.
+// Confirmation compares a participant that was read after an update with the
+// properties that the update set.
 type Confirmation int32
 
 const (
@@ -272,17 +273,17 @@ type UpdateParticipantRequest struct {
 	// otherwise, a request with the same id and the same content gets the first
 	// call's answer, also while that call is in flight; one with other content is
 	// refused. The content is the participant and the conference as they are written
-	// here, and the properties. If the first call was not applied and can succeed later, as one that
-	// was rate limited, the update is sent again.
+	// here, and the properties. If the first call was not applied and can succeed later,
+	// for example because it was rate limited, the update is sent again.
 	RequestId string `protobuf:"bytes,16,opt,name=request_id,proto3" json:"request_id,omitempty"`
-	// Whether the update waits for the conference and for the participant, until its
-	// deadline, if Twilio does not find them: they may be about to come. It keeps its
-	// position in the participant's queue. If they do not come, it ends like an update
-	// that does not wait, with NOT_FOUND.
+	// Whether the update waits until its deadline for a conference or a participant that
+	// Twilio does not find, because it may be created soon. The update keeps its position
+	// in the participant's queue. At the deadline it ends like an update that does not
+	// wait, with NOT_FOUND.
 	WaitForParticipant bool `protobuf:"varint,17,opt,name=wait_for_participant,proto3" json:"wait_for_participant,omitempty"`
 	// Whether the participant is read after the update, before the next update of the
-	// same participant is sent. The response has a `confirmation` then. A read that
-	// fails is no error.
+	// same participant is sent. The response then has a `confirmation`. A failed read is
+	// no error.
 	Confirm       bool `protobuf:"varint,18,opt,name=confirm,proto3" json:"confirm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -454,7 +455,7 @@ type UpdateParticipantResponse struct {
 	Warnings []*Warning `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// Whether the properties are in effect, if the request has `confirm`.
 	Confirmation Confirmation `protobuf:"varint,3,opt,name=confirmation,proto3,enum=conference.v1.Confirmation" json:"confirmation,omitempty"`
-	// The properties that are not, if `confirmation` is DIFFERS.
+	// The properties that are not in effect, if `confirmation` is DIFFERS.
 	Differs       []string `protobuf:"bytes,4,rep,name=differs,proto3" json:"differs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -532,8 +533,8 @@ type UpdateParticipantsRequest struct {
 	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
 	// The participants to update, by Call SID or by label, at most 250. Empty:
-	// everyone. If all are Call SIDs, nothing else selects, and the conference is named by its
-	// SID, the conference is not listed.
+	// everyone. The conference is not listed if all entries are Call SIDs, there is
+	// neither `except` nor `filter`, and the conference is named by its SID.
 	Participants []string `protobuf:"bytes,3,rep,name=participants,proto3" json:"participants,omitempty"`
 	// The participants not to update, by Call SID or by label, at most 250.
 	Except []string `protobuf:"bytes,4,rep,name=except,proto3" json:"except,omitempty"`
@@ -543,14 +544,14 @@ type UpdateParticipantsRequest struct {
 	Set *ParticipantChange `protobuf:"bytes,6,opt,name=set,proto3" json:"set,omitempty"`
 	// The caller's idempotency key, a UUID. REST also takes it from the
 	// `Idempotency-Key` header. Each participant's update has a key derived from it. A
-	// request with the same id and the same content makes the updates that were not
-	// applied and those of which this is not known, and returns the recorded results of
-	// the others. An update with `announce_url` is not repeated if it may have been
-	// applied. A request with other content is refused.
+	// request with the same id and the same content repeats updates that were not applied
+	// and updates whose outcome is unknown. It returns the recorded results of the other
+	// updates. An update with `announce_url` is not repeated if it may have been applied.
+	// A request with other content is refused.
 	RequestId string `protobuf:"bytes,7,opt,name=request_id,proto3" json:"request_id,omitempty"`
 	// Whether the conference is listed after the updates to confirm them. The results
-	// have a `confirmation` then. It needs no permission to read, since it shows no more
-	// than whether the properties are in effect.
+	// then have a `confirmation`. It needs no permission to read, because it shows only
+	// whether the properties are in effect.
 	Confirm       bool `protobuf:"varint,8,opt,name=confirm,proto3" json:"confirm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -645,11 +646,11 @@ func (x *UpdateParticipantsRequest) GetConfirm() bool {
 // ParticipantFilter matches participants by their state.
 type ParticipantFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only the participants that are muted, or that are not.
+	// true: only participants that are muted. false: only participants that are not.
 	Muted *bool `protobuf:"varint,1,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
-	// Only the participants that are on hold, or that are not.
+	// true: only participants that are on hold. false: only participants that are not.
 	Hold *bool `protobuf:"varint,2,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
-	// Only the participants that coach, or that do not.
+	// true: only participants that coach. false: only participants that do not.
 	Coaching      *bool `protobuf:"varint,3,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -877,9 +878,9 @@ type UpdateParticipantsResponse struct {
 	Failed int32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	// The warnings about the whole operation.
 	Warnings []*Warning `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// Whether all are handled: a list that was read after the last update had no
-	// selected participant without a result. If only Call SIDs were selected, nobody
-	// else could be. False if the deadline passed or a list failed.
+	// Whether every selected participant has a result: a list that was read after the
+	// last update had no other selected participant. False if that list failed, for
+	// example because the deadline passed. True if the conference need not be listed.
 	Complete      bool `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -970,7 +971,7 @@ type ParticipantResult struct {
 	// Whether the properties are in effect, if the request has `confirm` and the update
 	// was applied.
 	Confirmation Confirmation `protobuf:"varint,7,opt,name=confirmation,proto3,enum=conference.v1.Confirmation" json:"confirmation,omitempty"`
-	// The properties that are not, if `confirmation` is DIFFERS.
+	// The properties that are not in effect, if `confirmation` is DIFFERS.
 	Differs       []string `protobuf:"bytes,8,rep,name=differs,proto3" json:"differs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1062,8 +1063,8 @@ func (x *ParticipantResult) GetDiffers() []string {
 	return nil
 }
 
-// UpdateError is the outcome of an update that failed. It has what the status of an
-// `UpdateParticipant` would have.
+// UpdateError is the outcome of an update that failed. It has the content of the status
+// with which `UpdateParticipant` would end.
 type UpdateError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the google.rpc.Code.
@@ -1267,11 +1268,11 @@ type ListParticipantsRequest struct {
 	// The conference: `CF` and 32 hexadecimal digits, or `name:` and its friendly
 	// name, as in an update. Required.
 	ConferenceSid string `protobuf:"bytes,2,opt,name=conference_sid,proto3" json:"conference_sid,omitempty"`
-	// Only the participants that are muted, or that are not.
+	// true: only participants that are muted. false: only participants that are not.
 	Muted *bool `protobuf:"varint,3,opt,name=muted,proto3,oneof" json:"muted,omitempty"`
-	// Only the participants that are on hold, or that are not.
+	// true: only participants that are on hold. false: only participants that are not.
 	Hold *bool `protobuf:"varint,4,opt,name=hold,proto3,oneof" json:"hold,omitempty"`
-	// Only the participants that coach, or that do not.
+	// true: only participants that coach. false: only participants that do not.
 	Coaching *bool `protobuf:"varint,5,opt,name=coaching,proto3,oneof" json:"coaching,omitempty"`
 	// The maximum number of participants in the response. 0: Twilio's default, which
 	// is 50. More than 1000: 1000.

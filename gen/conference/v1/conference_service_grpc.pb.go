@@ -54,10 +54,10 @@ type ConferenceServiceClient interface {
 	// exceptions and without participants that the filter does not match. Participants
 	// who join meanwhile are updated too.
 	//
-	// Each participant's update is one like `UpdateParticipant`. All of them join the
-	// queues of their participants before the first is sent, and other updates go
-	// first. The response has a result for each, also if some failed or the deadline
-	// passed.
+	// Each participant's update is like one of `UpdateParticipant`. All updates join the
+	// queues of their participants before the first one is sent, and updates of
+	// `UpdateParticipant` have priority. The response has a result for each update, also
+	// if some failed or the deadline passed.
 	//
 	// `{"except": ["agent"], "set": {"muted": true}}` mutes everyone but the agent.
 	UpdateParticipants(ctx context.Context, in *UpdateParticipantsRequest, opts ...grpc.CallOption) (*UpdateParticipantsResponse, error)
@@ -160,10 +160,10 @@ type ConferenceServiceServer interface {
 	// exceptions and without participants that the filter does not match. Participants
 	// who join meanwhile are updated too.
 	//
-	// Each participant's update is one like `UpdateParticipant`. All of them join the
-	// queues of their participants before the first is sent, and other updates go
-	// first. The response has a result for each, also if some failed or the deadline
-	// passed.
+	// Each participant's update is like one of `UpdateParticipant`. All updates join the
+	// queues of their participants before the first one is sent, and updates of
+	// `UpdateParticipant` have priority. The response has a result for each update, also
+	// if some failed or the deadline passed.
 	//
 	// `{"except": ["agent"], "set": {"muted": true}}` mutes everyone but the agent.
 	UpdateParticipants(context.Context, *UpdateParticipantsRequest) (*UpdateParticipantsResponse, error)
