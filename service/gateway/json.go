@@ -76,7 +76,7 @@ func decodeJSON(body []byte, message proto.Message, path map[string]string) []*v
 	all := scan{path: path, values: true}
 	all.object(body, message.ProtoReflect(), "")
 	if len(all.violations) == 0 {
-		all.refuse("", "the body cannot be read as "+string(message.ProtoReflect().Descriptor().Name()))
+		all.add("", "the body cannot be read as "+string(message.ProtoReflect().Descriptor().Name()))
 	}
 	return all.violations
 }
@@ -141,7 +141,7 @@ type scan struct {
 	violations []*violation
 }
 
-func (s *scan) refuse(field, description string) {
+func (s *scan) add(field, description string) {
 	s.violations = append(s.violations, broken(field, description))
 }
 
@@ -160,11 +160,11 @@ func (s *scan) object(text []byte, message protoreflect.Message, prefix string) 
 		_, inPath := s.path[prefix+name]
 		switch field := fields.ByName(protoreflect.Name(name)); {
 		case field == nil:
-			s.refuse(prefix+shownName(name), "is no field of the request"+s.suggestion(name, fields))
+			s.add(prefix+shownName(name), "is no field of the request"+s.suggestion(name, fields))
 		case seen[name]:
-			s.refuse(prefix+name, "is given more than once")
+			s.add(prefix+name, "is given more than once")
 		case inPath:
-			s.refuse(name, "is given by the path and may not be in the body too")
+			s.add(name, "is given by the path and may not be in the body too")
 		default:
 			scanned = append(append(append(scanned, '"'), name...), `":`...)
 			scanned = append(append(scanned, s.value(value, message, field, prefix+name)...), ',')
@@ -185,7 +185,7 @@ func (s *scan) value(
 		return fmt.Appendf(nil, "%q", full)
 	}
 	if s.values && !isValue(value, message, field) {
-		s.refuse(name, "must be "+wanted(field))
+		s.add(name, "must be "+wanted(field))
 	}
 	return value
 }

@@ -60,7 +60,7 @@ func checkQuery(r *http.Request, request protoreflect.MessageDescriptor, path ma
 			break
 		}
 		if request == nil {
-			s.refuse(shownName(name), "is in the query string: properties belong in the body")
+			s.add(shownName(name), "is in the query string: properties belong in the body")
 		} else {
 			s.parameter(name, query[name], request.Fields())
 		}
@@ -80,13 +80,13 @@ func (s *scan) parameter(name string, values []string, fields protoreflect.Field
 	_, inPath := s.path[name]
 	switch field := fields.ByName(protoreflect.Name(name)); {
 	case field == nil:
-		s.refuse(shownName(name), "is no field of the request"+s.suggestion(name, fields))
+		s.add(shownName(name), "is no field of the request"+s.suggestion(name, fields))
 	case inPath:
-		s.refuse(name, "is given by the path and may not be in the query too")
+		s.add(name, "is given by the path and may not be in the query too")
 	case len(values) > 1:
-		s.refuse(name, "is given more than once")
+		s.add(name, "is given more than once")
 	case !isParameter(values[0], field):
-		s.refuse(name, "must be "+wanted(field))
+		s.add(name, "must be "+wanted(field))
 	}
 }
 

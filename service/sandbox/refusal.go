@@ -21,9 +21,9 @@ var refusable = map[string][]string{
 	"muted":    {"Muted"},
 }
 
-// refuse returns the error of the first refused combination that the participant has
+// checkRefusals returns the error of the first refused combination that the participant has
 // after the update, if the form sets one of its properties.
-func (t *tenant) refuse(c *call, in *Conference, updated *Participant, announces bool) *apiError {
+func (t *tenant) checkRefusals(c *call, in *Conference, updated *Participant, announces bool) *apiError {
 	has := map[string]bool{
 		"announce": announces,
 		"coached": slices.ContainsFunc(in.Participants, func(other *Participant) bool {

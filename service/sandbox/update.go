@@ -17,7 +17,7 @@ func (t *tenant) updateParticipant(c *call, now time.Time) (any, *apiError) {
 	}
 	updated, announced, err := p.updated(c.form, conference, now)
 	if err == nil {
-		err = t.refuse(c, conference, &updated, len(announced) > 0)
+		err = t.checkRefusals(c, conference, &updated, len(announced) > 0)
 	}
 	if err != nil {
 		return nil, err
