@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -60,7 +61,8 @@ func actionText(c *call.Call) string {
 }
 
 // participantName returns the label of the call's participant, or the Call SID if it has
-// no label. For a bulk operation it returns the number of participants.
+// no label. For a bulk operation it returns the number of participants, and for a call
+// that names no participant what it reads.
 func participantName(fake *sandbox.Sandbox, c *call.Call) string {
 	for _, account := range fake.State().Accounts {
 		for _, conference := range account.Conferences {
@@ -76,6 +78,8 @@ func participantName(fake *sandbox.Sandbox, c *call.Call) string {
 		return fmt.Sprintf("%d of %d participants", c.Bulk.Updated, c.Bulk.Participants)
 	case c.CallSID != "":
 		return c.CallSID
+	case strings.Contains(path.Base(c.Method), "Conference"): // Twilio's own path can read those.
+		return "conferences"
 	case c.Operation == call.Read:
 		return "participants"
 	default:

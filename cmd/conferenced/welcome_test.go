@@ -75,7 +75,8 @@ func runPrinted(t *testing.T, tool, command string) {
 // TestShortLines: a sandbox on a terminal logs one short line for each call.
 func TestShortLines(t *testing.T) {
 	s := startOn(t, true, append([]string{"sandbox"}, anywhere...)...)
-	rest := s.stdout.awaitMatch(t, `REST +(\S+)`)[0] + "/v1/conferences/CFcf000000000000000000000000000001/participants"
+	address := s.stdout.awaitMatch(t, `REST +(\S+)`)[0]
+	rest := address + "/v1/conferences/CFcf000000000000000000000000000001/participants"
 	client := newHTTPClient(t)
 	for _, step := range []struct{ path, body, want string }{
 		{"/CAca000000000000000000000000000002", `{"muted": true}`, "muted customer  200"},
@@ -92,6 +93,17 @@ func TestShortLines(t *testing.T) {
 		}
 		response.Body.Close()
 		s.stderr.awaitMatch(t, `(?m)^(`+regexp.QuoteMeta(step.want)+`)  \d+ ms(  [A-Z_]+)?$`)
+	}
+	for path, want := range map[string]string{
+		rest: "read participants", rest + "/agent": "read agent", address + "/v1/conferences/name:x/participants": "not read participants",
+		address + "/2010-04-01/Accounts/ACac000000000000000000000000000001/Conferences.json": "read conferences",
+	} {
+		response, err := client.Get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		s.stderr.awaitMatch(t, `(?m)^(`+want+`)  \d+  \d+ ms`)
 	}
 	if log := s.stderr.String(); strings.Contains(log, "msg=call") || !strings.Contains(log, "msg=serving") {
 		t.Errorf("the log:\n%s", log)
