@@ -7,7 +7,7 @@
 //
 // It adds what the generator does not derive: the rules of buf.validate, the members
 // that are always present, the responses of the outcome table, plain operation IDs,
-// examples that work in the sandbox, and the Idempotency-Key header.
+// examples that work in the sandbox, and the headers Grpc-Timeout and Idempotency-Key.
 package main
 
 import (

@@ -75,6 +75,20 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// TestTimeout: clients that are generated from the document can set a deadline.
+func TestTimeout(t *testing.T) {
+	for path, item := range at(document(t), "paths") {
+		for verb := range item.(object) {
+			found := slices.ContainsFunc(at(item.(object), verb)["parameters"].([]any), func(p any) bool {
+				return p.(object)["name"] == "Grpc-Timeout" && allowed(t, at(p.(object), "schema"), "5S") && !allowed(t, at(p.(object), "schema"), "5s")
+			})
+			if !found {
+				t.Errorf("%s %s has no Grpc-Timeout", verb, path)
+			}
+		}
+	}
+}
+
 // TestRules compares what the schema of each field allows with what the service
 // accepts.
 func TestRules(t *testing.T) {

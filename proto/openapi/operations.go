@@ -106,8 +106,8 @@ func words(name string) string {
 	return text.String()
 }
 
-// completeParameters adds the rules and examples of the parameters, and the
-// Idempotency-Key header.
+// completeParameters adds the rules and examples of the parameters, and the headers
+// Grpc-Timeout and Idempotency-Key.
 func (o operation) completeParameters() {
 	fields := o.method.Input().Fields()
 	parameters, _ := o.node["parameters"].([]any)
@@ -119,6 +119,12 @@ func (o operation) completeParameters() {
 		constrain(at(parameter, "schema"), field, inPath)
 		set(parameter, "example", examples[name], inPath)
 	}
+	parameters = append(parameters, object{
+		"name":        "Grpc-Timeout",
+		"in":          "header",
+		"description": "The deadline, as in gRPC: 1 to 8 digits and a unit (`H`, `M`, `S`, `m`, `u`, `n`), such as `5S`.",
+		"schema":      object{"type": "string", "pattern": "^[0-9]{1,8}[HMSmun]$"},
+	})
 	if fields.ByName("request_id") != nil {
 		parameters = append(parameters, object{
 			"name":        "Idempotency-Key",
