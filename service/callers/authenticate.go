@@ -30,34 +30,36 @@ var (
 //
 // If the call has `authorization` metadata, a client certificate is ignored, also if
 // the authorization is not accepted.
-func (s *Set) Authenticate(ctx context.Context) (Caller, error) {
-	switch values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) {
-	case 0:
-		return s.byConnection(ctx)
-	case 1:
-		return s.byAuthorization(ctx, values[0])
-	default:
-		return Caller{}, errSeveral
-	}
-}
+func (s *Set) Authenticate(ctx context.Context) (Caller, error) { return s.authenticate(ctx, false) }
 
 // AuthenticateBasic is Authenticate for a call that may also have basic
 // authentication, the only kind that Twilio's SDKs send: the user is a token's
 // name and the password is the token. Without tokens it is ignored, because an
 // SDK sends it in any case.
 func (s *Set) AuthenticateBasic(ctx context.Context) (Caller, error) {
+	return s.authenticate(ctx, true)
+}
+
+func (s *Set) authenticate(ctx context.Context, acceptsBasic bool) (Caller, error) {
 	values := metadata.ValueFromIncomingContext(ctx, "authorization")
-	if len(values) != 1 {
-		return s.Authenticate(ctx)
+	if len(values) == 0 {
+		return s.byConnection(ctx)
+	}
+	if len(values) > 1 {
+		return Caller{}, errSeveral
 	}
 	scheme, credentials, _ := strings.Cut(values[0], " ")
+	credentials = strings.TrimLeft(credentials, " ")
+	isBasic := acceptsBasic && strings.EqualFold(scheme, "basic")
 	switch {
-	case !strings.EqualFold(scheme, "basic"):
-		return s.byAuthorization(ctx, values[0])
-	case s.Tokens == nil:
+	case isBasic && s.Tokens == nil:
 		return s.byConnection(ctx)
+	case isBasic:
+		return s.byBasic(credentials)
+	case strings.EqualFold(scheme, "bearer"):
+		return s.byBearer(ctx, credentials)
 	default:
-		return s.byBasic(strings.TrimLeft(credentials, " "))
+		return Caller{}, errScheme
 	}
 }
 
@@ -75,14 +77,6 @@ func (s *Set) byBasic(credentials string) (Caller, error) {
 		return Caller{}, errBasic
 	}
 	return s.byToken(token)
-}
-
-func (s *Set) byAuthorization(ctx context.Context, value string) (Caller, error) {
-	scheme, credentials, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return Caller{}, errScheme
-	}
-	return s.byBearer(ctx, strings.TrimLeft(credentials, " "))
 }
 
 func (s *Set) byBearer(ctx context.Context, bearer string) (Caller, error) {
