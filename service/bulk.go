@@ -22,6 +22,7 @@ import (
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -113,7 +114,7 @@ func contentOf(account *twilio.Account, request *conferencev1.UpdateParticipants
 func (b *bulk) run(ctx context.Context) error {
 	earlier := b.operation.Earlier()
 	b.conference = cmp.Or(earlier.Conference, b.conference)
-	named := call.IsConferenceSID(b.conference) && !slices.ContainsFunc(b.request.GetParticipants(), isLabel)
+	named := sids.IsConference(b.conference) && !slices.ContainsFunc(b.request.GetParticipants(), isLabel)
 	if named && !selects(b.request) {
 		b.update(ctx, b.named())
 		if b.request.GetConfirm() {
@@ -143,7 +144,7 @@ type target struct {
 	listed     bool
 }
 
-func isLabel(name string) bool { return !call.IsCallSID(name) }
+func isLabel(name string) bool { return !sids.IsCall(name) }
 
 // named returns the participants that the request names by their Call SIDs.
 func (b *bulk) named() (named []target) {
@@ -209,7 +210,7 @@ func (b *bulk) find(ctx context.Context) (found []target, err error) {
 // selected reports whether the request selects a listed participant, and notes the names
 // in the request that are the participant's.
 func (b *bulk) selected(p *twilio.Participant) bool {
-	if p.CallSID == nil || !call.IsCallSID(*p.CallSID) {
+	if p.CallSID == nil || !sids.IsCall(*p.CallSID) {
 		return false
 	}
 	filter := cmp.Or(b.request.GetFilter(), new(conferencev1.ParticipantFilter))

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/call"
 	"conferenced/service/delivery"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -108,7 +108,7 @@ func parsePageToken(list *twilio.Request, token string) (page url.Values, ok boo
 			page.Set(key, given.Get(key))
 		}
 	}
-	if conference := given.Get(conferenceKey); call.IsConferenceSID(conference) && conferenceNamed(list) {
+	if conference := given.Get(conferenceKey); sids.IsConference(conference) && conferenceNamed(list) {
 		page.Set(conferenceKey, conference)
 	}
 	return page, page.Has(conferenceKey) == conferenceNamed(list)

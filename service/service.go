@@ -15,6 +15,7 @@ import (
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -205,10 +206,10 @@ func record(ctx context.Context, conference string, answer *twilio.Answer, err e
 	} else if failed := outcome.From(err); failed.Twilio != nil {
 		id = failed.Twilio.RequestID
 	}
-	if call.IsConferenceSID(conference) {
+	if sids.IsConference(conference) {
 		c.ConferenceSID = conference
 	}
-	if call.IsCallSID(callSID) {
+	if sids.IsCall(callSID) {
 		c.CallSID = callSID
 	}
 	if id == "" {

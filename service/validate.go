@@ -15,9 +15,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	conferencev1 "conferenced/gen/conference/v1"
-	"conferenced/service/call"
 	"conferenced/service/delivery"
 	"conferenced/service/outcome"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -117,7 +117,7 @@ const maxNameLength = 128
 func conferenceProblem(text string) string {
 	name, isName := strings.CutPrefix(text, delivery.NamePrefix)
 	switch {
-	case !isName && !call.IsConferenceSID(text):
+	case !isName && !sids.IsConference(text):
 		return "must be CF and 32 hexadecimal digits, or name: and a conference's friendly name"
 	case isName && name == "":
 		return "must have a conference's friendly name after name:"
@@ -135,7 +135,7 @@ func checkPath(request *twilio.Request) error {
 	add := func(field, problem string) {
 		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: field, Description: problem})
 	}
-	if !call.IsAccountSID(request.Path.AccountSID) {
+	if !sids.IsAccount(request.Path.AccountSID) {
 		add("account_sid", patterns["account_sid"])
 	}
 	if problem := conferenceProblem(request.Path.ConferenceSID); problem != "" && request.Operation != twilio.ListConferences {

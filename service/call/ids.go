@@ -1,6 +1,12 @@
 package call
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/google/uuid"
+
+	"conferenced/service/sids"
+)
 
 // IsAPI reports whether a full gRPC method belongs to the API.
 func IsAPI(method string) bool { return strings.HasPrefix(method, "/conference.") }
@@ -9,16 +15,16 @@ func IsAPI(method string) bool { return strings.HasPrefix(method, "/conference."
 func (c *Call) Describe(method string, request any) {
 	c.Method, c.Operation = method, operationOf(method)
 	if named, ok := request.(interface{ GetAccountSid() string }); ok {
-		c.AccountSID = only(named.GetAccountSid(), IsAccountSID(named.GetAccountSid()))
+		c.AccountSID = only(named.GetAccountSid(), sids.IsAccount)
 	}
 	if named, ok := request.(interface{ GetConferenceSid() string }); ok {
-		c.ConferenceSID = only(named.GetConferenceSid(), IsConferenceSID(named.GetConferenceSid()))
+		c.ConferenceSID = only(named.GetConferenceSid(), sids.IsConference)
 	}
 	if named, ok := request.(interface{ GetCallSid() string }); ok {
-		c.CallSID = only(named.GetCallSid(), IsCallSID(named.GetCallSid()))
+		c.CallSID = only(named.GetCallSid(), sids.IsCall)
 	}
 	if named, ok := request.(interface{ GetRequestId() string }); ok {
-		c.RequestID = only(named.GetRequestId(), isUUID(named.GetRequestId()))
+		c.RequestID = only(named.GetRequestId(), isUUID)
 	}
 }
 
@@ -38,36 +44,14 @@ func operationOf(method string) Operation {
 	}
 }
 
-func only(id string, ok bool) string {
-	if !ok {
+// only returns the text if it is an ID; any other text may be a name.
+func only(text string, isID func(string) bool) string {
+	if !isID(text) {
 		return ""
 	}
-	return id
-}
-
-// IsCallSID reports whether the text has the syntax of a Call SID.
-func IsCallSID(text string) bool { return isSID("CA", text) }
-
-// IsAccountSID reports whether the text has the syntax of an Account SID.
-func IsAccountSID(text string) bool { return isSID("AC", text) }
-
-// IsConferenceSID reports whether the text has the syntax of a Conference SID.
-func IsConferenceSID(text string) bool { return isSID("CF", text) }
-
-// isSID reports whether the text is a prefix of two letters and 32 hexadecimal
-// digits, as Twilio's SIDs are.
-func isSID(prefix, text string) bool {
-	return len(text) == 34 && text[:2] == prefix && isHex(text[2:])
+	return text
 }
 
 // isUUID reports whether the text is hexadecimal digits in groups of 8, 4, 4, 4
 // and 12.
-func isUUID(text string) bool {
-	return len(text) == 36 &&
-		text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-' &&
-		isHex(text[:8]) && isHex(text[9:13]) && isHex(text[14:18]) && isHex(text[19:23]) && isHex(text[24:])
-}
-
-func isHex(text string) bool {
-	return strings.Trim(text, "0123456789abcdefABCDEF") == ""
-}
+func isUUID(text string) bool { return len(text) == 36 && uuid.Validate(text) == nil }

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 
 	"conferenced/service/outcome"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -102,7 +103,7 @@ func (d *Deliverer) Deliver(ctx context.Context, update *Update) (*twilio.Answer
 // identify reports the Call SID of a participant that the request names by its label,
 // if it is known.
 func (d *Deliverer) identify(ctx context.Context, request *twilio.Request) {
-	if twilio.IsCallSID(request.Path.Participant) {
+	if sids.IsCall(request.Path.Participant) {
 		return
 	}
 	if sid := d.store.CallSID(participantOf(&request.Path)); sid != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conferenced/service/outcome"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -122,7 +123,7 @@ func (j *job) lookUp(ctx context.Context) error {
 		return err
 	}
 	sid := answer.Participant.CallSID
-	if sid == nil || !twilio.IsCallSID(*sid) {
+	if sid == nil || !sids.IsCall(*sid) {
 		return outcome.TwilioUnexpectedAnswer.Err(outcome.Facts{Cause: errNoCallSID})
 	}
 	removal := *j.update

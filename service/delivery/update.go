@@ -6,6 +6,7 @@ import (
 
 	"conferenced/service/outcome"
 	"conferenced/service/property"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -49,7 +50,7 @@ func (u *Update) removes() bool { return u.Operation == twilio.RemoveParticipant
 
 // removesByLabel reports whether the Call SID of the participant to remove is to be
 // looked up.
-func (u *Update) removesByLabel() bool { return u.removes() && !twilio.IsCallSID(u.Path.Participant) }
+func (u *Update) removesByLabel() bool { return u.removes() && !sids.IsCall(u.Path.Participant) }
 
 // namesConference reports whether the SID of the conference is to be looked up.
 func (u *Update) namesConference() bool { return strings.HasPrefix(u.Path.ConferenceSID, NamePrefix) }

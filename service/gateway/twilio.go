@@ -17,6 +17,7 @@ import (
 	"conferenced/service/call"
 	"conferenced/service/outcome"
 	"conferenced/service/property"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 )
 
@@ -140,7 +141,7 @@ func (a *api) removeParticipant(w http.ResponseWriter, r *http.Request, path map
 	body.refuseInvalid(adoptIdempotencyKey(request, body.idempotencyKeys))
 	if _, err := inTwilioCall(w, r, request, a.service.RemoveParticipant); err != nil {
 		// Repeated by label, it could remove another participant.
-		answerTwilioError(w, r, outcome.From(err), !call.IsCallSID(request.GetCallSid()))
+		answerTwilioError(w, r, outcome.From(err), !sids.IsCall(request.GetCallSid()))
 		return
 	}
 	setTwilioHeaders(w, r)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"conferenced/service/clientaddr"
+	"conferenced/service/sids"
 	"conferenced/service/twilio"
 	"conferenced/service/yamlfile"
 )
@@ -210,7 +211,7 @@ func parseBaseURL(text string) (string, error) {
 func parseAccountSID(text string) (string, error) { return text, twilio.ValidateAccountSID(text) }
 
 func parseKeySID(text string) (string, error) {
-	if !strings.HasPrefix(text, "SK") || twilio.ValidateUsername(text) != nil {
+	if !sids.IsKey(text) {
 		return "", errors.New("must be SK and 32 hexadecimal digits")
 	}
 	return text, nil

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
+
+	"conferenced/service/sids"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -41,7 +44,7 @@ func (a Account) Validate() error {
 
 // ValidateAccountSID returns an error unless sid is AC and 32 hexadecimal digits.
 func ValidateAccountSID(sid string) error {
-	if !isSID("AC", sid) {
+	if !sids.IsAccount(sid) {
 		return errors.New("the account SID must be AC and 32 hexadecimal digits")
 	}
 	return nil
@@ -50,7 +53,7 @@ func ValidateAccountSID(sid string) error {
 // ValidateUsername returns an error unless name is an account SID or an API key
 // SID.
 func ValidateUsername(name string) error {
-	if !isSID("AC", name) && !isSID("SK", name) {
+	if !sids.IsAccount(name) && !sids.IsKey(name) {
 		return errors.New("the username must be an account SID (AC...) or an API key SID (SK...)")
 	}
 	return nil
@@ -105,24 +108,6 @@ func parseBaseURL(base string) (*url.URL, error) {
 	return u, nil
 }
 
-// isSID reports whether s is prefix and 32 hexadecimal digits.
-func isSID(prefix, s string) bool {
-	digits, ok := strings.CutPrefix(s, prefix)
-	if !ok || len(digits) != 32 {
-		return false
-	}
-	for _, c := range []byte(digits) {
-		if !isHex(c) {
-			return false
-		}
-	}
-	return true
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
 // BaseURL returns the API's base URL for a region and its edge, by Twilio's names
 // for them, such as "ie1" and "dublin". Without either, or with US1 alone, it is
 // [DefaultBaseURL]. An edge alone is an edge of US1, as in Twilio's SDKs. Any other
@@ -132,15 +117,13 @@ func isHex(c byte) bool {
 // Each name must be one DNS label, so that the host is always under twilio.com.
 func BaseURL(region, edge string) (string, error) {
 	region, edge = strings.ToLower(region), strings.ToLower(edge)
-	if region != "" && !isDNSLabel(region) {
+	if region != "" && !dnsLabel.MatchString(region) {
 		return "", errors.New("the region is not a name such as us1, ie1 or au1")
 	}
-	if edge != "" && !isDNSLabel(edge) {
+	if edge != "" && !dnsLabel.MatchString(edge) {
 		return "", errors.New("the edge is not a name such as ashburn, dublin or sydney")
 	}
-	if region == "" {
-		region = "us1"
-	}
+	region = cmp.Or(region, "us1")
 	if edge != "" {
 		return "https://api." + edge + "." + region + ".twilio.com", nil
 	}
@@ -151,19 +134,9 @@ func BaseURL(region, edge string) (string, error) {
 	return DefaultBaseURL, nil
 }
 
-// isDNSLabel reports whether s is a lower-case label of RFC 1123: at most 63
-// letters, digits and inner hyphens.
-func isDNSLabel(s string) bool {
-	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return true
-}
+// dnsLabel matches a label of RFC 1123 in lower case: at most 63 letters, digits and inner
+// hyphens.
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // Accounts is an immutable set of accounts, one of which may be the default.
 // It is safe for concurrent use.

@@ -80,7 +80,7 @@ func (a *Answer) setPaging(p *Paging, r *Request) (matches bool) {
 // lenient accepts what clients of Twilio usually accept.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// readAnswer returns what the response to the request says.
+// readAnswer returns the result of the request that the response describes.
 func readAnswer(w *wire.Response, a *Account, r *Request) (*Answer, error) {
 	unusable := &AnswerError{HTTPStatus: w.StatusCode, RequestID: requestID(w.Header), Reused: w.Reused}
 	switch status := w.StatusCode; {

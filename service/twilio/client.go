@@ -25,8 +25,8 @@ const (
 
 // Config configures a [Client]. Its zero value is ready for use.
 type Config struct {
-	// AnswerTimeout limits the time from the permit to the end of the answer. The default
-	// is 30 s.
+	// AnswerTimeout limits the time from the permit (see [Client.Do]) to the end of the
+	// answer. The default is 30 s.
 	AnswerTimeout time.Duration
 	// RootCAs verify the certificates of hosts and proxies. Default: the system's.
 	RootCAs *x509.CertPool
@@ -118,7 +118,9 @@ func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Reque
 		w.MaxBodyBytes = maxListBytes
 	}
 	if c.traceparent != nil {
-		header = appendTraceparent(header, c.traceparent(ctx))
+		if value := c.traceparent(ctx); value != "" {
+			header = append(header, "Traceparent: "+value+"\r\n"...)
+		}
 	}
 	w.Header = header
 	return w
@@ -127,14 +129,6 @@ func (c *Client) encode(ctx context.Context, a *Account, r *Request) *wire.Reque
 // appendCredentials appends the credentials of basic authentication (RFC 7617).
 func appendCredentials(dst []byte, a *Account) []byte {
 	return base64.StdEncoding.AppendEncode(dst, []byte(a.Username+":"+a.Password.reveal()))
-}
-
-// appendTraceparent appends the header line, unless the value is empty.
-func appendTraceparent(dst []byte, value string) []byte {
-	if value == "" {
-		return dst
-	}
-	return append(dst, "Traceparent: "+value+"\r\n"...)
 }
 
 // CloseIdleConnections closes the connections that no request uses.

@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"conferenced/service/sids"
 	"conferenced/service/twilio/wire"
 )
 
@@ -95,7 +96,7 @@ func cleanMessage(s string, a *Account, participant string) string {
 	s = userinfo.ReplaceAllLiteralString(s, "//"+redacted+"@")
 	s = queryOrFragment.ReplaceAllString(s, "$1")
 	s = redactCredentials(s, a)
-	if !IsCallSID(participant) {
+	if !sids.IsCall(participant) {
 		s = redactLabel(s, participant)
 	}
 	return truncate(strings.TrimSpace(s), maxMessage)
@@ -104,17 +105,16 @@ func cleanMessage(s string, a *Account, participant string) string {
 // printableText maps white space to blanks and drops characters that are not
 // printable.
 func printableText(s string) string {
-	return strings.Map(printable, strings.ToValidUTF8(s, "\uFFFD"))
-}
-
-func printable(r rune) rune {
-	switch {
-	case unicode.IsSpace(r):
-		return ' '
-	case unicode.IsPrint(r):
-		return r
-	}
-	return -1
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		default:
+			return -1
+		}
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // userinfo matches from a URL's // to the last @ of the word. A password may hold
@@ -125,8 +125,8 @@ var userinfo = regexp.MustCompile(`//[^ ]*@`)
 // query may hold any delimiter unescaped, so it matches too much rather than too little.
 var queryOrFragment = regexp.MustCompile(`(/[^ ?#]*)[?#][^ ]*`)
 
-// redactLabel removes a label, percent-encoded or not, from where it is not a part of
-// a longer word.
+// redactLabel removes a label, percent-encoded or not, except for where it is a part of a
+// longer word.
 func redactLabel(s, label string) string {
 	var pattern strings.Builder
 	for _, r := range label {
@@ -183,13 +183,13 @@ func cleanLink(s string, a *Account) string {
 // letters, digits and hyphens.
 func requestID(h http.Header) string {
 	id := h.Get("Twilio-Request-Id")
-	if len(id) > 64 || strings.ContainsFunc(id, isNotAlphanumeric) {
+	if len(id) > 64 || strings.ContainsFunc(id, notInRequestID) {
 		return ""
 	}
 	return id
 }
 
-func isNotAlphanumeric(r rune) bool {
+func notInRequestID(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
 }
 
@@ -216,7 +216,7 @@ const maxRetryAfter = 24 * time.Hour
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return fromSeconds(seconds)
+		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second, seconds >= 0
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
@@ -226,13 +226,6 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 		now = date
 	}
 	return min(max(at.Sub(now), 0), maxRetryAfter), true
-}
-
-func fromSeconds(n int64) (time.Duration, bool) {
-	if n < 0 {
-		return 0, false
-	}
-	return time.Duration(min(n, int64(maxRetryAfter/time.Second))) * time.Second, true
 }
 
 // textOf returns the text of a JSON string or number, and "" for anything else.

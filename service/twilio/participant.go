@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"conferenced/service/sids"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -170,11 +172,11 @@ func (r *memberReader) flag() (*bool, error) {
 }
 
 // mayBeAt reports whether no member contradicts the path. A label or a SID that is
-// null, missing or empty contradicts nothing, and case does not matter. Who is
-// addressed by label may have any Call SID, and the other way round.
+// null, missing or empty contradicts nothing, and case does not matter. A participant in
+// a path by label may have any Call SID, and one by Call SID may have any label.
 func (p *Participant) mayBeAt(path *Path) bool {
 	name := p.Label
-	if IsCallSID(path.Participant) {
+	if sids.IsCall(path.Participant) {
 		name = p.CallSID
 	}
 	return p.mayBeIn(path) && mayBe(name, path.Participant)

@@ -36,7 +36,4 @@ func (p Path) participants() string {
 // escapeSegment escapes more than [url.PathEscape], which does not escape delimiters.
 func escapeSegment(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// IsCallSID reports whether a participant's name is a Call SID, and so not a label.
-func IsCallSID(name string) bool { return isSID("CA", name) }
-
 func isNoSegment(s string) bool { return s == "" || s == "." || s == ".." }

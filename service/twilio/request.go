@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"conferenced/service/property"
+	"conferenced/service/sids"
 )
 
 // Operation is a kind of request.
@@ -104,7 +105,7 @@ func (r *Request) check(accountSID string) error {
 		return &RequestError{Reason: "no conference SID"}
 	case r.Operation.isOfParticipant() && p.Participant == "": // Dots are safe here, because .json follows.
 		return &RequestError{Reason: "no participant"}
-	case r.Operation == RemoveParticipant && !IsCallSID(p.Participant):
+	case r.Operation == RemoveParticipant && !sids.IsCall(p.Participant):
 		return &RequestError{Reason: "a participant is removed by its Call SID"}
 	case !wantsConference && p.ConferenceSID != "", !r.Operation.isOfParticipant() && p.Participant != "":
 		return &RequestError{Reason: "the path names more than the request is about"}
