@@ -236,9 +236,15 @@ func enumPrefix(enum protoreflect.EnumDescriptor) string {
 
 // wanted describes the valid values of a field.
 func wanted(field protoreflect.FieldDescriptor) string {
+	if field.IsList() {
+		return "a list, each entry " + wantedOne(field)
+	}
+	return wantedOne(field)
+}
+
+// wantedOne describes the valid values of a field that is no list, or of an entry.
+func wantedOne(field protoreflect.FieldDescriptor) string {
 	switch {
-	case field.IsList():
-		return "a list of valid values"
 	case field.Kind() == protoreflect.BoolKind:
 		return "true or false"
 	case field.Kind() == protoreflect.Int32Kind:
@@ -251,6 +257,8 @@ func wanted(field protoreflect.FieldDescriptor) string {
 			names = append(names, string(field.Enum().Values().Get(i).Name()))
 		}
 		return "one of " + strings.Join(names, ", ")
+	case field.Message() != nil && field.Message().ParentFile().Package() != "google.protobuf":
+		return "a JSON object"
 	case field.Message() != nil:
 		return "a valid " + string(field.Message().Name())
 	}

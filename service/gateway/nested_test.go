@@ -40,13 +40,17 @@ func TestNestedMessages(t *testing.T) {
 				broken("participant.muted", "must be true or false"),
 				broken("participant.hold", "is given more than once"),
 				broken("participant.queue_time", "must be a valid Duration"),
-				broken("warnings", "must be a list of valid values"),
+				broken("warnings", "must be a list, each entry a JSON object"),
 				broken("warning", "is no field of the request; did you mean warnings?"),
 			},
 		},
 		{
 			"no object", `{"participant": "secret"}`,
-			nil, []*violation{broken("participant", "must be a valid Participant")},
+			nil, []*violation{broken("participant", "must be a JSON object")},
+		},
+		{
+			"a list of another type", `{"differs": [1]}`,
+			nil, []*violation{broken("differs", "must be a list, each entry a string of Unicode characters")},
 		},
 		{"null", `{"participant": null}`, &conferencev1.UpdateParticipantResponse{}, nil},
 	}
