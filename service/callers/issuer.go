@@ -17,8 +17,8 @@ const maxAnswer = 1 << 20
 // issuer fetches an issuer's keys. It does one fetch at a time.
 type issuer struct {
 	url        string
-	jwksURL    string // Empty: discovery says it.
-	discovered string // By discovery; empty: not yet, or not any more.
+	jwksURL    string // Empty: the discovery document has it.
+	discovered string // Its jwks_uri, empty until it is read and after a failed fetch.
 	client     *http.Client
 }
 

@@ -28,8 +28,8 @@ type JWTConfig struct {
 	// JWKSURL is the URL of the issuer's keys. If empty, it is read from the issuer's
 	// OpenID discovery document.
 	JWKSURL string
-	// Algorithms are the accepted signature algorithms, by their JWS names. None
-	// with a shared key is possible. Empty: RS256 and ES256.
+	// Algorithms are the accepted signature algorithms, by their JWS names. Algorithms
+	// with a shared key are not possible. Empty: RS256 and ES256.
 	Algorithms []string
 	// ClockSkew is the maximum difference between the issuer's clock and this one,
 	// at most five minutes.

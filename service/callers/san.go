@@ -38,7 +38,7 @@ func (p *sanPattern) match(c Caller) bool {
 	return p.any(c.DNSNames)
 }
 
-// parseSANPattern refuses a pattern that can match no name.
+// parseSANPattern parses a pattern, and refuses one that can match no name.
 func parseSANPattern(text string) (*sanPattern, error) {
 	text, err := parseLine(text)
 	if err != nil {
