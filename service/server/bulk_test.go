@@ -51,17 +51,8 @@ func bulkOverREST(t *testing.T, r *running, request proto.Message) (proto.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	outgoing, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.restURL(path), strings.NewReader(string(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	outgoing.Header.Set("Content-Type", "application/json")
-	incoming, err := r.rest.Do(outgoing)
-	if err != nil {
-		t.Fatal(err)
-	}
 	response := new(conferencev1.UpdateParticipantsResponse)
-	if got := readREST(t, incoming, response); got.status != nil {
+	if got := exchange(t, t.Context(), r, response, http.MethodPost, path, string(body)); got.status != nil {
 		return nil, got
 	}
 	return response, reply{}

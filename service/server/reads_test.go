@@ -80,15 +80,7 @@ func overREST(t *testing.T, r *running, request proto.Message) (proto.Message, r
 	if strings.Contains(method, "/Remove") {
 		verb = http.MethodDelete
 	}
-	outgoing, err := http.NewRequestWithContext(t.Context(), verb, r.restURL(path+"?"+fields.Encode()), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	incoming, err := r.rest.Do(outgoing)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := readREST(t, incoming, response)
+	got := exchange(t, t.Context(), r, response, verb, path+"?"+fields.Encode(), "")
 	if got.status != nil {
 		return nil, got
 	}
@@ -312,16 +304,7 @@ func TestIdempotencyKeyOfARemoval(t *testing.T) {
 	key := uuid.NewString()
 	sendRemoval := func(query string) reply {
 		path := "/v1/conferences/" + sandbox.ConferenceSID + "/participants/" + sandbox.AgentSID
-		outgoing, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, r.restURL(path+query), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		outgoing.Header.Set("Idempotency-Key", `"`+key+`"`)
-		incoming, err := r.rest.Do(outgoing)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return readREST(t, incoming, new(conferencev1.RemoveParticipantResponse))
+		return exchange(t, t.Context(), r, new(conferencev1.RemoveParticipantResponse), http.MethodDelete, path+query, "", "Idempotency-Key", `"`+key+`"`)
 	}
 	for _, query := range []string{"", "?request_id=" + strings.ToUpper(key)} { // The second would get a 404 if it was sent.
 		if got := sendRemoval(query); got.status != nil {

@@ -98,9 +98,22 @@ func restOf(t *testing.T, message *request) (path, body string) {
 	return path, string(text)
 }
 
-// sendREST sends a request with headers given as pairs.
+// sendREST sends an update with headers given as pairs.
 func sendREST(
 	t *testing.T, ctx context.Context, r *running, method, path, body string, header ...string,
+) reply {
+	t.Helper()
+	response := new(conferencev1.UpdateParticipantResponse)
+	got := exchange(t, ctx, r, response, method, path, body, header...)
+	if got.status == nil {
+		got.response = response
+	}
+	return got
+}
+
+// exchange sends a request over REST with headers given as pairs, and reads the answer.
+func exchange(
+	t *testing.T, ctx context.Context, r *running, response proto.Message, method, path, body string, header ...string,
 ) reply {
 	t.Helper()
 	outgoing, err := http.NewRequestWithContext(ctx, method, r.restURL(path), strings.NewReader(body))
@@ -115,12 +128,7 @@ func sendREST(
 	if err != nil {
 		t.Fatal(err)
 	}
-	response := new(conferencev1.UpdateParticipantResponse)
-	got := readREST(t, incoming, response)
-	if got.status == nil {
-		got.response = response
-	}
-	return got
+	return readREST(t, incoming, response)
 }
 
 // readREST reads an answer, and its body into the response if it is no error.
