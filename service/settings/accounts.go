@@ -15,7 +15,7 @@ import (
 	"conferenced/service/yamlfile"
 )
 
-// parseAccounts reads the text of an accounts file, which errors call by its path:
+// parseAccounts reads the text of an accounts file:
 //
 //	default: AC...             # Optional: the account of calls that name none.
 //	accounts:
@@ -27,7 +27,7 @@ import (
 //	    base_url: https://...  # Instead of region and edge.
 //	    subaccounts: [AC...]   # Served with this account's credentials.
 //
-// SECRET is {env: NAME} or {file: PATH}. Its error joins all problems.
+// SECRET is {env: NAME} or {file: PATH}. The error joins all problems, each with the path.
 func parseAccounts(path string, text []byte, from *reading) (*twilio.Accounts, error) {
 	file := yamlfile.Parse(path, text)
 	p := accountsParser{from: from, dir: filepath.Dir(path), lines: map[string]int{}}
@@ -58,7 +58,7 @@ type accountsParser struct {
 	from     *reading
 	dir      string // Paths of secrets are relative to it.
 	accounts []twilio.Account
-	lines    map[string]int // By SID.
+	lines    map[string]int // The line of each account by SID.
 }
 
 // account reads an account and its subaccounts.

@@ -21,10 +21,11 @@ type Live struct {
 	current atomic.Pointer[Set]
 	status  atomic.Pointer[Status]
 
-	mu      sync.Mutex
-	inForce *reading // Of the Set in force; guarded by mu.
-	loaded  *reading // Of the last reload, also if it failed; guarded by mu.
-	polled  contents // Of the last poll; guarded by mu.
+	mu sync.Mutex
+	// Guarded by mu:
+	inForce *reading // of the Set in force
+	loaded  *reading // of the last reload, also if it failed
+	polled  contents // of the last poll
 }
 
 // Status is the state of the reloads. It contains no secret.
@@ -56,8 +57,8 @@ func NewLive(files Files, base Base, logger *slog.Logger) (*Live, error) {
 	return l, nil
 }
 
-// Current returns the Set in force. A call must use the result of one Current,
-// because the next may return another Set.
+// Current returns the Set in force. An RPC must call Current once, because the next result
+// may be another Set.
 func (l *Live) Current() *Set { return l.current.Load() }
 
 // Status returns the current state of the reloads.

@@ -85,16 +85,17 @@ func secretText(text string) (string, error) {
 // ReadPassword returns the password in a file, without trailing line ends.
 func ReadPassword(path string) (string, error) {
 	text, err := readFile(path)
-	if err == nil {
-		var password string
-		if password, err = secretText(string(text)); err == nil {
-			return password, nil
-		}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	return "", fmt.Errorf("%s: %w", path, err)
+	password, err := secretText(string(text))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return password, nil
 }
 
-// changes returns the files whose contents an earlier reading has not read, sorted.
+// changes returns the files that are new or have changed since an earlier reading, sorted.
 func (r *reading) changes(earlier *reading) []string {
 	changed := []string{}
 	for path, sum := range r.sums {
@@ -106,7 +107,7 @@ func (r *reading) changes(earlier *reading) []string {
 	return changed
 }
 
-// now reads the same files again.
+// now reads the same files again, and returns their present contents.
 func (r *reading) now() contents {
 	sums := make(contents, len(r.sums))
 	for path := range r.sums {

@@ -43,13 +43,12 @@ func AccessLog(logger *slog.Logger, write func(*call.Call, *outcome.Error)) grpc
 	}
 }
 
-// admitCall limits the lines of unauthenticated calls at the levels that the handler
-// does not limit.
-func (c *LogControl) admitCall(level slog.Level, made *call.Call, failed *outcome.Error) bool {
-	if c == nil || level >= slog.LevelWarn || c.level.Level() == slog.LevelDebug || !isUnauthenticated(made) || failed == nil {
-		return true
-	}
-	return c.sampler.admit(kind{level, "call", failed.Reason})
+// admitCall reports whether the line of a call may be written. It limits those of
+// unauthenticated calls at the levels that the handler does not limit.
+func (c *LogControl) admitCall(level slog.Level, ended *call.Call, failed *outcome.Error) bool {
+	limited := c != nil && failed != nil && isUnauthenticated(ended) &&
+		level < slog.LevelWarn && c.level.Level() != slog.LevelDebug
+	return !limited || c.sampler.admit(kind{level, "call", failed.Reason})
 }
 
 // isUnauthenticated reports whether a call of the API ended before its caller was
@@ -78,9 +77,9 @@ func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call
 		attrs = append(attrs,
 			slog.Int("participants", c.Bulk.Participants), slog.Int("updated", c.Bulk.Updated), slog.Int("failed", c.Bulk.Failed))
 	}
-	if made := c.Progress.Delivery(); made != (call.Delivery{}) {
-		attrs = append(attrs, slog.Int("attempts", made.Attempts), slog.Duration("queued", made.Queued))
-		if made.Replayed {
+	if delivered := c.Progress.Delivery(); delivered != (call.Delivery{}) {
+		attrs = append(attrs, slog.Int("attempts", delivered.Attempts), slog.Duration("queued", delivered.Queued))
+		if delivered.Replayed {
 			attrs = append(attrs, slog.Bool("replayed", true))
 		}
 	}
@@ -145,7 +144,7 @@ func codeOf(failed *outcome.Error) codes.Code {
 }
 
 // appliedOf returns whether the change of a call was applied; failed is nil for OK. A
-// read changes nothing. A bulk operation may change nothing too.
+// read changes nothing, and a bulk operation that succeeds may have changed nothing.
 func appliedOf(c *call.Call, failed *outcome.Error) outcome.Applied {
 	switch {
 	case c.Operation == call.Read:

@@ -84,8 +84,8 @@ func newRecord(c *call.Call, failed *outcome.Error) *Record {
 	if failed != nil {
 		record.Outcome = failed.Reason
 	}
-	made := c.Progress.Delivery()
-	record.Attempts, record.QueuedMS, record.Replayed = made.Attempts, made.Queued.Milliseconds(), made.Replayed
+	delivered := c.Progress.Delivery()
+	record.Attempts, record.QueuedMS, record.Replayed = delivered.Attempts, delivered.Queued.Milliseconds(), delivered.Replayed
 	record.Properties = c.Change.Set().Names()
 	for p := range (c.Change.Set() & property.Booleans).Each() {
 		if record.Values == nil {
@@ -150,7 +150,7 @@ func (a *Audit) Ready(ctx context.Context) error {
 	if !c.IsAPI() || a.FailOpen {
 		return nil
 	}
-	if err := a.Sink.ready(a.patience(c)); err != nil {
+	if err := a.Sink.ready(a.timeout(c)); err != nil {
 		return a.failed(ctx, outcome.No, err)
 	}
 	return nil
@@ -163,25 +163,25 @@ func (a *Audit) write(c *call.Call, record *Record) error {
 			return nil
 		}
 		// The call did not reach Ready. Its record is not queued for later.
-		if err := a.Sink.ready(a.patience(c)); err != nil && !a.FailOpen {
+		if err := a.Sink.ready(a.timeout(c)); err != nil && !a.FailOpen {
 			return err
 		}
 		record.Skipped = a.Sink.unreported.Swap(0)
 	}
-	return a.Sink.write(record, a.patience(c))
+	return a.Sink.write(record, a.timeout(c))
 }
 
-// patience returns how long the call may wait for the sink. With FailOpen no call
+// timeout returns how long the call may wait for the sink. With FailOpen no call
 // waits for a stalled write.
-func (a *Audit) patience(c *call.Call) time.Duration {
-	patience := max(time.Until(c.Deadline)-answerTime, minRecordTime)
+func (a *Audit) timeout(c *call.Call) time.Duration {
+	timeout := max(time.Until(c.Deadline)-answerTime, minRecordTime)
 	switch {
 	case !a.FailOpen:
-		return patience
+		return timeout
 	case a.Sink.hasStalled():
 		return 0
 	default:
-		return min(patience, stallTime)
+		return min(timeout, stallTime)
 	}
 }
 

@@ -12,23 +12,23 @@ import (
 // auditFile writes whole lines. It is not safe for concurrent use.
 type auditFile struct {
 	out io.WriteCloser
-	// begun is the length of the partial line at the end of the file, after a write that
-	// was cut short in a file that could not be truncated.
-	begun int
+	// partial is the length of an incomplete line at the end of the file: the last write was
+	// cut short, and the file could not be truncated.
+	partial int
 }
 
 // write writes the lines, and returns the length of the lines that are complete in the
-// file. The first line must be the one whose write was cut short.
+// file. If the last write was cut short, the first line must be the one that is incomplete.
 func (f *auditFile) write(lines []byte) (int, error) {
 	if len(lines) == 0 {
 		return 0, nil
 	}
-	n, err := f.out.Write(lines[f.begun:])
-	n += f.begun
+	n, err := f.out.Write(lines[f.partial:])
+	n += f.partial
 	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
-	f.begun = n - whole
-	if file, ok := f.out.(*os.File); ok && f.begun > 0 && cutEnd(file, int64(f.begun)) == nil {
-		f.begun = 0
+	f.partial = n - whole
+	if file, ok := f.out.(*os.File); ok && f.partial > 0 && cutEnd(file, int64(f.partial)) == nil {
+		f.partial = 0
 	}
 	return whole, err
 }

@@ -138,9 +138,9 @@ func (s *AuditSink) admit() bool {
 // write again, for a second at most.
 func (s *AuditSink) Check() error { return s.ready(stallTime) }
 
-// ready returns an error if records cannot be written now. If the last write failed,
-// it tries another write and waits for it.
-func (s *AuditSink) ready(patience time.Duration) error {
+// ready returns an error if records cannot be written now. If the last write failed, it
+// tries another write and waits for that until the timeout.
+func (s *AuditSink) ready(timeout time.Duration) error {
 	s.mu.Lock()
 	if s.stalled() {
 		s.mu.Unlock()
@@ -153,12 +153,12 @@ func (s *AuditSink) ready(patience time.Duration) error {
 	}
 	write := s.schedule()
 	s.mu.Unlock()
-	return s.wait(write, min(patience, stallTime))
+	return s.wait(write, min(timeout, stallTime))
 }
 
 // write queues the record and waits until it is written. After an error the record
 // may still be queued.
-func (s *AuditSink) write(record *Record, patience time.Duration) error {
+func (s *AuditSink) write(record *Record, timeout time.Duration) error {
 	line, err := json.Marshal(record)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (s *AuditSink) write(record *Record, patience time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return s.wait(write, patience)
+	return s.wait(write, timeout)
 }
 
 func (s *AuditSink) put(line []byte, authenticated bool) (*auditWrite, error) {
@@ -185,9 +185,9 @@ func (s *AuditSink) put(line []byte, authenticated bool) (*auditWrite, error) {
 	return s.schedule(), nil
 }
 
-// wait waits for a write.
-func (s *AuditSink) wait(write *auditWrite, patience time.Duration) error {
-	timer := time.NewTimer(patience)
+// wait waits for a write until the timeout.
+func (s *AuditSink) wait(write *auditWrite, timeout time.Duration) error {
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-write.done:

@@ -34,8 +34,8 @@ type Tracing struct {
 // contain its value and so may contain secrets.
 const invalidSetting = "traces: a setting in the OTEL_* variables is invalid and is ignored"
 
-// infoLevel is in the lines that OpenTelemetry logs for information. Those about numbers
-// that it cannot read are among them.
+// infoLevel is a part of the lines that OpenTelemetry logs for information. It logs
+// variables with invalid numbers at this level too.
 const infoLevel = `"level"=4`
 
 // NewTracing returns the tracing that the standard OTEL_* variables configure, or nil
@@ -140,8 +140,8 @@ func checkEndpoint(variable, protocol string) error {
 	return fmt.Errorf("%s: must be a URL with http:// or https://, such as http://collector.example:4318", variable)
 }
 
-// describe returns the resource attributes of this process. OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES take precedence.
+// describe returns the attributes of this process that all spans have.
+// OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
 func describe(ctx context.Context, version string, logger *slog.Logger) *resource.Resource {
 	described, err := resource.New(ctx,
 		resource.WithAttributes(

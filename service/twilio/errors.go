@@ -49,9 +49,9 @@ func (e *Error) Error() string {
 }
 
 // AnswerError is an answer that is neither an [Answer] nor an [Error]: a redirect,
-// which is not followed; a status that HTTP does not have; or a 2xx. A change was
-// applied if that cannot be read, and it is not known whether it was applied if the
-// answer is about another participant.
+// which is not followed; a status that HTTP does not have; or a 2xx. After a 2xx that
+// cannot be read, the change was applied. After an answer about another participant, it
+// is not known whether the change was applied.
 type AnswerError struct {
 	HTTPStatus int
 	// RequestID is the Twilio-Request-Id header, or "".
@@ -75,8 +75,8 @@ func (e *AnswerError) Error() string {
 	return fmt.Sprintf("twilio: answer %d: %s%s", e.HTTPStatus, e.Reason, requestText(e.RequestID))
 }
 
-// Unwrap returns the cause. It is [context.Cause] of the call's context if the end
-// of that interrupted the answer.
+// Unwrap returns the cause. It is [context.Cause] of the call's context if the context
+// ended before the answer.
 func (e *AnswerError) Unwrap() error { return e.Err }
 
 func isForeign(err error) bool {
@@ -109,9 +109,9 @@ func (e *TransportError) Error() string {
 	return "twilio: request not sent: " + reason(e.Err)
 }
 
-// Unwrap returns the cause. It is [context.Cause] of the call's context if that had
-// ended, the permit's error, or [os.ErrDeadlineExceeded] if AnswerTimeout or the
-// limit of 5 s for making a connection was reached.
+// Unwrap returns the cause: [context.Cause] of the call's context if the context had
+// ended, the permit's error, or [os.ErrDeadlineExceeded] if AnswerTimeout or the limit of
+// 5 s for making a connection was reached.
 func (e *TransportError) Unwrap() error { return e.Err }
 
 // RequestError reports arguments from which no request can be built. Nothing was
