@@ -24,7 +24,7 @@ func shortLines(w io.Writer, fake *sandbox.Sandbox) func(*call.Call, *outcome.Er
 			code = failed.HTTP
 			line = map[outcome.Applied]string{outcome.No: "not ", outcome.Maybe: "maybe "}[failed.Applied] + line
 		}
-		line += fmt.Sprintf(" %s  %d  %d ms", participantName(fake, c), code, time.Since(c.Start).Milliseconds())
+		line += fmt.Sprintf(" %s  %d  %d ms", subject(fake, c), code, time.Since(c.Start).Milliseconds())
 		if failed != nil {
 			line += "  " + failed.Reason
 		}
@@ -60,29 +60,33 @@ func actionText(c *call.Call) string {
 	return cmp.Or(strings.Join(parts, ", "), "updated")
 }
 
-// participantName returns the label of the call's participant, or the Call SID if it has
-// no label. For a bulk operation it returns the number of participants, and for a call
-// that names no participant what it reads.
-func participantName(fake *sandbox.Sandbox, c *call.Call) string {
-	for _, account := range fake.State().Accounts {
-		for _, conference := range account.Conferences {
-			for _, p := range conference.Participants {
-				if p.CallSID == c.CallSID && conference.SID == c.ConferenceSID && p.Label != "" {
-					return p.Label
-				}
-			}
-		}
-	}
+// subject returns what a call is about: its participant, or the number of participants of
+// a bulk operation, or what it lists.
+func subject(fake *sandbox.Sandbox, c *call.Call) string {
 	switch {
 	case c.Bulk != nil:
 		return fmt.Sprintf("%d of %d participants", c.Bulk.Updated, c.Bulk.Participants)
 	case c.CallSID != "":
-		return c.CallSID
-	case strings.Contains(path.Base(c.Method), "Conference"): // Twilio's own path can read those.
+		return cmp.Or(labelOf(fake.State(), c.ConferenceSID, c.CallSID), c.CallSID)
+	case strings.Contains(path.Base(c.Method), "Conference"): // Twilio's own path can read conferences.
 		return "conferences"
 	case c.Operation == call.Read:
 		return "participants"
 	default:
 		return "a participant"
 	}
+}
+
+// labelOf returns the label of a participant; "" if there is no label or no participant.
+func labelOf(state sandbox.State, conferenceSID, callSID string) string {
+	for _, account := range state.Accounts {
+		for _, conference := range account.Conferences {
+			for _, p := range conference.Participants {
+				if conference.SID == conferenceSID && p.CallSID == callSID {
+					return p.Label
+				}
+			}
+		}
+	}
+	return ""
 }

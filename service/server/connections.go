@@ -19,13 +19,14 @@ import (
 // Bounds of one listener. Connections that have brought an authenticated call are
 // bounded by their number alone.
 const (
-	// maxConnections is the maximum number of all connections of a listener, where the
-	// limit of file descriptors allows as many.
+	// maxConnections is the maximum number of all connections of a listener, if the limit
+	// of file descriptors allows so many.
 	maxConnections = 1 << 18
 	// maxUnauthenticated is the maximum number of connections without an authenticated call.
 	maxUnauthenticated = 1024
-	// maxUnauthenticatedLoad is the maximum of their loads in all, in bytes. The
-	// memory may be ten times that, if the bytes arrive in very small HTTP/2 frames.
+	// maxUnauthenticatedLoad is the maximum sum of the loads of these connections, in
+	// bytes. Their memory may be ten times that, if the bytes arrive in very small HTTP/2
+	// frames.
 	maxUnauthenticatedLoad = 12 << 20
 	// requestLoad is the load of a request in progress, besides its bytes: a
 	// goroutine, a stream and buffers.
@@ -36,8 +37,8 @@ const (
 	maxWork, workRate = 1000, 50
 	// A read is a unit of work, and so is each workBytes of it. A request is requestWork.
 	workBytes, requestWork = 4 << 10, 10
-	// writeBufferBytes is the size of a connection's buffer in the kernel, which holds
-	// as much as twice that of a client that does not read.
+	// writeBufferBytes is the size of a connection's write buffer in the kernel, which may
+	// double it. It is what a client that does not read can hold there.
 	writeBufferBytes = 32 << 10
 )
 

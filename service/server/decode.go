@@ -64,10 +64,10 @@ func (shortGzip) Do(compressed io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(plain, maxRequestBytes+1))
 }
 
-// withReceiving returns a service's description whose unary methods receive their
-// messages with a limit of time, on a server with this package's codec. A call whose
-// message cannot be received or decoded goes through the interceptors and is refused,
-// unless its client has disconnected.
+// withReceiving returns the description of a service with unary methods that receive
+// their message within the limits of a, on a server with this package's codec. A call
+// whose message cannot be received or decoded goes through the interceptors and is
+// refused, unless its client has disconnected.
 func (a *arrivals) withReceiving(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	methods := make([]grpc.MethodDesc, len(desc.Methods))
 	for i, method := range desc.Methods {

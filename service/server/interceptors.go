@@ -29,7 +29,7 @@ type interceptor struct {
 }
 
 // interceptors returns the interceptors of every call over every protocol, the
-// outermost first. Spans, metrics and access log see the outcome that the others decide.
+// outermost first. Spans, metrics and access log see the outcome of the inner interceptors.
 // Recovery is innermost, so that they see a panic of the service as an outcome; the
 // outermost recovery only keeps a panic of an interceptor from ending the process.
 //

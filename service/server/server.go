@@ -83,8 +83,8 @@ type Config struct {
 	// AuditFailOpen, calls whose record cannot be written proceed.
 	Audit         *telemetry.AuditSink
 	AuditFailOpen bool
-	// DefaultTimeout is the timeout of a call without a deadline, and MaxTimeout the
-	// maximum timeout of other calls: at least DefaultTimeout, even if it is less.
+	// DefaultTimeout is the timeout of a call without a deadline. MaxTimeout is the maximum
+	// timeout of other calls, or DefaultTimeout if that is more.
 	DefaultTimeout, MaxTimeout time.Duration
 	// DrainDelay is how long calls are served after the end of Run's context, while
 	// health reports NOT_SERVING. ShutdownTimeout bounds the rest of the shutdown.

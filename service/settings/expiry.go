@@ -2,11 +2,13 @@ package settings
 
 import "time"
 
-// Expiry is when the next of each kind expires. A zero time means that none will.
+// Expiry has the times at which tokens and certificates expire. A zero time means that
+// none will.
 type Expiry struct {
-	// Token and ClientCA do not count what has expired: a caller may have a newer one.
+	// Token and ClientCA are the next times; what has expired does not count, because
+	// callers may have newer ones.
 	Token, ClientCA time.Time
-	// Certificate is that of the server's certificate, also after it has expired.
+	// Certificate is the time of the server's certificate, also after it has expired.
 	Certificate time.Time
 }
 

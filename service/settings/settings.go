@@ -46,8 +46,8 @@ type Base struct {
 	BaseURL string
 	// JWT verifies the callers' JWTs; nil: none are accepted.
 	JWT *callers.JWT
-	// Describe returns the text of a reload's error, for the log and [Status]; nil:
-	// that of the error.
+	// Describe returns the text of a reload's error, for the log and [Status]; nil: the
+	// text of err.Error().
 	Describe func(error) string
 }
 

@@ -43,8 +43,8 @@ func AccessLog(logger *slog.Logger, write func(*call.Call, *outcome.Error)) grpc
 	}
 }
 
-// admitCall reports whether the line of a call may be written. It limits those of
-// unauthenticated calls at the levels that the handler does not limit.
+// admitCall reports whether the line of a call may be written. It limits the lines
+// of unauthenticated calls at the levels that the handler does not limit.
 func (c *LogControl) admitCall(level slog.Level, ended *call.Call, failed *outcome.Error) bool {
 	limited := c != nil && failed != nil && isUnauthenticated(ended) &&
 		level < slog.LevelWarn && c.level.Level() != slog.LevelDebug

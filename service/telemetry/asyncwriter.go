@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// maxBuffered is the maximum number of bytes that wait in an AsyncWriter. As many more
-// may be in the current write.
+// maxBuffered is the maximum number of bytes that wait in an AsyncWriter. The current
+// write may have as many more.
 const maxBuffered = 1 << 20
 
-// gatherTime is how long a line may wait for others to be written with it. Without it
-// the log of a busy service costs twice the CPU.
+// gatherTime is how long a line waits, so that later lines are written together with it.
+// Without it the log of a busy service costs twice the CPU.
 const gatherTime = 10 * time.Millisecond
 
 // AsyncWriter writes lines to another writer from a goroutine of its own, and the lines
@@ -83,8 +83,8 @@ func (a *AsyncWriter) run() {
 	a.idle = nil
 }
 
-// write writes the lines. If the last write ended within a line, it ends that line
-// first, so that it spoils no other.
+// write writes the lines. If the last write ended within a line, it first writes a line
+// end, so that the next line is separate.
 func (a *AsyncWriter) write(lines []byte) {
 	if a.torn {
 		_, err := a.w.Write([]byte("\n"))
