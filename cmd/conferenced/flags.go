@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -150,39 +148,4 @@ func (s *serving) config(
 		return cfg, usageError{err}
 	}
 	return cfg, nil
-}
-
-// newServer opens the audit file and returns the server with its addresses bound.
-func newServer(cfg server.Config, auditLog string) (*server.Server, error) {
-	var err error
-	if auditLog != "" {
-		if cfg.Audit, err = telemetry.OpenAudit(auditLog); err != nil {
-			return nil, invalid.Field("--audit-log", err)
-		}
-	}
-	s, err := server.New(cfg)
-	if err != nil && cfg.Audit != nil {
-		_ = cfg.Audit.Close() // Nothing was written to it.
-	}
-	return s, err
-}
-
-// serve runs the server until the context is done, and reloads it on SIGHUP.
-func serve(ctx context.Context, s *server.Server) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for {
-			select {
-			case <-hangup:
-				s.Reload()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return s.Run(ctx)
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"conferenced/service/invalid"
 	"conferenced/service/server"
 	"conferenced/service/settings"
+	"conferenced/service/telemetry"
 )
 
 // serveCommand also has the flags of check.
@@ -63,4 +67,39 @@ func (c *serveCommand) config(ctx context.Context, names flagNames, logger *slog
 		logger.Warn("Twilio's credentials are sent in plaintext: --twilio-base-url is not https")
 	}
 	return c.serving.config(ctx, names, settings.Base{Environment: true, BaseURL: c.TwilioBaseURL}, c.AuditLog, logger)
+}
+
+// newServer opens the audit file and returns the server with its addresses bound.
+func newServer(cfg server.Config, auditLog string) (*server.Server, error) {
+	var err error
+	if auditLog != "" {
+		if cfg.Audit, err = telemetry.OpenAudit(auditLog); err != nil {
+			return nil, invalid.Field("--audit-log", err)
+		}
+	}
+	s, err := server.New(cfg)
+	if err != nil && cfg.Audit != nil {
+		_ = cfg.Audit.Close() // Nothing was written to it.
+	}
+	return s, err
+}
+
+// serve runs the server until the context is done, and reloads it on SIGHUP.
+func serve(ctx context.Context, s *server.Server) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				s.Reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return s.Run(ctx)
 }

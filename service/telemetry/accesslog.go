@@ -51,10 +51,6 @@ func (c *LogControl) admitCall(level slog.Level, ended *call.Call, failed *outco
 	return !limited || c.sampler.admit(kind{level, "call", failed.Reason})
 }
 
-// isUnauthenticated reports whether a call of the API ended before its caller was
-// authenticated.
-func isUnauthenticated(c *call.Call) bool { return c.IsAPI() && c.KnownBy == "" }
-
 func logCall(ctx context.Context, logger *slog.Logger, level slog.Level, c *call.Call, failed *outcome.Error) {
 	attrs := make([]slog.Attr, 0, 24)
 	put := func(key, value string) {
@@ -132,28 +128,5 @@ func levelOf(c *call.Call, failed *outcome.Error) slog.Level {
 		return slog.LevelWarn
 	default:
 		return slog.LevelInfo
-	}
-}
-
-// codeOf returns the gRPC code of a call; failed is nil for OK.
-func codeOf(failed *outcome.Error) codes.Code {
-	if failed == nil {
-		return codes.OK
-	}
-	return failed.Code
-}
-
-// appliedOf returns whether the change of a call was applied; failed is nil for OK. A
-// read changes nothing, and a bulk operation that succeeds may have changed nothing.
-func appliedOf(c *call.Call, failed *outcome.Error) outcome.Applied {
-	switch {
-	case c.Operation == call.Read:
-		return outcome.No
-	case failed == nil && c.Bulk != nil:
-		return c.Bulk.Applied
-	case failed == nil:
-		return outcome.Yes
-	default:
-		return failed.Applied
 	}
 }

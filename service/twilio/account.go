@@ -59,20 +59,6 @@ func ValidateUsername(name string) error {
 	return nil
 }
 
-// Validate returns an error if the secret is empty or has a character that no auth
-// token or API key secret has.
-func (s Secret) Validate() error {
-	if s.IsZero() {
-		return errors.New("the auth token or API key secret is empty")
-	}
-	for _, b := range []byte(s.reveal()) {
-		if b <= ' ' || b >= 0x7f {
-			return errors.New("the auth token or API key secret has white space or other characters that no token has")
-		}
-	}
-	return nil
-}
-
 // ValidateBaseURL returns an error unless base is scheme://host[:port], with http
 // or https.
 func ValidateBaseURL(base string) error {

@@ -2,6 +2,7 @@ package twilio
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +24,20 @@ func NewSecret(value string) Secret { return Secret{value: &value} }
 
 // IsZero reports whether the secret is empty.
 func (s Secret) IsZero() bool { return s.reveal() == "" }
+
+// Validate returns an error if the secret is empty or has a character that no auth
+// token or API key secret has.
+func (s Secret) Validate() error {
+	if s.IsZero() {
+		return errors.New("the auth token or API key secret is empty")
+	}
+	for _, b := range []byte(s.reveal()) {
+		if b <= ' ' || b >= 0x7f {
+			return errors.New("the auth token or API key secret has white space or other characters that no token has")
+		}
+	}
+	return nil
+}
 
 // Equal reports whether both hold the same value. It takes constant time for
 // values of the same length.
