@@ -11,6 +11,7 @@ import (
 	"conferenced/service/invalid"
 	"conferenced/service/property"
 	"conferenced/service/settings"
+	"conferenced/service/twilio"
 )
 
 // errDenied is the result of a check of a caller that the policy does not allow.
@@ -44,21 +45,23 @@ type asked struct {
 // read returns what the question asks for. It returns an error if the configuration has
 // no such caller or account.
 func (q *question) read(set *settings.Set, nameClaim string) (asked, error) {
-	wanted := asked{operation: call.Operation(q.Operation)}
-	var callerErr, setErr error
-	wanted.caller, callerErr = q.caller(set.Callers, nameClaim)
-	account, ok := set.Accounts.Lookup(q.Account)
-	var accountErr error
+	caller, callerErr := q.caller(set.Callers, nameClaim)
+	account, accountErr := q.account(set.Accounts)
+	properties, setErr := q.properties()
+	return asked{caller, account, call.Operation(q.Operation), properties}, errors.Join(callerErr, accountErr, setErr)
+}
+
+// account returns the SID of the account.
+func (q *question) account(accounts *twilio.Accounts) (string, error) {
+	account, ok := accounts.Lookup(q.Account)
 	switch {
 	case ok:
-		wanted.account = account.SID
+		return account.SID, nil
 	case q.Account == "":
-		accountErr = invalid.Fieldf("--account", "is needed, because no account is the default")
+		return "", invalid.Fieldf("--account", "is needed, because no account is the default")
 	default:
-		accountErr = invalid.Fieldf("--account", "%q is not configured", q.Account)
+		return "", invalid.Fieldf("--account", "%q is not configured", q.Account)
 	}
-	wanted.properties, setErr = q.properties()
-	return wanted, errors.Join(callerErr, accountErr, setErr)
 }
 
 // properties returns the properties of the update. No other operation has any.
@@ -115,24 +118,29 @@ func (q *question) kind() (string, error) {
 func (q *question) caller(known *callers.Set, nameClaim string) (callers.Caller, error) {
 	caller := callers.Caller{Name: q.name()}
 	by, err := q.kind()
-	switch {
-	case err != nil:
+	if err != nil {
 		return caller, err
-	case by == "jwt":
+	}
+	switch by {
+	case "jwt":
 		return q.jwtCaller(caller, known, nameClaim)
-	case by == "mtls" && known.ClientCAs == nil:
-		return caller, invalid.Fieldf("--by", "no client certificate is accepted: --client-ca is not set")
-	case by == "mtls":
+	case "mtls":
+		if known.ClientCAs == nil {
+			return caller, invalid.Fieldf("--by", "no client certificate is accepted: --client-ca is not set")
+		}
 		caller.Kind = callers.KindCertificate
 		for _, name := range append([]string{q.name()}, q.SAN...) {
 			caller.AddSAN(name)
 		}
-	case by == "anonymous" && known.Authenticating():
-		return caller, invalid.Fieldf("--by", "no caller is anonymous, because callers are authenticated")
-	case by == "token" && !known.Tokens.Has(q.name(), time.Now()):
-		return caller, invalid.Fieldf("--as", "no token that is valid now has the name %q", q.name())
-	case by == "token":
+	case "token":
+		if !known.Tokens.Has(q.name(), time.Now()) {
+			return caller, invalid.Fieldf("--as", "no token that is valid now has the name %q", q.name())
+		}
 		caller.Kind = callers.KindToken
+	case "anonymous":
+		if known.Authenticating() {
+			return caller, invalid.Fieldf("--by", "no caller is anonymous, because callers are authenticated")
+		}
 	}
 	return caller, nil
 }

@@ -327,27 +327,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.ready.Store(true)
 	s.started.Store(true)
 	group, failed := errgroup.WithContext(ctx)
-	serveHTTP := func(server *http.Server, listener net.Listener) func() error {
-		return func() error {
-			serve := server.Serve
-			if server.TLSConfig != nil {
-				serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
-			}
-			if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
-		}
-	}
-	group.Go(func() error {
-		// It is ErrServerStopped only if the server stops before it serves.
-		if err := s.grpc.Serve(s.listeners[0]); !errors.Is(err, grpc.ErrServerStopped) {
-			return err
-		}
-		return nil
-	})
-	group.Go(serveHTTP(s.http, s.listeners[1]))
-	group.Go(serveHTTP(s.admin, s.listeners[2]))
+	group.Go(s.serveGRPC)
+	group.Go(func() error { return serveHTTP(s.http, s.listeners[1]) })
+	group.Go(func() error { return serveHTTP(s.admin, s.listeners[2]) })
 	group.Go(func() error { return s.cfg.Settings.Watch(failed) })
 	s.logServing()
 	group.Go(func() error {
@@ -364,6 +346,29 @@ func (s *Server) Run(ctx context.Context) error {
 	s.closeTracing()
 	telemetry.ControlOf(s.cfg.Logger).Flush()
 	s.cfg.Logger.Info("stopped")
+	return err
+}
+
+// serveGRPC serves until the server is stopped.
+func (s *Server) serveGRPC() error {
+	err := s.grpc.Serve(s.listeners[0])
+	if errors.Is(err, grpc.ErrServerStopped) { // The server was stopped before it served.
+		return nil
+	}
+	return err
+}
+
+// serveHTTP serves until the server is shut down, over TLS if that is configured.
+func serveHTTP(server *http.Server, listener net.Listener) error {
+	var err error
+	if server.TLSConfig != nil {
+		err = server.ServeTLS(listener, "", "")
+	} else {
+		err = server.Serve(listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
 

@@ -11,8 +11,8 @@ type listenerMetrics struct {
 	refusedStreams    *prometheus.CounterVec
 }
 
-func newListenerMetrics(r registry) listenerMetrics {
-	m := listenerMetrics{
+func newListenerMetrics(r registry) *listenerMetrics {
+	m := &listenerMetrics{
 		acceptFailures: r.counters("accept_failures_total",
 			"Connections that could not be accepted, mostly for lack of file descriptors.", "listener"),
 		closed: r.counters("connections_closed_total",
@@ -47,7 +47,7 @@ func (m *Metrics) Listener(name string) *ListenerMetrics {
 	for _, reason := range []string{"client_certificate", "other"} {
 		m.listeners.handshakeFailures.WithLabelValues(name, reason)
 	}
-	return &ListenerMetrics{&m.listeners, name}
+	return &ListenerMetrics{m.listeners, name}
 }
 
 // AcceptFailed counts a connection that could not be accepted.

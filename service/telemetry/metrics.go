@@ -30,9 +30,9 @@ var (
 type Metrics struct {
 	registry  registry
 	calls     *callMetrics
-	upstream  upstreamMetrics
+	upstream  *upstreamMetrics
 	panics    prometheus.Counter
-	listeners listenerMetrics
+	listeners *listenerMetrics
 }
 
 // NewMetrics returns metrics with the value 0. The version and the revision are labels

@@ -28,8 +28,8 @@ type upstreamMetrics struct {
 	changes     *prometheus.CounterVec
 }
 
-func newUpstreamMetrics(r registry) upstreamMetrics {
-	m := upstreamMetrics{
+func newUpstreamMetrics(r registry) *upstreamMetrics {
+	m := &upstreamMetrics{
 		attempts: r.counters("upstream_attempts_total", "Attempts to make a request to Twilio.", "outcome"),
 		duration: r.histograms("upstream_attempt_duration_seconds", "Time that attempts took.", callBuckets, "outcome"),
 		connections: r.counters("upstream_connections_total",
@@ -75,7 +75,7 @@ func refusalName(refusal outcome.Kind) string { return strings.ToLower(refusal.R
 // Observer returns the delivery observer that counts events and traces attempts. A
 // nil tracing traces nothing.
 func (m *Metrics) Observer(tracing *Tracing) delivery.Observer {
-	up := &m.upstream
+	up := m.upstream
 	return delivery.Observer{
 		Identified: func(ctx context.Context, callSID string) {
 			if c := call.From(ctx); c != nil && c.CallSID == "" {
