@@ -85,27 +85,29 @@ func refuseSecrets(command *kong.Context) error {
 		if given.Flag == nil {
 			continue
 		}
-		u, err := url.Parse(given.Flag.Target.String())
-		if err != nil {
-			continue
-		}
-		secret := ""
-		switch given.Flag.Name {
-		case "redis-url":
-			if _, ok := u.User.Password(); ok {
-				secret = "the password"
-			}
-		case "jwt-jwks-url":
-			if u.RawQuery != "" {
-				secret = "the query"
-			}
-		}
-		if secret != "" {
+		if secret := secretIn(given.Flag); secret != "" {
 			return fmt.Errorf("--%s: %s of a URL in the command line can be read by other users of this machine: set %s instead",
 				given.Flag.Name, secret, given.Flag.Envs[0])
 		}
 	}
 	return nil
+}
+
+// secretIn returns which part of a flag's value is a secret; "" if there is none.
+func secretIn(flag *kong.Flag) string {
+	u, err := url.Parse(flag.Target.String())
+	if err != nil {
+		return ""
+	}
+	_, hasPassword := u.User.Password()
+	switch {
+	case flag.Name == "redis-url" && hasPassword:
+		return "the password"
+	case flag.Name == "jwt-jwks-url" && u.RawQuery != "":
+		return "the query"
+	default:
+		return ""
+	}
 }
 
 // config reads and checks the whole configuration, for the commands that serve and for

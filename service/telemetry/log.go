@@ -2,14 +2,15 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 )
 
-// NewLogger returns a logger that writes to w in the format text or json, at the
-// level debug, info, warn, error or above. [ControlOf] changes the level later.
+// NewLogger returns a logger that writes lines of the level (debug, info, warn or error)
+// and above to w, in the format text or json. [ControlOf] changes the level later.
 //
 // Warnings and errors of the same level, message and reason are limited to 20 in ten
 // seconds. A summary line then counts the suppressed ones.
@@ -86,7 +87,7 @@ func (c *LogControl) Level() string {
 // a nil control, it returns an error and changes nothing.
 func (c *LogControl) SetLevel(text string) error {
 	if c == nil {
-		return fmt.Errorf("the log level cannot be changed")
+		return errors.New("the log level cannot be changed")
 	}
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		if text == levelName(level) {

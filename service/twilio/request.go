@@ -92,8 +92,8 @@ func (r *Request) target() string {
 	return path
 }
 
-// check returns a [RequestError] unless the path is one of the operation and of the
-// account with that SID. A segment of dots would be resolved as a relative path.
+// check returns a [RequestError] unless the path fits the operation and is of the account
+// with that SID. A segment of dots would be resolved as a relative path.
 func (r *Request) check(accountSID string) error {
 	wantsConference := r.Operation != ListConferences
 	switch p := &r.Path; {
