@@ -42,8 +42,12 @@ func (c *Config) addresses() []address {
 // checkAddresses returns an error for each address that cannot be resolved, that must not
 // be public, or that another listener takes.
 func (c *Config) checkAddresses() error {
+	type listener struct {
+		name string
+		addr *net.TCPAddr
+	}
+	var taken []listener
 	var errs []error
-	taken := map[string]*net.TCPAddr{}
 	for _, a := range c.addresses() {
 		resolved, err := resolve(a.text)
 		if err != nil {
@@ -51,12 +55,11 @@ func (c *Config) checkAddresses() error {
 			continue
 		}
 		errs = append(errs, invalid.Field(a.field, c.checkExposure(a, resolved)))
-		for other, addr := range taken {
-			if overlap(addr, resolved) {
-				errs = append(errs, invalid.Fieldf(a.field, "%s is not free: %s listens on %s", resolved, other, addr))
-			}
+		for _, other := range taken {
+			errs = append(errs, invalid.Unless(!overlap(other.addr, resolved),
+				a.field, "%s is not free: %s listens on %s", resolved, other.name, other.addr))
 		}
-		taken[a.name] = resolved
+		taken = append(taken, listener{a.name, resolved})
 	}
 	return errors.Join(errs...)
 }
