@@ -3,10 +3,12 @@ package telemetry
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // auditFile writes whole lines. It is not safe for concurrent use.
@@ -71,9 +73,13 @@ func CheckAudit(path string) error {
 }
 
 // openLines opens a file to append to. If it ends within a line, as after a crash,
-// openLines ends that line.
+// openLines ends that line. A named pipe must have a reader: without O_NONBLOCK, openLines
+// would wait for one.
 func openLines(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names it
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600) // #nosec G304 -- the operator names it
+	if errors.Is(err, syscall.ENXIO) {
+		return nil, fmt.Errorf("%w: a named pipe needs a reader", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -48,4 +49,33 @@ func TestAuditFileOnAFullDiskHasWholeLines(t *testing.T) {
 	writeNamed(t, sink, 3)
 	wantNames(t, readFile(t, path+".1"), 0, 1)
 	wantNames(t, readFile(t, path), 2, 3)
+}
+
+// TestAuditToANamedPipe: without a reader it is an error, and does not block the start.
+func TestAuditToANamedPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openLines(path); !errors.Is(err, syscall.ENXIO) {
+		t.Fatalf("without a reader: %v", err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	out, err := openLines(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	file := auditFile{out: out}
+	if _, err := file.write([]byte("line\n")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 10)
+	if n, err := reader.Read(got); string(got[:n]) != "line\n" {
+		t.Errorf("got %q, %v", got[:n], err)
+	}
 }
