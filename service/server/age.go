@@ -24,10 +24,8 @@ func (c *Config) checkAges() error {
 	if c.MaxConnectionAge < minConnectionAge {
 		return invalid.Fieldf("server.MaxConnectionAge", "must be 0 or at least %v, not %v", minConnectionAge, c.MaxConnectionAge)
 	}
-	if c.MaxConnectionAgeGrace < c.MaxTimeout {
-		return invalid.Fieldf("server.MaxConnectionAgeGrace", "must be at least the maximum of deadlines, %v, or calls would be ended before their deadlines", c.MaxTimeout)
-	}
-	return nil
+	return invalid.Unless(c.MaxConnectionAgeGrace >= c.MaxTimeout, "server.MaxConnectionAgeGrace",
+		"must be at least the maximum of deadlines, %v, or calls would be ended before their deadlines", c.MaxTimeout)
 }
 
 type closeFromKey struct{}

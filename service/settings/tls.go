@@ -21,13 +21,11 @@ func (l *Live) TLSConfig() *tls.Config {
 	if l.Current().Certificate == nil {
 		return nil
 	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: nextProtos(),
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return l.Current().handshake, nil
-		},
+	config := newTLS()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return l.Current().handshake, nil
 	}
+	return config
 }
 
 // serverTLS returns the configuration of handshakes with this Set.
@@ -35,11 +33,8 @@ func (s *Set) serverTLS() *tls.Config {
 	if s.Certificate == nil {
 		return nil
 	}
-	config := &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   nextProtos(),
-		Certificates: []tls.Certificate{*s.Certificate},
-	}
+	config := newTLS()
+	config.Certificates = []tls.Certificate{*s.Certificate}
 	if s.Callers.ClientCAs != nil {
 		config.ClientCAs = s.Callers.ClientCAs
 		config.ClientAuth = tls.VerifyClientCertIfGiven
@@ -47,7 +42,9 @@ func (s *Set) serverTLS() *tls.Config {
 	return config
 }
 
-func nextProtos() []string { return []string{"h2", "http/1.1"} }
+func newTLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+}
 
 // certificate reads the server's certificate and key. A certificate that is not valid
 // now is only a warning, because clients refuse it anyway, and not starting would be
