@@ -91,6 +91,7 @@ func TestTLSFilesAreChecked(t *testing.T) {
 	}{
 		"valid":                         {Config{URL: "rediss://redis.test", CAFile: caFile, CertFile: cert, KeyFile: key}, ""},
 		"no such CA":                    {Config{URL: "rediss://redis.test", CAFile: missing}, "no such file"},
+		"a device as CA":                {Config{URL: "rediss://redis.test", CAFile: os.DevNull}, "is not a regular file"},
 		"a CA after a byte order mark":  {Config{URL: "rediss://redis.test", CAFile: marked}, "byte order mark"},
 		"a key after a byte order mark": {Config{URL: "rediss://redis.test", CertFile: cert, KeyFile: marked}, "byte order mark"},
 		"a CA file without a CA":        {Config{URL: "rediss://redis.test", CAFile: empty}, "no certificate"},

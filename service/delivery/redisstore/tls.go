@@ -90,8 +90,12 @@ func (c Config) tls(name string) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// readPEM reads a file. A byte order mark would hide its first PEM block.
+// readPEM reads a regular file: a pipe or a device could block or never end. A byte order
+// mark would hide its first PEM block.
 func readPEM(field, path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, invalid.Fieldf(field, "%s: is not a regular file", path)
+	}
 	text, err := os.ReadFile(path) // #nosec G304 -- the operator names it
 	if err != nil {
 		return nil, invalid.Field(field, err)
