@@ -75,44 +75,60 @@ func (p *Participant) readMember(r *memberReader) error {
 		return err
 	}
 	name, _ := jsontext.AppendUnquote(make([]byte, 0, 32), encoded) // The error is about UTF-8 in an unknown name.
-	text, isText := textMembers[string(name)]
-	flag, isFlag := flagMembers[string(name)]
-	switch {
-	case isText:
-		*text(p), err = r.text()
-	case isFlag:
-		*flag(p), err = r.flag()
-	case string(name) == "status":
-		p.Status, err = r.status()
-	case string(name) == "queue_time":
-		p.QueueTime, err = r.textOrNumber()
-	default:
-		err = r.from.SkipValue()
+	read := memberReaders[string(name)]
+	if read == nil {
+		return r.from.SkipValue()
 	}
+	return read(p, r)
+}
+
+// memberReaders read the values of members by name.
+var memberReaders = map[string]func(*Participant, *memberReader) error{
+	"account_sid":               text(func(p *Participant) **string { return &p.AccountSID }),
+	"call_sid":                  text(func(p *Participant) **string { return &p.CallSID }),
+	"label":                     text(func(p *Participant) **string { return &p.Label }),
+	"call_sid_to_coach":         text(func(p *Participant) **string { return &p.CallSIDToCoach }),
+	"conference_sid":            text(func(p *Participant) **string { return &p.ConferenceSID }),
+	"date_created":              text(func(p *Participant) **string { return &p.DateCreated }),
+	"date_updated":              text(func(p *Participant) **string { return &p.DateUpdated }),
+	"uri":                       text(func(p *Participant) **string { return &p.URI }),
+	"coaching":                  flag(func(p *Participant) **bool { return &p.Coaching }),
+	"end_conference_on_exit":    flag(func(p *Participant) **bool { return &p.EndConferenceOnExit }),
+	"muted":                     flag(func(p *Participant) **bool { return &p.Muted }),
+	"hold":                      flag(func(p *Participant) **bool { return &p.Hold }),
+	"start_conference_on_enter": flag(func(p *Participant) **bool { return &p.StartConferenceOnEnter }),
+	"queue_time":                (*Participant).readQueueTime,
+	"status":                    (*Participant).readStatus,
+}
+
+func text(field func(*Participant) **string) func(*Participant, *memberReader) error {
+	return func(p *Participant, r *memberReader) (err error) {
+		*field(p), err = r.text()
+		return err
+	}
+}
+
+func flag(field func(*Participant) **bool) func(*Participant, *memberReader) error {
+	return func(p *Participant, r *memberReader) (err error) {
+		*field(p), err = r.flag()
+		return err
+	}
+}
+
+func (p *Participant) readQueueTime(r *memberReader) (err error) {
+	p.QueueTime, err = r.textOrNumber()
 	return err
 }
 
-// textMembers and flagMembers are the fields of members by name, apart from the status and
-// the queue time.
-var (
-	textMembers = map[string]func(*Participant) **string{
-		"account_sid":       func(p *Participant) **string { return &p.AccountSID },
-		"call_sid":          func(p *Participant) **string { return &p.CallSID },
-		"label":             func(p *Participant) **string { return &p.Label },
-		"call_sid_to_coach": func(p *Participant) **string { return &p.CallSIDToCoach },
-		"conference_sid":    func(p *Participant) **string { return &p.ConferenceSID },
-		"date_created":      func(p *Participant) **string { return &p.DateCreated },
-		"date_updated":      func(p *Participant) **string { return &p.DateUpdated },
-		"uri":               func(p *Participant) **string { return &p.URI },
+// readStatus reads the status, which is never null.
+func (p *Participant) readStatus(r *memberReader) error {
+	text, err := r.text()
+	p.Status = ""
+	if text != nil {
+		p.Status = *text
 	}
-	flagMembers = map[string]func(*Participant) **bool{
-		"coaching":                  func(p *Participant) **bool { return &p.Coaching },
-		"end_conference_on_exit":    func(p *Participant) **bool { return &p.EndConferenceOnExit },
-		"muted":                     func(p *Participant) **bool { return &p.Muted },
-		"hold":                      func(p *Participant) **bool { return &p.Hold },
-		"start_conference_on_enter": func(p *Participant) **bool { return &p.StartConferenceOnEnter },
-	}
-)
+	return err
+}
 
 // memberReader reads the values of members. What its methods return points into texts and
 // flags, to save allocations; nil is null.
@@ -134,15 +150,6 @@ func (r *memberReader) text() (*string, error) {
 		r.texts = append(r.texts, token.String())
 		return &r.texts[len(r.texts)-1], nil
 	}
-}
-
-// status reads a text that is never null.
-func (r *memberReader) status() (string, error) {
-	text, err := r.text()
-	if text == nil {
-		return "", err
-	}
-	return *text, nil
 }
 
 func (r *memberReader) textOrNumber() (*string, error) {
