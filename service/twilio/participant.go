@@ -84,50 +84,31 @@ func (p *Participant) readMember(r *memberReader) error {
 
 // memberReaders read the values of members by name.
 var memberReaders = map[string]func(*Participant, *memberReader) error{
-	"account_sid":               text(func(p *Participant) **string { return &p.AccountSID }),
-	"call_sid":                  text(func(p *Participant) **string { return &p.CallSID }),
-	"label":                     text(func(p *Participant) **string { return &p.Label }),
-	"call_sid_to_coach":         text(func(p *Participant) **string { return &p.CallSIDToCoach }),
-	"conference_sid":            text(func(p *Participant) **string { return &p.ConferenceSID }),
-	"date_created":              text(func(p *Participant) **string { return &p.DateCreated }),
-	"date_updated":              text(func(p *Participant) **string { return &p.DateUpdated }),
-	"uri":                       text(func(p *Participant) **string { return &p.URI }),
-	"coaching":                  flag(func(p *Participant) **bool { return &p.Coaching }),
-	"end_conference_on_exit":    flag(func(p *Participant) **bool { return &p.EndConferenceOnExit }),
-	"muted":                     flag(func(p *Participant) **bool { return &p.Muted }),
-	"hold":                      flag(func(p *Participant) **bool { return &p.Hold }),
-	"start_conference_on_enter": flag(func(p *Participant) **bool { return &p.StartConferenceOnEnter }),
-	"queue_time":                (*Participant).readQueueTime,
-	"status":                    (*Participant).readStatus,
+	"account_sid":               into(func(p *Participant) **string { return &p.AccountSID }, (*memberReader).text),
+	"call_sid":                  into(func(p *Participant) **string { return &p.CallSID }, (*memberReader).text),
+	"label":                     into(func(p *Participant) **string { return &p.Label }, (*memberReader).text),
+	"call_sid_to_coach":         into(func(p *Participant) **string { return &p.CallSIDToCoach }, (*memberReader).text),
+	"conference_sid":            into(func(p *Participant) **string { return &p.ConferenceSID }, (*memberReader).text),
+	"date_created":              into(func(p *Participant) **string { return &p.DateCreated }, (*memberReader).text),
+	"date_updated":              into(func(p *Participant) **string { return &p.DateUpdated }, (*memberReader).text),
+	"uri":                       into(func(p *Participant) **string { return &p.URI }, (*memberReader).text),
+	"queue_time":                into(func(p *Participant) **string { return &p.QueueTime }, (*memberReader).textOrNumber),
+	"status":                    into(func(p *Participant) *string { return &p.Status }, (*memberReader).status),
+	"coaching":                  into(func(p *Participant) **bool { return &p.Coaching }, (*memberReader).flag),
+	"end_conference_on_exit":    into(func(p *Participant) **bool { return &p.EndConferenceOnExit }, (*memberReader).flag),
+	"muted":                     into(func(p *Participant) **bool { return &p.Muted }, (*memberReader).flag),
+	"hold":                      into(func(p *Participant) **bool { return &p.Hold }, (*memberReader).flag),
+	"start_conference_on_enter": into(func(p *Participant) **bool { return &p.StartConferenceOnEnter }, (*memberReader).flag),
 }
 
-func text(field func(*Participant) **string) func(*Participant, *memberReader) error {
+// into returns a function that reads a value into a field.
+func into[T any](
+	field func(*Participant) *T, read func(*memberReader) (T, error),
+) func(*Participant, *memberReader) error {
 	return func(p *Participant, r *memberReader) (err error) {
-		*field(p), err = r.text()
+		*field(p), err = read(r)
 		return err
 	}
-}
-
-func flag(field func(*Participant) **bool) func(*Participant, *memberReader) error {
-	return func(p *Participant, r *memberReader) (err error) {
-		*field(p), err = r.flag()
-		return err
-	}
-}
-
-func (p *Participant) readQueueTime(r *memberReader) (err error) {
-	p.QueueTime, err = r.textOrNumber()
-	return err
-}
-
-// readStatus reads the status, which is never null.
-func (p *Participant) readStatus(r *memberReader) error {
-	text, err := r.text()
-	p.Status = ""
-	if text != nil {
-		p.Status = *text
-	}
-	return err
 }
 
 // memberReader reads the values of members. What its methods return points into texts and
@@ -150,6 +131,15 @@ func (r *memberReader) text() (*string, error) {
 		r.texts = append(r.texts, token.String())
 		return &r.texts[len(r.texts)-1], nil
 	}
+}
+
+// status reads a text that is never null.
+func (r *memberReader) status() (string, error) {
+	text, err := r.text()
+	if text == nil {
+		return "", err
+	}
+	return *text, nil
 }
 
 func (r *memberReader) textOrNumber() (*string, error) {
